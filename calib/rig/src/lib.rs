@@ -1,0 +1,1 @@
+//! Camera geometry, the rig file and remap tables.

@@ -1,0 +1,1 @@
+//! Fuses live camera streams and detects: capture, pairing, inference, sinks, health.

@@ -1,0 +1,2 @@
+//! `caf-run`: fuses and detects.
+fn main() {}

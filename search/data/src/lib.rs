@@ -1,0 +1,1 @@
+//! Data sets of infrared and visible pairs, labels, splits, augmentation, rendered scenes.

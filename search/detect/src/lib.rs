@@ -1,0 +1,1 @@
+//! Detection geometry on plain arrays: boxes, IoU, letterbox, decoding, non-maximum suppression.

@@ -1,0 +1,1 @@
+//! Fusion metrics and detection average precision on plain arrays.

@@ -1,0 +1,1 @@
+//! Networks as data: a graph of named ops with shapes, and the zoo built with it.

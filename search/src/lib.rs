@@ -1,0 +1,1 @@
+//! Loss search, training and evaluation on libtorch.

@@ -1,0 +1,1 @@
+//! Runs a caf-net graph on libtorch with parameters as an argument; optimisers and devices.

@@ -1,0 +1,1 @@
+//! Weight files: safetensors in and out, original checkpoints read without executing them.

@@ -1,0 +1,1 @@
+//! What crosses crates: engine parity, round trips, the whole chain.
