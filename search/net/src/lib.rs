@@ -1,1 +1,23 @@
-//! Networks as data: a graph of named ops with shapes, and the zoo built with it.
+//! Networks as data.
+//!
+//! A [`Graph`] is a list of [`Node`]s in execution order. Each node applies one [`Op`] to earlier [`Value`]s and makes one
+//! new value. Every attribute is spelled out (padding, epsilon, momentum): two engines agree only where nothing is left to a
+//! default. Parameter names equal those of the original `state_dict`, so that original checkpoints load without a table.
+//!
+//! Two interpreters match [`Op`] without a wildcard: `caf-torch` runs a graph on libtorch, `caf-export` writes it as ONNX. A
+//! new op compiles in neither until both know it.
+//!
+//! The [`zoo`] holds the networks: each is a function that adds nodes to a [`Builder`], so that networks compose (a fusion
+//! network, a letterbox and a detector in one graph are three calls).
+
+mod builder;
+mod error;
+mod graph;
+mod infer;
+mod op;
+pub mod zoo;
+
+pub use builder::Builder;
+pub use error::GraphError;
+pub use graph::{Dim, Element, Graph, Input, Node, Output, ParamId, ParamRole, ParamSpec, TensorType, Value};
+pub use op::{Activation, Conv, Norm, Op, YoloLevel};

@@ -1,0 +1,274 @@
+//! YOLOv5 n, s, m, l, x (release 6 layout, 25 modules, three anchor levels).
+//!
+//! Names follow the original: `model.N…` with `conv`, `bn`, `cv1`…`cv3`, `m`. Convolutions have no bias but those of the
+//! head. Normalisation uses epsilon 1e-3 and momentum 0.03.
+
+use crate::builder::{Bias, Builder, ConvSpec};
+use crate::error::GraphError;
+use crate::graph::{Dim, Graph, TensorType, Value};
+use crate::op::{Activation, Op, YoloLevel};
+use serde::{Deserialize, Serialize};
+
+const EPS: f64 = 1e-3;
+const MOMENTUM: f64 = 0.03;
+
+/// Network-input pixels per cell of the three levels.
+pub const STRIDES: [usize; 3] = [8, 16, 32];
+
+/// Width and height of the COCO anchors in network-input pixels, three for each level.
+pub const COCO_ANCHORS_PX: [[[f64; 2]; 3]; 3] = [
+    [[10.0, 13.0], [16.0, 30.0], [33.0, 23.0]],
+    [[30.0, 61.0], [62.0, 45.0], [59.0, 119.0]],
+    [[116.0, 90.0], [156.0, 198.0], [373.0, 326.0]],
+];
+
+/// The five published sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Variant {
+    /// Nano.
+    N,
+    /// Small.
+    S,
+    /// Medium.
+    M,
+    /// Large.
+    L,
+    /// Extra large.
+    X,
+}
+
+impl Variant {
+    /// All sizes, smallest first.
+    pub const ALL: [Variant; 5] = [Variant::N, Variant::S, Variant::M, Variant::L, Variant::X];
+
+    /// Depth and width multiples.
+    pub fn multiples(self) -> (f64, f64) {
+        match self {
+            Variant::N => (0.33, 0.25),
+            Variant::S => (0.33, 0.50),
+            Variant::M => (0.67, 0.75),
+            Variant::L => (1.0, 1.0),
+            Variant::X => (1.33, 1.25),
+        }
+    }
+}
+
+/// A network of this family.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct YoloConfig {
+    /// Factor on the number of bottlenecks.
+    pub depth: f64,
+    /// Factor on the number of channels, which are then rounded up to a multiple of 8.
+    pub width: f64,
+    /// Number of classes.
+    pub classes: usize,
+    /// Width and height of the anchors in network-input pixels.
+    pub anchors_px: [[[f64; 2]; 3]; 3],
+}
+
+impl YoloConfig {
+    /// A published size with COCO anchors.
+    pub fn new(variant: Variant, classes: usize) -> Self {
+        let (depth, width) = variant.multiples();
+        YoloConfig { depth, width, classes, anchors_px: COCO_ANCHORS_PX }
+    }
+
+    /// What each level's decoding needs.
+    pub fn levels(&self) -> [YoloLevel; 3] {
+        [0, 1, 2].map(|i| YoloLevel {
+            classes: self.classes,
+            stride: STRIDES[i],
+            anchors_px: self.anchors_px[i].to_vec(),
+        })
+    }
+
+    fn channels(&self, base: usize) -> usize {
+        ((base as f64 * self.width / 8.0).ceil() as usize) * 8
+    }
+
+    fn repeats(&self, base: usize) -> usize {
+        ((base as f64 * self.depth).round_ties_even() as usize).max(1)
+    }
+}
+
+/// The three raw heads, finest first: `[n, 3·(5 + classes), h / stride, w / stride]`.
+pub type Heads = [Value; 3];
+
+/// Adds the network up to its raw heads. Input: RGB in [0, 1], `[n, 3, h, w]` with sides divisible by 32.
+///
+/// # Errors
+/// When the configuration is impossible or the sides do not fit; the message names the node.
+pub fn heads(b: &mut Builder, config: &YoloConfig, image: Value) -> Result<Heads, GraphError> {
+    if config.classes == 0 || !(config.width > 0.0 && config.depth > 0.0) || config.width > 8.0 || config.depth > 8.0 {
+        return Err(GraphError::Config {
+            network: "yolov5",
+            what: format!(
+                "classes, width and depth must be positive and width and depth at most 8, found {}, {} and {}",
+                config.classes, config.width, config.depth
+            ),
+        });
+    }
+    for dim in b.type_of(image).dims.iter().skip(2) {
+        if let Dim::Fixed(n) = dim
+            && (*n == 0 || n % 32 != 0)
+        {
+            return Err(GraphError::Config {
+                network: "yolov5",
+                what: format!("image sides must be multiples of 32, found {}", b.type_of(image)),
+            });
+        }
+    }
+    let [c1, c2, c3, c4, c5] = [64, 128, 256, 512, 1024].map(|c| config.channels(c));
+    let [n3, n6, n9] = [3, 6, 9].map(|n| config.repeats(n));
+
+    let x = conv(b, "model.0", c1, 6, 2, 2, image)?;
+    let x = conv(b, "model.1", c2, 3, 2, 1, x)?;
+    let x = c3_block(b, "model.2", c2, n3, true, x)?;
+    let x = conv(b, "model.3", c3, 3, 2, 1, x)?;
+    let p3 = c3_block(b, "model.4", c3, n6, true, x)?;
+    let x = conv(b, "model.5", c4, 3, 2, 1, p3)?;
+    let p4 = c3_block(b, "model.6", c4, n9, true, x)?;
+    let x = conv(b, "model.7", c5, 3, 2, 1, p4)?;
+    let x = c3_block(b, "model.8", c5, n3, true, x)?;
+    let x = sppf(b, "model.9", c5, x)?;
+
+    let top = conv(b, "model.10", c4, 1, 1, 0, x)?;
+    let x = b.node("model.11", Op::UpsampleNearest { factor: 2 }, &[top])?;
+    let x = b.node("model.12", Op::Concat, &[x, p4])?;
+    let x = c3_block(b, "model.13", c4, n3, false, x)?;
+    let middle = conv(b, "model.14", c3, 1, 1, 0, x)?;
+    let x = b.node("model.15", Op::UpsampleNearest { factor: 2 }, &[middle])?;
+    let x = b.node("model.16", Op::Concat, &[x, p3])?;
+    let out3 = c3_block(b, "model.17", c3, n3, false, x)?;
+    let x = conv(b, "model.18", c3, 3, 2, 1, out3)?;
+    let x = b.node("model.19", Op::Concat, &[x, middle])?;
+    let out4 = c3_block(b, "model.20", c4, n3, false, x)?;
+    let x = conv(b, "model.21", c4, 3, 2, 1, out4)?;
+    let x = b.node("model.22", Op::Concat, &[x, top])?;
+    let out5 = c3_block(b, "model.23", c5, n3, false, x)?;
+
+    let in_cells: Vec<f32> = config
+        .anchors_px
+        .iter()
+        .zip(STRIDES)
+        .flat_map(|(level, stride)| level.iter().flatten().map(move |v| (v / stride as f64) as f32))
+        .collect();
+    b.constant("model.24.anchors", &[3, 3, 2], in_cells)?;
+    let out = 3 * (5 + config.classes);
+    let mut head = |i: usize, x: Value| {
+        let bias = Bias::Detect { stride: STRIDES[i], classes: config.classes };
+        b.conv(&format!("model.24.m.{i}"), ConvSpec { out, kernel: 1, stride: 1, padding: 0, bias }, x)
+    };
+    Ok([head(0, out3)?, head(1, out4)?, head(2, out5)?])
+}
+
+/// Adds the decoding of the heads: `[n, rows, 5 + classes]`, levels finest first (see [`Op::YoloDecode`]).
+///
+/// # Errors
+/// When the heads are not those of `config`.
+pub fn decode(b: &mut Builder, config: &YoloConfig, heads: Heads) -> Result<Value, GraphError> {
+    let mut rows = Vec::with_capacity(heads.len());
+    for (i, (head, level)) in heads.into_iter().zip(config.levels()).enumerate() {
+        rows.push(b.node(&format!("decode.{i}"), Op::YoloDecode(level), &[head])?);
+    }
+    b.node("decode", Op::ConcatRows, &rows)
+}
+
+/// The network alone: input `image` (`[batch, 3, height, width]`, RGB in [0, 1]); outputs `p3`, `p4`, `p5` (raw heads) and
+/// `predictions` (decoded).
+///
+/// # Errors
+/// See [`heads`].
+pub fn graph(config: &YoloConfig) -> Result<Graph, GraphError> {
+    let mut b = Builder::new("yolov5");
+    let named = |name: &str| Dim::Named(name.to_owned());
+    let image = b.input("image", TensorType::nchw(named("batch"), 3, named("height"), named("width")))?;
+    let levels = heads(&mut b, config, image)?;
+    let predictions = decode(&mut b, config, levels)?;
+    for (name, value) in ["p3", "p4", "p5"].into_iter().zip(levels) {
+        b.output(name, value);
+    }
+    b.output("predictions", predictions);
+    Ok(b.finish())
+}
+
+/// Convolution without bias, normalisation, SiLU.
+fn conv(
+    b: &mut Builder,
+    name: &str,
+    out: usize,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    x: Value,
+) -> Result<Value, GraphError> {
+    let spec = ConvSpec { out, kernel, stride, padding, bias: Bias::None };
+    let x = b.conv(&format!("{name}.conv"), spec, x)?;
+    let x = b.norm(&format!("{name}.bn"), EPS, MOMENTUM, x)?;
+    b.activation(&format!("{name}.act"), Activation::Silu, x)
+}
+
+/// Two 1×1 branches, one through `repeats` bottlenecks, joined by a third.
+fn c3_block(
+    b: &mut Builder,
+    name: &str,
+    out: usize,
+    repeats: usize,
+    shortcut: bool,
+    x: Value,
+) -> Result<Value, GraphError> {
+    let hidden = out / 2;
+    let mut deep = conv(b, &format!("{name}.cv1"), hidden, 1, 1, 0, x)?;
+    for i in 0..repeats {
+        let y = conv(b, &format!("{name}.m.{i}.cv1"), hidden, 1, 1, 0, deep)?;
+        let y = conv(b, &format!("{name}.m.{i}.cv2"), hidden, 3, 1, 1, y)?;
+        deep = if shortcut { b.node(&format!("{name}.m.{i}.add"), Op::Add, &[deep, y])? } else { y };
+    }
+    let shallow = conv(b, &format!("{name}.cv2"), hidden, 1, 1, 0, x)?;
+    let joined = b.node(&format!("{name}.joined"), Op::Concat, &[deep, shallow])?;
+    conv(b, &format!("{name}.cv3"), out, 1, 1, 0, joined)
+}
+
+/// Three chained 5×5 maxima, joined with their input.
+fn sppf(b: &mut Builder, name: &str, out: usize, x: Value) -> Result<Value, GraphError> {
+    let mut pyramid = vec![conv(b, &format!("{name}.cv1"), out / 2, 1, 1, 0, x)?];
+    for i in 0..3 {
+        let pool = Op::MaxPool { kernel: 5, stride: 1, padding: 2 };
+        let next = b.node(&format!("{name}.m.{i}"), pool, &[pyramid[i]])?;
+        pyramid.push(next);
+    }
+    let joined = b.node(&format!("{name}.joined"), Op::Concat, &pyramid)?;
+    conv(b, &format!("{name}.cv2"), out, 1, 1, 0, joined)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_five_sizes_have_their_published_parameter_counts() {
+        let expected = [1_872_157, 7_235_389, 21_190_557, 46_563_709, 86_749_405];
+        for (variant, count) in Variant::ALL.into_iter().zip(expected) {
+            let g = graph(&YoloConfig::new(variant, 80)).unwrap();
+            assert_eq!(g.trainable_count(), count, "{variant:?}");
+        }
+    }
+
+    #[test]
+    fn a_bound_graph_knows_every_shape() {
+        let g = graph(&YoloConfig::new(Variant::N, 6)).unwrap();
+        let g = g.bind(&[("batch", 2), ("height", 512), ("width", 640)]).unwrap();
+        assert_eq!(g.type_of(g.output("p4").unwrap()).to_string(), "f32[2, 33, 32, 40]");
+        let rows = 3 * (64 * 80 + 32 * 40 + 16 * 20);
+        assert_eq!(g.type_of(g.output("predictions").unwrap()).to_string(), format!("f32[2, {rows}, 11]"));
+    }
+
+    #[test]
+    fn sides_that_are_no_multiple_of_32_are_refused_by_name() {
+        let g = graph(&YoloConfig::new(Variant::N, 6)).unwrap();
+        let error = g.bind(&[("height", 500), ("width", 640)]).unwrap_err();
+        assert!(matches!(error, GraphError::Shape { op: "concat", .. }), "{error}");
+    }
+}
