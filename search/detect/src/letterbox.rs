@@ -1,0 +1,218 @@
+//! Fitting an image into the detector's input: resized with its proportions kept, the rest filled with gray.
+
+use crate::boxes::Xyxy;
+use crate::error::{DetectError, check_rows, packed_len};
+use crate::resize_bilinear::BilinearResize;
+
+/// Gray value of the padding.
+pub const FILL: u8 = 114;
+
+/// The geometry of one letterbox, by the rule of YOLOv5.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Letterbox {
+    /// Height and width of the source in pixels.
+    pub src_hw: (usize, usize),
+    /// Height and width after resizing, before padding.
+    pub resized_hw: (usize, usize),
+    /// Height and width with padding. Equal to the requested size unless made by [`Letterbox::auto`].
+    pub out_hw: (usize, usize),
+    /// Pixels of the resized image per pixel of the source, the same for both axes.
+    pub ratio: f64,
+    /// Half of the padding, horizontal then vertical, **not rounded**. Boxes are mapped with these halves although the
+    /// borders are whole pixels; training and evaluation of YOLOv5 share that half-pixel convention.
+    pub pad_wh: (f64, f64),
+    /// Whole rows above and below.
+    pub top_bottom: (usize, usize),
+    /// Whole columns left and right.
+    pub left_right: (usize, usize),
+}
+
+impl Letterbox {
+    /// Fits `src_h` × `src_w` into exactly `dst_h` × `dst_w`. Without `scale_up` a smaller source keeps its size.
+    ///
+    /// A source so long that its short side would vanish keeps one pixel of it.
+    ///
+    /// # Errors
+    /// [`DetectError::Size`] when a side is zero.
+    pub fn new(src_h: usize, src_w: usize, dst_h: usize, dst_w: usize, scale_up: bool) -> Result<Self, DetectError> {
+        Self::fit(src_h, src_w, dst_h, dst_w, scale_up, None)
+    }
+
+    /// As [`Letterbox::new`], but pads only up to the next multiple of `stride`, so that the output may be smaller than
+    /// `dst_h` × `dst_w`.
+    ///
+    /// # Errors
+    /// [`DetectError::Size`] when a side is zero, [`DetectError::Setting`] when `stride` is.
+    pub fn auto(
+        src_h: usize,
+        src_w: usize,
+        dst_h: usize,
+        dst_w: usize,
+        scale_up: bool,
+        stride: usize,
+    ) -> Result<Self, DetectError> {
+        if stride == 0 {
+            return Err(DetectError::Setting { name: "stride", expected: "at least 1 pixel", found: 0.0 });
+        }
+        Self::fit(src_h, src_w, dst_h, dst_w, scale_up, Some(stride))
+    }
+
+    fn fit(
+        src_h: usize,
+        src_w: usize,
+        dst_h: usize,
+        dst_w: usize,
+        scale_up: bool,
+        stride: Option<usize>,
+    ) -> Result<Self, DetectError> {
+        packed_len("letterbox source", src_h, src_w, 1)?;
+        packed_len("letterbox output", dst_h, dst_w, 1)?;
+        let mut ratio = (dst_h as f64 / src_h as f64).min(dst_w as f64 / src_w as f64);
+        if !scale_up {
+            ratio = ratio.min(1.0);
+        }
+        let side = |src: usize, dst: usize| ((src as f64 * ratio).round_ties_even() as usize).clamp(1, dst);
+        let resized_hw = (side(src_h, dst_h), side(src_w, dst_w));
+        let rest = |dst: usize, resized: usize| {
+            let rest = dst - resized;
+            stride.map_or(rest, |s| rest % s) as f64 / 2.0
+        };
+        let pad_wh = (rest(dst_w, resized_hw.1), rest(dst_h, resized_hw.0));
+        // A half is 0.5 away from both neighbours; the tenth decides which side gets the extra pixel.
+        let borders =
+            |half: f64| ((half - 0.1).round_ties_even().max(0.0) as usize, (half + 0.1).round_ties_even() as usize);
+        let (left_right, top_bottom) = (borders(pad_wh.0), borders(pad_wh.1));
+        Ok(Self {
+            src_hw: (src_h, src_w),
+            resized_hw,
+            out_hw: (resized_hw.0 + top_bottom.0 + top_bottom.1, resized_hw.1 + left_right.0 + left_right.1),
+            ratio,
+            pad_wh,
+            top_bottom,
+            left_right,
+        })
+    }
+
+    /// A box of the source in pixels of the letterboxed image.
+    pub fn box_to_letterbox(&self, source: Xyxy) -> Xyxy {
+        source.scale_then_shift(self.ratio as f32, self.pad_wh.0 as f32, self.pad_wh.1 as f32)
+    }
+
+    /// A box of the letterboxed image in pixels of the source, not clipped.
+    pub fn box_to_source(&self, letterboxed: Xyxy) -> Xyxy {
+        letterboxed.unshift_then_divide(self.ratio as f32, self.pad_wh.0 as f32, self.pad_wh.1 as f32)
+    }
+}
+
+/// Draws letterboxed images of one geometry: tables and row buffers are made once, nothing is allocated per image.
+#[derive(Clone, Debug)]
+pub struct LetterboxPainter {
+    geometry: Letterbox,
+    channels: usize,
+    resize: BilinearResize,
+}
+
+impl LetterboxPainter {
+    /// Prepares the drawing of interleaved 8-bit images with `channels` channels.
+    ///
+    /// # Errors
+    /// [`DetectError::Size`] when `channels` is zero or the image does not fit the address space.
+    pub fn new(geometry: Letterbox, channels: usize) -> Result<Self, DetectError> {
+        packed_len("letterbox output", geometry.out_hw.0, geometry.out_hw.1, channels)?;
+        let resize = BilinearResize::new(geometry.src_hw, geometry.resized_hw, channels)?;
+        Ok(Self { geometry, channels, resize })
+    }
+
+    /// The geometry this painter was made for.
+    pub fn geometry(&self) -> &Letterbox {
+        &self.geometry
+    }
+
+    /// Bytes of one output image: height × width × channels.
+    pub fn output_len(&self) -> usize {
+        self.geometry.out_hw.0 * self.geometry.out_hw.1 * self.channels
+    }
+
+    /// Writes the letterboxed `src` into `dst` (packed, at least [`output_len`](Self::output_len) bytes). Rows of `src`
+    /// lie `src_stride` bytes apart. Resized pixels are those of OpenCV's 8-bit bilinear resize; the padding is
+    /// [`FILL`].
+    ///
+    /// # Errors
+    /// [`DetectError::Length`] or [`DetectError::RowStride`] when a buffer does not fit.
+    pub fn paint(&mut self, src: &[u8], src_stride: usize, dst: &mut [u8]) -> Result<(), DetectError> {
+        let g = &self.geometry;
+        let row = g.out_hw.1 * self.channels;
+        check_rows("letterbox output", g.out_hw.0, row, row, dst.len())?;
+        let (top, left) = (g.top_bottom.0, g.left_right.0 * self.channels);
+        let inner_row = g.resized_hw.1 * self.channels;
+        let first = top * row + left;
+        let inside = dst.get_mut(first..).unwrap_or_default();
+        self.resize.run(src, src_stride, inside, row)?;
+        for (y, line) in dst.chunks_exact_mut(row).take(g.out_hw.0).enumerate() {
+            if y < top || y >= top + g.resized_hw.0 {
+                line.fill(FILL);
+            } else {
+                line[..left].fill(FILL);
+                line[left + inner_row..].fill(FILL);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn borders_fill_the_output_for_every_size() {
+        for src_h in [1, 2, 3, 17, 218, 417, 480] {
+            for src_w in [1, 5, 64, 333, 640, 1999] {
+                for scale_up in [false, true] {
+                    let l = Letterbox::new(src_h, src_w, 320, 256, scale_up).unwrap();
+                    assert_eq!(l.out_hw, (320, 256), "{src_h}x{src_w}");
+                    let a = Letterbox::auto(src_h, src_w, 320, 256, scale_up, 32).unwrap();
+                    assert!(a.out_hw.0 <= 320 && a.out_hw.1 <= 256);
+                    if scale_up {
+                        assert_eq!((a.out_hw.0 % 32, a.out_hw.1 % 32), (0, 0), "{src_h}x{src_w}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn boxes_return() {
+        let l = Letterbox::new(374, 554, 320, 320, true).unwrap();
+        let b = Xyxy::new(10.0, 20.0, 300.0, 200.0);
+        let back = l.box_to_source(l.box_to_letterbox(b));
+        for (a, b) in [(back.x1, b.x1), (back.y1, b.y1), (back.x2, b.x2), (back.y2, b.y2)] {
+            assert!((a - b).abs() < 1e-3, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn painter_leaves_no_old_byte_and_honours_the_stride() {
+        let g = Letterbox::new(3, 5, 16, 16, false).unwrap();
+        let mut painter = LetterboxPainter::new(g, 1).unwrap();
+        let stride = 9;
+        let src: Vec<u8> = (0..3 * stride).map(|i| if i % stride < 5 { 7 } else { 200 }).collect();
+        let mut dst = vec![0u8; painter.output_len()];
+        painter.paint(&src, stride, &mut dst).unwrap();
+        assert_eq!(dst.iter().filter(|&&v| v == 7).count(), 15);
+        assert_eq!(dst.iter().filter(|&&v| v == FILL).count(), 16 * 16 - 15);
+    }
+
+    #[test]
+    fn refuses_bad_buffers() {
+        let g = Letterbox::new(4, 4, 8, 8, true).unwrap();
+        let mut painter = LetterboxPainter::new(g, 3).unwrap();
+        let (src, mut dst) = (vec![0u8; 48], vec![0u8; 192]);
+        assert!(matches!(painter.paint(&src[..47], 12, &mut dst), Err(DetectError::Length { expected: 48, .. })));
+        assert!(matches!(painter.paint(&src, 11, &mut dst), Err(DetectError::RowStride { row: 12, .. })));
+        assert!(matches!(painter.paint(&src, 12, &mut dst[1..]), Err(DetectError::Length { expected: 192, .. })));
+        assert!(Letterbox::new(0, 4, 8, 8, true).is_err());
+        assert!(Letterbox::auto(4, 4, 8, 8, true, 0).is_err());
+        assert!(LetterboxPainter::new(g, 0).is_err());
+    }
+}
