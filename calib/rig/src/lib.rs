@@ -1,1 +1,27 @@
 //! Camera geometry, the rig file and remap tables.
+//!
+//! # Conventions
+//!
+//! - **Pixels.** The centre of the top-left pixel is at (0, 0); x grows to the right, y downwards. An image that is
+//!   `width_px` wide covers −0.5 … `width_px` − 0.5.
+//! - **Camera frame.** x right, y down, z forward along the optical axis, metres; the origin is the projection centre.
+//! - **Transforms** are named `to_from_source`: `vis_from_ir` takes a point of the infrared camera's frame into the visible
+//!   camera's frame, `x_vis = R · x_ir + t`. [`Rig::vis_from_ir_at`] takes infrared pixels to visible pixels.
+//! - **Depth** is the z coordinate in the named camera's frame, not the length of the ray.
+//!
+//! Geometry is computed in `f64` once; what runs per frame is the integer arithmetic of [`RemapTable`].
+
+mod camera;
+mod error;
+mod file;
+mod homography;
+mod matrix;
+mod remap;
+mod rig;
+
+pub use camera::Camera;
+pub use error::RigError;
+pub use homography::Homography;
+pub use matrix::{Mat3, Vec3};
+pub use remap::{PlaneMut, PlaneRef, RemapTable, Sample};
+pub use rig::{Latency, Pose, Rig};

@@ -1,0 +1,116 @@
+use std::path::PathBuf;
+
+/// Why a rig, a table or an image plane cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RigError {
+    /// A number is outside what its meaning allows.
+    #[error("{place}: expected {expected}, found {found}")]
+    Value {
+        /// Which value, as its path in the rig file (`visible.fx_px`).
+        place: String,
+        /// What would have been accepted.
+        expected: &'static str,
+        /// What was there.
+        found: f64,
+    },
+    /// The rotation is not one.
+    #[error("{place}: expected a right-handed orthonormal matrix, found one that is off by {off:.3e}")]
+    Rotation {
+        /// Path in the rig file.
+        place: String,
+        /// Largest entry of |RᵀR − I|, or |det R − 1| where that is larger.
+        off: f64,
+    },
+    /// The plane at this distance does not lie in front of both cameras.
+    #[error("no view of both cameras at a distance of {distance_m} m: expected more than {least_m} m")]
+    Distance {
+        /// What was asked for.
+        distance_m: f64,
+        /// The distance must be above this.
+        least_m: f64,
+    },
+    /// A homography that cannot be inverted.
+    #[error("the homography is singular (determinant {determinant:e})")]
+    Singular {
+        /// Its determinant.
+        determinant: f64,
+    },
+    /// A camera is larger than a remap table can address.
+    #[error("{place}: expected at most {limit} pixels, found {found}")]
+    TooLarge {
+        /// Which extent.
+        place: String,
+        /// Largest extent.
+        limit: u32,
+        /// What was there.
+        found: u32,
+    },
+    /// An image plane does not fit the table it is used with.
+    #[error("{plane} plane: expected {expected_width_px}×{expected_height_px}, found {width_px}×{height_px}")]
+    PlaneSize {
+        /// `source` or `destination`.
+        plane: &'static str,
+        /// Width of the table.
+        expected_width_px: usize,
+        /// Height of the table.
+        expected_height_px: usize,
+        /// Width of the plane.
+        width_px: usize,
+        /// Height of the plane.
+        height_px: usize,
+    },
+    /// A buffer is too short for the plane it should hold, or rows overlap.
+    #[error(
+        "plane of {width_px}×{height_px} with a stride of {stride}: expected at least {expected} elements, found {found}"
+    )]
+    PlaneBuffer {
+        /// Width in pixels.
+        width_px: usize,
+        /// Height in pixels.
+        height_px: usize,
+        /// Elements from one row to the next.
+        stride: usize,
+        /// Elements needed.
+        expected: usize,
+        /// Elements there.
+        found: usize,
+    },
+    /// The file cannot be read or written.
+    #[error("{path}: {doing} failed")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not a rig; the cause carries line and column.
+    #[error("{path}: not a rig file")]
+    Parse {
+        /// The file, or `<text>`.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// The rig cannot be expressed as TOML.
+    #[error("{path}: the rig cannot be written as TOML")]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: Box<toml::ser::Error>,
+    },
+    /// A value of the file is wrong.
+    #[error("{path}")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Which value and why.
+        #[source]
+        source: Box<RigError>,
+    },
+}

@@ -1,0 +1,343 @@
+use crate::error::RigError;
+use crate::rig::Rig;
+
+/// Bits of a bilinear weight: 1/1024 pixel keeps the error of an 8-bit result below a quarter level, and four products of
+/// two weights and a byte fit 32 bits.
+const WEIGHT_BITS: u32 = 10;
+const ONE: u32 = 1 << WEIGHT_BITS;
+
+/// A source position closer than this outside the image is taken as on its border: the arithmetic of an identity rig leaves
+/// errors of 1e-13 pixels, which must not cost the last row.
+const BORDER_PX: f64 = 1e-6;
+
+/// An element of an image plane that can be interpolated.
+pub trait Sample: Copy + sealed::Sealed {
+    /// Weighted mean of the four neighbours; `wx`, `wy` in 1/1024.
+    #[doc(hidden)]
+    fn mix(corners: [Self; 4], wx: u32, wy: u32) -> Self;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for u8 {}
+    impl Sealed for u16 {}
+}
+
+impl Sample for u8 {
+    fn mix([a, b, c, d]: [u8; 4], wx: u32, wy: u32) -> u8 {
+        let top = u32::from(a) * (ONE - wx) + u32::from(b) * wx;
+        let bottom = u32::from(c) * (ONE - wx) + u32::from(d) * wx;
+        let sum = top * (ONE - wy) + bottom * wy;
+        // At most 255: the weights add up to ONE².
+        ((sum + (1 << (2 * WEIGHT_BITS - 1))) >> (2 * WEIGHT_BITS)) as u8
+    }
+}
+
+impl Sample for u16 {
+    fn mix([a, b, c, d]: [u16; 4], wx: u32, wy: u32) -> u16 {
+        let top = u64::from(a) * u64::from(ONE - wx) + u64::from(b) * u64::from(wx);
+        let bottom = u64::from(c) * u64::from(ONE - wx) + u64::from(d) * u64::from(wx);
+        let sum = top * u64::from(ONE - wy) + bottom * u64::from(wy);
+        ((sum + (1 << (2 * WEIGHT_BITS - 1))) >> (2 * WEIGHT_BITS)) as u16
+    }
+}
+
+/// One channel of an image in memory that may have longer rows than the image is wide.
+#[derive(Clone, Copy, Debug)]
+pub struct PlaneRef<'a, T> {
+    data: &'a [T],
+    width_px: usize,
+    height_px: usize,
+    stride: usize,
+}
+
+/// As [`PlaneRef`], to be written.
+#[derive(Debug)]
+pub struct PlaneMut<'a, T> {
+    data: &'a mut [T],
+    width_px: usize,
+    height_px: usize,
+    stride: usize,
+}
+
+fn check(len: usize, width_px: usize, height_px: usize, stride: usize) -> Result<(), RigError> {
+    // The last row needs no padding behind it.
+    let expected = height_px.saturating_sub(1).checked_mul(stride).and_then(|rows| rows.checked_add(width_px));
+    let expected = expected.unwrap_or(usize::MAX);
+    if stride < width_px || len < expected {
+        return Err(RigError::PlaneBuffer { width_px, height_px, stride, expected, found: len });
+    }
+    Ok(())
+}
+
+impl<'a, T> PlaneRef<'a, T> {
+    /// A view of `data`; `stride` counts elements from one row's start to the next.
+    ///
+    /// # Errors
+    /// [`RigError::PlaneBuffer`] when rows overlap or the buffer is too short.
+    pub fn new(data: &'a [T], width_px: usize, height_px: usize, stride: usize) -> Result<Self, RigError> {
+        check(data.len(), width_px, height_px, stride)?;
+        Ok(Self { data, width_px, height_px, stride })
+    }
+}
+
+impl<'a, T> PlaneMut<'a, T> {
+    /// A view of `data`; `stride` counts elements from one row's start to the next.
+    ///
+    /// # Errors
+    /// [`RigError::PlaneBuffer`] when rows overlap or the buffer is too short.
+    pub fn new(data: &'a mut [T], width_px: usize, height_px: usize, stride: usize) -> Result<Self, RigError> {
+        check(data.len(), width_px, height_px, stride)?;
+        Ok(Self { data, width_px, height_px, stride })
+    }
+}
+
+/// Top-left source pixel and weights towards its right and lower neighbours.
+#[derive(Clone, Copy, Debug)]
+struct Tap {
+    x: u16,
+    y: u16,
+    wx: u16,
+    wy: u16,
+}
+
+impl Tap {
+    const OUTSIDE: u16 = u16::MAX;
+}
+
+/// For each pixel of the visible image, where to read the infrared image: made once, applied to every frame.
+#[derive(Clone, Debug)]
+pub struct RemapTable {
+    taps: Vec<Tap>,
+    width_px: usize,
+    height_px: usize,
+    source_width_px: usize,
+    source_height_px: usize,
+}
+
+impl RemapTable {
+    /// The table that brings infrared frames into the visible image, right for what is `distance_m` away from the visible
+    /// camera (z of its frame; infinity is allowed).
+    ///
+    /// # Errors
+    /// What [`Rig::validate`] and [`Rig::vis_from_ir_at`] refuse, and [`RigError::TooLarge`] for an infrared image over
+    /// 65 534 pixels wide or high.
+    pub fn vis_from_ir(rig: &Rig, distance_m: f64) -> Result<RemapTable, RigError> {
+        rig.validate()?;
+        let limit = u32::from(Tap::OUTSIDE) - 1;
+        let extents = [("infrared.width_px", rig.infrared.width_px), ("infrared.height_px", rig.infrared.height_px)];
+        for (place, found) in extents {
+            if found > limit {
+                return Err(RigError::TooLarge { place: place.to_owned(), limit, found });
+            }
+        }
+        let ir_from_vis = rig.vis_from_ir_at(distance_m)?.inverse()?;
+        let (width_px, height_px) = (rig.visible.width_px, rig.visible.height_px);
+        let mut taps = Vec::with_capacity(width_px as usize * height_px as usize);
+        for y in 0..height_px {
+            for x in 0..width_px {
+                let source = ir_from_vis.map([f64::from(x), f64::from(y)]);
+                taps.push(source.map_or(Tap { x: Tap::OUTSIDE, y: 0, wx: 0, wy: 0 }, |at| {
+                    tap(at, rig.infrared.width_px, rig.infrared.height_px)
+                }));
+            }
+        }
+        Ok(RemapTable {
+            taps,
+            width_px: width_px as usize,
+            height_px: height_px as usize,
+            source_width_px: rig.infrared.width_px as usize,
+            source_height_px: rig.infrared.height_px as usize,
+        })
+    }
+
+    /// Width of the destination (visible) image.
+    #[must_use]
+    pub fn width_px(&self) -> usize {
+        self.width_px
+    }
+
+    /// Height of the destination (visible) image.
+    #[must_use]
+    pub fn height_px(&self) -> usize {
+        self.height_px
+    }
+
+    /// Where destination pixel (x, y) reads, in source pixels rounded to 1/1024; `None` where the source has nothing.
+    #[must_use]
+    pub fn source_of(&self, x: usize, y: usize) -> Option<[f64; 2]> {
+        if x >= self.width_px {
+            return None;
+        }
+        let tap = self.taps.get(y.checked_mul(self.width_px)? + x)?;
+        let at = |whole: u16, part: u16| f64::from(whole) + f64::from(part) / f64::from(ONE);
+        (tap.x != Tap::OUTSIDE).then(|| [at(tap.x, tap.wx), at(tap.y, tap.wy)])
+    }
+
+    /// Writes 255 where the source covers the destination and 0 elsewhere, rows of [`Self::width_px`] without padding, as
+    /// far as `mask` reaches.
+    pub fn write_validity(&self, mask: &mut [u8]) {
+        for (out, tap) in mask.iter_mut().zip(&self.taps) {
+            *out = if tap.x == Tap::OUTSIDE { 0 } else { 255 };
+        }
+    }
+
+    /// Share of the destination that the source covers, 0–1.
+    #[must_use]
+    pub fn coverage(&self) -> f64 {
+        let covered = self.taps.iter().filter(|tap| tap.x != Tap::OUTSIDE).count();
+        covered as f64 / self.taps.len().max(1) as f64
+    }
+
+    /// Resamples `source` (infrared) into `destination` (visible geometry), bilinear, rounded to nearest; pixels that the
+    /// source does not cover become `fill`. Allocates nothing.
+    ///
+    /// # Errors
+    /// [`RigError::PlaneSize`] when a plane is not of the table's size; `destination` is then untouched.
+    pub fn apply<T: Sample>(
+        &self,
+        source: &PlaneRef<'_, T>,
+        destination: &mut PlaneMut<'_, T>,
+        fill: T,
+    ) -> Result<(), RigError> {
+        let size = |plane, expected: (usize, usize), found: (usize, usize)| {
+            if expected == found {
+                return Ok(());
+            }
+            Err(RigError::PlaneSize {
+                plane,
+                expected_width_px: expected.0,
+                expected_height_px: expected.1,
+                width_px: found.0,
+                height_px: found.1,
+            })
+        };
+        size("source", (self.source_width_px, self.source_height_px), (source.width_px, source.height_px))?;
+        size("destination", (self.width_px, self.height_px), (destination.width_px, destination.height_px))?;
+        let rows = self.taps.chunks_exact(self.width_px).zip(destination.data.chunks_mut(destination.stride));
+        for (taps, row) in rows {
+            for (tap, out) in taps.iter().zip(row) {
+                *out = fetch(source, *tap).unwrap_or(fill);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn tap([x, y]: [f64; 2], width_px: u32, height_px: u32) -> Tap {
+    let outside = Tap { x: Tap::OUTSIDE, y: 0, wx: 0, wy: 0 };
+    let axis = |v: f64, extent: u32| {
+        let last = f64::from(extent) - 1.0;
+        if !(v >= -BORDER_PX && v <= last + BORDER_PX) {
+            return None;
+        }
+        // Rounded as a whole, so that 3.9999 becomes 4 and not 3 + 1024/1024.
+        let fixed = (v.clamp(0.0, last) * f64::from(ONE)).round() as u32;
+        Some(((fixed >> WEIGHT_BITS) as u16, (fixed & (ONE - 1)) as u16))
+    };
+    match (axis(x, width_px), axis(y, height_px)) {
+        (Some((x, wx)), Some((y, wy))) => Tap { x, y, wx, wy },
+        _ => outside,
+    }
+}
+
+fn fetch<T: Sample>(source: &PlaneRef<'_, T>, tap: Tap) -> Option<T> {
+    if tap.x == Tap::OUTSIDE {
+        return None;
+    }
+    let (x, y) = (usize::from(tap.x), usize::from(tap.y));
+    // On the last column and row the weight of the neighbour is 0, so that reading the pixel itself changes nothing.
+    let right = (x + 1).min(source.width_px - 1);
+    let below = (y + 1).min(source.height_px - 1);
+    let row = |y: usize| source.data.get(y * source.stride..);
+    let (top, bottom) = (row(y)?, row(below)?);
+    let corners = [*top.get(x)?, *top.get(right)?, *bottom.get(x)?, *bottom.get(right)?];
+    Some(T::mix(corners, u32::from(tap.wx), u32::from(tap.wy)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::camera::Camera;
+    use crate::matrix::Mat3;
+    use crate::rig::Pose;
+
+    fn rig() -> Rig {
+        let mut rig = Rig::aligned(Camera::with_field_of_view(37, 29, 50.0));
+        rig.infrared = Camera::with_field_of_view(30, 22, 46.0);
+        rig.vis_from_ir =
+            Pose { rotation: Mat3::from_rotation_vector([0.02, 0.01, -0.05]), translation_m: [0.1, 0.02, 0.0] };
+        rig
+    }
+
+    #[test]
+    fn an_aligned_rig_copies_every_pixel() {
+        let table = RemapTable::vis_from_ir(&Rig::aligned(Camera::with_field_of_view(7, 5, 60.0)), 10.0).unwrap();
+        assert_eq!(table.coverage(), 1.0);
+        let source: Vec<u8> = (0..35).map(|v| v * 7).collect();
+        let mut out = vec![0u8; 35];
+        let from = PlaneRef::new(&source, 7, 5, 7).unwrap();
+        table.apply(&from, &mut PlaneMut::new(&mut out, 7, 5, 7).unwrap(), 0).unwrap();
+        assert_eq!(out, source);
+    }
+
+    #[test]
+    fn strides_are_respected_and_padding_is_left_alone() {
+        let rig = rig();
+        let table = RemapTable::vis_from_ir(&rig, 8.0).unwrap();
+        let (stride_in, stride_out) = (41, 50);
+        // A linear ramp: bilinear interpolation of it is exact, so the result is known from the position alone.
+        let mut source = vec![60_000u16; stride_in * 22];
+        for (y, row) in source.chunks_mut(stride_in).enumerate() {
+            for (x, v) in row.iter_mut().take(30).enumerate() {
+                *v = (100 * x + 1000 * y) as u16;
+            }
+        }
+        let mut out = vec![7u16; stride_out * 29];
+        let from = PlaneRef::new(&source, 30, 22, stride_in).unwrap();
+        table.apply(&from, &mut PlaneMut::new(&mut out, 37, 29, stride_out).unwrap(), 9).unwrap();
+        let mut mask = vec![1u8; 37 * 29];
+        table.write_validity(&mut mask);
+        let (mut inside, mut outside) = (0, 0);
+        for (y, row) in out.chunks(stride_out).enumerate() {
+            assert!(row[37..].iter().all(|v| *v == 7));
+            for (x, v) in row[..37].iter().enumerate() {
+                let at = rig.ir_pixel_of([x as f64, y as f64], 8.0).unwrap();
+                if rig.infrared.contains(at) {
+                    inside += 1;
+                    assert_eq!(mask[y * 37 + x], 255);
+                    let expected = 100.0 * at[0] + 1000.0 * at[1];
+                    // Half a weight step on each axis and half a level of rounding.
+                    assert!((f64::from(*v) - expected).abs() < 1100.0 / 2048.0 + 0.5 + 1e-6, "{x} {y}: {v} {expected}");
+                } else {
+                    outside += 1;
+                    assert_eq!((*v, mask[y * 37 + x], table.source_of(x, y)), (9, 0, None));
+                }
+            }
+        }
+        assert!(inside > 300 && outside > 100, "{inside} {outside}");
+    }
+
+    #[test]
+    fn full_range_does_not_overflow() {
+        for (wx, wy) in [(0, 0), (1023, 1023), (512, 1), (1, 1023)] {
+            assert_eq!(u8::mix([255; 4], wx, wy), 255);
+            assert_eq!(u16::mix([u16::MAX; 4], wx, wy), u16::MAX);
+        }
+        assert_eq!(u8::mix([0, 100, 0, 100], 512, 700), 50);
+        assert_eq!(u16::mix([0, 0, 1000, 1000], 3, 256), 250);
+    }
+
+    #[test]
+    fn wrong_planes_are_refused() {
+        let table = RemapTable::vis_from_ir(&rig(), 8.0).unwrap();
+        let source = vec![0u8; 30 * 22];
+        let mut out = vec![0u8; 37 * 29];
+        assert!(matches!(PlaneRef::new(&source, 30, 23, 30), Err(RigError::PlaneBuffer { .. })));
+        assert!(matches!(PlaneRef::new(&source, 30, 22, 29), Err(RigError::PlaneBuffer { .. })));
+        assert!(matches!(PlaneRef::new(&source, 3, usize::MAX, 8), Err(RigError::PlaneBuffer { .. })));
+        let small = PlaneRef::new(&source, 22, 30, 22).unwrap();
+        let mut to = PlaneMut::new(&mut out, 37, 29, 37).unwrap();
+        assert!(matches!(table.apply(&small, &mut to, 0), Err(RigError::PlaneSize { plane: "source", .. })));
+    }
+}
