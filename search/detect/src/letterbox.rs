@@ -98,9 +98,21 @@ impl Letterbox {
         source.scale_then_shift(self.ratio as f32, self.pad_wh.0 as f32, self.pad_wh.1 as f32)
     }
 
-    /// A box of the letterboxed image in pixels of the source, not clipped.
+    /// A box of the letterboxed image in pixels of the source, not clipped: the inverse of
+    /// [`box_to_letterbox`](Self::box_to_letterbox), and what YOLOv5's validation does.
     pub fn box_to_source(&self, letterboxed: Xyxy) -> Xyxy {
         letterboxed.unshift_then_divide(self.ratio as f32, self.pad_wh.0 as f32, self.pad_wh.1 as f32)
+    }
+
+    /// As [`box_to_source`](Self::box_to_source), but with halves `(out - src · gain) / 2` taken from the sizes alone,
+    /// before the resized size is rounded: what YOLOv5's *detection* script does, which does not hand its padding on.
+    /// Differs from the other by at most `0.25 / ratio` pixels. Only for comparing with that script's output.
+    pub fn box_to_source_from_sizes(&self, letterboxed: Xyxy) -> Xyxy {
+        let side = |out: usize, src: usize| out as f64 / src as f64;
+        let gain = side(self.out_hw.0, self.src_hw.0).min(side(self.out_hw.1, self.src_hw.1));
+        let half = |out: usize, src: usize| ((out as f64 - src as f64 * gain) / 2.0) as f32;
+        let (dw, dh) = (half(self.out_hw.1, self.src_hw.1), half(self.out_hw.0, self.src_hw.0));
+        letterboxed.unshift_then_divide(gain as f32, dw, dh)
     }
 }
 

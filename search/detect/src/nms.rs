@@ -162,7 +162,7 @@ pub fn nms_into(
     out.clear();
     settings.validate()?;
     let row = classes.saturating_add(5);
-    if classes == 0 || rows.len() % row != 0 {
+    if classes == 0 || !rows.len().is_multiple_of(row) {
         return Err(DetectError::Rows { row, classes, found: rows.len() });
     }
     let mut counts = NmsCounts::default();
