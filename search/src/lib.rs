@@ -1,1 +1,4 @@
 //! Loss search, training and evaluation on libtorch.
+
+pub mod progress;
+pub mod stop;

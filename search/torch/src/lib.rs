@@ -1,1 +1,22 @@
-//! Runs a caf-net graph on libtorch with parameters as an argument; optimisers and devices.
+//! Runs a [`caf_net::Graph`] on libtorch.
+//!
+//! Parameters are an argument of [`forward()`], never a member of a network: the unrolled step of the loss search evaluates one
+//! graph at ω′, ω + Rv and ω − Rv by handing over other tensors. Nothing but [`Mode::Train`] changes anything, and that only the
+//! running statistics.
+//!
+//! All calls of libtorch are the fallible ones; no input makes this crate panic.
+
+mod convert;
+mod device;
+mod error;
+mod forward;
+mod grad;
+pub mod optim;
+mod params;
+
+pub use convert::{host_from_tensor, tensor_from_host};
+pub use device::{cuda_library_version, device_from_name};
+pub use error::TorchError;
+pub use forward::{Mode, channels_last, forward};
+pub use grad::{GradOptions, gradients};
+pub use params::Params;
