@@ -1,0 +1,134 @@
+//! Images as plain arrays whose size always fits their data.
+
+use crate::error::DataError;
+
+/// An image of `C` interleaved channels, row-major: the sample of channel `c` at column `x` of row `y` is at index
+/// `(y * width + x) * C + c`. Width and height are at least 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Raster<T, const C: usize> {
+    width: usize,
+    height: usize,
+    data: Vec<T>,
+}
+
+/// One `f32` channel; infrared and luma planes are in \[0,1\].
+pub type Plane = Raster<f32, 1>;
+/// One 8-bit channel.
+pub type Gray8 = Raster<u8, 1>;
+/// Three 8-bit channels in the order red, green, blue.
+pub type Rgb8 = Raster<u8, 3>;
+
+impl<T: Copy, const C: usize> Raster<T, C> {
+    /// Wraps `data`, which must hold `width * height * C` samples.
+    ///
+    /// # Errors
+    /// [`DataError::Shape`] when a side is zero or the length of `data` is another.
+    pub fn new(width: usize, height: usize, data: Vec<T>) -> Result<Self, DataError> {
+        let expected = samples::<C>(width, height)?;
+        if data.len() != expected {
+            return Err(DataError::Shape {
+                what: "image samples",
+                expected: format!("{width}x{height}x{C} = {expected}"),
+                found: data.len().to_string(),
+            });
+        }
+        Ok(Self { width, height, data })
+    }
+
+    /// An image whose every sample is `value`.
+    ///
+    /// # Errors
+    /// [`DataError::Shape`] when a side is zero or the size does not fit in memory's address range.
+    pub fn filled(width: usize, height: usize, value: T) -> Result<Self, DataError> {
+        let length = samples::<C>(width, height)?;
+        Ok(Self { width, height, data: vec![value; length] })
+    }
+
+    /// An image of the size of `other`, every sample `value`.
+    #[must_use]
+    pub fn like<U: Copy, const D: usize>(other: &Raster<U, D>, value: T) -> Self {
+        let (width, height) = other.size_wh();
+        Self { width, height, data: vec![value; width * height * C] }
+    }
+
+    /// Columns.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Rows.
+    #[must_use]
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// Columns and rows, in this order.
+    #[must_use]
+    pub fn size_wh(&self) -> (usize, usize) {
+        (self.width, self.height)
+    }
+
+    /// All samples, row-major, channels interleaved.
+    #[must_use]
+    pub fn data(&self) -> &[T] {
+        &self.data
+    }
+
+    /// All samples, writable.
+    pub fn data_mut(&mut self) -> &mut [T] {
+        &mut self.data
+    }
+
+    /// The samples, without a copy.
+    #[must_use]
+    pub fn into_data(self) -> Vec<T> {
+        self.data
+    }
+
+    /// The samples of one pixel, `None` outside the image.
+    #[must_use]
+    pub fn pixel(&self, x: usize, y: usize) -> Option<[T; C]> {
+        if x >= self.width || y >= self.height {
+            return None;
+        }
+        self.data.get((y * self.width + x) * C..)?.first_chunk::<C>().copied()
+    }
+
+    /// Pixels in row-major order.
+    pub fn pixels(&self) -> impl ExactSizeIterator<Item = &[T; C]> {
+        // The constructor made the length a multiple of C, so the remainder is empty.
+        self.data.as_chunks::<C>().0.iter()
+    }
+}
+
+fn samples<const C: usize>(width: usize, height: usize) -> Result<usize, DataError> {
+    let length = width.checked_mul(height).and_then(|n| n.checked_mul(C)).filter(|&n| n > 0);
+    length.ok_or_else(|| DataError::Shape {
+        what: "image size",
+        expected: "width and height of at least 1, and a size that can be addressed".into(),
+        found: format!("{width}x{height}x{C}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_raster_refuses_other_lengths_and_empty_sides() {
+        assert!(Rgb8::new(2, 2, vec![0; 12]).is_ok());
+        assert!(matches!(Rgb8::new(2, 2, vec![0; 11]), Err(DataError::Shape { .. })));
+        assert!(matches!(Plane::new(0, 2, vec![]), Err(DataError::Shape { .. })));
+        assert!(matches!(Plane::filled(usize::MAX, 2, 0.0), Err(DataError::Shape { .. })));
+    }
+
+    #[test]
+    fn pixels_are_row_major_with_interleaved_channels() {
+        let image = Rgb8::new(2, 2, (0..12).collect()).unwrap();
+        assert_eq!(image.pixel(1, 0), Some([3, 4, 5]));
+        assert_eq!(image.pixel(0, 1), Some([6, 7, 8]));
+        assert_eq!(image.pixel(2, 0), None);
+        assert_eq!(image.pixels().count(), 4);
+    }
+}

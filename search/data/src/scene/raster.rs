@@ -1,0 +1,137 @@
+//! Which solid each sample sees: a depth buffer filled solid by solid, each cut exactly by the rays of the window it covers.
+
+use super::model::{NO_INSTANCE, Solid};
+use super::vector::V3;
+use super::view::{NEAR_M, View};
+
+/// What a sample sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    Sky,
+    Ground,
+    /// Index into the solids.
+    Solid(u16),
+}
+
+const SKY: u16 = u16::MAX;
+const GROUND: u16 = u16::MAX - 1;
+/// More solids than this are not drawn.
+pub(crate) const MOST_SOLIDS: usize = GROUND as usize;
+
+/// The nearest surface of every sample.
+pub(crate) struct Raster {
+    pub view: View,
+    depth: Vec<f32>,
+    seen: Vec<u16>,
+    /// Nearest pane in front of that, [`SKY`] for none; empty when no pane is in sight.
+    panes: Vec<(f32, u16)>,
+    /// Samples each instance would cover were nothing in front of it, by instance number.
+    pub alone: Vec<u32>,
+}
+
+impl Raster {
+    /// Draws the solids over the ground plane y = 0 (and, above the horizon, the sky).
+    ///
+    /// Solids of one instance must follow one another for [`Raster::alone`] to count every sample once.
+    pub fn draw(view: View, solids: &[Solid], instances: usize) -> Raster {
+        let (depth, seen) = background(&view);
+        let mut raster = Raster { view, depth, seen, panes: Vec::new(), alone: vec![0; instances + 1] };
+        let mut counted = vec![NO_INSTANCE; raster.seen.len()];
+        for (index, solid) in solids.iter().enumerate().take(MOST_SOLIDS) {
+            raster.add(index as u16, solid, &mut counted);
+        }
+        raster
+    }
+
+    fn add(&mut self, index: u16, solid: &Solid, counted: &mut [u16]) {
+        let Some([x0, x1, y0, y1]) = self.view.window(solid.low, solid.high) else { return };
+        if solid.pane && self.panes.is_empty() {
+            self.panes = vec![(f32::INFINITY, SKY); self.seen.len()];
+        }
+        let width = self.view.width;
+        let mut fresh = 0;
+        for y in y0..y1 {
+            let row = y * width + x0..y * width + x1;
+            let (Some(depths), Some(seen), Some(counted)) =
+                (self.depth.get_mut(row.clone()), self.seen.get_mut(row.clone()), counted.get_mut(row.clone()))
+            else {
+                return;
+            };
+            let mut panes = self.panes.get_mut(row).unwrap_or_default().iter_mut();
+            let samples = depths.iter_mut().zip(seen).zip(counted);
+            for (x, ((depth, seen), counted)) in (x0..x1).zip(samples) {
+                let pane = panes.next();
+                let once = solid.instance != NO_INSTANCE && *counted != solid.instance;
+                let (origin, dir) = self.view.ray(x as f32, y as f32);
+                let Some(t) = solid.shape.hit(origin, dir, NEAR_M) else { continue };
+                if solid.surface.has_hole(solid.frame.local(origin + dir * t)) {
+                    continue;
+                }
+                if once {
+                    *counted = solid.instance;
+                    fresh += 1;
+                }
+                if solid.pane {
+                    if let Some(pane) = pane.filter(|pane| t < pane.0) {
+                        *pane = (t, index);
+                    }
+                } else if t < *depth {
+                    (*depth, *seen) = (t, index);
+                }
+            }
+        }
+        if let Some(count) = self.alone.get_mut(usize::from(solid.instance)) {
+            *count += fresh;
+        }
+    }
+
+    /// What sample `at` (row-major) sees, through panes, and how far away.
+    pub fn through(&self, at: usize) -> (Seen, f32) {
+        let seen = match self.seen.get(at) {
+            Some(&GROUND) => Seen::Ground,
+            None | Some(&SKY) => Seen::Sky,
+            Some(&solid) => Seen::Solid(solid),
+        };
+        (seen, self.depth.get(at).copied().unwrap_or(f32::INFINITY))
+    }
+
+    /// The pane in front of what sample `at` sees.
+    pub fn pane(&self, at: usize) -> Option<(u16, f32)> {
+        let &(t, index) = self.panes.get(at)?;
+        (index != SKY && t < self.through(at).1).then_some((index, t))
+    }
+
+    /// Depth of the nearest surface at a sample position; infinite outside the buffer.
+    pub fn depth_at(&self, x: f32, y: f32) -> f32 {
+        let (x, y) = (x.round(), y.round());
+        if x < 0.0 || y < 0.0 || x >= self.view.width as f32 || y >= self.view.height as f32 {
+            return f32::INFINITY;
+        }
+        self.depth.get(y as usize * self.view.width + x as usize).copied().unwrap_or(f32::INFINITY)
+    }
+
+    /// The point that sample position (x, y) sees at depth `t`, and the direction of its ray.
+    pub fn point(&self, x: f32, y: f32, t: f32) -> (V3, V3) {
+        let (origin, dir) = self.view.ray(x, y);
+        (origin + dir * t, dir)
+    }
+}
+
+fn background(view: &View) -> (Vec<f32>, Vec<u16>) {
+    let samples = view.width * view.height;
+    let (mut depth, mut seen) = (Vec::with_capacity(samples), Vec::with_capacity(samples));
+    for y in 0..view.height {
+        for x in 0..view.width {
+            let (origin, dir) = view.ray(x as f32, y as f32);
+            let t = -origin.y / dir.y;
+            if dir.y < -1e-6 && t > 0.0 {
+                depth.push(t);
+                seen.push(GROUND);
+            } else {
+                depth.push(f32::INFINITY);
+                seen.push(SKY);
+            }
+        }
+    }
+    (depth, seen)
+}

@@ -1,0 +1,186 @@
+//! From pixels to rays and back.
+
+use caf_rig::Camera;
+
+use super::vector::{V3, v3};
+
+/// Nothing closer than this to the eye is drawn.
+pub(crate) const NEAR_M: f32 = 0.3;
+
+/// A perspective camera, or parallel rays for the sun.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View {
+    pub eye: V3,
+    right: V3,
+    down: V3,
+    pub forward: V3,
+    scale: [f32; 2],
+    centre: [f32; 2],
+    parallel: bool,
+    /// Samples across.
+    pub width: usize,
+    /// Samples down.
+    pub height: usize,
+}
+
+/// Which way a camera looks from where.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stance {
+    pub eye: V3,
+    /// Axes of the camera's frame in the world.
+    pub right: V3,
+    pub down: V3,
+    pub forward: V3,
+}
+
+impl Stance {
+    /// `yaw_rad` turns to the right, `pitch_rad` downwards.
+    pub fn looking(eye: V3, yaw_rad: f32, pitch_rad: f32) -> Stance {
+        let (sy, cy) = yaw_rad.sin_cos();
+        let (sp, cp) = pitch_rad.sin_cos();
+        Stance {
+            eye,
+            right: v3(cy, 0.0, -sy),
+            down: v3(-sp * sy, -cp, -sp * cy),
+            forward: v3(cp * sy, -sp, cp * cy),
+        }
+    }
+
+    /// The stance of the infrared camera of a rig whose visible camera stands here.
+    pub fn infrared_of(&self, pose: &caf_rig::Pose) -> Stance {
+        let world = |p: [f64; 3]| {
+            let [x, y, z] = p.map(|v| v as f32);
+            self.right * x + self.down * y + self.forward * z
+        };
+        // The columns of vis_from_ir's rotation are the infrared axes in the visible frame.
+        let [right, down, forward] = pose.rotation.transposed().0;
+        Stance {
+            eye: self.eye + world(pose.translation_m),
+            right: world(right),
+            down: world(down),
+            forward: world(forward),
+        }
+    }
+}
+
+impl View {
+    /// The view of a camera, with `samples` × `samples` rays to a pixel.
+    pub fn camera(camera: &Camera, stance: &Stance, samples: usize) -> View {
+        let k = samples as f64;
+        // The centre of pixel 0 is at 0; its samples lie within ±0.5.
+        let centre = |c: f64| ((c + 0.5) * k - 0.5) as f32;
+        View {
+            eye: stance.eye,
+            right: stance.right,
+            down: stance.down,
+            forward: stance.forward,
+            scale: [(camera.fx_px * k) as f32, (camera.fy_px * k) as f32],
+            centre: [centre(camera.cx_px), centre(camera.cy_px)],
+            parallel: false,
+            width: camera.width_px as usize * samples,
+            height: camera.height_px as usize * samples,
+        }
+    }
+
+    /// Parallel rays along `forward` that cover `extent_m` around `middle`.
+    pub fn parallel(middle: V3, forward: V3, extent_m: f32, samples: usize) -> View {
+        let right = v3(0.0, 1.0, 0.0).cross(forward).unit();
+        let down = right.cross(forward).unit();
+        let scale = samples as f32 / extent_m;
+        let centre = (samples as f32 - 1.0) / 2.0;
+        View {
+            eye: middle - forward * 120.0,
+            right,
+            down,
+            forward,
+            scale: [scale, scale],
+            centre: [centre, centre],
+            parallel: true,
+            width: samples,
+            height: samples,
+        }
+    }
+
+    /// Origin and direction of the ray through a sample; the direction's component along `forward` is 1, so that distances
+    /// along it are depths.
+    pub fn ray(&self, x: f32, y: f32) -> (V3, V3) {
+        let aside =
+            self.right * ((x - self.centre[0]) / self.scale[0]) + self.down * ((y - self.centre[1]) / self.scale[1]);
+        if self.parallel { (self.eye + aside, self.forward) } else { (self.eye, self.forward + aside) }
+    }
+
+    /// Sample position and depth of a point.
+    pub fn project(&self, p: V3) -> [f32; 3] {
+        let from = p - self.eye;
+        let depth = from.dot(self.forward);
+        let k = if self.parallel { 1.0 } else { 1.0 / depth };
+        [
+            from.dot(self.right) * self.scale[0] * k + self.centre[0],
+            from.dot(self.down) * self.scale[1] * k + self.centre[1],
+            depth,
+        ]
+    }
+
+    /// Samples that a box of the world may cover: x from, x to, y from, y to (exclusive); `None` when out of sight.
+    pub fn window(&self, low: V3, high: V3) -> Option<[usize; 4]> {
+        let (mut x, mut y) = ([f32::MAX, f32::MIN], [f32::MAX, f32::MIN]);
+        let (mut behind, mut ahead) = (false, false);
+        for i in 0..8 {
+            let pick = |bit: usize, a: f32, b: f32| if i >> bit & 1 == 0 { a } else { b };
+            let corner = v3(pick(0, low.x, high.x), pick(1, low.y, high.y), pick(2, low.z, high.z));
+            let [px, py, depth] = self.project(corner);
+            if depth < NEAR_M {
+                behind = true;
+                continue;
+            }
+            ahead = true;
+            x = [x[0].min(px), x[1].max(px)];
+            y = [y[0].min(py), y[1].max(py)];
+        }
+        if !ahead {
+            return None;
+        }
+        if behind {
+            // A box that reaches beside the eye has no finite outline; all of the image may show it.
+            return Some([0, self.width, 0, self.height]);
+        }
+        let range = |[low, high]: [f32; 2], extent: usize| {
+            let from = low.floor().max(0.0);
+            let to = (high.ceil() + 1.0).min(extent as f32);
+            (from < to).then_some([from as usize, to as usize])
+        };
+        let ([x0, x1], [y0, y1]) = (range(x, self.width)?, range(y, self.height)?);
+        Some([x0, x1, y0, y1])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rays_hit_what_projects_there_and_agree_with_the_rig() {
+        let camera = Camera::with_field_of_view(64, 48, 60.0);
+        let stance = Stance::looking(v3(0.5, 1.4, 3.0), 0.1, 0.05);
+        for samples in [1, 2] {
+            let view = View::camera(&camera, &stance, samples);
+            let (origin, dir) = view.ray(10.0, 30.0);
+            let [x, y, depth] = view.project(origin + dir * 7.0);
+            assert!((x - 10.0).abs() < 1e-3 && (y - 30.0).abs() < 1e-3 && (depth - 7.0).abs() < 1e-4);
+        }
+        let p = v3(1.0, 0.4, 12.0);
+        let from = p - stance.eye;
+        let in_camera = [from.dot(stance.right), from.dot(stance.down), from.dot(stance.forward)].map(f64::from);
+        let expected = camera.project(in_camera).unwrap();
+        let [x, y, _] = View::camera(&camera, &stance, 1).project(p);
+        assert!((f64::from(x) - expected[0]).abs() < 1e-3 && (f64::from(y) - expected[1]).abs() < 1e-3);
+    }
+
+    #[test]
+    fn parallel_rays_go_back_too() {
+        let view = View::parallel(v3(0.0, 0.0, 20.0), v3(0.3, -0.8, 0.5).unit(), 50.0, 100);
+        let (origin, dir) = view.ray(20.0, 70.0);
+        let [x, y, depth] = view.project(origin + dir * 100.0);
+        assert!((x - 20.0).abs() < 1e-2 && (y - 70.0).abs() < 1e-2 && (depth - 100.0).abs() < 1e-2);
+    }
+}

@@ -1,0 +1,364 @@
+//! A view: where each pixel of an image comes from in another one. Cropping, enlarging, shifting, flipping and fitting
+//! are all views, so images, boxes and ignore regions of a pair always move by the same numbers.
+//!
+//! In continuous coordinates (pixel `i` covers `[i, i + 1)`) a point maps as `x' = scale_x * x + shift_x` and
+//! `y' = scale_y * y + shift_y`; `scale_x` is negative when the view is mirrored.
+
+use caf_detect::{Letterbox, Xyxy};
+
+use crate::dataset::Sample;
+use crate::error::DataError;
+use crate::label::Label;
+use crate::raster::Raster;
+
+/// The gray around an image that does not fill its frame, 8 bits.
+pub const BORDER: u8 = caf_detect::letterbox::FILL;
+
+/// A mapping from a source image to a target frame; see the module's page for the equation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct View {
+    source_wh: (usize, usize),
+    target_wh: (usize, usize),
+    scale: (f64, f64),
+    shift: (f64, f64),
+}
+
+/// When a cut box is still an object.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CutRule {
+    /// Both sides must have at least this many pixels in the target.
+    pub min_side_px: f32,
+    /// More than this fraction of the box's area must be inside.
+    pub min_area_fraction: f32,
+}
+
+impl Default for CutRule {
+    /// At least 2 px a side and more than a tenth of the area: the rule of the detector's original training.
+    fn default() -> Self {
+        Self { min_side_px: 2.0, min_area_fraction: 0.1 }
+    }
+}
+
+/// Boxes after a view, relative to its target.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct CutBoxes {
+    /// Boxes that are still objects, cut at the target's edge.
+    pub kept: Vec<Label>,
+    /// What is inside of boxes that are objects no more: neither background nor object.
+    pub remainders: Vec<Label>,
+}
+
+impl View {
+    /// The part of `width` × `height` pixels whose upper left corner is pixel (`x`, `y`), at the scale of the source.
+    ///
+    /// # Errors
+    /// [`DataError::Shape`] when the part is empty or not inside the source .
+    pub fn crop(source_wh: (usize, usize), x: usize, y: usize, width: usize, height: usize) -> Result<Self, DataError> {
+        let fits = |offset: usize, length: usize, side: usize| {
+            length > 0 && offset.checked_add(length).is_some_and(|end| end <= side)
+        };
+        if !fits(x, width, source_wh.0) || !fits(y, height, source_wh.1) {
+            return Err(DataError::Shape {
+                what: "crop",
+                expected: format!("at least one pixel, inside {}x{}", source_wh.0, source_wh.1),
+                found: format!("{width}x{height} at ({x}, {y})"),
+            });
+        }
+        Self::new(source_wh, (width, height), (1.0, 1.0), (-(x as f64), -(y as f64)))
+    }
+
+    /// Scales by `scale` (target pixels per source pixel) in both directions and puts the centre of the source at the
+    /// target's centre plus `offset_px`.
+    ///
+    /// # Errors
+    /// [`DataError::Shape`] for an empty size, [`DataError::Setting`] for a scale that is not positive and finite or an
+    /// offset that is not finite.
+    pub fn centred(
+        source_wh: (usize, usize),
+        target_wh: (usize, usize),
+        scale: f64,
+        offset_px: (f64, f64),
+    ) -> Result<Self, DataError> {
+        let shift =
+            |source: usize, target: usize, offset: f64| target as f64 / 2.0 + offset - scale * source as f64 / 2.0;
+        Self::new(
+            source_wh,
+            target_wh,
+            (scale, scale),
+            (shift(source_wh.0, target_wh.0, offset_px.0), shift(source_wh.1, target_wh.1, offset_px.1)),
+        )
+    }
+
+    /// Any view: `x' = scale.0 * x + shift.0`, `y' = scale.1 * y + shift.1`, sizes as width, height.
+    ///
+    /// # Errors
+    /// [`DataError::Shape`] for an empty size, [`DataError::Setting`] for scales that are not positive and finite or
+    /// shifts that are not finite.
+    pub fn new(
+        source_wh: (usize, usize),
+        target_wh: (usize, usize),
+        scale: (f64, f64),
+        shift: (f64, f64),
+    ) -> Result<Self, DataError> {
+        for (what, size) in [("source of a view", source_wh), ("target of a view", target_wh)] {
+            if size.0 == 0 || size.1 == 0 {
+                let found = format!("{}x{}", size.0, size.1);
+                return Err(DataError::Shape { what, expected: "width and height of at least 1".into(), found });
+            }
+        }
+        let good_scale = |s: f64| s.is_finite() && s > 0.0;
+        if !good_scale(scale.0) || !good_scale(scale.1) || !shift.0.is_finite() || !shift.1.is_finite() {
+            return Err(DataError::Setting {
+                name: "view",
+                expected: "positive finite scales, finite shifts".into(),
+                found: format!("scales {scale:?}, shifts {shift:?}"),
+            });
+        }
+        Ok(Self { source_wh, target_wh, scale, shift })
+    }
+
+    /// The view of a letterbox: scaled by its ratio, shifted by its unrounded half pads, as the detector's training and
+    /// validation map boxes. Pixels of the exact 8-bit letterbox come from [`caf_detect::LetterboxPainter`]; rendering
+    /// this view is for float planes, and differs from it by the rounding of pads and sides (under a pixel).
+    ///
+    /// # Errors
+    /// None for a letterbox made by its constructors; [`View::new`]'s for one filled in by hand.
+    pub fn letterbox(geometry: &Letterbox) -> Result<Self, DataError> {
+        let wh = |(h, w): (usize, usize)| (w, h);
+        Self::new(wh(geometry.src_hw), wh(geometry.out_hw), (geometry.ratio, geometry.ratio), geometry.pad_wh)
+    }
+
+    /// The same view with left and right exchanged in the target.
+    #[must_use]
+    pub fn mirrored(self) -> Self {
+        Self {
+            scale: (-self.scale.0, self.scale.1),
+            shift: (self.target_wh.0 as f64 - self.shift.0, self.shift.1),
+            ..self
+        }
+    }
+
+    /// Whether left and right are exchanged.
+    #[must_use]
+    pub fn is_mirrored(&self) -> bool {
+        self.scale.0 < 0.0
+    }
+
+    /// Width and height of the source.
+    #[must_use]
+    pub fn source_wh(&self) -> (usize, usize) {
+        self.source_wh
+    }
+
+    /// Width and height of the target.
+    #[must_use]
+    pub fn target_wh(&self) -> (usize, usize) {
+        self.target_wh
+    }
+
+    /// A box of the source in the target's pixels, not cut.
+    #[must_use]
+    pub fn map_box(&self, source: Xyxy) -> Xyxy {
+        let x = |v: f32| (self.scale.0 * f64::from(v) + self.shift.0) as f32;
+        let y = |v: f32| (self.scale.1 * f64::from(v) + self.shift.1) as f32;
+        let (a, b) = (x(source.x1), x(source.x2));
+        Xyxy::new(a.min(b), y(source.y1), a.max(b), y(source.y2))
+    }
+
+    /// A box of the target in the source's pixels, not cut: the inverse of [`View::map_box`].
+    #[must_use]
+    pub fn unmap_box(&self, target: Xyxy) -> Xyxy {
+        let x = |v: f32| ((f64::from(v) - self.shift.0) / self.scale.0) as f32;
+        let y = |v: f32| ((f64::from(v) - self.shift.1) / self.scale.1) as f32;
+        let (a, b) = (x(target.x1), x(target.x2));
+        Xyxy::new(a.min(b), y(target.y1), a.max(b), y(target.y2))
+    }
+
+    /// Maps boxes, cuts them at the target's edge and sorts out those that `rule` no longer takes for objects.
+    #[must_use]
+    pub fn map_labels(&self, labels: &[Label], rule: CutRule) -> CutBoxes {
+        let mut out = CutBoxes::default();
+        for label in labels {
+            let whole = self.map_box(label.to_pixels(self.source_wh.0, self.source_wh.1));
+            let cut = whole.clip(self.target_wh.1, self.target_wh.0);
+            let area = cut.area();
+            if area <= 0.0 {
+                continue;
+            }
+            let side = (cut.x2 - cut.x1).min(cut.y2 - cut.y1);
+            let is_object = side >= rule.min_side_px && area > rule.min_area_fraction * whole.area();
+            let label = Label::from_pixels(label.class, cut, self.target_wh.0, self.target_wh.1);
+            if is_object { out.kept.push(label) } else { out.remainders.push(label) }
+        }
+        out
+    }
+
+    /// A whole pair: both images (infrared outside its frame is 114/255, visible 114), labels, and ignore regions to
+    /// which the remainders of cut objects are added.
+    ///
+    /// # Errors
+    /// [`DataError::Shape`] when an image has not the size of the view's source.
+    pub fn apply(&self, sample: &Sample, rule: CutRule) -> Result<Sample, DataError> {
+        let labels = self.map_labels(&sample.labels, rule);
+        let everything = CutRule { min_side_px: 0.0, min_area_fraction: 0.0 };
+        let mut ignore = self.map_labels(&sample.ignore, everything).kept;
+        ignore.extend(labels.remainders);
+        Ok(Sample {
+            name: sample.name.clone(),
+            ir: self.render(&sample.ir, f32::from(BORDER) / 255.0)?,
+            vi: self.render(&sample.vi, BORDER)?,
+            vi_is_gray: sample.vi_is_gray,
+            labels: labels.kept,
+            ignore,
+        })
+    }
+
+    /// The image seen by the view in a new buffer; see [`View::render_into`].
+    ///
+    /// # Errors
+    /// [`DataError::Shape`] when `source` has not the size of the view's source.
+    pub fn render<T: Blend, const C: usize>(
+        &self,
+        source: &Raster<T, C>,
+        border: T,
+    ) -> Result<Raster<T, C>, DataError> {
+        let mut target = Raster::filled(self.target_wh.0, self.target_wh.1, border)?;
+        self.render_into(source, border, &mut target)?;
+        Ok(target)
+    }
+
+    /// Fills `target` with the image seen by the view, `border` where the source does not reach.
+    ///
+    /// At scale 1 with whole shifts pixels are copied. Otherwise they are bilinear between pixel centres, the outermost
+    /// pixels extending to the image's edge; when shrinking by n or more, n × n such samples are averaged a pixel.
+    ///
+    /// # Errors
+    /// [`DataError::Shape`] when a buffer has not the size of the view.
+    pub fn render_into<T: Blend, const C: usize>(
+        &self,
+        source: &Raster<T, C>,
+        border: T,
+        target: &mut Raster<T, C>,
+    ) -> Result<(), DataError> {
+        for (what, expected, found) in [
+            ("source of a view", self.source_wh, source.size_wh()),
+            ("target of a view", self.target_wh, target.size_wh()),
+        ] {
+            if expected != found {
+                let (expected, found) = (format!("{expected:?} (width, height)"), format!("{found:?}"));
+                return Err(DataError::Shape { what, expected, found });
+            }
+        }
+        let x_axis = Axis::new(self.scale.0, self.shift.0, self.source_wh.0);
+        let y_axis = Axis::new(self.scale.1, self.shift.1, self.source_wh.1);
+        let pixels = target.data_mut().as_chunks_mut::<C>().0;
+        for (y, row) in pixels.chunks_exact_mut(self.target_wh.0).enumerate() {
+            for (x, out) in row.iter_mut().enumerate() {
+                *out = match (x_axis.whole, y_axis.whole) {
+                    (true, true) => copied(source, x_axis.at(x, 0), y_axis.at(y, 0), border),
+                    _ => blended(source, &x_axis, x, &y_axis, y, border),
+                };
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One direction of the inverse mapping.
+struct Axis {
+    scale: f64,
+    shift: f64,
+    length: f64,
+    /// Samples a target pixel.
+    samples: u32,
+    /// Pixels fall on pixels.
+    whole: bool,
+}
+
+impl Axis {
+    fn new(scale: f64, shift: f64, length: usize) -> Self {
+        let whole = scale.abs() == 1.0 && shift.fract() == 0.0;
+        // Beyond 16 the images are specks; the limit bounds the work of an extreme setting.
+        let samples = (1.0 / scale.abs()).floor().clamp(1.0, 16.0) as u32;
+        Self { scale, shift, length: length as f64, samples, whole }
+    }
+
+    /// The source coordinate (continuous) of sample `k` of target pixel `i`, `None` outside the source.
+    fn at(&self, i: usize, k: u32) -> Option<f64> {
+        let target = i as f64 + (f64::from(k) + 0.5) / f64::from(self.samples);
+        let source = (target - self.shift) / self.scale;
+        (source >= 0.0 && source < self.length).then_some(source)
+    }
+
+    /// The two pixels around a source coordinate and the weight of the second.
+    fn neighbours(&self, source: f64) -> (usize, usize, f32) {
+        let centre = (source - 0.5).clamp(0.0, self.length - 1.0);
+        let first = centre.floor();
+        let second = (first + 1.0).min(self.length - 1.0);
+        (first as usize, second as usize, (centre - first) as f32)
+    }
+}
+
+fn copied<T: Blend, const C: usize>(source: &Raster<T, C>, x: Option<f64>, y: Option<f64>, border: T) -> [T; C] {
+    x.zip(y).and_then(|(x, y)| source.pixel(x as usize, y as usize)).unwrap_or([border; C])
+}
+
+fn blended<T: Blend, const C: usize>(
+    source: &Raster<T, C>,
+    x_axis: &Axis,
+    x: usize,
+    y_axis: &Axis,
+    y: usize,
+    border: T,
+) -> [T; C] {
+    let mut sum = [0f32; C];
+    let at = |x: usize, y: usize| source.pixel(x, y).unwrap_or([border; C]);
+    for ky in 0..y_axis.samples {
+        for kx in 0..x_axis.samples {
+            let Some((u, v)) = x_axis.at(x, kx).zip(y_axis.at(y, ky)) else {
+                sum.iter_mut().for_each(|s| *s += border.to_f32());
+                continue;
+            };
+            let ((x0, x1, wx), (y0, y1, wy)) = (x_axis.neighbours(u), y_axis.neighbours(v));
+            let corners = [at(x0, y0), at(x1, y0), at(x0, y1), at(x1, y1)];
+            let weights = [(1.0 - wx) * (1.0 - wy), wx * (1.0 - wy), (1.0 - wx) * wy, wx * wy];
+            for (corner, weight) in corners.iter().zip(weights) {
+                for (s, value) in sum.iter_mut().zip(corner) {
+                    *s += weight * value.to_f32();
+                }
+            }
+        }
+    }
+    let count = (x_axis.samples * y_axis.samples) as f32;
+    sum.map(|s| T::from_f32(s / count))
+}
+
+/// A sample type that can be averaged.
+pub trait Blend: Copy {
+    /// The value as a float.
+    fn to_f32(self) -> f32;
+    /// The nearest value of the type.
+    fn from_f32(value: f32) -> Self;
+}
+
+impl Blend for f32 {
+    fn to_f32(self) -> f32 {
+        self
+    }
+    fn from_f32(value: f32) -> Self {
+        value
+    }
+}
+
+impl Blend for u8 {
+    fn to_f32(self) -> f32 {
+        f32::from(self)
+    }
+    fn from_f32(value: f32) -> Self {
+        // Float to integer casts saturate.
+        value.round() as Self
+    }
+}
+
+#[cfg(test)]
+mod tests;
