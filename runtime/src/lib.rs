@@ -1,1 +1,21 @@
-//! Fuses live camera streams and detects: capture, pairing, inference, sinks, health.
+//! Fuses two live cameras and detects what they see.
+//!
+//! ```text
+//! infrared ─► queue ┐
+//!                   ├─► pair by time ─► queue ─► fuse, detect, draw ─► queue ─► video, JSON lines, summary
+//! visible ──► queue ┘
+//! ```
+//!
+//! Every arrow is a bounded queue that gives up its oldest item when the next stage is too slow (and counts it); with
+//! files, where every frame matters, it makes the producer wait instead. Frames are paired by capture time, never by
+//! arrival. The model runs in ONNX Runtime; see [`session`].
+
+pub mod detect;
+pub mod draw;
+pub mod font;
+pub mod frame;
+pub mod pair;
+pub mod pixels;
+pub mod queue;
+pub mod session;
+pub mod stats;

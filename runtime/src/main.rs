@@ -1,2 +1,1 @@
-//! `caf-run`: fuses and detects.
 fn main() {}

@@ -1,0 +1,92 @@
+//! From a model's raw predictions to boxes in pixels of the fused image.
+
+use caf_contract::DetectorContract;
+use caf_detect::{DetectError, Detection, NmsCounts, NmsScratch, NmsSettings, nms_into};
+
+/// Suppresses and maps detections; its buffers stop growing after the busiest image.
+#[derive(Debug)]
+pub struct Detector {
+    contract: DetectorContract,
+    settings: NmsSettings,
+    scratch: NmsScratch,
+}
+
+impl Detector {
+    /// A detector with the thresholds of the command line; refuses thresholds outside [0, 1].
+    pub fn new(contract: DetectorContract, settings: NmsSettings) -> Result<Self, DetectError> {
+        settings.validate()?;
+        Ok(Self { contract, settings, scratch: NmsScratch::default() })
+    }
+
+    /// Class names in the order of the class numbers.
+    #[must_use]
+    pub fn classes(&self) -> &[String] {
+        &self.contract.classes
+    }
+
+    /// The name of a class, `?` for a number the contract does not name.
+    #[must_use]
+    pub fn class_name(&self, class: u32) -> &str {
+        class_name(&self.contract.classes, class)
+    }
+
+    /// Turns rows of `5 + classes` values into detections, best first, with boxes in pixels of the `width_px × height_px`
+    /// fused image (0 is the left edge of the first pixel), cut at its borders. Boxes outside are left out.
+    pub fn detect(
+        &mut self,
+        rows: &[f32],
+        width_px: usize,
+        height_px: usize,
+        out: &mut Vec<Detection>,
+    ) -> Result<NmsCounts, DetectError> {
+        let counts = nms_into(rows, self.contract.classes.len(), &self.settings, &mut self.scratch, out)?;
+        let l = self.contract.letterbox;
+        out.retain_mut(|d| {
+            let mapped = d.xyxy().unshift_then_divide(l.ratio as f32, l.pad_left_px as f32, l.pad_top_px as f32);
+            *d = d.with_box(mapped.clip(height_px, width_px));
+            d.x2 > d.x1 && d.y2 > d.y1
+        });
+        Ok(counts)
+    }
+}
+
+/// The name of a class, `?` for a number without one.
+#[must_use]
+pub fn class_name(classes: &[String], class: u32) -> &str {
+    usize::try_from(class).ok().and_then(|c| classes.get(c)).map_or("?", String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use caf_contract::LetterboxContract;
+
+    fn detector() -> Detector {
+        let letterbox =
+            LetterboxContract { height_px: 320, width_px: 320, ratio: 0.5, pad_left_px: 0.0, pad_top_px: 40.0 };
+        let contract = DetectorContract { classes: vec!["person".into(), "car".into()], letterbox };
+        Detector::new(contract, NmsSettings::default()).unwrap()
+    }
+
+    #[test]
+    fn boxes_come_back_to_image_pixels_and_are_cut_at_its_borders() {
+        // 640×480 image, halved to 320×240 and padded by 40 above and below.
+        let rows = [
+            [100.0, 140.0, 20.0, 40.0, 0.9, 1.0, 0.0],
+            [0.0, 40.0, 20.0, 20.0, 0.8, 0.0, 1.0],
+            [160.0, 20.0, 10.0, 10.0, 0.9, 1.0, 0.0],
+        ];
+        let mut out = vec![];
+        let counts = detector().detect(rows.as_flattened(), 640, 480, &mut out).unwrap();
+        assert_eq!(counts.kept, 3);
+        let boxes: Vec<_> = out.iter().map(|d| (d.class, [d.x1, d.y1, d.x2, d.y2])).collect();
+        assert_eq!(boxes, [(0, [180.0, 160.0, 220.0, 240.0]), (1, [0.0, 0.0, 20.0, 20.0])]);
+        assert_eq!((detector().class_name(1), detector().class_name(9)), ("car", "?"));
+    }
+
+    #[test]
+    fn thresholds_out_of_range_are_refused() {
+        let contract = detector().contract;
+        assert!(Detector::new(contract, NmsSettings { conf: 1.5, ..NmsSettings::default() }).is_err());
+    }
+}

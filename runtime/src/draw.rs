@@ -1,0 +1,172 @@
+//! Boxes and labels painted into an RGB image in place. Everything is clipped at the borders; nothing is allocated.
+
+use crate::font;
+
+/// Red, green, blue.
+pub type Rgb = [u8; 3];
+
+/// Colours that stay apart on gray images; a class takes the one at its index, modulo their number.
+const PALETTE: [Rgb; 8] = [
+    [255, 196, 0],
+    [0, 214, 255],
+    [255, 92, 138],
+    [124, 252, 98],
+    [196, 140, 255],
+    [255, 140, 40],
+    [80, 240, 190],
+    [240, 240, 120],
+];
+const INK: Rgb = [0, 0, 0];
+
+/// The colour of a class.
+#[must_use]
+pub fn class_colour(class: usize) -> Rgb {
+    PALETTE.get(class % PALETTE.len()).copied().unwrap_or(INK)
+}
+
+/// An RGB image being painted: dense rows, three bytes a pixel.
+#[derive(Debug)]
+pub struct Canvas<'a> {
+    rgb: &'a mut [u8],
+    width_px: usize,
+    height_px: usize,
+}
+
+/// Half-open range of pixels `[from, to)` cut to `[0, limit)`.
+fn clip(from: i64, to: i64, limit: usize) -> std::ops::Range<usize> {
+    let cut = |v: i64| usize::try_from(v.max(0)).unwrap_or(usize::MAX).min(limit);
+    let (from, to) = (cut(from), cut(to));
+    from..to.max(from)
+}
+
+/// Nearest pixel edge; what is not a number lies at 0.
+fn edge(v: f32) -> i64 {
+    // Within this bound the arithmetic on edges cannot overflow.
+    v.round().clamp(-1e9, 1e9) as i64
+}
+
+impl<'a> Canvas<'a> {
+    /// `None` when `rgb` is not `width × height × 3` bytes.
+    pub fn new(rgb: &'a mut [u8], width_px: usize, height_px: usize) -> Option<Self> {
+        let size = width_px.checked_mul(height_px)?.checked_mul(3)?;
+        (rgb.len() == size).then_some(Self { rgb, width_px, height_px })
+    }
+
+    /// Paints the pixels with `left ≤ x < right` and `top ≤ y < bottom`.
+    pub fn fill(&mut self, left: i64, top: i64, right: i64, bottom: i64, colour: Rgb) {
+        let (xs, ys) = (clip(left, right, self.width_px), clip(top, bottom, self.height_px));
+        if xs.is_empty() {
+            return;
+        }
+        for row in self.rgb.chunks_exact_mut(self.width_px * 3).take(ys.end).skip(ys.start) {
+            if let Some(span) = row.get_mut(xs.start * 3..xs.end * 3) {
+                span.as_chunks_mut().0.fill(colour);
+            }
+        }
+    }
+
+    /// A frame of `thickness` pixels just inside the box, in pixel edges (0 is the left edge of the first pixel).
+    pub fn frame(&mut self, box_px: [f32; 4], thickness: i64, colour: Rgb) {
+        let [left, top, right, bottom] = box_px.map(edge);
+        if right <= left || bottom <= top {
+            return;
+        }
+        let t = thickness.max(1).min(right - left).min(bottom - top);
+        self.fill(left, top, right, top + t, colour);
+        self.fill(left, bottom - t, right, bottom, colour);
+        self.fill(left, top + t, left + t, bottom - t, colour);
+        self.fill(right - t, top + t, right, bottom - t, colour);
+    }
+
+    /// Characters side by side, every font pixel a square of `scale` pixels; `left`, `top` is the first one's corner.
+    pub fn text(&mut self, left: i64, top: i64, scale: i64, colour: Rgb, characters: impl Iterator<Item = char>) {
+        let mut x = left;
+        for character in characters {
+            if x >= 0 && usize::try_from(x).is_ok_and(|x| x >= self.width_px) {
+                return;
+            }
+            for (y, row) in (0_i64..).zip(font::glyph(character)) {
+                for (column, bit) in (0_i64..).zip((0..font::WIDTH).rev()) {
+                    if row >> bit & 1 == 1 {
+                        let (l, t) = (x + column * scale, top + y * scale);
+                        self.fill(l, t, l + scale, t + scale, colour);
+                    }
+                }
+            }
+            x += font::ADVANCE as i64 * scale;
+        }
+    }
+
+    /// A box with `name` and its score in percent on a plate above it (inside it at the upper border).
+    pub fn detection(&mut self, box_px: [f32; 4], class: usize, name: &str, score: f32) {
+        let colour = class_colour(class);
+        let scale = (self.height_px.min(self.width_px) / 480).max(1) as i64;
+        self.frame(box_px, scale, colour);
+        let percent = (score.clamp(0.0, 1.0) * 100.0).round() as u8;
+        let digits = [percent / 100, percent / 10 % 10, percent % 10].map(|d| char::from(b'0' + d));
+        let leading = digits.iter().take(2).take_while(|d| **d == '0').count();
+        let label = name.chars().chain([' ']).chain(digits.into_iter().skip(leading));
+        let length = label.clone().count() as i64;
+        let (plate_w, plate_h) = ((length * font::ADVANCE as i64 + 1) * scale, (font::HEIGHT as i64 + 2) * scale);
+        let [left, top, ..] = box_px.map(edge);
+        let left = left.min(self.width_px as i64 - plate_w).max(0);
+        let top = if top >= plate_h { top - plate_h } else { top.max(0) };
+        self.fill(left, top, left + plate_w, top + plate_h, colour);
+        self.text(left + scale, top + scale, scale, INK, label);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn painted(width: usize, height: usize, paint: impl FnOnce(&mut Canvas<'_>)) -> Vec<String> {
+        let mut rgb = vec![0; width * height * 3];
+        paint(&mut Canvas::new(&mut rgb, width, height).unwrap());
+        rgb.chunks_exact(width * 3)
+            .map(|row| row.chunks_exact(3).map(|p| if p == [0; 3] { '.' } else { '#' }).collect())
+            .collect()
+    }
+
+    #[test]
+    fn a_frame_lies_inside_its_box() {
+        let picture = painted(7, 5, |c| c.frame([1.0, 1.0, 6.0, 4.0], 1, [9; 3]));
+        assert_eq!(picture, [".......", ".#####.", ".#...#.", ".#####.", "......."]);
+    }
+
+    #[test]
+    fn what_reaches_out_is_clipped() {
+        let picture = painted(4, 3, |c| c.frame([-5.0, -5.0, 2.0, 2.0], 1, [9; 3]));
+        assert_eq!(picture, [".#..", "##..", "...."]);
+        let huge = painted(4, 3, |c| c.frame([-1e30, -1e30, 1e30, 1e30], 2, [9; 3]));
+        assert_eq!(huge, ["....", "....", "...."]);
+        for bad in [[f32::NAN; 4], [f32::INFINITY; 4], [3.0, 2.0, 1.0, 0.0], [90.0, 90.0, 99.0, 99.0]] {
+            assert_eq!(painted(4, 3, |c| c.frame(bad, 1, [9; 3])), ["....", "....", "...."]);
+        }
+    }
+
+    #[test]
+    fn labels_never_leave_the_image_and_never_panic() {
+        for (width, height) in [(1, 1), (3, 2), (17, 9), (64, 48), (1301, 997)] {
+            let mut rgb = vec![0; width * height * 3];
+            let mut canvas = Canvas::new(&mut rgb, width, height).unwrap();
+            for corner in [-1e9, -3.0, 0.0, 1.5, 40.0, 1e9, f32::NAN] {
+                canvas.detection([corner, corner, corner + 5.0, corner + 5.0], 100, "traffic light é", f32::NAN);
+            }
+        }
+    }
+
+    #[test]
+    fn text_looks_like_its_glyphs() {
+        let picture = painted(11, 7, |c| c.text(0, 0, 1, [9; 3], "A1".chars()));
+        let expected =
+            [".###....#..", "#...#..##..", "#...#...#..", "#####...#..", "#...#...#..", "#...#...#..", "#...#..###."];
+        assert_eq!(picture, expected);
+    }
+
+    #[test]
+    fn a_wrong_size_makes_no_canvas() {
+        assert!(Canvas::new(&mut [0; 11], 2, 2).is_none());
+        assert!(Canvas::new(&mut [], usize::MAX, 3).is_none());
+    }
+}

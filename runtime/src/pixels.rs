@@ -1,0 +1,225 @@
+//! Between camera pixels and tensors.
+//!
+//! Bytes are laid out height, width, channel; floats are channel planes in [0, 1]. Every function writes into memory that
+//! exists already.
+//!
+//! Sixteen bits become eight as `round(v · 255 / 65535)`, and a float in [0, 1] as `v / 65535`: the full range of the sensor,
+//! as in training. Colour becomes gray by the luma of BT.601, `0.299 R + 0.587 G + 0.114 B`.
+
+use caf_contract::Colour;
+
+use crate::frame::{ImageView, PixelFormat};
+
+/// Why pixels do not fit a tensor.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum PixelError {
+    /// The tensor is larger or smaller than the image.
+    #[error("a {width_px}x{height_px} image with {channels} channels has {expected} values, the tensor holds {found}")]
+    Size {
+        /// Width of the image.
+        width_px: usize,
+        /// Height of the image.
+        height_px: usize,
+        /// Channels wanted.
+        channels: usize,
+        /// Values of such an image.
+        expected: usize,
+        /// Values of the tensor.
+        found: usize,
+    },
+}
+
+/// Channels of an image of that colour; a tensor that is not an image has none.
+#[must_use]
+pub const fn channels(colour: Colour) -> usize {
+    match colour {
+        Colour::Gray => 1,
+        Colour::Rgb => 3,
+        Colour::None => 0,
+    }
+}
+
+fn check(found: usize, width_px: usize, height_px: usize, channels: usize) -> Result<(), PixelError> {
+    let expected = width_px.saturating_mul(height_px).saturating_mul(channels);
+    if expected == found && expected > 0 {
+        return Ok(());
+    }
+    Err(PixelError::Size { width_px, height_px, channels, expected, found })
+}
+
+/// `round(v · 255 / 65535)`; 65535 is 257 · 255, and 128 is half of 257 rounded down.
+const fn narrow(v: u16) -> u8 {
+    ((v as u32 + 128) / 257) as u8
+}
+
+/// Luma in the range of its arguments.
+fn luma(r: f32, g: f32, b: f32) -> f32 {
+    (0.299 * r + 0.587 * g) + 0.114 * b
+}
+
+fn luma_byte(rgb: &[u8; 3]) -> u8 {
+    let [r, g, b] = rgb.map(f32::from);
+    // In [0, 255] up to rounding; the cast saturates.
+    (luma(r, g, b) + 0.5) as u8
+}
+
+/// Fills a tensor of bytes, height × width × 1 or 3.
+pub fn to_bytes(image: &ImageView<'_>, colour: Colour, out: &mut [u8]) -> Result<(), PixelError> {
+    let (width, n) = (image.width_px(), channels(colour));
+    check(out.len(), width, image.height_px(), n)?;
+    for (row, out) in image.rows().zip(out.chunks_exact_mut(width * n)) {
+        match (image.format(), n) {
+            (PixelFormat::Gray8, 1) | (PixelFormat::Rgb8, 3) => out.copy_from_slice(row),
+            (PixelFormat::Gray8, _) => out.as_chunks_mut().0.iter_mut().zip(row).for_each(|(o, v)| *o = [*v; 3]),
+            (PixelFormat::Gray16Le, 1) => {
+                out.iter_mut().zip(row.as_chunks().0).for_each(|(o, v)| *o = narrow(u16::from_le_bytes(*v)));
+            }
+            (PixelFormat::Gray16Le, _) => {
+                let wide = row.as_chunks().0.iter().map(|v| narrow(u16::from_le_bytes(*v)));
+                out.as_chunks_mut().0.iter_mut().zip(wide).for_each(|(o, v)| *o = [v; 3]);
+            }
+            (PixelFormat::Rgb8, _) => out.iter_mut().zip(row.as_chunks().0).for_each(|(o, rgb)| *o = luma_byte(rgb)),
+        }
+    }
+    Ok(())
+}
+
+/// Fills a tensor of floats, 1 or 3 planes of height × width, values in [0, 1].
+pub fn to_floats(image: &ImageView<'_>, colour: Colour, out: &mut [f32]) -> Result<(), PixelError> {
+    let (width, height, n) = (image.width_px(), image.height_px(), channels(colour));
+    check(out.len(), width, height, n)?;
+    for (channel, plane) in out.chunks_exact_mut(width * height).enumerate() {
+        for (row, out) in image.rows().zip(plane.chunks_exact_mut(width)) {
+            match (image.format(), n) {
+                (PixelFormat::Gray8, _) => out.iter_mut().zip(row).for_each(|(o, v)| *o = f32::from(*v) / 255.0),
+                (PixelFormat::Gray16Le, _) => {
+                    let wide = row.as_chunks().0.iter().map(|v| f32::from(u16::from_le_bytes(*v)) / 65535.0);
+                    out.iter_mut().zip(wide).for_each(|(o, v)| *o = v);
+                }
+                (PixelFormat::Rgb8, 1) => {
+                    let gray = row.as_chunks().0.iter().map(|rgb: &[u8; 3]| {
+                        let [r, g, b] = rgb.map(|v| f32::from(v) / 255.0);
+                        luma(r, g, b)
+                    });
+                    out.iter_mut().zip(gray).for_each(|(o, v)| *o = v);
+                }
+                (PixelFormat::Rgb8, _) => {
+                    let picked = row.iter().skip(channel).step_by(3);
+                    out.iter_mut().zip(picked).for_each(|(o, v)| *o = f32::from(*v) / 255.0);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Copies a fused image of bytes to interleaved RGB; gray is repeated.
+pub fn bytes_to_rgb(fused: &[u8], colour: Colour, rgb: &mut [u8]) -> Result<(), PixelError> {
+    let n = channels(colour);
+    let pixels = rgb.len() / 3;
+    check(fused.len(), pixels, 1, n)?;
+    if n == 3 {
+        rgb.copy_from_slice(fused);
+    } else {
+        rgb.as_chunks_mut().0.iter_mut().zip(fused).for_each(|(o, v)| *o = [*v; 3]);
+    }
+    Ok(())
+}
+
+/// Copies a fused image of float planes to interleaved RGB: clamped to [0, 1], then rounded; NaN becomes 0.
+pub fn floats_to_rgb(fused: &[f32], colour: Colour, rgb: &mut [u8]) -> Result<(), PixelError> {
+    let n = channels(colour);
+    let pixels = rgb.len() / 3;
+    check(fused.len(), pixels, 1, n)?;
+    // The cast saturates at both ends and maps NaN to 0.
+    let byte = |v: f32| (v * 255.0 + 0.5) as u8;
+    for (channel, plane) in fused.chunks_exact(pixels).enumerate() {
+        for (out, v) in rgb.as_chunks_mut().0.iter_mut().zip(plane) {
+            match (n, out) {
+                (1, out) => *out = [byte(*v); 3],
+                (_, out) => out.iter_mut().skip(channel).take(1).for_each(|o| *o = byte(*v)),
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 3×2 RGB with rows 12 bytes apart; the padding is 255 and must not appear.
+    fn colour_image() -> Vec<u8> {
+        let mut data = vec![255; 12 + 9];
+        for y in 0..2_u8 {
+            for x in 0..3_u8 {
+                let at = usize::from(y) * 12 + usize::from(x) * 3;
+                data[at..at + 3].copy_from_slice(&[10 * x + y, 50 + 10 * x + y, 100 + 10 * x + y]);
+            }
+        }
+        data
+    }
+
+    #[test]
+    fn padded_rows_become_dense_tensors() {
+        let data = colour_image();
+        let view = ImageView::new(&data, 3, 2, 12, PixelFormat::Rgb8).unwrap();
+        let mut bytes = [0; 18];
+        to_bytes(&view, Colour::Rgb, &mut bytes).unwrap();
+        assert_eq!(bytes[..9], data[..9]);
+        assert_eq!(bytes[9..], data[12..21]);
+        let mut planes = [0.0; 18];
+        to_floats(&view, Colour::Rgb, &mut planes).unwrap();
+        for (i, value) in planes.iter().enumerate() {
+            let (channel, pixel) = (i / 6, i % 6);
+            assert_eq!(*value, f32::from(bytes[pixel * 3 + channel]) / 255.0);
+        }
+        let mut back = [0; 18];
+        floats_to_rgb(&planes, Colour::Rgb, &mut back).unwrap();
+        assert_eq!(back, bytes);
+        let mut gray = [0; 6];
+        to_bytes(&view, Colour::Gray, &mut gray).unwrap();
+        // 0.299·0 + 0.587·50 + 0.114·100 = 40.75.
+        assert_eq!(gray[0], 41);
+    }
+
+    #[test]
+    fn sixteen_bits_keep_their_full_range() {
+        let wide: Vec<u8> = [0_u16, 128, 129, 32768, 65534, 65535].iter().flat_map(|v| v.to_le_bytes()).collect();
+        let view = ImageView::new(&wide, 3, 2, 6, PixelFormat::Gray16Le).unwrap();
+        let mut bytes = [0; 6];
+        to_bytes(&view, Colour::Gray, &mut bytes).unwrap();
+        assert_eq!(bytes, [0, 0, 1, 128, 255, 255]);
+        let mut floats = [0.0; 6];
+        to_floats(&view, Colour::Gray, &mut floats).unwrap();
+        assert_eq!((floats[0], floats[5]), (0.0, 1.0));
+        for v in 0..=u16::MAX {
+            assert_eq!(narrow(v), (f64::from(v) * 255.0 / 65535.0).round() as u8);
+        }
+    }
+
+    #[test]
+    fn gray_is_repeated_where_colour_is_wanted() {
+        let view = ImageView::new(&[1, 2, 9, 3, 4], 2, 2, 3, PixelFormat::Gray8).unwrap();
+        let mut bytes = [0; 12];
+        to_bytes(&view, Colour::Rgb, &mut bytes).unwrap();
+        assert_eq!(bytes, [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4]);
+        let mut rgb = [0; 12];
+        bytes_to_rgb(&[1, 2, 3, 4], Colour::Gray, &mut rgb).unwrap();
+        assert_eq!(rgb, bytes);
+    }
+
+    #[test]
+    fn values_out_of_range_are_clamped_and_wrong_sizes_refused() {
+        let mut rgb = [9; 12];
+        floats_to_rgb(&[-1.0, 2.0, f32::NAN, 0.5], Colour::Gray, &mut rgb).unwrap();
+        assert_eq!(rgb, [0, 0, 0, 255, 255, 255, 0, 0, 0, 128, 128, 128]);
+        assert!(floats_to_rgb(&[0.0; 3], Colour::Gray, &mut rgb).is_err());
+        let view = ImageView::new(&[0; 4], 2, 2, 2, PixelFormat::Gray8).unwrap();
+        assert!(matches!(
+            to_bytes(&view, Colour::Gray, &mut [0; 5]),
+            Err(PixelError::Size { expected: 4, found: 5, .. })
+        ));
+        assert!(to_bytes(&view, Colour::None, &mut []).is_err());
+    }
+}
