@@ -24,10 +24,11 @@ const KINDS: [(DType, Kind); 10] = [
 /// When libtorch refuses the shape.
 pub fn tensor_from_host(host: &HostTensor) -> Result<Tensor, TorchError> {
     let shape: Vec<i64> = host.shape().iter().map(|n| *n as i64).collect();
-    let kind = KINDS.iter().find(|(d, _)| *d == host.dtype()).map(|(_, k)| *k).ok_or_else(|| TorchError::Element {
-        name: "host tensor".to_owned(),
-        found: host.dtype().to_string(),
-    })?;
+    let kind = KINDS
+        .iter()
+        .find(|(d, _)| *d == host.dtype())
+        .map(|(_, k)| *k)
+        .ok_or_else(|| TorchError::Element { name: "host tensor".to_owned(), found: host.dtype().to_string() })?;
     Ok(Tensor::f_from_data_size(host.bytes(), &shape, kind)?)
 }
 
@@ -37,10 +38,11 @@ pub fn tensor_from_host(host: &HostTensor) -> Result<Tensor, TorchError> {
 /// When the element type has no host counterpart.
 pub fn host_from_tensor(name: &str, tensor: &Tensor) -> Result<HostTensor, TorchError> {
     let found = tensor.f_kind()?;
-    let (dtype, kind) = KINDS.iter().find(|(_, k)| *k == found).copied().ok_or_else(|| TorchError::Element {
-        name: name.to_owned(),
-        found: format!("{found:?}"),
-    })?;
+    let (dtype, kind) = KINDS
+        .iter()
+        .find(|(_, k)| *k == found)
+        .copied()
+        .ok_or_else(|| TorchError::Element { name: name.to_owned(), found: format!("{found:?}") })?;
     let shape: Vec<usize> = tensor.size().iter().map(|n| *n as usize).collect();
     let flat = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?;
     let mut bytes = vec![0u8; flat.numel() * kind.elt_size_in_bytes()];
@@ -56,7 +58,8 @@ mod tests {
     #[test]
     fn every_element_type_survives_the_round_trip() {
         for (dtype, _) in KINDS {
-            let bytes: Vec<u8> = if dtype == DType::Bool { vec![0, 1, 1, 0, 1, 0] } else { (1..=6 * dtype.size() as u8).collect() };
+            let bytes: Vec<u8> =
+                if dtype == DType::Bool { vec![0, 1, 1, 0, 1, 0] } else { (1..=6 * dtype.size() as u8).collect() };
             let host = HostTensor::new(dtype, vec![2, 3], bytes).unwrap();
             assert_eq!(host_from_tensor("x", &tensor_from_host(&host).unwrap()).unwrap(), host);
         }

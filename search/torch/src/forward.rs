@@ -98,7 +98,7 @@ fn apply(op: &Op, params: &Params, inputs: &[Tensor], mode: Mode) -> Result<Tens
             first()?.f_upsample_bilinear2d([*height as i64, *width as i64], false, None, None)
         }
         Op::Pad { top, bottom, left, right, value } => {
-            first()?.f_constant_pad_nd_value([*left, *right, *top, *bottom].map(|v| v as i64), *value)
+            first()?.f_pad([*left, *right, *top, *bottom].map(|v| v as i64), "constant", *value)
         }
         Op::Clamp { min, max } => first()?.f_clamp(*min, *max),
         Op::UnitFromBytes => first()?.f_permute([0, 3, 1, 2])?.f_to_kind(params.kind())?.f_div_scalar(255.0),
@@ -127,7 +127,8 @@ fn apply_conv(conv: &Conv, params: &Params, x: &Tensor) -> Result<Tensor, TchErr
 }
 
 fn apply_norm(norm: &Norm, params: &Params, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
-    let [weight, bias, mean, var] = [norm.weight, norm.bias, norm.running_mean, norm.running_var].map(|id| params.get(id));
+    let [weight, bias, mean, var] =
+        [norm.weight, norm.bias, norm.running_mean, norm.running_var].map(|id| params.get(id));
     let statistics = match mode {
         Mode::Eval | Mode::Train => (Some(mean), Some(var)),
         Mode::BatchStatistics => (None, None),
@@ -171,7 +172,8 @@ fn yolo_decode(level: &YoloLevel, head: &Tensor) -> Result<Tensor, TchError> {
     let flat: Vec<f64> = level.anchors_px.iter().flatten().copied().collect();
     let anchor = Tensor::f_from_slice(&flat)?.f_to_kind(head.kind())?.f_to_device(head.device())?;
     let anchor = anchor.f_view([1, anchors, 1, 1, 2])?;
-    let xy = s.f_narrow(4, 0, 2)?.f_mul_scalar(2.0)?.f_sub_scalar(0.5)?.f_add(&cell)?.f_mul_scalar(level.stride as f64)?;
+    let xy =
+        s.f_narrow(4, 0, 2)?.f_mul_scalar(2.0)?.f_sub_scalar(0.5)?.f_add(&cell)?.f_mul_scalar(level.stride as f64)?;
     let wh = s.f_narrow(4, 2, 2)?.f_mul_scalar(2.0)?.f_square()?.f_mul(&anchor)?;
     let rest = s.f_narrow(4, 4, columns - 4)?;
     Tensor::f_cat(&[xy, wh, rest], 4)?.f_reshape([n, anchors * ny * nx, columns])

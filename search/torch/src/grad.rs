@@ -19,9 +19,5 @@ pub struct GradOptions {
 pub fn gradients(loss: &Tensor, wrt: &[Tensor], options: GradOptions) -> Result<Vec<Tensor>, TorchError> {
     let GradOptions { keep_graph, create_graph } = options;
     let found = Tensor::f_run_backward(&[loss], wrt, keep_graph || create_graph, create_graph)?;
-    found
-        .into_iter()
-        .zip(wrt)
-        .map(|(grad, x)| if grad.defined() { Ok(grad) } else { Ok(x.f_zeros_like()?) })
-        .collect()
+    found.into_iter().zip(wrt).map(|(grad, x)| if grad.defined() { Ok(grad) } else { Ok(x.f_zeros_like()?) }).collect()
 }

@@ -118,7 +118,11 @@ impl Params {
     /// # Errors
     /// When memory runs out.
     pub fn deep_clone(&self) -> Result<Self, TorchError> {
-        let copy = |t: &Tensor| t.f_detach()?.f_copy();
+        let copy = |t: &Tensor| {
+            let mut copy = t.f_detach()?.f_empty_like()?;
+            copy.f_copy_(&t.f_detach()?)?;
+            Ok(copy)
+        };
         Ok(Params {
             tensors: self.tensors.iter().map(copy).collect::<Result<_, tch::TchError>>()?,
             trainable: self.trainable.clone(),
