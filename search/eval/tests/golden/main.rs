@@ -1,0 +1,7 @@
+//! Comparison with data recorded from the published implementations.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod coco;
+mod fusion;
+mod shared;
+mod yolo;

@@ -1,0 +1,27 @@
+//! Finds the golden data and reads its files.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Prints a line that the test harness does not capture: what was compared, or skipped, is part of the result.
+pub fn say(line: &str) {
+    writeln!(std::io::stderr(), "{line}").unwrap();
+}
+
+/// The folder `golden/<name>` of the shared data, or a visible line that the test was skipped.
+pub fn folder(test: &str, name: &str) -> Option<PathBuf> {
+    let found = match std::env::var_os("CAF_SHARED") {
+        Some(root) => Some(PathBuf::from(root)),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|a| a.join("shared")).find(|p| p.is_dir()),
+    };
+    let folder = found.map(|root| root.join("golden").join(name)).filter(|p| p.is_dir());
+    if folder.is_none() {
+        say(&format!("SKIP {test}: no folder golden/{name} in CAF_SHARED or a `shared` folder above the crate"));
+    }
+    folder
+}
+
+/// A JSON file.
+pub fn json(path: &Path) -> serde_json::Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))).unwrap()
+}
