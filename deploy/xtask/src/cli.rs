@@ -1,0 +1,96 @@
+//! The command line: what can be called, and with what.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Parser, Subcommand};
+
+use crate::repo::Repo;
+use crate::setup::{self, Device, Scope};
+use crate::{demo, links, test};
+
+/// Sets the machine up, tests the workspace and shows what it does.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Install what is missing: GStreamer, libtorch, ONNX Runtime. A second run touches no network.
+    #[command(after_help = "Examples:\n  cargo xtask setup\n  cargo xtask setup --check\n  \
+        LIBTORCH=/opt/libtorch cargo xtask setup   # an existing libtorch wins over the download")]
+    Setup(SetupArguments),
+    /// Set up, then format, links, clippy, documentation and all tests.
+    #[command(after_help = "Example:\n  cargo xtask test")]
+    Test(TestArguments),
+    /// Fail when a crate links what it must not.
+    #[command(after_help = "Example:\n  cargo xtask check-links")]
+    CheckLinks,
+    /// Scenes, search, training, export and a live two-camera run, ending in a page of results.
+    #[command(after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo --data ../pairs --full")]
+    Demo(demo::DemoArguments),
+}
+
+/// What to install, and where it may come from.
+#[derive(Debug, Args)]
+struct SetupArguments {
+    /// Only what `caf-run` needs on a vehicle: GStreamer and ONNX Runtime, no libtorch.
+    #[arg(long)]
+    runtime: bool,
+    /// Libraries that can use an NVIDIA GPU. The default where one is found.
+    #[arg(long, conflicts_with = "cpu")]
+    cuda: bool,
+    /// Libraries for the CPU, even where a GPU is found.
+    #[arg(long)]
+    cpu: bool,
+    /// Install nothing; fail when something is missing and say what.
+    #[arg(long)]
+    check: bool,
+}
+
+/// How to test.
+#[derive(Debug, Args)]
+struct TestArguments {
+    /// Skip the set-up: everything is known to be in place.
+    #[arg(long)]
+    no_setup: bool,
+}
+
+/// The call itself is wrong (exit code 2), as opposed to work that failed (exit code 1).
+#[derive(Debug)]
+pub struct WrongCall(pub String);
+
+impl fmt::Display for WrongCall {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for WrongCall {}
+
+/// Carries out one call.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let repo = Repo::find()?;
+    match &arguments.command {
+        Task::Setup(wanted) => {
+            let options = setup::Options {
+                scope: if wanted.runtime { Scope::Runtime } else { Scope::Everything },
+                device: Device::choose(wanted.cpu, wanted.cuda),
+                check_only: wanted.check,
+            };
+            setup::run(&repo, &options).map(drop)
+        }
+        Task::Test(wanted) => test::run(&repo, !wanted.no_setup),
+        Task::CheckLinks => links::run(&repo),
+        Task::Demo(wanted) => demo::run(&repo, wanted),
+    }
+}
+
+/// `path` as seen from the caller's folder, absolute.
+pub fn from_caller(path: &std::path::Path) -> Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("cannot make {} absolute", path.display()))
+}

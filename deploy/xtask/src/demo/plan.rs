@@ -1,0 +1,133 @@
+//! What a demo shall do: which data, how long, where to.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use crate::cli::{WrongCall, from_caller};
+use crate::repo::Repo;
+
+use super::DemoArguments;
+
+/// Marks a folder as one that the demo may write into and clear.
+const MARK: &str = ".caf-demo";
+
+/// A demo, decided.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Where everything is written, relative to the workspace root when it lies inside.
+    pub out: PathBuf,
+    /// The labelled pairs of the caller; `None` renders scenes.
+    pub pairs: Option<Pairs>,
+    /// Longer searches and trainings.
+    pub full: bool,
+}
+
+/// Labelled pairs on disk in the plain layout.
+#[derive(Debug, Clone)]
+pub struct Pairs {
+    /// The folder with `ir`, `vi` and `labels`.
+    pub root: PathBuf,
+    /// Whether it brings its own `train.txt` and `val.txt`.
+    pub has_lists: bool,
+}
+
+impl Plan {
+    /// Validates the call: a folder of pairs must be one, and the output folder must be ours or empty.
+    pub fn new(repo: &Repo, arguments: &DemoArguments) -> Result<Self> {
+        let out = match &arguments.out {
+            Some(out) => from_caller(out)?,
+            None => repo.root().join("demo-out"),
+        };
+        let pairs = arguments.data.as_deref().map(|data| Pairs::open(&from_caller(data)?)).transpose()?;
+        claim(&out)?;
+        Ok(Self {
+            out: repo.short(&out).to_path_buf(),
+            pairs: pairs.map(|pairs| Pairs { root: repo.short(&pairs.root).to_path_buf(), ..pairs }),
+            full: arguments.full,
+        })
+    }
+
+    /// A path in the output folder.
+    pub fn at(&self, name: &str) -> PathBuf {
+        self.out.join(name)
+    }
+}
+
+impl Pairs {
+    fn open(root: &Path) -> Result<Self> {
+        let absent: Vec<_> =
+            ["ir", "vi", "labels", "classes.txt"].into_iter().filter(|name| !root.join(name).exists()).collect();
+        if !absent.is_empty() {
+            let message = format!(
+                "--data {}: expected folders ir, vi and labels and the file classes.txt, found no {}",
+                root.display(),
+                absent.join(", no ")
+            );
+            return Err(WrongCall(message).into());
+        }
+        let has_lists = root.join("train.txt").is_file() && root.join("val.txt").is_file();
+        Ok(Self { root: root.to_path_buf(), has_lists })
+    }
+}
+
+/// Takes the output folder: steps clear what they are about to write, so that it must not be somebody else's.
+fn claim(out: &Path) -> Result<()> {
+    let mark = out.join(MARK);
+    if mark.is_file() {
+        return Ok(());
+    }
+    let is_taken = match fs::read_dir(out) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+        Err(error) => return Err(error).with_context(|| format!("cannot list {}", out.display())),
+    };
+    if is_taken {
+        let message = format!(
+            "--out {}: expected a new or empty folder or one of an earlier demo, found other files",
+            out.display()
+        );
+        return Err(WrongCall(message).into());
+    }
+    fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
+    fs::write(&mark, "Written by `cargo xtask demo`, which clears and rewrites what is here.\n")
+        .with_context(|| format!("cannot write {}", mark.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_with_other_files_is_never_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        claim(&folder.path().join("new")).unwrap();
+        claim(&folder.path().join("new")).unwrap();
+        fs::write(folder.path().join("new/index.html"), "").unwrap();
+        claim(&folder.path().join("new")).unwrap();
+
+        fs::create_dir(folder.path().join("home")).unwrap();
+        fs::write(folder.path().join("home/thesis.txt"), "").unwrap();
+        let error = claim(&folder.path().join("home")).unwrap_err();
+        assert!(error.is::<WrongCall>(), "{error}");
+        assert!(!folder.path().join("home").join(MARK).exists());
+    }
+
+    #[test]
+    fn a_folder_of_pairs_must_hold_all_its_parts() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["ir", "vi"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        let error = Pairs::open(folder.path()).unwrap_err();
+        assert!(error.is::<WrongCall>() && error.to_string().contains("no labels, no classes.txt"), "{error}");
+        fs::create_dir(folder.path().join("labels")).unwrap();
+        for name in ["classes.txt", "train.txt"] {
+            fs::write(folder.path().join(name), "person\n").unwrap();
+        }
+        assert!(!Pairs::open(folder.path()).unwrap().has_lists);
+        fs::write(folder.path().join("val.txt"), "a\n").unwrap();
+        assert!(Pairs::open(folder.path()).unwrap().has_lists);
+    }
+}
