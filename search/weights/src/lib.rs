@@ -1,1 +1,21 @@
 //! Weight files: safetensors in and out, original checkpoints read without executing them.
+//!
+//! [`Weights`] is an ordered list of named [`HostTensor`]s with string metadata. [`load_safetensors`] and
+//! [`save_safetensors`] move it to and from disk, [`import::import_checkpoint`] reads PyTorch checkpoints, [`initial`] makes
+//! fresh values, and [`Weights::check`] says everything that is wrong between a file and a network at once.
+
+mod check;
+mod error;
+mod file;
+mod header;
+pub mod import;
+mod init;
+mod tensor;
+mod weights;
+
+pub use check::{Differences, Differing, Kind, Mismatch, Misshapen, NonFinite, Untyped, Wanted};
+pub use error::{FileFault, WeightsError};
+pub use file::{load_safetensors, save_safetensors, sha256_of_file};
+pub use init::{InitError, initial};
+pub use tensor::{DType, HostTensor, TensorError};
+pub use weights::{DuplicateName, Weights};

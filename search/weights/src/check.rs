@@ -1,0 +1,255 @@
+//! Does a file fit a network? Everything that does not is listed at once.
+
+use crate::tensor::DType;
+use crate::weights::Weights;
+use caf_net::{ParamRole, ParamSpec};
+use std::collections::HashMap;
+use std::fmt;
+
+/// Constants may have been stored in half precision: 11 significant bits.
+const CONSTANT_TOLERANCE: f32 = 1e-3;
+
+/// A tensor of another shape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misshapen {
+    /// Its name.
+    pub name: String,
+    /// The network's shape.
+    pub expected: Vec<usize>,
+    /// The file's shape.
+    pub found: Vec<usize>,
+}
+
+/// A tensor of a wrong element type: floats where the network counts, or integers where it computes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Untyped {
+    /// Its name.
+    pub name: String,
+    /// What the network needs.
+    pub expected: Kind,
+    /// The file's element type.
+    pub found: DType,
+}
+
+/// Floats or integers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// F16, BF16, F32 or F64.
+    Floats,
+    /// Any integer type.
+    Integers,
+}
+
+/// A tensor with NaN or infinite elements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NonFinite {
+    /// Its name.
+    pub name: String,
+    /// How many of its elements.
+    pub count: usize,
+    /// Row-major position of the first.
+    pub first: usize,
+}
+
+/// A tensor whose values the network fixes, with other values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Differing {
+    /// Its name.
+    pub name: String,
+    /// Row-major position of the first that differs.
+    pub first: usize,
+    /// The network's value there.
+    pub expected: f32,
+    /// The file's value there.
+    pub found: f32,
+}
+
+/// A tensor that the network has and the file lacks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its name.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+}
+
+/// A file that does not fit a network; at least one of its lists is not empty.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mismatch(Box<Differences>);
+
+impl std::ops::Deref for Mismatch {
+    type Target = Differences;
+
+    fn deref(&self) -> &Differences {
+        &self.0
+    }
+}
+
+impl std::error::Error for Mismatch {}
+
+/// All differences between a file and a network.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Differences {
+    /// In the network, not in the file; in the network's order.
+    pub missing: Vec<Wanted>,
+    /// In the file, not in the network; in the file's order.
+    pub extra: Vec<String>,
+    /// In both, with different shapes.
+    pub misshapen: Vec<Misshapen>,
+    /// In both, with an element type that cannot serve.
+    pub untyped: Vec<Untyped>,
+    /// In both, with NaN or infinite elements.
+    pub non_finite: Vec<NonFinite>,
+    /// In both, but the network fixes other values (anchors).
+    pub differing: Vec<Differing>,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the tensors do not fit the network:")?;
+        for Wanted { name, shape } in &self.missing {
+            write!(f, "\n  missing   {name} {shape:?}")?;
+        }
+        for name in &self.extra {
+            write!(f, "\n  extra     {name}")?;
+        }
+        for Misshapen { name, expected, found } in &self.misshapen {
+            write!(f, "\n  misshapen {name}: expected {expected:?}, found {found:?}")?;
+        }
+        for Untyped { name, expected, found } in &self.untyped {
+            let expected = match expected {
+                Kind::Floats => "floats",
+                Kind::Integers => "integers",
+            };
+            write!(f, "\n  type      {name}: expected {expected}, found {found}")?;
+        }
+        for NonFinite { name, count, first } in &self.non_finite {
+            write!(f, "\n  not finite {name}: {count} element(s), the first at {first}")?;
+        }
+        for Differing { name, first, expected, found } in &self.differing {
+            write!(f, "\n  differs   {name}: the network fixes {expected} at {first}, found {found}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Weights {
+    /// Compares with what a network needs: names, shapes, element types, finite values, fixed constants.
+    ///
+    /// # Errors
+    /// [`Mismatch`] with every difference, not just the first.
+    pub fn check(&self, specs: &[ParamSpec]) -> Result<(), Mismatch> {
+        let mut lists = Differences::default();
+        let wanted: HashMap<&str, &ParamSpec> = specs.iter().map(|spec| (spec.name.as_str(), spec)).collect();
+        for spec in specs {
+            match self.get(&spec.name) {
+                None => lists.missing.push(Wanted { name: spec.name.clone(), shape: spec.shape.clone() }),
+                Some(tensor) if tensor.shape() != spec.shape => lists.misshapen.push(Misshapen {
+                    name: spec.name.clone(),
+                    expected: spec.shape.clone(),
+                    found: tensor.shape().to_vec(),
+                }),
+                Some(tensor) => {
+                    let expected = match spec.role {
+                        ParamRole::BatchCount => Kind::Integers,
+                        _ => Kind::Floats,
+                    };
+                    if tensor.dtype().is_float() != (expected == Kind::Floats) {
+                        lists.untyped.push(Untyped { name: spec.name.clone(), expected, found: tensor.dtype() });
+                    } else if let Ok(values) = tensor.to_f32_vec() {
+                        lists.compare_values(spec, &values);
+                    }
+                }
+            }
+        }
+        lists.extra =
+            self.iter().map(|(name, _)| name).filter(|n| !wanted.contains_key(n)).map(str::to_owned).collect();
+        if lists == Differences::default() { Ok(()) } else { Err(Mismatch(Box::new(lists))) }
+    }
+}
+
+impl Differences {
+    fn compare_values(&mut self, spec: &ParamSpec, values: &[f32]) {
+        let mut bad = values.iter().enumerate().filter(|(_, v)| !v.is_finite()).map(|(i, _)| i);
+        if let Some(first) = bad.next() {
+            self.non_finite.push(NonFinite { name: spec.name.clone(), count: 1 + bad.count(), first });
+            return;
+        }
+        let constant = spec.constant.as_deref().unwrap_or_default();
+        let differs = |(_, (expected, found)): &(usize, (&f32, &f32))| {
+            (*expected - *found).abs() > CONSTANT_TOLERANCE * expected.abs().max(1.0)
+        };
+        if let Some((first, (expected, found))) = constant.iter().zip(values).enumerate().find(differs) {
+            self.differing.push(Differing { name: spec.name.clone(), first, expected: *expected, found: *found });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::HostTensor;
+
+    fn spec(name: &str, shape: &[usize], role: ParamRole) -> ParamSpec {
+        ParamSpec { name: name.into(), shape: shape.to_vec(), role, constant: None }
+    }
+
+    fn specs() -> Vec<ParamSpec> {
+        let mut anchors = spec("anchors", &[1, 1, 2], ParamRole::Anchors);
+        anchors.constant = Some(vec![1.25, 10.0]);
+        vec![
+            spec("w", &[1, 1, 1, 2], ParamRole::ConvWeight),
+            spec("b", &[1], ParamRole::ConvBias { fan_in: 2 }),
+            spec("n", &[], ParamRole::BatchCount),
+            anchors,
+        ]
+    }
+
+    fn fitting() -> Weights {
+        let mut w = Weights::new();
+        w.insert("w", HostTensor::from_f32(&[1, 1, 1, 2], &[1.0, 2.0]).unwrap()).unwrap();
+        w.insert("b", HostTensor::from_f32(&[1], &[0.5]).unwrap()).unwrap();
+        w.insert("n", HostTensor::from_i64(&[], &[3]).unwrap()).unwrap();
+        w.insert("anchors", HostTensor::from_f32(&[1, 1, 2], &[1.25, 10.0]).unwrap()).unwrap();
+        w
+    }
+
+    #[test]
+    fn a_fitting_file_passes() {
+        fitting().check(&specs()).unwrap();
+    }
+
+    #[test]
+    fn every_kind_of_difference_is_listed_at_once() {
+        let mut w = Weights::new();
+        w.insert("w", HostTensor::from_f32(&[1, 1, 1, 2], &[f32::NAN, f32::INFINITY]).unwrap()).unwrap();
+        w.insert("n", HostTensor::from_f32(&[], &[3.0]).unwrap()).unwrap();
+        w.insert("anchors", HostTensor::from_f32(&[1, 1, 2], &[1.25, 13.0]).unwrap()).unwrap();
+        w.insert("spare.1", HostTensor::from_f32(&[1], &[0.0]).unwrap()).unwrap();
+        w.insert("spare.2", HostTensor::from_f32(&[1], &[0.0]).unwrap()).unwrap();
+        let mut specs = specs();
+        specs.push(spec("shaped", &[2], ParamRole::NormBias));
+        w.insert("shaped", HostTensor::from_f32(&[3], &[0.0; 3]).unwrap()).unwrap();
+        let m = w.check(&specs).unwrap_err();
+        assert_eq!(m.missing, [Wanted { name: "b".into(), shape: vec![1] }]);
+        assert_eq!(m.extra, ["spare.1", "spare.2"]);
+        assert_eq!(m.misshapen, [Misshapen { name: "shaped".into(), expected: vec![2], found: vec![3] }]);
+        assert_eq!(m.untyped, [Untyped { name: "n".into(), expected: Kind::Integers, found: DType::F32 }]);
+        assert_eq!(m.non_finite, [NonFinite { name: "w".into(), count: 2, first: 0 }]);
+        assert_eq!(m.differing, [Differing { name: "anchors".into(), first: 1, expected: 10.0, found: 13.0 }]);
+        let text = m.to_string();
+        for part in
+            ["missing   b [1]", "spare.2", "expected [2], found [3]", "expected integers, found F32", "2 element(s)"]
+        {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+    }
+
+    #[test]
+    fn integers_where_floats_belong_are_found() {
+        let mut w = fitting();
+        w.replace("b", HostTensor::from_i64(&[1], &[1]).unwrap());
+        let m = w.check(&specs()).unwrap_err();
+        assert_eq!(m.untyped, [Untyped { name: "b".into(), expected: Kind::Floats, found: DType::I64 }]);
+    }
+}

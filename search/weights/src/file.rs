@@ -1,0 +1,157 @@
+//! safetensors files.
+//!
+//! Eight bytes (header length, little-endian), a JSON header, then the tensors one after another. Written with sorted
+//! metadata and tensors in the given order, so that equal weights make equal files and equal hashes.
+
+use crate::error::{FileFault, WeightsError};
+use crate::header::{Extent, Header};
+use crate::tensor::{DType, HostTensor};
+use crate::weights::Weights;
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{BufWriter, Read, Write};
+use std::path::Path;
+
+/// Longest header that is read: the format's own limit.
+const MAX_HEADER: u64 = 100_000_000;
+
+/// The header is padded to this many bytes, so that the tensors are aligned.
+const ALIGN: usize = 8;
+
+/// Reads a safetensors file whole; tensors keep the order of their offsets in the file.
+///
+/// # Errors
+/// [`WeightsError`] naming the file and what is wrong: unreadable, truncated, not the format, two tensors of one name, an
+/// element type that is not supported.
+pub fn load_safetensors(path: impl AsRef<Path>) -> Result<Weights, WeightsError> {
+    let path = path.as_ref();
+    let bytes = std::fs::read(path).map_err(WeightsError::io("read", path))?;
+    parse(&bytes).map_err(|source| WeightsError::File { path: path.to_owned(), source })
+}
+
+fn parse(bytes: &[u8]) -> Result<Weights, FileFault> {
+    let found = bytes.len() as u64;
+    let Some((length, rest)) = bytes.split_first_chunk::<8>() else {
+        return Err(FileFault::Truncated { expected: 8, found });
+    };
+    let length = u64::from_le_bytes(*length);
+    if length > MAX_HEADER {
+        return Err(FileFault::HeaderSize { found: length, limit: MAX_HEADER });
+    }
+    let Some((json, data)) = rest.split_at_checked(length as usize) else {
+        return Err(FileFault::Truncated { expected: 8 + length, found });
+    };
+    let mut header: Header = serde_json::from_slice(json).map_err(|e| FileFault::Header(e.to_string()))?;
+    header.tensors.sort_by_key(|(_, extent)| extent.data_offsets);
+    let mut weights = Weights::new();
+    let mut expected = 0;
+    for (name, Extent { dtype, shape, data_offsets: [begin, end] }) in header.tensors {
+        if weights.get(&name).is_some() {
+            return Err(crate::DuplicateName { name }.into());
+        }
+        let Some(dtype) = DType::from_name(&dtype) else {
+            return Err(FileFault::ElementType { name, found: dtype });
+        };
+        if begin != expected || end < begin {
+            return Err(FileFault::Offsets { name, begin, end, expected });
+        }
+        let Some(slice) = data.get(begin..end) else {
+            return Err(FileFault::DataLength { expected: end, found: data.len() });
+        };
+        match HostTensor::new(dtype, shape, slice.to_vec()) {
+            Ok(tensor) => weights.insert(name, tensor)?,
+            Err(source) => return Err(FileFault::Tensor { name, source }),
+        }
+        expected = end;
+    }
+    if expected != data.len() {
+        return Err(FileFault::DataLength { expected, found: data.len() });
+    }
+    for (key, value) in header.metadata {
+        if weights.metadata().contains_key(&key) {
+            return Err(FileFault::DuplicateMetadata { key });
+        }
+        weights.set_metadata(key, value);
+    }
+    Ok(weights)
+}
+
+/// Writes a safetensors file: into a temporary file in the same folder first, renamed when it is complete and on disk.
+///
+/// # Errors
+/// [`WeightsError::Io`] naming the folder or file; an existing file is untouched then.
+pub fn save_safetensors(weights: &Weights, path: impl AsRef<Path>) -> Result<(), WeightsError> {
+    let path = path.as_ref();
+    let json = header_of(weights)
+        .map_err(|e| WeightsError::File { path: path.to_owned(), source: FileFault::Header(e.to_string()) })?;
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut aside = tempfile::NamedTempFile::new_in(folder).map_err(WeightsError::io("create a file in", folder))?;
+    write_all(aside.as_file_mut(), &json, weights).map_err(WeightsError::io("write", path))?;
+    aside.persist(path).map_err(|e| e.error).map_err(WeightsError::io("rename to", path))?;
+    Ok(())
+}
+
+fn header_of(weights: &Weights) -> serde_json::Result<Vec<u8>> {
+    let mut header = Header { metadata: weights.metadata().clone().into_iter().collect(), tensors: Vec::new() };
+    let mut begin = 0;
+    for (name, tensor) in weights.iter() {
+        let end = begin + tensor.bytes().len();
+        let extent =
+            Extent { dtype: tensor.dtype().name().into(), shape: tensor.shape().to_vec(), data_offsets: [begin, end] };
+        header.tensors.push((name.to_owned(), extent));
+        begin = end;
+    }
+    let mut json = serde_json::to_vec(&header)?;
+    json.resize(json.len().next_multiple_of(ALIGN), b' ');
+    Ok(json)
+}
+
+fn write_all(file: &mut File, json: &[u8], weights: &Weights) -> std::io::Result<()> {
+    let mut out = BufWriter::new(file);
+    out.write_all(&(json.len() as u64).to_le_bytes())?;
+    out.write_all(json)?;
+    for (_, tensor) in weights.iter() {
+        out.write_all(tensor.bytes())?;
+    }
+    let file = out.into_inner().map_err(|e| e.into_error())?;
+    set_readable(file)?;
+    file.sync_all()
+}
+
+/// Temporary files are private to their owner; a finished weight file is an ordinary file.
+#[cfg(unix)]
+fn set_readable(file: &File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn set_readable(_: &File) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// SHA-256 of a file's bytes in lower-case hexadecimal.
+///
+/// # Errors
+/// [`WeightsError::Io`] when it cannot be read.
+pub fn sha256_of_file(path: impl AsRef<Path>) -> Result<String, WeightsError> {
+    let path = path.as_ref();
+    let mut file = File::open(path).map_err(WeightsError::io("open", path))?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let n = file.read(&mut buffer).map_err(WeightsError::io("read", path))?;
+        if n == 0 {
+            break;
+        }
+        hash.update(buffer.get(..n).unwrap_or_default());
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+#[path = "file_tests.rs"]
+mod tests;

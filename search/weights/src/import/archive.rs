@@ -1,0 +1,122 @@
+//! Zip checkpoints (torch ≥ 1.6): `PREFIX/data.pkl` and one uncompressed entry `PREFIX/data/KEY` for each storage.
+
+use super::error::ImportCause;
+use super::machine::MAX_PICKLE;
+use super::state::Storages;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::rc::Rc;
+use zip::{CompressionMethod, ZipArchive};
+
+/// Most entries of an archive; a storage each.
+const MAX_ENTRIES: usize = 1_000_000;
+
+/// An open checkpoint archive.
+pub(super) struct Archive {
+    zip: ZipArchive<BufReader<File>>,
+    prefix: String,
+    file_len: u64,
+    /// Bytes taken out so far: entries that do not overlap never have more than the file.
+    total: u64,
+    read: HashMap<Box<str>, Rc<[u8]>>,
+}
+
+/// Whether the file begins like a zip archive; leaves the position at the start.
+pub(super) fn is_zip(mut file: &File) -> Result<bool, ImportCause> {
+    let mut head = Vec::with_capacity(4);
+    file.take(4).read_to_end(&mut head).map_err(ImportCause::Io)?;
+    file.seek(SeekFrom::Start(0)).map_err(ImportCause::Io)?;
+    Ok(head == b"PK\x03\x04")
+}
+
+fn archive_error(error: zip::result::ZipError) -> ImportCause {
+    ImportCause::Archive(error.to_string())
+}
+
+impl Archive {
+    /// Finds the one pickle; refuses archives that are not checkpoints.
+    pub fn open(file: File, file_len: u64) -> Result<Self, ImportCause> {
+        let zip = ZipArchive::new(BufReader::new(file)).map_err(archive_error)?;
+        if zip.len() > MAX_ENTRIES {
+            let (what, limit) = ("entries in the archive", MAX_ENTRIES as u64);
+            return Err(ImportCause::Limit { what, found: zip.len() as u64, limit });
+        }
+        let mut prefixes = Vec::new();
+        for name in zip.file_names() {
+            let name = name.map_err(archive_error)?;
+            if let Some(prefix) = name.strip_suffix("data.pkl").filter(|p| p.is_empty() || p.ends_with('/')) {
+                prefixes.push(prefix.to_owned());
+            }
+        }
+        let prefix = match prefixes.as_slice() {
+            [prefix] => prefix.clone(),
+            [] => return Err(ImportCause::NotACheckpoint("the zip archive has no data.pkl")),
+            _ => return Err(ImportCause::NotACheckpoint("the zip archive has more than one data.pkl")),
+        };
+        if zip.index_for_name(&format!("{prefix}constants.pkl")).is_some() {
+            return Err(ImportCause::NotACheckpoint("it is a TorchScript program; save its state_dict instead"));
+        }
+        let mut archive = Archive { zip, prefix, file_len, total: 0, read: HashMap::new() };
+        archive.check_byte_order()?;
+        Ok(archive)
+    }
+
+    /// Only newer files say; the rest are little-endian.
+    fn check_byte_order(&mut self) -> Result<(), ImportCause> {
+        let name = format!("{}byteorder", self.prefix);
+        if self.zip.index_for_name(&name).is_none() {
+            return Ok(());
+        }
+        match self.entry(&name)?.as_slice() {
+            b"little" => Ok(()),
+            _ => Err(ImportCause::NotACheckpoint("its byte order is not little-endian")),
+        }
+    }
+
+    /// The pickle's bytes.
+    pub fn pickle(&mut self) -> Result<Vec<u8>, ImportCause> {
+        let name = format!("{}data.pkl", self.prefix);
+        let size = self.zip.by_name(&name).map_err(archive_error)?.size();
+        if size > MAX_PICKLE {
+            return Err(ImportCause::Limit { what: "bytes of the pickle", found: size, limit: MAX_PICKLE });
+        }
+        self.entry(&name)
+    }
+
+    /// One entry; torch never compresses, so that no entry can be larger than the file.
+    fn entry(&mut self, name: &str) -> Result<Vec<u8>, ImportCause> {
+        let entry = self.zip.by_name(name).map_err(|e| ImportCause::Archive(format!("entry `{name}`: {e}")))?;
+        if entry.compression() != CompressionMethod::Stored || entry.compressed_size() != entry.size() {
+            return Err(ImportCause::Archive(format!("entry `{name}` is compressed, which torch never does")));
+        }
+        let size = entry.size();
+        if size > self.file_len {
+            return Err(ImportCause::Archive(format!(
+                "entry `{name}` claims {size} bytes, the whole file has {}",
+                self.file_len
+            )));
+        }
+        self.total += size;
+        if self.total > self.file_len {
+            return Err(ImportCause::Archive(format!(
+                "its entries have more than the {} bytes of the file: they overlap",
+                self.file_len
+            )));
+        }
+        let mut bytes = Vec::with_capacity(size as usize);
+        entry.take(size).read_to_end(&mut bytes).map_err(|e| ImportCause::Archive(format!("entry `{name}`: {e}")))?;
+        Ok(bytes)
+    }
+}
+
+impl Storages for Archive {
+    fn bytes(&mut self, key: &str) -> Result<Rc<[u8]>, ImportCause> {
+        if let Some(bytes) = self.read.get(key) {
+            return Ok(bytes.clone());
+        }
+        let bytes: Rc<[u8]> = self.entry(&format!("{}data/{key}", self.prefix))?.into();
+        self.read.insert(key.into(), bytes.clone());
+        Ok(bytes)
+    }
+}

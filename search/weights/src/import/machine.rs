@@ -1,0 +1,228 @@
+//! The pickle machine with every effect removed.
+//!
+//! One loop, no recursion. Each opcode makes at most one value, so memory stays within a constant factor of the pickle's
+//! length; [`MAX_PICKLE`] and [`MAX_VALUES`] bound the rest.
+
+use super::cursor::Cursor;
+use super::error::ImportCause;
+use super::objects::NOT_A_MODULE;
+use super::opcode::{self as op};
+use super::stack::{Fault, MAX_VALUES, Machine, Sighting, Step, refused};
+use super::value::{Program, Ref, Value};
+use std::collections::{HashMap, HashSet};
+
+/// Longest pickle that is run; those of the largest detectors have less than 1 MiB.
+pub(super) const MAX_PICKLE: u64 = 64 << 20;
+/// Highest protocol: that of Python 3.8 and later.
+const MAX_PROTOCOL: u8 = 5;
+
+/// Runs the pickle that begins at `start`.
+pub(super) fn run(bytes: &[u8], start: usize) -> Result<Program, ImportCause> {
+    let mut machine = Machine {
+        cursor: Cursor::new(bytes, start),
+        values: Vec::new(),
+        stack: Vec::new(),
+        marks: Vec::new(),
+        memo: HashMap::new(),
+        unused: HashMap::new(),
+        used: HashSet::new(),
+        stateless: HashMap::new(),
+    };
+    loop {
+        let offset = machine.cursor.position();
+        let byte = machine.cursor.u8().map_err(|what| ImportCause::Damaged { opcode: "STOP", offset, what })?;
+        let Some(opcode) = op::name(byte) else {
+            return Err(ImportCause::NotAPickle { offset, byte });
+        };
+        if byte == op::STOP {
+            let root = machine.pop().map_err(|fault| place(fault, opcode, offset))?;
+            return machine.finish(root);
+        }
+        machine.step(byte, Sighting { opcode, offset }).map_err(|fault| place(fault, opcode, offset))?;
+    }
+}
+
+fn place(fault: Fault, opcode: &'static str, offset: usize) -> ImportCause {
+    match fault {
+        Fault::Damaged(what) => ImportCause::Damaged { opcode, offset, what },
+        Fault::Refused { name, why } => ImportCause::Refused { name, opcode, offset, why },
+        Fault::TooMany => {
+            ImportCause::Limit { what: "values in the pickle", found: MAX_VALUES as u64 + 1, limit: MAX_VALUES as u64 }
+        }
+    }
+}
+
+impl Machine<'_> {
+    fn finish(self, root: Ref) -> Result<Program, ImportCause> {
+        let first = |sightings: Vec<(String, Sighting)>| sightings.into_iter().min_by_key(|(_, s)| s.offset);
+        let unused = self.unused.into_iter().map(|(name, s)| (name.into(), s)).collect();
+        if let Some((name, Sighting { opcode, offset })) = first(unused) {
+            let why = "a name outside the list may only be the class of a module";
+            return Err(ImportCause::Refused { name, opcode, offset, why });
+        }
+        let end = self.cursor.position();
+        let program = Program { values: self.values, root, end };
+        let named = |at| program.class_of(at).unwrap_or("object").to_owned();
+        let stateless = self.stateless.into_iter().map(|(at, s)| (named(at), s)).collect();
+        if let Some((name, Sighting { opcode, offset })) = first(stateless) {
+            return Err(ImportCause::Refused { name, opcode, offset, why: NOT_A_MODULE });
+        }
+        Ok(program)
+    }
+
+    fn step(&mut self, byte: u8, here: Sighting) -> Step<()> {
+        match byte {
+            op::PROTO => match self.cursor.u8()? {
+                0..=MAX_PROTOCOL => Ok(()),
+                _ => Err("the protocol is newer than 5".into()),
+            },
+            op::FRAME => self.cursor.u64().map(drop).map_err(Fault::from),
+            op::MARK => {
+                self.marks.push(self.stack.len());
+                Ok(())
+            }
+            op::POP => {
+                // A mark on top is popped like a value.
+                if self.marks.last() == Some(&self.stack.len()) {
+                    self.marks.pop();
+                    return Ok(());
+                }
+                self.pop().map(drop)
+            }
+            op::POP_MARK => self.pop_mark().map(drop),
+            op::DUP => {
+                let top = self.top()?;
+                self.stack.push(top);
+                Ok(())
+            }
+            op::GET => {
+                let key = self.cursor.line()?.parse().map_err(|_| "the memo key is no number")?;
+                self.recall(key)
+            }
+            op::BINGET => {
+                let key = self.cursor.u8()?;
+                self.recall(key.into())
+            }
+            op::LONG_BINGET => {
+                let key = self.cursor.u32()?;
+                self.recall(key)
+            }
+            op::PUT => {
+                let key = self.cursor.line()?.parse().map_err(|_| "the memo key is no number")?;
+                self.remember(key)
+            }
+            op::BINPUT => {
+                let key = self.cursor.u8()?;
+                self.remember(key.into())
+            }
+            op::LONG_BINPUT => {
+                let key = self.cursor.u32()?;
+                self.remember(key)
+            }
+            op::MEMOIZE => self.remember(self.memo.len() as u32),
+            op::EMPTY_TUPLE => self.push(Value::Tuple(Vec::new())),
+            op::TUPLE1 => self.tuple(1),
+            op::TUPLE2 => self.tuple(2),
+            op::TUPLE3 => self.tuple(3),
+            op::TUPLE => {
+                let items = self.pop_mark()?;
+                self.push(Value::Tuple(items))
+            }
+            op::EMPTY_LIST => self.push(Value::List(Vec::new())),
+            op::LIST => {
+                let items = self.pop_mark()?;
+                self.push(Value::List(items))
+            }
+            op::APPEND => {
+                let item = self.pop()?;
+                self.append(vec![item])
+            }
+            op::APPENDS | op::ADDITEMS => {
+                let items = self.pop_mark()?;
+                self.append(items)
+            }
+            op::EMPTY_DICT => self.push(Value::Dict(Vec::new())),
+            op::DICT => {
+                let items = self.pop_mark()?;
+                self.push(Value::Dict(Vec::new()))?;
+                self.set_items(&items)
+            }
+            op::SETITEM => {
+                let value = self.pop()?;
+                let key = self.pop()?;
+                self.set_items(&[key, value])
+            }
+            op::SETITEMS => {
+                let items = self.pop_mark()?;
+                self.set_items(&items)
+            }
+            op::EMPTY_SET => self.push(Value::Set(Vec::new())),
+            op::FROZENSET => {
+                let items = self.pop_mark()?;
+                self.push(Value::Set(items))
+            }
+            op::GLOBAL => {
+                let module = self.cursor.line()?;
+                let name = self.cursor.line()?;
+                self.global(module, name, here)
+            }
+            op::STACK_GLOBAL => {
+                let name = self.pop()?;
+                let module = self.pop()?;
+                let (Value::Str(module), Value::Str(name)) = (self.value(module), self.value(name)) else {
+                    return Err("the names are not strings".into());
+                };
+                let (module, name) = (module.clone(), name.clone());
+                self.global(&module, &name, here)
+            }
+            op::INST => {
+                let module = self.cursor.line()?;
+                let name = self.cursor.line()?;
+                Err(refused(format!("{module}.{name}"), "this opcode calls a class"))
+            }
+            op::OBJ => {
+                let items = self.pop_mark()?;
+                let name = items.first().map_or_else(|| here.opcode.to_owned(), |at| self.describe(*at));
+                Err(refused(name, "this opcode calls a class"))
+            }
+            op::EXT1 | op::EXT2 | op::EXT4 => {
+                Err(refused(here.opcode.to_owned(), "it stands for a name that is registered elsewhere"))
+            }
+            op::PERSID => Err(refused(here.opcode.to_owned(), "no checkpoint has text persistent ids")),
+            op::NEXT_BUFFER | op::READONLY_BUFFER => {
+                Err(refused(here.opcode.to_owned(), "it takes data from outside the file"))
+            }
+            op::NEWOBJ_EX => {
+                let _keywords = self.pop()?;
+                let _arguments = self.pop()?;
+                let class = self.pop()?;
+                Err(refused(self.describe(class), "it makes an object with arguments"))
+            }
+            op::NEWOBJ => {
+                let arguments = self.pop()?;
+                let class = self.pop()?;
+                self.instantiate(class, arguments, here)
+            }
+            op::BUILD => {
+                let state = self.pop()?;
+                self.build(state)
+            }
+            op::REDUCE => {
+                let arguments = self.pop()?;
+                let function = self.pop()?;
+                let result = self.reduce(function, arguments)?;
+                self.stack.push(result);
+                Ok(())
+            }
+            op::BINPERSID => {
+                let id = self.pop()?;
+                let storage = self.storage(id)?;
+                self.push(Value::Storage(storage))
+            }
+            _ => {
+                let scalar = super::scalar::read(byte, &mut self.cursor)?;
+                self.push(scalar)
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The machine's registers: stack, marks, memo and the arena of values.
+
+use super::cursor::Cursor;
+use super::value::{Ref, Value};
+use std::collections::{HashMap, HashSet};
+
+/// Most values a pickle may build.
+pub(super) const MAX_VALUES: usize = 4_000_000;
+
+/// An opcode that failed, before its name and place are known.
+pub(super) enum Fault {
+    Damaged(&'static str),
+    Refused { name: String, why: &'static str },
+    TooMany,
+}
+
+impl From<&'static str> for Fault {
+    fn from(what: &'static str) -> Self {
+        Fault::Damaged(what)
+    }
+}
+
+pub(super) type Step<T> = Result<T, Fault>;
+
+const UNDERFLOW: &str = "the stack is too short";
+const NO_MARK: &str = "there is no mark on the stack";
+
+/// Where a name was first met.
+pub(super) struct Sighting {
+    pub opcode: &'static str,
+    pub offset: usize,
+}
+
+pub(super) struct Machine<'a> {
+    pub(super) cursor: Cursor<'a>,
+    pub(super) values: Vec<Value>,
+    pub(super) stack: Vec<Ref>,
+    pub(super) marks: Vec<usize>,
+    pub(super) memo: HashMap<u32, Ref>,
+    /// Classes outside the list that nothing has been made of yet.
+    pub(super) unused: HashMap<Box<str>, Sighting>,
+    pub(super) used: HashSet<Box<str>>,
+    /// Objects of classes outside the list that have no state yet.
+    pub(super) stateless: HashMap<Ref, Sighting>,
+}
+
+pub(super) fn refused(name: String, why: &'static str) -> Fault {
+    Fault::Refused { name, why }
+}
+
+impl Machine<'_> {
+    pub(super) fn add(&mut self, value: Value) -> Step<Ref> {
+        if self.values.len() >= MAX_VALUES {
+            return Err(Fault::TooMany);
+        }
+        let at = Ref(self.values.len() as u32);
+        self.values.push(value);
+        Ok(at)
+    }
+
+    pub(super) fn push(&mut self, value: Value) -> Step<()> {
+        let at = self.add(value)?;
+        self.stack.push(at);
+        Ok(())
+    }
+
+    /// Values below the newest mark belong to an outer structure.
+    fn floor(&self) -> usize {
+        self.marks.last().copied().unwrap_or(0)
+    }
+
+    pub(super) fn pop(&mut self) -> Step<Ref> {
+        if self.stack.len() <= self.floor() {
+            return Err(UNDERFLOW.into());
+        }
+        self.stack.pop().ok_or(UNDERFLOW.into())
+    }
+
+    pub(super) fn top(&self) -> Step<Ref> {
+        if self.stack.len() <= self.floor() {
+            return Err(UNDERFLOW.into());
+        }
+        self.stack.last().copied().ok_or(UNDERFLOW.into())
+    }
+
+    pub(super) fn pop_mark(&mut self) -> Step<Vec<Ref>> {
+        let mark = self.marks.pop().ok_or(NO_MARK)?;
+        Ok(self.stack.split_off(mark.min(self.stack.len())))
+    }
+
+    pub(super) fn value(&self, at: Ref) -> &Value {
+        self.values.get(at.0 as usize).unwrap_or(&Value::None)
+    }
+
+    pub(super) fn value_mut(&mut self, at: Ref) -> Step<&mut Value> {
+        self.values.get_mut(at.0 as usize).ok_or(Fault::Damaged(UNDERFLOW))
+    }
+
+    pub(super) fn tuple(&mut self, n: usize) -> Step<()> {
+        let start = self.stack.len().checked_sub(n).filter(|s| *s >= self.floor()).ok_or(UNDERFLOW)?;
+        let items = self.stack.split_off(start);
+        self.push(Value::Tuple(items))
+    }
+
+    pub(super) fn remember(&mut self, key: u32) -> Step<()> {
+        let top = self.top()?;
+        self.memo.insert(key, top);
+        Ok(())
+    }
+
+    pub(super) fn recall(&mut self, key: u32) -> Step<()> {
+        let at = *self.memo.get(&key).ok_or("it recalls what was never remembered")?;
+        self.stack.push(at);
+        Ok(())
+    }
+
+    pub(super) fn append(&mut self, items: Vec<Ref>) -> Step<()> {
+        let top = self.top()?;
+        match self.value_mut(top)? {
+            Value::List(list) | Value::Set(list) => list.extend(items),
+            // Values of no use are not kept.
+            Value::Inert => {}
+            _ => return Err("it appends to something that is no list".into()),
+        }
+        Ok(())
+    }
+
+    pub(super) fn set_items(&mut self, items: &[Ref]) -> Step<()> {
+        let pairs = items.chunks_exact(2);
+        if !pairs.remainder().is_empty() {
+            return Err("a key has no value".into());
+        }
+        let pairs: Vec<(Ref, Ref)> = pairs.filter_map(|p| Some((*p.first()?, *p.get(1)?))).collect();
+        let top = self.top()?;
+        match self.value_mut(top)? {
+            Value::Dict(dict) => dict.extend(pairs),
+            _ => return Err("it sets items of something that is no dictionary".into()),
+        }
+        Ok(())
+    }
+}

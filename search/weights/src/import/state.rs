@@ -1,0 +1,202 @@
+//! From what the pickle built to named tensors, in the order and with the names of `state_dict`.
+//!
+//! A module's own `_parameters` come first, then its `_buffers` (without those listed as not persistent), then its
+//! `_modules`, each under its name and a dot. Entries that are none are skipped.
+
+use super::error::ImportCause;
+use super::gather::gather;
+use super::value::{Program, Ref, Value};
+use super::{ImportOptions, Imported};
+use crate::Weights;
+use std::collections::HashSet;
+use std::rc::Rc;
+
+/// Where the bytes of storages come from.
+pub(super) trait Storages {
+    /// All bytes of one storage.
+    fn bytes(&mut self, key: &str) -> Result<Rc<[u8]>, ImportCause>;
+}
+
+/// Modules nest less deep than this.
+const MAX_DEPTH: usize = 128;
+/// Dictionary entries looked at; a module that is its own ancestor many times over would have more.
+const MAX_STEPS: u64 = 10_000_000;
+/// Tensors of a network.
+const MAX_TENSORS: usize = 100_000;
+/// Bytes of a tensor's full name.
+const MAX_NAME: usize = 4096;
+/// Bytes of all tensors together, as a multiple of the file: shared storages may count more than once.
+const MAX_GROWTH: u64 = 4;
+/// Entries of a checkpoint that are searched for a network, and of a dictionary for its first tensor.
+const MAX_SEARCH: usize = 4096;
+
+/// Finds the network in the checkpoint and takes its tensors.
+pub(super) fn collect(
+    program: &Program,
+    storages: &mut dyn Storages,
+    file_len: u64,
+    options: &ImportOptions,
+) -> Result<Imported, ImportCause> {
+    let (root, entry) = choose(program, options.entry.as_deref())?;
+    let mut walk = Walk { program, found: Vec::new(), ignored: Vec::new(), steps: 0 };
+    if program.attributes(root).is_some() {
+        walk.module(root, "", 0)?;
+    } else {
+        walk.state(root)?;
+    }
+    let Walk { found, ignored, .. } = walk;
+    let mut weights = Weights::new();
+    let mut total = 0u64;
+    let limit = file_len.saturating_mul(MAX_GROWTH);
+    for (name, at) in found {
+        let name = match options.strip_prefix.as_deref() {
+            Some(prefix) => name.strip_prefix(prefix).unwrap_or(&name).to_owned(),
+            None => name,
+        };
+        let Value::Tensor(view) = program.get(at) else { continue };
+        let Value::Storage(storage) = program.get(view.storage) else { continue };
+        let named = |what: String| ImportCause::Tensor { name: name.clone(), what };
+        let Some(dtype) = storage.dtype else {
+            return Err(named("its storage has no element type".into()));
+        };
+        let bytes = storages.bytes(&storage.key)?;
+        let expected = storage.len.checked_mul(dtype.size() as u64);
+        if expected != Some(bytes.len() as u64) {
+            let (len, key, found) = (storage.len, &storage.key, bytes.len());
+            return Err(named(format!("storage `{key}` should hold {len} {dtype} elements, found {found} bytes")));
+        }
+        let tensor = gather(view, dtype, &bytes).map_err(named)?;
+        total = total.saturating_add(tensor.bytes().len() as u64);
+        if total > limit {
+            return Err(ImportCause::Limit { what: "bytes of all tensors", found: total, limit });
+        }
+        let tensor = if options.keep_types { tensor } else { tensor.widened() };
+        weights.insert(name, tensor).map_err(|e| ImportCause::Archive(e.to_string()))?;
+    }
+    let class = program.class_of(root).map(str::to_owned);
+    Ok(Imported { weights, entry, class, ignored })
+}
+
+/// The network itself: the root, or one entry of it.
+fn choose(program: &Program, wanted: Option<&str>) -> Result<(Ref, Option<String>), ImportCause> {
+    let root = program.root;
+    let entries: Vec<(&str, Ref)> = program.entries(root).take(MAX_SEARCH).collect();
+    let candidates: Vec<(&str, Ref)> = entries.iter().copied().filter(|(_, at)| holds_network(program, *at)).collect();
+    let list = |of: &[(&str, Ref)]| match of {
+        [] => "none".to_owned(),
+        some => some.iter().map(|(key, _)| format!("`{key}`")).collect::<Vec<_>>().join(", "),
+    };
+    let fail = |what: String| ImportCause::Entry { what, candidates: list(&candidates), present: list(&entries) };
+    if let Some(wanted) = wanted {
+        return match candidates.iter().find(|(key, _)| *key == wanted) {
+            Some((key, at)) => Ok((*at, Some((*key).to_owned()))),
+            None => Err(fail(format!("no entry `{wanted}` that holds a network"))),
+        };
+    }
+    if holds_network(program, root) {
+        return Ok((root, None));
+    }
+    match candidates.as_slice() {
+        [(key, at)] => return Ok((*at, Some((*key).to_owned()))),
+        [] => return Err(fail("the checkpoint holds no tensors under names".into())),
+        _ => {}
+    }
+    if candidates.iter().any(|(key, _)| *key == "model")
+        && let Some((key, at)) = candidates.iter().find(|(key, _)| *key == "ema")
+    {
+        return Ok((*at, Some((*key).to_owned())));
+    }
+    Err(fail("more than one entry holds a network: name one".into()))
+}
+
+/// A module, or a dictionary with a tensor directly in it.
+fn holds_network(program: &Program, at: Ref) -> bool {
+    if let Some(attributes) = program.attributes(at) {
+        return program.entries(attributes).take(MAX_SEARCH).any(|(key, _)| key == "_modules");
+    }
+    program.entries(at).take(MAX_SEARCH).any(|(_, value)| matches!(program.get(value), Value::Tensor(_)))
+}
+
+struct Walk<'a> {
+    program: &'a Program,
+    found: Vec<(String, Ref)>,
+    ignored: Vec<String>,
+    steps: u64,
+}
+
+impl<'a> Walk<'a> {
+    fn entries(&mut self, dict: Ref) -> Result<Vec<(&'a str, Ref)>, ImportCause> {
+        let program = self.program;
+        let entries: Vec<_> = program.entries(dict).collect();
+        self.steps += 1 + entries.len() as u64;
+        if self.steps > MAX_STEPS {
+            return Err(ImportCause::Limit { what: "entries of modules", found: self.steps, limit: MAX_STEPS });
+        }
+        Ok(entries)
+    }
+
+    fn keep(&mut self, name: String, at: Ref) -> Result<(), ImportCause> {
+        for (what, found, limit) in
+            [("bytes of a name", name.len(), MAX_NAME), ("tensors", self.found.len() + 1, MAX_TENSORS)]
+        {
+            if found > limit {
+                return Err(ImportCause::Limit { what, found: found as u64, limit: limit as u64 });
+            }
+        }
+        self.found.push((name, at));
+        Ok(())
+    }
+
+    /// A flat state.
+    fn state(&mut self, dict: Ref) -> Result<(), ImportCause> {
+        for (name, at) in self.entries(dict)? {
+            match self.program.get(at) {
+                Value::Tensor(_) => self.keep(name.to_owned(), at)?,
+                _ => self.ignored.push(name.to_owned()),
+            }
+        }
+        Ok(())
+    }
+
+    fn module(&mut self, object: Ref, prefix: &str, depth: usize) -> Result<(), ImportCause> {
+        if depth > MAX_DEPTH {
+            let limit = MAX_DEPTH as u64;
+            return Err(ImportCause::Limit { what: "modules inside each other", found: depth as u64, limit });
+        }
+        let Some(attributes) = self.program.attributes(object) else { return Ok(()) };
+        let mut parts = [None; 4];
+        for (key, value) in self.entries(attributes)? {
+            let names = ["_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"];
+            if let Some(slot) = names.iter().position(|n| *n == key).and_then(|i| parts.get_mut(i)) {
+                *slot = Some(value);
+            }
+        }
+        let [parameters, buffers, modules, transient] = parts;
+        let members = transient.map_or(&[][..], |at| self.program.members(at));
+        self.steps += members.len() as u64;
+        let transient: HashSet<&str> = members.iter().filter_map(|at| self.program.text(*at)).collect();
+        for (dict, skip) in [(parameters, HashSet::new()), (buffers, transient)] {
+            let Some(dict) = dict else { continue };
+            for (name, at) in self.entries(dict)? {
+                if skip.contains(name) {
+                    continue;
+                }
+                match self.program.get(at) {
+                    Value::Tensor(_) => self.keep(format!("{prefix}{name}"), at)?,
+                    Value::None => {}
+                    _ => self.ignored.push(format!("{prefix}{name}")),
+                }
+            }
+        }
+        let Some(modules) = modules else { return Ok(()) };
+        for (name, at) in self.entries(modules)? {
+            let inner = format!("{prefix}{name}.");
+            if inner.len() > MAX_NAME {
+                let (found, limit) = (inner.len() as u64, MAX_NAME as u64);
+                return Err(ImportCause::Limit { what: "bytes of a name", found, limit });
+            }
+            self.module(at, &inner, depth + 1)?;
+        }
+        Ok(())
+    }
+}

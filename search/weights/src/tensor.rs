@@ -1,0 +1,275 @@
+//! A tensor in host memory.
+
+use half::{bf16, f16};
+use std::fmt;
+
+/// Element type of a stored tensor. Multi-byte elements are little-endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DType {
+    /// IEEE 754 half precision.
+    F16,
+    /// The upper half of a 32-bit float.
+    BF16,
+    /// IEEE 754 single precision.
+    F32,
+    /// IEEE 754 double precision.
+    F64,
+    /// Signed byte.
+    I8,
+    /// Signed 16 bit.
+    I16,
+    /// Signed 32 bit.
+    I32,
+    /// Signed 64 bit.
+    I64,
+    /// Unsigned byte.
+    U8,
+    /// One byte, 0 or 1.
+    Bool,
+}
+
+impl DType {
+    /// Bytes of one element.
+    pub fn size(self) -> usize {
+        match self {
+            DType::I8 | DType::U8 | DType::Bool => 1,
+            DType::F16 | DType::BF16 | DType::I16 => 2,
+            DType::F32 | DType::I32 => 4,
+            DType::F64 | DType::I64 => 8,
+        }
+    }
+
+    /// Name in a safetensors header.
+    pub fn name(self) -> &'static str {
+        match self {
+            DType::F16 => "F16",
+            DType::BF16 => "BF16",
+            DType::F32 => "F32",
+            DType::F64 => "F64",
+            DType::I8 => "I8",
+            DType::I16 => "I16",
+            DType::I32 => "I32",
+            DType::I64 => "I64",
+            DType::U8 => "U8",
+            DType::Bool => "BOOL",
+        }
+    }
+
+    /// The type of that safetensors name.
+    pub fn from_name(name: &str) -> Option<DType> {
+        use DType::*;
+        [F16, BF16, F32, F64, I8, I16, I32, I64, U8, Bool].into_iter().find(|d| d.name() == name)
+    }
+
+    /// Whether elements are floats.
+    pub fn is_float(self) -> bool {
+        matches!(self, DType::F16 | DType::BF16 | DType::F32 | DType::F64)
+    }
+}
+
+impl fmt::Display for DType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Why bytes are not a tensor, or a tensor is not of the wanted type.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TensorError {
+    /// The bytes do not fill the shape.
+    #[error("a {dtype} tensor of shape {shape:?} takes {expected} bytes, found {found}")]
+    Length {
+        /// Element type.
+        dtype: DType,
+        /// Shape.
+        shape: Vec<usize>,
+        /// Bytes the shape takes; `usize::MAX` when it takes more than memory has addresses.
+        expected: usize,
+        /// Bytes there are.
+        found: usize,
+    },
+    /// Another element type is needed.
+    #[error("expected {expected}, found {found}")]
+    Type {
+        /// What is needed.
+        expected: &'static str,
+        /// What the tensor holds.
+        found: DType,
+    },
+}
+
+/// A dense row-major tensor in host memory.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HostTensor {
+    dtype: DType,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl HostTensor {
+    /// Little-endian bytes in row-major order. An empty shape is a scalar.
+    ///
+    /// # Errors
+    /// [`TensorError::Length`] when the bytes do not fill the shape exactly.
+    pub fn new(dtype: DType, shape: Vec<usize>, bytes: Vec<u8>) -> Result<Self, TensorError> {
+        let expected = byte_len(dtype, &shape).unwrap_or(usize::MAX);
+        if expected != bytes.len() {
+            return Err(TensorError::Length { dtype, shape, expected, found: bytes.len() });
+        }
+        Ok(HostTensor { dtype, shape, bytes })
+    }
+
+    /// 32-bit floats in row-major order.
+    ///
+    /// # Errors
+    /// [`TensorError::Length`] when there are not as many as the shape needs.
+    pub fn from_f32(shape: &[usize], values: &[f32]) -> Result<Self, TensorError> {
+        Self::new(DType::F32, shape.to_vec(), values.iter().flat_map(|v| v.to_le_bytes()).collect())
+    }
+
+    /// 64-bit integers in row-major order.
+    ///
+    /// # Errors
+    /// [`TensorError::Length`] when there are not as many as the shape needs.
+    pub fn from_i64(shape: &[usize], values: &[i64]) -> Result<Self, TensorError> {
+        Self::new(DType::I64, shape.to_vec(), values.iter().flat_map(|v| v.to_le_bytes()).collect())
+    }
+
+    /// Element type.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Extents, outermost first; empty for a scalar.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Little-endian elements in row-major order.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.bytes.len() / self.dtype.size()
+    }
+
+    /// Whether it has no elements.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Elements as 32-bit floats: exact for F16, BF16 and F32, rounded to nearest for F64.
+    ///
+    /// # Errors
+    /// [`TensorError::Type`] for integers.
+    pub fn to_f32_vec(&self) -> Result<Vec<f32>, TensorError> {
+        match self.dtype {
+            DType::F32 => Ok(chunks::<4>(&self.bytes).map(f32::from_le_bytes).collect()),
+            DType::F64 => Ok(chunks::<8>(&self.bytes).map(|b| f64::from_le_bytes(b) as f32).collect()),
+            DType::F16 => Ok(chunks::<2>(&self.bytes).map(|b| f16::from_le_bytes(b).to_f32()).collect()),
+            DType::BF16 => Ok(chunks::<2>(&self.bytes).map(|b| bf16::from_le_bytes(b).to_f32()).collect()),
+            DType::I8 | DType::I16 | DType::I32 | DType::I64 | DType::U8 | DType::Bool => {
+                Err(TensorError::Type { expected: "floats", found: self.dtype })
+            }
+        }
+    }
+
+    /// Elements as 64-bit floats, exact.
+    ///
+    /// # Errors
+    /// [`TensorError::Type`] for integers.
+    pub fn to_f64_vec(&self) -> Result<Vec<f64>, TensorError> {
+        match self.dtype {
+            DType::F64 => Ok(chunks::<8>(&self.bytes).map(f64::from_le_bytes).collect()),
+            _ => Ok(self.to_f32_vec()?.into_iter().map(f64::from).collect()),
+        }
+    }
+
+    /// Elements as 64-bit integers, exact.
+    ///
+    /// # Errors
+    /// [`TensorError::Type`] for floats.
+    pub fn to_i64_vec(&self) -> Result<Vec<i64>, TensorError> {
+        match self.dtype {
+            DType::I64 => Ok(chunks::<8>(&self.bytes).map(i64::from_le_bytes).collect()),
+            DType::I32 => Ok(chunks::<4>(&self.bytes).map(|b| i64::from(i32::from_le_bytes(b))).collect()),
+            DType::I16 => Ok(chunks::<2>(&self.bytes).map(|b| i64::from(i16::from_le_bytes(b))).collect()),
+            DType::I8 => Ok(chunks::<1>(&self.bytes).map(|b| i64::from(i8::from_le_bytes(b))).collect()),
+            DType::U8 | DType::Bool => Ok(self.bytes.iter().map(|b| i64::from(*b)).collect()),
+            DType::F16 | DType::BF16 | DType::F32 | DType::F64 => {
+                Err(TensorError::Type { expected: "integers", found: self.dtype })
+            }
+        }
+    }
+
+    /// The same values with every float type turned into F32; integers stay as they are.
+    pub fn widened(&self) -> HostTensor {
+        match self.to_f32_vec() {
+            Ok(values) if self.dtype != DType::F32 => HostTensor {
+                dtype: DType::F32,
+                shape: self.shape.clone(),
+                bytes: values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            },
+            _ => self.clone(),
+        }
+    }
+}
+
+impl fmt::Debug for HostTensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{:?}", self.dtype, self.shape)
+    }
+}
+
+/// Bytes a tensor takes, `None` when that overflows.
+pub(crate) fn byte_len(dtype: DType, shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(dtype.size(), |n, extent| n.checked_mul(*extent))
+}
+
+fn chunks<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> + '_ {
+    bytes.as_chunks::<N>().0.iter().copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_must_fill_the_shape() {
+        let e = HostTensor::new(DType::F32, vec![2, 3], vec![0; 23]).unwrap_err();
+        assert_eq!(e.to_string(), "a F32 tensor of shape [2, 3] takes 24 bytes, found 23");
+        assert!(HostTensor::new(DType::F64, vec![usize::MAX, 2], vec![]).is_err());
+        assert_eq!(HostTensor::new(DType::I64, vec![], vec![0; 8]).unwrap().len(), 1);
+        assert_eq!(HostTensor::new(DType::F16, vec![0, 4], vec![]).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn halves_widen_exactly() {
+        let halves = [0x3c00u16, 0xc000, 0x0001, 0x7bff];
+        let t = HostTensor::new(DType::F16, vec![4], halves.iter().flat_map(|h| h.to_le_bytes()).collect()).unwrap();
+        let expected = [1.0, -2.0, 2f32.powi(-24), 65504.0];
+        assert_eq!(t.to_f32_vec().unwrap(), expected);
+        assert_eq!(t.widened(), HostTensor::from_f32(&[4], &expected).unwrap());
+        let b = HostTensor::new(DType::BF16, vec![1], 0x3fc0u16.to_le_bytes().to_vec()).unwrap();
+        assert_eq!(b.to_f64_vec().unwrap(), [1.5]);
+    }
+
+    #[test]
+    fn floats_and_integers_are_not_confused() {
+        let ints = HostTensor::from_i64(&[2], &[-1, i64::MAX]).unwrap();
+        assert_eq!(ints.to_i64_vec().unwrap(), [-1, i64::MAX]);
+        assert!(ints.to_f32_vec().is_err());
+        assert_eq!(ints.widened(), ints);
+        assert!(HostTensor::from_f32(&[1], &[1.0]).unwrap().to_i64_vec().is_err());
+    }
+
+    #[test]
+    fn names_round_trip() {
+        for name in ["F16", "BF16", "F32", "F64", "I8", "I16", "I32", "I64", "U8", "BOOL"] {
+            assert_eq!(DType::from_name(name).unwrap().name(), name);
+        }
+        assert_eq!(DType::from_name("F8_E4M3"), None);
+    }
+}
