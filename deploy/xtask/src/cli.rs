@@ -55,7 +55,7 @@ struct SetupArguments {
 /// How to test.
 #[derive(Debug, Args)]
 struct TestArguments {
-    /// Skip the set-up: everything is known to be in place.
+    /// Install nothing; fail when something is missing.
     #[arg(long)]
     no_setup: bool,
 }

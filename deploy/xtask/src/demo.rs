@@ -15,7 +15,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
-use crate::process;
+use crate::process::{self, quoted};
 use crate::repo::Repo;
 use crate::report::{End, Report, readable};
 use crate::setup::{self, Libraries};
@@ -109,7 +109,8 @@ impl Runner<'_> {
         let mut command = Command::new(self.repo.short(&program));
         // A relative program is looked for from the folder the child starts in.
         command.args(&step.arguments).current_dir(self.repo.root());
-        let line = format!("{}{}", self.libraries.shell_prefix(self.repo), process::line(&command));
+        command.envs(self.libraries.for_program());
+        let line = self.line(&command);
         let at_root = |path: &PathBuf| self.repo.root().join(path);
         let reads: Vec<PathBuf> = step.reads.iter().map(at_root).collect();
         let writes: Vec<PathBuf> = step.writes.iter().map(at_root).collect();
@@ -136,9 +137,9 @@ impl Runner<'_> {
             fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
         }
         self.stamps.write(step.name, &Stamp { key: key.clone(), is_complete: false, seconds: earlier })?;
-        println!("$ {}{}", self.libraries.shell_prefix(self.repo), process::line(&command));
+        println!("$ {}", self.line(&command));
         let begun = Instant::now();
-        process::run_silently_announced(self.libraries.for_program(&mut command))?;
+        process::run_silently_announced(&mut command)?;
         let seconds = earlier + begun.elapsed().as_secs_f64();
         if let Some(absent) = writes.iter().find(|path| !path.exists()) {
             bail!("it ended well but left no {}", absent.display());
@@ -146,6 +147,14 @@ impl Runner<'_> {
         self.stamps.write(step.name, &Stamp { key, is_complete: true, seconds })?;
         ran.push(Ran { name: step.name.to_owned(), line, seconds });
         Ok(End::Done)
+    }
+
+    /// The command as it can be pasted at the workspace root, with the variables it needs.
+    fn line(&self, command: &Command) -> String {
+        let assigned =
+            |(name, path): (&str, PathBuf)| format!("{name}={} ", quoted(self.repo.short(&path).as_os_str()));
+        let variables: String = self.libraries.for_program().into_iter().map(assigned).collect();
+        variables + &process::line(command)
     }
 
     /// Removes what a step is about to write anew; nothing outside the output folder is ever removed.

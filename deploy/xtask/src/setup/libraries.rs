@@ -4,9 +4,6 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::process::quoted;
-use crate::repo::Repo;
-
 /// The libraries a child process works with.
 #[derive(Debug, Clone)]
 pub struct Libraries {
@@ -76,24 +73,20 @@ impl Libraries {
         command
     }
 
-    /// Prepares a call of one of the workspace's own programs.
-    pub fn for_program<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        command.env("ORT_DYLIB_PATH", self.onnxruntime.path());
-        if let Some(search_path) = self.search_path() {
-            command.env("LD_LIBRARY_PATH", search_path);
+    /// The variables one of the workspace's own programs needs, in the order they are printed.
+    ///
+    /// Programs on libtorch find it by their run path. ONNX Runtime's CUDA provider does not know where the CUDA
+    /// libraries lie; they come with libtorch.
+    pub fn for_program(&self) -> Vec<(&'static str, PathBuf)> {
+        let mut variables = vec![("ORT_DYLIB_PATH", self.onnxruntime.path().to_path_buf())];
+        let libraries = self.libtorch.as_ref().map(|place| place.path().join("lib"));
+        if let Some(libraries) = libraries.filter(|libraries| libraries.join("libtorch_cuda.so").exists()) {
+            variables.push(("LD_LIBRARY_PATH", libraries));
         }
-        command
+        variables
     }
 
-    /// The variables of [`Self::for_program`] as the start of a shell line.
-    pub fn shell_prefix(&self, repo: &Repo) -> String {
-        let word = |path: &Path| quoted(repo.short(path).as_os_str());
-        let search_path =
-            self.libtorch.as_ref().map(|place| format!("LD_LIBRARY_PATH={} ", word(&place.path().join("lib"))));
-        format!("{}ORT_DYLIB_PATH={} ", search_path.unwrap_or_default(), word(self.onnxruntime.path()))
-    }
-
-    /// The library search path with libtorch in front of what it was.
+    /// The library search path with libtorch in front of what it was; documentation tests have no run path.
     fn search_path(&self) -> Option<OsString> {
         let libraries = self.libtorch.as_ref()?.path().join("lib");
         let present = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
@@ -139,11 +132,16 @@ mod tests {
     }
 
     #[test]
-    fn programs_are_told_where_onnx_runtime_is() {
-        let libraries = Libraries { libtorch: None, onnxruntime: Place::Own("/opt/libonnxruntime.so".into()) };
-        let mut command = Command::new("caf-run");
-        libraries.for_program(&mut command);
-        assert_eq!(variable(&command, "ORT_DYLIB_PATH"), Some(Some("/opt/libonnxruntime.so".into())));
-        assert_eq!(variable(&command, "LD_LIBRARY_PATH"), None);
+    fn programs_are_told_where_onnx_runtime_is_and_cuda_where_it_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let libraries = Libraries {
+            libtorch: Some(Place::Own(folder.path().into())),
+            onnxruntime: Place::Own("/opt/libonnxruntime.so".into()),
+        };
+        let without = libraries.for_program();
+        assert_eq!(without, [("ORT_DYLIB_PATH", PathBuf::from("/opt/libonnxruntime.so"))]);
+        std::fs::create_dir(folder.path().join("lib")).unwrap();
+        std::fs::write(folder.path().join("lib/libtorch_cuda.so"), "").unwrap();
+        assert_eq!(libraries.for_program().last(), Some(&("LD_LIBRARY_PATH", folder.path().join("lib"))));
     }
 }

@@ -104,7 +104,7 @@ pub const LIBTORCH_CPU: Bundle = Bundle {
 pub const LIBTORCH_CUDA: Bundle = Bundle {
     title: "libtorch 2.11.0 with CUDA 13",
     folder: "libtorch-2.11.0-cuda",
-    download_mb: 2300,
+    download_mb: 2513,
     machine: "x86_64",
     wheels: &[
         TORCH,
@@ -180,7 +180,7 @@ pub const ONNXRUNTIME_CPU_ARM: Bundle = Bundle {
 pub const ONNXRUNTIME_CUDA: Bundle = Bundle {
     title: "ONNX Runtime 1.31.1 with CUDA 13",
     folder: "onnxruntime-1.31.1-cuda",
-    download_mb: 300,
+    download_mb: 256,
     wheels: &[wheel(
         "onnxruntime-gpu",
         ONNXRUNTIME_VERSION,

@@ -10,7 +10,6 @@ use anyhow::{Context as _, Result, bail};
 use zip::ZipArchive;
 
 use super::pins::{Bundle, Keep, Rule, Wheel};
-use crate::process;
 
 /// glibc versions (minor) that the wheels' tags name; pip compares tags literally, so that all must be listed.
 const NEWEST_GLIBC: u32 = 28;
@@ -38,7 +37,11 @@ pub fn download(bundle: &Bundle, folder: &Path) -> Result<()> {
     .arg("--requirement")
     .arg(&requirements);
     println!("$ python3 -m pip download --no-deps --require-hashes {}", names(bundle.wheels));
-    process::run_silently_announced(&mut pip).with_context(|| format!("cannot download {}", bundle.title))
+    let status = pip.status().context("cannot start python3")?;
+    if !status.success() {
+        bail!("cannot download {}: pip ended with {status}", bundle.title);
+    }
+    Ok(())
 }
 
 fn names(wheels: &[Wheel]) -> String {
