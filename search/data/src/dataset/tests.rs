@@ -1,1 +1,215 @@
+use super::*;
+use crate::image_file::{write_gray8, write_rgb8};
+use crate::raster::Gray8;
+use tempfile::TempDir;
 
+/// A folder of pairs `a`, `b`, `c` (12×8 each) with labels and two classes.
+fn good() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let root = folder.path();
+    for sub in ["ir", "vi", "labels", "ignore", "masks"] {
+        std::fs::create_dir(root.join(sub)).unwrap();
+    }
+    for (index, name) in ["a", "b", "c"].into_iter().enumerate() {
+        gray(root, &format!("ir/{name}.png"), 12, 8, index as u8);
+        let colour = (0..12 * 8 * 3).map(|i| (i * 3 + index) as u8).collect();
+        write_rgb8(&root.join(format!("vi/{name}.png")), &Rgb8::new(12, 8, colour).unwrap()).unwrap();
+        text(root, &format!("labels/{name}.txt"), "1 0.5 0.5 0.25 0.5\n");
+    }
+    text(root, "classes.txt", "person\ncar\n");
+    folder
+}
+
+fn gray(root: &Path, path: &str, width: usize, height: usize, value: u8) {
+    write_gray8(&root.join(path), &Gray8::filled(width, height, value).unwrap()).unwrap();
+}
+
+fn text(root: &Path, path: &str, content: &str) {
+    std::fs::write(root.join(path), content).unwrap();
+}
+
+fn options(labels: Need, list: Option<&str>) -> DatasetOptions {
+    DatasetOptions { labels, list: list.map(PathBuf::from), ..DatasetOptions::default() }
+}
+
+fn offences(root: &Path, options: &DatasetOptions) -> Vec<Offence> {
+    match Dataset::open(root, options) {
+        Err(DataError::Offences { offences, .. }) => offences,
+        other => panic!("expected offences, found {other:?}"),
+    }
+}
+
+#[test]
+fn a_good_folder_opens_and_loads() {
+    let folder = good();
+    text(folder.path(), "ignore/b.txt", "0 0.1 0.1 0.1 0.1\n");
+    gray(folder.path(), "masks/b.png", 12, 8, 255);
+    let data = Dataset::open(folder.path(), &options(Need::Required, None)).unwrap();
+    assert_eq!(data.names().collect::<Vec<_>>(), ["a", "b", "c"]);
+    assert_eq!(data.classes(), ["person", "car"]);
+    let sample = data.load(1).unwrap();
+    assert_eq!((sample.ir.size_wh(), sample.vi.size_wh()), ((12, 8), (12, 8)));
+    assert_eq!(sample.ir.data()[0], 1.0 / 255.0);
+    assert_eq!((sample.labels.len(), sample.ignore.len(), sample.vi_is_gray), (1, 1, false));
+    assert_eq!(data.entries()[1].mask, Some(folder.path().join("masks/b.png")));
+    assert!(matches!(data.load(3), Err(DataError::Index { index: 3, len: 3 })));
+    let unlabelled = Dataset::open(folder.path(), &options(Need::Ignore, None)).unwrap();
+    assert!(unlabelled.classes().is_empty() && unlabelled.load(1).unwrap().labels.is_empty());
+    assert!(!unlabelled.entries()[0].labelled);
+}
+
+#[test]
+fn everything_wrong_is_in_one_error() {
+    let folder = good();
+    let root = folder.path();
+    std::fs::remove_file(root.join("vi/a.png")).unwrap();
+    gray(root, "ir/b.png", 13, 8, 0);
+    gray(root, "masks/c.png", 12, 9, 0);
+    gray(root, "vi/only.png", 4, 4, 0);
+    gray(root, "ir/d.png", 4, 4, 0);
+    gray(root, "ir/d.bmp.png", 4, 4, 0);
+    gray(root, "vi/d.bmp.png", 4, 4, 0);
+    gray(root, "vi/d.png", 4, 4, 0);
+    std::fs::copy(root.join("ir/d.png"), root.join("ir/d.tif")).unwrap();
+    text(root, "ir/notes.webp", "");
+    text(root, "ir/.hidden", "");
+    text(root, "labels/b.txt", "1 0.5 0.5 0.25 0.5\n2 0.5 0.5 0.1 0.1\n0 0.5 0.5 0.1\n");
+    text(root, "ignore/c.txt", "0 0.9 0.5 0.5 0.1\n");
+    text(root, "labels/nobody.txt", "");
+    text(root, "labels/classes.txt", "person\ncar\n");
+    let whole = std::fs::read(root.join("vi/c.png")).unwrap();
+    std::fs::write(root.join("vi/c.png"), &whole[..18]).unwrap();
+    let found = offences(root, &options(Need::Required, None));
+    let count = |wanted: fn(&Offence) -> bool| found.iter().filter(|o| wanted(o)).count();
+    assert_eq!(count(|o| matches!(o, Offence::MissingHalf { .. })), 2, "{found:#?}");
+    assert_eq!(count(|o| matches!(o, Offence::SizeMismatch { .. })), 2, "b's halves, c's mask");
+    assert_eq!(count(|o| matches!(o, Offence::DuplicateName { name, .. } if name == "d")), 1);
+    assert_eq!(count(|o| matches!(o, Offence::NotAnImage { .. })), 1);
+    assert_eq!(count(|o| matches!(o, Offence::LabelLine { line: 2 | 3, .. })), 2);
+    assert_eq!(count(|o| matches!(o, Offence::LabelLine { path, line: 1, .. } if path.ends_with("ignore/c.txt"))), 1);
+    assert_eq!(count(|o| matches!(o, Offence::Orphan { path } if path.ends_with("labels/nobody.txt"))), 1);
+    assert_eq!(count(|o| matches!(o, Offence::Header { path, .. } if path.ends_with("vi/c.png"))), 1);
+    assert_eq!(count(|o| matches!(o, Offence::MissingLabels { name, .. } if name.starts_with('d'))), 2);
+    assert_eq!(found.len(), 13, "{found:#?}");
+    let message = Dataset::open(root, &options(Need::Required, None)).unwrap_err().to_string();
+    assert!(message.contains("13 problem(s)") && message.contains("labels/b.txt:3: expected five fields"), "{message}");
+}
+
+#[test]
+fn long_reports_are_cut_with_a_count() {
+    let folder = good();
+    text(folder.path(), "labels/a.txt", &"bad\n".repeat(70));
+    let message = Dataset::open(folder.path(), &options(Need::Optional, None)).unwrap_err().to_string();
+    assert!(message.contains("70 problem(s)") && message.contains("… and 20 more"), "{message}");
+    assert_eq!(message.lines().count(), 52);
+}
+
+#[test]
+fn lists_choose_order_and_names() {
+    let folder = good();
+    let root = folder.path();
+    // Not listed, so none of this matters.
+    gray(root, "ir/x.y.png", 4, 4, 0);
+    gray(root, "vi/x.y.png", 4, 4, 0);
+    gray(root, "ir/alone.png", 4, 4, 0);
+    text(root, "ir/notes.txt", "");
+    text(root, "val.txt", "\u{feff}# chosen\r\nc.png  # last first\r\n\r\n  a\n");
+    let data = Dataset::open(root, &options(Need::Required, Some("val.txt"))).unwrap();
+    assert_eq!(data.names().collect::<Vec<_>>(), ["c", "a"]);
+    text(root, "dots.txt", "x.y\n");
+    let dots = Dataset::open(root, &options(Need::Optional, Some("dots.txt"))).unwrap();
+    assert_eq!(dots.names().collect::<Vec<_>>(), ["x.y"]);
+
+    text(root, "bad.txt", "a\nnobody\na.png\nalone\nir/b.png\n");
+    let found = offences(root, &options(Need::Required, Some("bad.txt")));
+    assert!(matches!(&found[0], Offence::ListedMissing { line: 2, name, .. } if name == "nobody"), "{found:#?}");
+    assert!(matches!(&found[1], Offence::ListedTwice { line: 3, first_line: 1, .. }));
+    assert!(matches!(&found[2], Offence::MissingHalf { name, .. } if name == "alone"));
+    assert!(matches!(&found[3], Offence::ListedMissing { line: 5, .. }));
+    assert_eq!(found.len(), 4);
+
+    text(root, "empty.txt", "# nothing\n");
+    let empty = Dataset::open(root, &options(Need::Optional, Some("empty.txt")));
+    assert!(matches!(empty, Err(DataError::Empty { .. })));
+    let none = Dataset::open(root, &options(Need::Optional, Some("none.txt")));
+    assert!(matches!(none, Err(DataError::Read { path, .. }) if path == root.join("none.txt")));
+}
+
+#[test]
+fn written_lists_come_back() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("train.txt");
+    write_name_list(&path, "two\nlines", &["a", "b"]).unwrap();
+    let names: Vec<ListedName> = read_name_list(&path).unwrap();
+    assert_eq!(names, [ListedName { name: "a".into(), line: 3 }, ListedName { name: "b".into(), line: 4 }]);
+}
+
+#[test]
+fn optional_labels_tell_nothing_there_from_not_looked_at() {
+    let folder = good();
+    std::fs::remove_file(folder.path().join("labels/a.txt")).unwrap();
+    text(folder.path(), "labels/b.txt", "");
+    std::fs::remove_file(folder.path().join("classes.txt")).unwrap();
+    text(folder.path(), "labels/c.txt", "77 0.5 0.5 0.1 0.1");
+    let data = Dataset::open(folder.path(), &options(Need::Optional, None)).unwrap();
+    let labelled: Vec<bool> = data.entries().iter().map(|e| e.labelled).collect();
+    assert_eq!(labelled, [false, true, true]);
+    assert!(data.classes().is_empty());
+    let found = offences(folder.path(), &options(Need::Required, None));
+    assert!(matches!(found[0], Offence::MissingClasses { .. }), "{found:#?}");
+    assert!(matches!(found[1], Offence::MissingLabels { .. }));
+    assert_eq!(found.len(), 2);
+}
+
+#[test]
+fn class_names_must_be_distinct() {
+    let folder = good();
+    text(folder.path(), "classes.txt", "person\n\nperson\ncar\n\n");
+    let found = offences(folder.path(), &options(Need::Optional, None));
+    assert!(matches!(found[0], Offence::ClassLine { line: 2, .. }), "{found:#?}");
+    assert!(matches!(found[1], Offence::ClassLine { line: 3, .. }));
+    assert_eq!(found.len(), 2);
+}
+
+#[test]
+fn missing_and_empty_folders() {
+    let folder = TempDir::new().unwrap();
+    let open = || Dataset::open(folder.path(), &DatasetOptions::default());
+    assert!(matches!(open(), Err(DataError::NoFolder { path, .. }) if path.ends_with("ir")));
+    std::fs::create_dir(folder.path().join("ir")).unwrap();
+    assert!(matches!(open(), Err(DataError::NoFolder { path, .. }) if path.ends_with("vi")));
+    std::fs::create_dir(folder.path().join("vi")).unwrap();
+    assert!(matches!(open(), Err(DataError::Empty { .. })));
+}
+
+#[test]
+fn gray_visible_sixteen_bit_infrared_and_mixed_extensions() {
+    let folder = good();
+    let root = folder.path();
+    let wide = image::ImageBuffer::<image::Luma<u16>, _>::from_fn(12, 8, |x, _| image::Luma([1000 + 100 * x as u16]));
+    wide.save(root.join("ir/a.png")).unwrap();
+    std::fs::remove_file(root.join("vi/a.png")).unwrap();
+    image::GrayImage::from_fn(12, 8, |x, y| image::Luma([(x * 16 + y) as u8])).save(root.join("vi/a.bmp")).unwrap();
+    let data = Dataset::open(root, &DatasetOptions { ir_range: IrRange::MinMax, ..DatasetOptions::default() }).unwrap();
+    let sample = data.load(0).unwrap();
+    assert!(sample.vi_is_gray);
+    assert_eq!(sample.vi.pixel(2, 3), Some([35; 3]));
+    assert_eq!((sample.ir.data()[0], sample.ir.data()[11]), (0.0, 1.0));
+    let bad = DatasetOptions { ir_range: IrRange::Percentile { low: 5.0, high: 5.0 }, ..DatasetOptions::default() };
+    assert!(matches!(Dataset::open(root, &bad), Err(DataError::Setting { .. })));
+}
+
+#[test]
+fn files_that_change_or_break_after_opening_are_named() {
+    let folder = good();
+    let data = Dataset::open(folder.path(), &DatasetOptions::default()).unwrap();
+    gray(folder.path(), "ir/a.png", 6, 6, 0);
+    assert!(matches!(data.load(0), Err(DataError::Changed { found: (6, 6), expected: (12, 8), .. })));
+    let path = folder.path().join("vi/b.png");
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    let error = data.load(1).unwrap_err();
+    assert!(matches!(&error, DataError::Decode { .. }) && error.to_string().contains("vi/b.png"), "{error}");
+    std::fs::remove_file(folder.path().join("ir/c.png")).unwrap();
+    assert!(matches!(data.load(2), Err(DataError::Read { .. })));
+}

@@ -4,15 +4,22 @@
 //! In continuous coordinates (pixel `i` covers `[i, i + 1)`) a point maps as `x' = scale_x * x + shift_x` and
 //! `y' = scale_y * y + shift_y`; `scale_x` is negative when the view is mirrored.
 
+mod render;
+
 use caf_detect::{Letterbox, Xyxy};
 
 use crate::dataset::Sample;
 use crate::error::DataError;
 use crate::label::Label;
-use crate::raster::Raster;
+
+pub use render::Blend;
 
 /// The gray around an image that does not fill its frame, 8 bits.
 pub const BORDER: u8 = caf_detect::letterbox::FILL;
+
+/// Boxes thinner than this inside the target are not there: relative labels in `f32` leave such traces of boxes that
+/// end exactly at its edge.
+const NOTHING_PX: f32 = 1e-3;
 
 /// A mapping from a source image to a target frame; see the module's page for the equation.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -181,12 +188,11 @@ impl View {
         for label in labels {
             let whole = self.map_box(label.to_pixels(self.source_wh.0, self.source_wh.1));
             let cut = whole.clip(self.target_wh.1, self.target_wh.0);
-            let area = cut.area();
-            if area <= 0.0 {
+            let side = (cut.x2 - cut.x1).min(cut.y2 - cut.y1);
+            if side < NOTHING_PX {
                 continue;
             }
-            let side = (cut.x2 - cut.x1).min(cut.y2 - cut.y1);
-            let is_object = side >= rule.min_side_px && area > rule.min_area_fraction * whole.area();
+            let is_object = side >= rule.min_side_px && cut.area() > rule.min_area_fraction * whole.area();
             let label = Label::from_pixels(label.class, cut, self.target_wh.0, self.target_wh.1);
             if is_object { out.kept.push(label) } else { out.remainders.push(label) }
         }
@@ -211,152 +217,6 @@ impl View {
             labels: labels.kept,
             ignore,
         })
-    }
-
-    /// The image seen by the view in a new buffer; see [`View::render_into`].
-    ///
-    /// # Errors
-    /// [`DataError::Shape`] when `source` has not the size of the view's source.
-    pub fn render<T: Blend, const C: usize>(
-        &self,
-        source: &Raster<T, C>,
-        border: T,
-    ) -> Result<Raster<T, C>, DataError> {
-        let mut target = Raster::filled(self.target_wh.0, self.target_wh.1, border)?;
-        self.render_into(source, border, &mut target)?;
-        Ok(target)
-    }
-
-    /// Fills `target` with the image seen by the view, `border` where the source does not reach.
-    ///
-    /// At scale 1 with whole shifts pixels are copied. Otherwise they are bilinear between pixel centres, the outermost
-    /// pixels extending to the image's edge; when shrinking by n or more, n × n such samples are averaged a pixel.
-    ///
-    /// # Errors
-    /// [`DataError::Shape`] when a buffer has not the size of the view.
-    pub fn render_into<T: Blend, const C: usize>(
-        &self,
-        source: &Raster<T, C>,
-        border: T,
-        target: &mut Raster<T, C>,
-    ) -> Result<(), DataError> {
-        for (what, expected, found) in [
-            ("source of a view", self.source_wh, source.size_wh()),
-            ("target of a view", self.target_wh, target.size_wh()),
-        ] {
-            if expected != found {
-                let (expected, found) = (format!("{expected:?} (width, height)"), format!("{found:?}"));
-                return Err(DataError::Shape { what, expected, found });
-            }
-        }
-        let x_axis = Axis::new(self.scale.0, self.shift.0, self.source_wh.0);
-        let y_axis = Axis::new(self.scale.1, self.shift.1, self.source_wh.1);
-        let pixels = target.data_mut().as_chunks_mut::<C>().0;
-        for (y, row) in pixels.chunks_exact_mut(self.target_wh.0).enumerate() {
-            for (x, out) in row.iter_mut().enumerate() {
-                *out = match (x_axis.whole, y_axis.whole) {
-                    (true, true) => copied(source, x_axis.at(x, 0), y_axis.at(y, 0), border),
-                    _ => blended(source, &x_axis, x, &y_axis, y, border),
-                };
-            }
-        }
-        Ok(())
-    }
-}
-
-/// One direction of the inverse mapping.
-struct Axis {
-    scale: f64,
-    shift: f64,
-    length: f64,
-    /// Samples a target pixel.
-    samples: u32,
-    /// Pixels fall on pixels.
-    whole: bool,
-}
-
-impl Axis {
-    fn new(scale: f64, shift: f64, length: usize) -> Self {
-        let whole = scale.abs() == 1.0 && shift.fract() == 0.0;
-        // Beyond 16 the images are specks; the limit bounds the work of an extreme setting.
-        let samples = (1.0 / scale.abs()).floor().clamp(1.0, 16.0) as u32;
-        Self { scale, shift, length: length as f64, samples, whole }
-    }
-
-    /// The source coordinate (continuous) of sample `k` of target pixel `i`, `None` outside the source.
-    fn at(&self, i: usize, k: u32) -> Option<f64> {
-        let target = i as f64 + (f64::from(k) + 0.5) / f64::from(self.samples);
-        let source = (target - self.shift) / self.scale;
-        (source >= 0.0 && source < self.length).then_some(source)
-    }
-
-    /// The two pixels around a source coordinate and the weight of the second.
-    fn neighbours(&self, source: f64) -> (usize, usize, f32) {
-        let centre = (source - 0.5).clamp(0.0, self.length - 1.0);
-        let first = centre.floor();
-        let second = (first + 1.0).min(self.length - 1.0);
-        (first as usize, second as usize, (centre - first) as f32)
-    }
-}
-
-fn copied<T: Blend, const C: usize>(source: &Raster<T, C>, x: Option<f64>, y: Option<f64>, border: T) -> [T; C] {
-    x.zip(y).and_then(|(x, y)| source.pixel(x as usize, y as usize)).unwrap_or([border; C])
-}
-
-fn blended<T: Blend, const C: usize>(
-    source: &Raster<T, C>,
-    x_axis: &Axis,
-    x: usize,
-    y_axis: &Axis,
-    y: usize,
-    border: T,
-) -> [T; C] {
-    let mut sum = [0f32; C];
-    let at = |x: usize, y: usize| source.pixel(x, y).unwrap_or([border; C]);
-    for ky in 0..y_axis.samples {
-        for kx in 0..x_axis.samples {
-            let Some((u, v)) = x_axis.at(x, kx).zip(y_axis.at(y, ky)) else {
-                sum.iter_mut().for_each(|s| *s += border.to_f32());
-                continue;
-            };
-            let ((x0, x1, wx), (y0, y1, wy)) = (x_axis.neighbours(u), y_axis.neighbours(v));
-            let corners = [at(x0, y0), at(x1, y0), at(x0, y1), at(x1, y1)];
-            let weights = [(1.0 - wx) * (1.0 - wy), wx * (1.0 - wy), (1.0 - wx) * wy, wx * wy];
-            for (corner, weight) in corners.iter().zip(weights) {
-                for (s, value) in sum.iter_mut().zip(corner) {
-                    *s += weight * value.to_f32();
-                }
-            }
-        }
-    }
-    let count = (x_axis.samples * y_axis.samples) as f32;
-    sum.map(|s| T::from_f32(s / count))
-}
-
-/// A sample type that can be averaged.
-pub trait Blend: Copy {
-    /// The value as a float.
-    fn to_f32(self) -> f32;
-    /// The nearest value of the type.
-    fn from_f32(value: f32) -> Self;
-}
-
-impl Blend for f32 {
-    fn to_f32(self) -> f32 {
-        self
-    }
-    fn from_f32(value: f32) -> Self {
-        value
-    }
-}
-
-impl Blend for u8 {
-    fn to_f32(self) -> f32 {
-        f32::from(self)
-    }
-    fn from_f32(value: f32) -> Self {
-        // Float to integer casts saturate.
-        value.round() as Self
     }
 }
 

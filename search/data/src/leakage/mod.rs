@@ -25,9 +25,10 @@ pub struct LeakageOptions {
 }
 
 impl Default for LeakageOptions {
-    /// Ten numbers apart; correlation 0.98 in both cameras.
+    /// Ten numbers apart; correlation 0.9 in both cameras. Among the 221 RoadScene pairs exactly three combinations are
+    /// above it (0.96, 0.95, 0.92), all of one place within seconds; the next one, of two streets, has 0.85.
     fn default() -> Self {
-        Self { neighbour_gap: 10, near_picture: Some(0.98) }
+        Self { neighbour_gap: 10, near_picture: Some(0.9) }
     }
 }
 
