@@ -1,0 +1,137 @@
+//! How clearly each camera shows an object against what surrounds it.
+
+use super::{Class, Rendered};
+
+/// Below this many levels an object is lost in a camera.
+pub const LOST_BELOW: f64 = 10.0;
+/// From this many levels an object is seen by a camera.
+pub const SEEN_FROM: f64 = 20.0;
+
+/// Pixels around an object that count as its surroundings.
+const RING_PX: i64 = 4;
+
+/// One labelled object's contrast in both images of an aligned pair.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Contrast {
+    /// What it is.
+    pub class: Class,
+    /// Number in [`Rendered::instances`].
+    pub number: u16,
+    /// Mean level of the object minus that of its ring: infrared, and visible luma.
+    pub ir_difference: f64,
+    /// See `ir_difference`; 0.299 R + 0.587 G + 0.114 B.
+    pub vi_difference: f64,
+    /// Distance of the levels of object and ring, in levels; see [`contrasts`].
+    pub ir: f64,
+    /// The largest such distance over red, green and blue.
+    pub vi: f64,
+}
+
+impl Contrast {
+    /// Seen in the infrared and lost in the visible.
+    #[must_use]
+    pub fn is_infrared_only(&self) -> bool {
+        self.ir >= SEEN_FROM && self.vi < LOST_BELOW
+    }
+
+    /// Seen in the visible and lost in the infrared.
+    #[must_use]
+    pub fn is_visible_only(&self) -> bool {
+        self.vi >= SEEN_FROM && self.ir < LOST_BELOW
+    }
+}
+
+/// Mean and deviation of a set of levels.
+#[derive(Clone, Copy, Default)]
+struct Moments {
+    count: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Moments {
+    fn add(&mut self, v: f64) {
+        self.count += 1.0;
+        self.sum += v;
+        self.squares += v * v;
+    }
+
+    fn mean(&self) -> f64 {
+        self.sum / self.count.max(1.0)
+    }
+
+    fn deviation(&self) -> f64 {
+        (self.squares / self.count.max(1.0) - self.mean().powi(2)).max(0.0).sqrt()
+    }
+
+    fn distance(&self, other: &Moments) -> f64 {
+        (self.mean() - other.mean()).hypot(self.deviation() - other.deviation())
+    }
+}
+
+/// Contrast of every labelled object of an aligned pair.
+///
+/// The distance is the 2-Wasserstein distance of two normal distributions with the mean and deviation of the object's pixels
+/// and of its ring (pixels up to 4 px outside that belong to no object): √(Δμ² + Δσ²), in 8-bit levels. An object whose ring
+/// is empty is left out.
+#[must_use]
+pub fn contrasts(pair: &Rendered) -> Vec<Contrast> {
+    if pair.vi_size_px != pair.ir_size_px {
+        return Vec::new();
+    }
+    let labelled = pair.objects.iter().filter(|object| !object.ignored);
+    let measured = labelled.map(|object| {
+        let (object_levels, ring_levels) = levels(pair, object.number, object.box_px);
+        let [ir, luma, red, green, blue] =
+            std::array::from_fn(|i| object_levels[i.min(4)].distance(&ring_levels[i.min(4)]));
+        let difference = |i: usize| object_levels[i.min(4)].mean() - ring_levels[i.min(4)].mean();
+        // Luma is kept for its sign; colours decide how clearly the object is seen.
+        let vi = luma.max(red).max(green).max(blue);
+        let contrast = Contrast {
+            class: object.class,
+            number: object.number,
+            ir_difference: difference(0),
+            vi_difference: difference(1),
+            ir,
+            vi,
+        };
+        (contrast, ring_levels[0].count)
+    });
+    measured.filter(|(_, ring)| *ring > 0.0).map(|(contrast, _)| contrast).collect()
+}
+
+/// Infrared, luma, red, green, blue: inside the object and in its ring.
+fn levels(pair: &Rendered, number: u16, box_px: [u32; 4]) -> ([Moments; 5], [Moments; 5]) {
+    let [width, height] = pair.vi_size_px.map(i64::from);
+    let at = |x: i64, y: i64| {
+        let inside = (0..width).contains(&x) && (0..height).contains(&y);
+        inside.then(|| pair.instances.get((y * width + x) as usize).copied()).flatten()
+    };
+    let [x0, y0, x1, y1] = box_px.map(i64::from);
+    let (mut object, mut ring) = ([Moments::default(); 5], [Moments::default(); 5]);
+    for y in (y0 - RING_PX).max(0)..(y1 + RING_PX).min(height) {
+        for x in (x0 - RING_PX).max(0)..(x1 + RING_PX).min(width) {
+            let sums = match at(x, y) {
+                Some(n) if n == number => &mut object,
+                Some(0) if is_near(&at, number, x, y) => &mut ring,
+                _ => continue,
+            };
+            let i = (y * width + x) as usize;
+            let (Some(ir), Some(&[r, g, b])) = (pair.ir.get(i), pair.vi.get(3 * i..).and_then(|s| s.first_chunk()))
+            else {
+                continue;
+            };
+            let [r, g, b] = [r, g, b].map(f64::from);
+            let values = [f64::from(*ir), 0.299 * r + 0.587 * g + 0.114 * b, r, g, b];
+            for (sum, v) in sums.iter_mut().zip(values) {
+                sum.add(v);
+            }
+        }
+    }
+    (object, ring)
+}
+
+fn is_near(at: &impl Fn(i64, i64) -> Option<u16>, number: u16, x: i64, y: i64) -> bool {
+    let reach = -RING_PX..=RING_PX;
+    reach.clone().any(|dy| reach.clone().any(|dx| at(x + dx, y + dy) == Some(number)))
+}

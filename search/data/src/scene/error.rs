@@ -1,0 +1,70 @@
+use std::path::PathBuf;
+
+/// Why a scene cannot be drawn or written.
+#[derive(Debug, thiserror::Error)]
+pub enum SceneError {
+    /// An image size that is not supported.
+    #[error("image of {width_px}×{height_px}: expected 32 to 4096 pixels each way")]
+    Size {
+        /// Width asked for.
+        width_px: u32,
+        /// Height asked for.
+        height_px: u32,
+    },
+    /// A rig that is not valid.
+    #[error("the scene's rig is not valid")]
+    Rig(#[from] caf_rig::RigError),
+    /// The rig's visible camera is not of the scene's size.
+    #[error("the rig's visible camera: expected {}×{} pixels, found {}×{}", expected[0], expected[1], found[0], found[1])]
+    RigSize {
+        /// Size of the scene.
+        expected: [u32; 2],
+        /// Size of the camera.
+        found: [u32; 2],
+    },
+    /// A setting that is outside what it means.
+    #[error("{setting}: expected {expected}, found {found}")]
+    Setting {
+        /// Name of the field.
+        setting: &'static str,
+        /// What would be accepted.
+        expected: &'static str,
+        /// What was there.
+        found: String,
+    },
+    /// The folder to be written already holds something.
+    #[error("{path}: the folder is not empty; choose another one or allow replacing it")]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file operation failed.
+    #[error("{path}: {doing} failed")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// An image could not be encoded or written.
+    #[error("{path}: writing the image failed")]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: image::ImageError,
+    },
+    /// The record of scenes could not be written.
+    #[error("{path}: writing JSON failed")]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: serde_json::Error,
+    },
+}
