@@ -197,9 +197,15 @@ fn make_page(plan: &Plan, steps: &[Step], ran: Vec<Ran>, failed: bool) -> Page {
         }
         None => " Rendered scenes are not the road: nothing here says how the model does on real cameras.",
     };
-    let shown = steps.iter().filter(|step| ran.iter().any(|ran| ran.name == step.name) && !step.shows.is_empty());
-    let sections =
-        shown.map(|step| Section { title: step.title, text: step.text, shown: step.shows.clone() }).collect();
+    let has_run = |step: &&Step| ran.iter().any(|ran| ran.name == step.name) && !step.shows.is_empty();
+    // The last step is what the others were for, so that it is seen first.
+    let (last, others) = steps.split_last().map_or((None, steps), |(last, others)| (Some(last), others));
+    let sections = last
+        .into_iter()
+        .chain(others)
+        .filter(has_run)
+        .map(|step| Section { title: step.title, text: step.text, shown: step.shows.clone() })
+        .collect();
     Page { lead, limits: format!("{length}{data}"), sections, ran }
 }
 

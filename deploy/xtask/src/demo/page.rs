@@ -18,6 +18,8 @@ pub enum Shown {
     Plots(&'static str),
     /// Up to so many pictures, spread over a folder's files.
     Pictures(&'static str, usize),
+    /// The same for pictures much wider than high: one above the other.
+    Strips(&'static str, usize),
     /// A JSON report as tables.
     Report(&'static str),
     /// The found loss weights.
@@ -119,10 +121,14 @@ fn readable_by_all(_file: &fs::File) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Endings of pictures that every browser shows.
+const PICTURES: &[&str] = &["png", "jpg", "jpeg"];
+
 fn show(folder: &Path, shown: Shown) -> String {
     match shown {
-        Shown::Plots(name) => pictures(folder, name, "plot", &["svg", "png"], usize::MAX),
-        Shown::Pictures(name, most) => pictures(folder, name, "", &["png", "jpg", "jpeg"], most),
+        Shown::Plots(name) => pictures(folder, name, "pictures plots", &["svg", "png"], usize::MAX),
+        Shown::Pictures(name, most) => pictures(folder, name, "pictures", PICTURES, most),
+        Shown::Strips(name, most) => pictures(folder, name, "strips", PICTURES, most),
         Shown::Report(name) => match fs::read(folder.join(name)).map(|text| serde_json::from_slice::<Value>(&text)) {
             Ok(Ok(report)) => tables(&report) + &source(name),
             Ok(Err(error)) => missing(name, &error.to_string()),
@@ -158,14 +164,14 @@ fn pictures(folder: &Path, name: &str, class: &str, endings: &[&str], most: usiz
         Ok(files) => spread(&files, most),
         Err(error) => return missing(name, &error.to_string()),
     };
-    let mut html = "<div class=pictures>\n".to_owned();
+    let mut html = format!("<div class=\"{class}\">\n");
     for file in files {
         let path = Path::new(name).join(&file);
         let stem =
             Path::new(&file).file_stem().map(|stem| stem.to_string_lossy().replace('_', " ")).unwrap_or_default();
         let _ = writeln!(
             html,
-            "<figure><a href=\"{0}\"><img class=\"{class}\" src=\"{0}\" alt=\"{1}\" loading=lazy></a><figcaption>{1}</figcaption></figure>",
+            "<figure><a href=\"{0}\"><img src=\"{0}\" alt=\"{1}\" loading=lazy></a><figcaption>{1}</figcaption></figure>",
             address(&path),
             escape(&stem)
         );

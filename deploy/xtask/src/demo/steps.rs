@@ -159,7 +159,7 @@ pub fn steps(plan: &Plan) -> Vec<Step> {
         resume: Some("--resume"),
         reads: vec![beta, data.to_path_buf(), train.clone(), val.clone()],
         writes: vec![plan.at("fusion")],
-        shows: vec![Shown::Pictures("fusion/panels", 4)],
+        shows: vec![Shown::Strips("fusion/panels", 4)],
     });
     steps.push(Step {
         name: "train-task",
@@ -351,6 +351,7 @@ mod tests {
                 for shown in &step.shows {
                     let (Shown::Plots(name)
                     | Shown::Pictures(name, _)
+                    | Shown::Strips(name, _)
                     | Shown::Report(name)
                     | Shown::Weights(name)
                     | Shown::Video(name)) = *shown;

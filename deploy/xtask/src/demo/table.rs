@@ -64,16 +64,15 @@ fn matrix(html: &mut String, title: &str, is_named: bool, rows: &[(&str, &Map<St
             columns.push(name);
         }
     }
+    // Text names the row, so that it stands before the numbers; the sort keeps the order within both.
+    columns.sort_by_key(|column| !rows.iter().any(|(_, row)| row.get(*column).is_some_and(Value::is_string)));
     open(html, title);
     let corner = if is_named { "<th></th>" } else { "" };
     let heads: String = columns.iter().map(|name| format!("<th scope=col>{}</th>", escape(&words(name)))).collect();
     html.push_str(&format!("<tr>{corner}{heads}</tr>\n"));
     for (name, row) in rows.iter().take(MOST_ROWS) {
         let head = if is_named { format!("<th scope=row>{}</th>", escape(&words(name))) } else { String::new() };
-        let cells: String = columns
-            .iter()
-            .map(|column| format!("<td>{}</td>", row.get(*column).map(cell).unwrap_or_default()))
-            .collect();
+        let cells: String = columns.iter().map(|column| data(row.get(*column))).collect();
         html.push_str(&format!("<tr>{head}{cells}</tr>\n"));
     }
     html.push_str("</table>");
@@ -81,6 +80,11 @@ fn matrix(html: &mut String, title: &str, is_named: bool, rows: &[(&str, &Map<St
         html.push_str(&format!("<p>… and {more} more rows in the file.</p>"));
     }
     html.push_str("</figure>\n");
+}
+
+fn data(value: Option<&Value>) -> String {
+    let class = if value.is_some_and(Value::is_string) { " class=text" } else { "" };
+    format!("<td{class}>{}</td>", value.map(cell).unwrap_or_default())
 }
 
 fn open(html: &mut String, title: &str) {
@@ -146,7 +150,7 @@ mod tests {
         assert!(html.contains("<td>40</td>"), "{html}");
         assert!(html.contains("<caption>stages</caption>") && html.contains("<th scope=col>p95 ms</th>"), "{html}");
         assert!(html.contains("<th scope=row>draw</th><td>0.25</td><td>–</td>"), "{html}");
-        assert!(html.contains("<td>&lt;car&gt;</td>"), "{html}");
+        assert!(html.contains("<tr><td class=text>&lt;car&gt;</td><td>0.25</td></tr>"), "{html}");
         assert!(!html.contains("curve"), "{html}");
         assert_eq!(html.matches("<table>").count(), html.matches("</table>").count());
     }
