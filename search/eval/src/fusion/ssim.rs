@@ -11,7 +11,7 @@ const SIGMA: f64 = 1.5;
 /// assumes for doubles.
 pub fn ssim(triple: &Triple<'_>, range: f64) -> f64 {
     let mut filter = Separable::gaussian(WINDOW, SIGMA);
-    let (fused, hw) = replicate(triple.fused());
+    let (fused, fused_centre, hw) = replicate(triple.fused());
     let mut moment = |source: &dyn Fn(usize) -> f64| {
         let mut out = vec![];
         filter.apply(hw, 1, source, &mut out);
@@ -21,13 +21,14 @@ pub fn ssim(triple: &Triple<'_>, range: f64) -> f64 {
     let (c1, c2) = ((0.01 * range).powi(2), (0.03 * range).powi(2));
     let mut total = 0.0;
     for source in [triple.ir(), triple.vi()] {
-        let (source, _) = replicate(source);
+        let (source, centre, _) = replicate(source);
         let (mean, square) = (moment(&|i| source[i]), moment(&|i| source[i] * source[i]));
         let product = moment(&|i| source[i] * fused[i]);
         let sum: f64 = (0..mean.len())
             .map(|i| {
                 let (a, b) = (mean[i], fused_mean[i]);
                 let (a_var, b_var, covariance) = (square[i] - a * a, fused_square[i] - b * b, product[i] - a * b);
+                let (a, b) = (a + centre, b + fused_centre);
                 (2.0 * a * b + c1) * (2.0 * covariance + c2) / ((a * a + b * b + c1) * (a_var + b_var + c2))
             })
             .sum();
@@ -36,13 +37,14 @@ pub fn ssim(triple: &Triple<'_>, range: f64) -> f64 {
     total / 2.0
 }
 
-/// The image with half a window of repeated border on every side.
-fn replicate(image: Gray<'_>) -> (Vec<f64>, (usize, usize)) {
+/// The image minus its centre, with half a window of repeated border on every side; the centre; the padded size.
+fn replicate(image: Gray<'_>) -> (Vec<f64>, f64, (usize, usize)) {
     let ((h, w), half) = (image.size_hw(), WINDOW / 2);
+    let (pixels, centre) = image.centred();
     let padded = (h + 2 * half, w + 2 * half);
     let inside = |i: usize, n: usize| i.saturating_sub(half).min(n - 1);
-    let at = |i: usize| f64::from(image.pixels()[inside(i / padded.1, h) * w + inside(i % padded.1, w)]);
-    ((0..padded.0 * padded.1).map(at).collect(), padded)
+    let at = |i: usize| pixels[inside(i / padded.1, h) * w + inside(i % padded.1, w)];
+    ((0..padded.0 * padded.1).map(at).collect(), centre, padded)
 }
 
 #[cfg(test)]

@@ -61,6 +61,11 @@ fn recommended(key: &str, case: &Value, published: f64) -> f64 {
     let or_zero = |v: f64| if v.is_nan() { 0.0 } else { v };
     let part = |name: &str| number(&case["parts"][name]);
     let small = case["height"].as_u64().unwrap().min(case["width"].as_u64().unwrap()) < 17;
+    // One program calls the correlation of two single pixels 1, the other NaN.
+    let one_pixel = case["height"] == 1 && case["width"] == 1;
+    if published.is_finite() && !one_pixel {
+        return published;
+    }
     match key {
         "CC" => (or_zero(part("CC_ir")) + or_zero(part("CC_vi"))) / 2.0,
         "SCD" => or_zero(part("SCD_fused_minus_vi_with_ir")) + or_zero(part("SCD_fused_minus_ir_with_vi")),
@@ -85,7 +90,7 @@ fn compare(root: &Path, values: &Value, edge: bool, tally: &mut Tally) {
         let [ir, vi, fused] = planes.each_ref().map(|(p, h, w)| Gray::new(p, *h, *w).unwrap());
         let found = computed(&Triple::new(ir, vi, fused).unwrap());
         for group in ["linfeng", "linfeng_extra"] {
-            for (key, published) in case[group].as_object().unwrap() {
+            for (key, published) in case[group].as_object().into_iter().flatten() {
                 let Some(&found) = found.get(key) else {
                     *tally.not_implemented.entry(key.clone()).or_default() += 1;
                     continue;

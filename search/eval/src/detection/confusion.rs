@@ -1,0 +1,72 @@
+//! Which class is taken for which, by YOLOv5's rule.
+
+use serde::Serialize;
+
+use super::record::{ImageRecord, validate};
+use crate::EvalError;
+
+/// Detections at or below this confidence are left out.
+pub const CONFIDENCE: f32 = 0.25;
+/// A detection and a label are a pair above this IoU, whatever their classes.
+pub const IOU: f32 = 0.45;
+
+/// Counts by predicted class (row) and true class (column); the last row and column are the background.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ConfusionMatrix {
+    /// `classes + 1` rows of as many counts.
+    pub rows: Vec<Vec<u64>>,
+}
+
+impl ConfusionMatrix {
+    /// Counts a data set with `classes` classes.
+    ///
+    /// As in the original, false positives (last column) are counted only in images with a label and at least one pair.
+    /// Detections in an ignore region that are in no pair are not counted.
+    ///
+    /// # Errors
+    /// [`EvalError::Class`] for a class out of range, [`EvalError::NotFinite`] for NaN or infinity.
+    pub fn of(images: &[ImageRecord], classes: usize) -> Result<Self, EvalError> {
+        validate(images, classes)?;
+        let mut rows = vec![vec![0; classes + 1]; classes + 1];
+        for record in images {
+            add(record, classes, &mut rows);
+        }
+        Ok(Self { rows })
+    }
+}
+
+fn add(record: &ImageRecord, background: usize, rows: &mut [Vec<u64>]) {
+    let found: Vec<_> =
+        record.by_confidence().into_iter().map(|i| record.detections[i]).filter(|d| d.score > CONFIDENCE).collect();
+    // Each detection's best label, then each label's best detection among those that chose it.
+    let mut choices = vec![];
+    for (detection, d) in found.iter().enumerate() {
+        let mut best: Option<(usize, f32)> = None;
+        for (label, truth) in record.labels.iter().enumerate() {
+            let iou = truth.bbox.iou(d.xyxy());
+            if iou > IOU && best.is_none_or(|(_, b)| iou > b) {
+                best = Some((label, iou));
+            }
+        }
+        if let Some((label, iou)) = best {
+            choices.push((label, detection, iou));
+        }
+    }
+    choices.sort_by(|a, b| b.2.total_cmp(&a.2));
+    let mut of_label: Vec<Option<usize>> = vec![None; record.labels.len()];
+    for &(label, detection, _) in &choices {
+        of_label[label].get_or_insert(detection);
+    }
+    for (truth, detection) in record.labels.iter().zip(&of_label) {
+        let row = detection.map_or(background, |d| found[d].class as usize);
+        rows[row][truth.class as usize] += 1;
+    }
+    if choices.is_empty() {
+        return;
+    }
+    for (i, d) in found.iter().enumerate() {
+        if !of_label.contains(&Some(i)) && !record.ignores(d.xyxy()) {
+            rows[d.class as usize][background] += 1;
+        }
+    }
+}

@@ -1,0 +1,61 @@
+use caf_detect::{Detection, Xyxy};
+
+use crate::EvalError;
+
+/// The part of a detection's area that an ignore region must cover.
+pub const IGNORE_COVERAGE: f32 = 0.5;
+
+/// A labelled object.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Label {
+    /// Class, from 0.
+    pub class: u32,
+    /// Box in pixels of the image.
+    pub bbox: Xyxy,
+}
+
+/// All that is known about one image; boxes in pixels of one and the same image.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ImageRecord {
+    /// What is there.
+    pub labels: Vec<Label>,
+    /// Where detections without a label are neither right nor wrong.
+    pub ignore: Vec<Xyxy>,
+    /// What was found, in any order.
+    pub detections: Vec<Detection>,
+}
+
+impl ImageRecord {
+    /// Indices of the detections, most confident first, equal scores in list order.
+    pub(crate) fn by_confidence(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.detections.len()).collect();
+        order.sort_by(|&a, &b| self.detections[b].score.total_cmp(&self.detections[a].score));
+        order
+    }
+
+    /// True when an ignore region covers enough of `detection`.
+    pub(crate) fn ignores(&self, detection: Xyxy) -> bool {
+        self.ignore.iter().any(|&region| detection.covered_by(region) >= IGNORE_COVERAGE)
+    }
+}
+
+/// Refuses classes beyond `classes` and numbers that are not finite.
+pub(crate) fn validate(images: &[ImageRecord], classes: usize) -> Result<(), EvalError> {
+    for (image, record) in images.iter().enumerate() {
+        let labels = record.labels.iter().map(|l| (l.class, l.bbox.is_finite()));
+        let detections = record.detections.iter().map(|d| (d.class, d.xyxy().is_finite() && d.score.is_finite()));
+        let checks = labels.enumerate().map(|c| ("label", c)).chain(detections.enumerate().map(|c| ("detection", c)));
+        for (what, (index, (class, finite))) in checks {
+            if class as usize >= classes {
+                return Err(EvalError::Class { image, what, index, class, classes });
+            }
+            if !finite {
+                return Err(EvalError::NotFinite { image, what, index });
+            }
+        }
+        if let Some(index) = record.ignore.iter().position(|b| !b.is_finite()) {
+            return Err(EvalError::NotFinite { image, what: "ignore region", index });
+        }
+    }
+    Ok(())
+}
