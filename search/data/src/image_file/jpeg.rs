@@ -53,7 +53,10 @@ pub(super) fn frame_size<R: BufRead + Seek>(reader: &mut R) -> io::Result<(u32, 
 
 fn read_array<R: BufRead, const N: usize>(reader: &mut R) -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
-    reader.read_exact(&mut bytes)?;
+    reader.read_exact(&mut bytes).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => io::Error::new(error.kind(), "the file ends before its JPEG frame header"),
+        _ => error,
+    })?;
     Ok(bytes)
 }
 

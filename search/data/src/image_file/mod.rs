@@ -7,7 +7,7 @@ mod jpeg;
 mod range;
 
 use std::fs::File;
-use std::io::{BufReader, Write as _};
+use std::io::{BufReader, Cursor, Write as _};
 use std::path::Path;
 
 use image::{DynamicImage, ImageEncoder as _, ImageReader};
@@ -93,11 +93,15 @@ fn open(path: &Path) -> Result<ImageReader<BufReader<File>>, DataError> {
     let read = |source| DataError::Read { path: path.to_owned(), source };
     let mut reader =
         ImageReader::new(BufReader::new(File::open(path).map_err(read)?)).with_guessed_format().map_err(read)?;
-    // A camera's picture has tens of megabytes; a header that claims more than this is wrong or hostile.
+    reader.limits(limits());
+    Ok(reader)
+}
+
+/// A camera's picture has tens of megabytes; a header that claims more than a gigabyte is wrong or hostile.
+fn limits() -> image::Limits {
     let mut limits = image::Limits::default();
     limits.max_alloc = Some(1 << 30);
-    reader.limits(limits);
-    Ok(reader)
+    limits
 }
 
 fn decode(path: &Path) -> Result<DynamicImage, DataError> {
@@ -107,8 +111,9 @@ fn decode(path: &Path) -> Result<DynamicImage, DataError> {
     }
     let read = |source| DataError::Read { path: path.to_owned(), source };
     let bytes = std::fs::read(path).map_err(read)?;
-    let image = image::load_from_memory_with_format(&bytes, image::ImageFormat::Jpeg)
-        .map_err(|source| DataError::Decode { path: path.to_owned(), source })?;
+    let mut from_memory = ImageReader::with_format(Cursor::new(&bytes), image::ImageFormat::Jpeg);
+    from_memory.limits(limits());
+    let image = from_memory.decode().map_err(|source| DataError::Decode { path: path.to_owned(), source })?;
     // The JPEG decoder fills what is missing with gray and reports success.
     if jpeg::is_complete(&bytes) { Ok(image) } else { Err(DataError::Truncated { path: path.to_owned() }) }
 }

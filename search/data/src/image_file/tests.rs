@@ -20,7 +20,9 @@ fn sizes_come_from_headers_alone() {
     assert_eq!(image_size(&jpg).unwrap(), (37, 21));
     assert!(matches!(read_vi(&jpg), Err(DataError::Decode { .. } | DataError::Truncated { .. })));
     std::fs::write(&jpg, &bytes[..frame + 4]).unwrap();
-    assert!(matches!(image_size(&jpg), Err(DataError::Decode { .. })));
+    let cut = image_size(&jpg).unwrap_err();
+    let cause = std::error::Error::source(&cut).unwrap().to_string();
+    assert!(matches!(cut, DataError::Decode { .. }) && cause.contains("ends before its JPEG frame header"), "{cause}");
 
     write_gray8(&png, &Gray8::filled(19, 7, 9).unwrap()).unwrap();
     let whole = std::fs::read(&png).unwrap();
@@ -106,4 +108,57 @@ fn a_failed_write_leaves_nothing() {
     std::fs::write(taken.join("x"), b"").unwrap();
     assert!(write_gray8(&taken, &image).is_err());
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn damaged_files_are_errors_or_pictures_but_never_a_panic() {
+    use rand::{Rng as _, SeedableRng as _};
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a");
+    write_rgb8(&path, &Rgb8::filled(24, 16, 77).unwrap()).unwrap();
+    let originals = [jpeg(24, 16), std::fs::read(&path).unwrap()];
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(11);
+    let mut refused = 0;
+    for round in 0..1500 {
+        let mut bytes = originals[round % 2].clone();
+        for _ in 0..rng.random_range(1..6) {
+            let at = rng.random_range(0..bytes.len());
+            bytes[at] = rng.random();
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        let _ = image_size(&path);
+        refused += usize::from(read_vi(&path).is_err()) + usize::from(read_ir(&path, IrRange::Full).is_err());
+    }
+    assert!(refused > 500, "{refused} of 3000");
+}
+
+#[test]
+fn a_header_that_claims_gigabytes_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.jpg");
+    let mut bytes = jpeg(16, 16);
+    let frame = bytes.windows(2).position(|w| w == [0xFF, 0xC0]).unwrap();
+    bytes[frame + 5..frame + 9].fill(0xFF);
+    std::fs::write(&path, &bytes).unwrap();
+    assert_eq!(image_size(&path).unwrap(), (65535, 65535));
+    assert!(matches!(read_vi(&path), Err(DataError::Decode { source: image::ImageError::Limits(_), .. })));
+}
+
+#[test]
+fn the_exif_orientation_is_ignored() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.jpg");
+    let mut bytes = jpeg(24, 16);
+    std::fs::write(&path, &bytes).unwrap();
+    let plain = read_vi(&path).unwrap();
+    // An EXIF segment whose only entry says "turn by a quarter" (tag 0x0112, SHORT, 1 value, 6).
+    let tiff = [&b"MM\0\x2A\0\0\0\x08"[..], &[0, 1, 0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0]].concat();
+    let length = (2 + 6 + tiff.len()) as u16;
+    bytes.splice(2..2, [&[0xFF, 0xE1][..], &length.to_be_bytes(), b"Exif\0\0", &tiff].concat());
+    std::fs::write(&path, &bytes).unwrap();
+    let mut decoder = ImageReader::open(&path).unwrap().with_guessed_format().unwrap().into_decoder().unwrap();
+    let orientation = image::ImageDecoder::orientation(&mut decoder).unwrap();
+    assert_eq!(orientation, image::metadata::Orientation::Rotate90, "the segment is as meant");
+    assert_eq!(image_size(&path).unwrap(), (24, 16));
+    assert_eq!(read_vi(&path).unwrap(), plain);
 }
