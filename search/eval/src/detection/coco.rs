@@ -10,8 +10,10 @@ use crate::EvalError;
 pub const IOU_THRESHOLDS: usize = 10;
 /// Recalls at which the precision is read, 0.00 to 1.00.
 pub const RECALLS: usize = 101;
-/// Guards the quotient of hits and detections, and keeps an exact IoU of 1 below no threshold.
+const RECALL_STEP: f64 = 1.0 / (RECALLS - 1) as f64;
+/// Guards the quotient of hits and detections.
 const EPS: f64 = f64::EPSILON;
+/// No threshold is higher, so that equal boxes always match.
 const NEARLY_ONE: f64 = 1.0 - 1e-10;
 
 /// Left, top, width, height in pixels, 64-bit as in the benchmark.
@@ -132,10 +134,7 @@ impl ClassTable {
         self.precision.iter().flatten().sum::<f64>() / (IOU_THRESHOLDS * RECALLS) as f64
     }
 
-    /// Average precision at one threshold; 0 is IoU 0.50, 5 is 0.75.
-    ///
-    /// # Panics
-    /// Never for `threshold < IOU_THRESHOLDS`; beyond, the value is 0.
+    /// Average precision at one threshold; 0 is IoU 0.50, 5 is 0.75. 0 beyond the last threshold.
     pub fn ap_at(&self, threshold: usize) -> f64 {
         self.precision.get(threshold).map_or(0.0, |row| row.iter().sum::<f64>() / RECALLS as f64)
     }
@@ -192,6 +191,9 @@ fn validate(images: &[Image], classes: usize) -> Result<(), EvalError> {
                 return Err(EvalError::NotFinite { image, what, index });
             }
         }
+        if let Some(index) = record.ignore.iter().position(|b| !b.is_finite()) {
+            return Err(EvalError::NotFinite { image, what: "ignore region", index });
+        }
     }
     Ok(())
 }
@@ -233,7 +235,8 @@ fn class_table(images: &[Image], class: u32, size: Size, max_detections: usize) 
             precision[i - 1] = precision[i - 1].max(precision[i]);
         }
         for (r, out) in row.iter_mut().enumerate() {
-            let wanted = r as f64 / (RECALLS - 1) as f64;
+            // Multiples of 0.01 as the benchmark forms them; a quotient differs in the last bit and then in the reading.
+            let wanted = if r + 1 == RECALLS { 1.0 } else { r as f64 * RECALL_STEP };
             *out = precision.get(recall.partition_point(|&v| v < wanted)).copied().unwrap_or(0.0);
         }
         *last = recall.last().copied().unwrap_or(0.0);

@@ -38,13 +38,14 @@ impl ConfusionMatrix {
 fn add(record: &ImageRecord, background: usize, rows: &mut [Vec<u64>]) {
     let found: Vec<_> =
         record.by_confidence().into_iter().map(|i| record.detections[i]).filter(|d| d.score > CONFIDENCE).collect();
-    // Each detection's best label, then each label's best detection among those that chose it.
+    // Each detection's best label, then each label's best detection among those that chose it. Of equal IoUs the last
+    // one wins: the original reverses an ascending sort.
     let mut choices = vec![];
     for (detection, d) in found.iter().enumerate() {
         let mut best: Option<(usize, f32)> = None;
         for (label, truth) in record.labels.iter().enumerate() {
             let iou = truth.bbox.iou(d.xyxy());
-            if iou > IOU && best.is_none_or(|(_, b)| iou > b) {
+            if iou > IOU && best.is_none_or(|(_, b)| iou >= b) {
                 best = Some((label, iou));
             }
         }
@@ -52,7 +53,7 @@ fn add(record: &ImageRecord, background: usize, rows: &mut [Vec<u64>]) {
             choices.push((label, detection, iou));
         }
     }
-    choices.sort_by(|a, b| b.2.total_cmp(&a.2));
+    choices.sort_by(|a, b| b.2.total_cmp(&a.2).then(b.1.cmp(&a.1)));
     let mut of_label: Vec<Option<usize>> = vec![None; record.labels.len()];
     for &(label, detection, _) in &choices {
         of_label[label].get_or_insert(detection);
@@ -68,5 +69,30 @@ fn add(record: &ImageRecord, background: usize, rows: &mut [Vec<u64>]) {
         if !of_label.contains(&Some(i)) && !record.ignores(d.xyxy()) {
             rows[d.class as usize][background] += 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::Label;
+    use super::*;
+    use caf_detect::{Detection, Xyxy};
+
+    #[test]
+    fn classes_background_and_ignored() {
+        let bbox = Xyxy::new(0.0, 0.0, 10.0, 10.0);
+        let found = |x1: f32, class, score| Detection { x1, y1: 0.0, x2: x1 + 10.0, y2: 10.0, score, class };
+        let mut record = ImageRecord {
+            labels: vec![Label { class: 0, bbox }, Label { class: 1, bbox: Xyxy::new(500.0, 0.0, 510.0, 10.0) }],
+            ignore: vec![],
+            detections: vec![found(0.0, 1, 0.9), found(100.0, 0, 0.8), found(200.0, 0, 0.2)],
+        };
+        let matrix = |r: &ImageRecord| ConfusionMatrix::of(std::slice::from_ref(r), 2).unwrap().rows;
+        assert_eq!(matrix(&record), [[0, 0, 1], [1, 0, 0], [0, 1, 0]]);
+        record.ignore.push(Xyxy::new(90.0, 0.0, 120.0, 10.0));
+        assert_eq!(matrix(&record)[0], [0, 0, 0]);
+        record.detections.remove(0);
+        record.ignore.clear();
+        assert_eq!(matrix(&record)[0], [0, 0, 0], "no pair in this image");
     }
 }

@@ -127,7 +127,7 @@ pub fn evaluate(images: &[ImageRecord], classes: usize) -> Result<Report, EvalEr
 }
 
 fn confidence(index: usize) -> f64 {
-    index as f64 / (CONFIDENCES - 1) as f64
+    index as f64 * (1.0 / (CONFIDENCES - 1) as f64)
 }
 
 /// Precision and recall by confidence at IoU 0.5, and the average precisions.
