@@ -1,0 +1,471 @@
+//! The training loss.
+
+use crate::assign::{Grid, Matches, Target, assign};
+use crate::ciou::ciou;
+use crate::error::YoloError;
+use crate::hyp::{Gains, Hyp};
+use crate::ignore::{IgnoreRegion, objectness_mask};
+use caf_net::zoo::yolov5::YoloConfig;
+use tch::{Device, Kind, Reduction, Tensor};
+
+/// Weights of the objectness loss of the three levels, finest first.
+const BALANCE: [f64; 3] = [4.0, 1.0, 0.4];
+
+/// The level whose weight stays 1 under autobalance: that of stride 16.
+const REFERENCE_LEVEL: usize = 1;
+
+/// Share of the past in an automatic weight.
+const AUTOBALANCE_MEMORY: f64 = 0.9999;
+
+/// Share of positive examples in the focal loss.
+const FOCAL_ALPHA: f64 = 0.25;
+
+/// The loss of one detector. Immutable during [`YoloLoss::compute`], so that looking at a loss has no side effect.
+#[derive(Clone, Debug)]
+pub struct YoloLoss {
+    classes: usize,
+    anchors_cells: Vec<Vec<[f32; 2]>>,
+    hyp: Hyp,
+    gains: Gains,
+    balance: Vec<f64>,
+}
+
+/// A loss and its parts.
+#[derive(Debug)]
+pub struct LossValue {
+    /// (boxes + objectness + classes) × batch size; differentiable, scalar.
+    pub total: Tensor,
+    /// Box part, gain included; detached scalar.
+    pub boxes: Tensor,
+    /// Objectness part, gain included; detached scalar.
+    pub objectness: Tensor,
+    /// Class part, gain included; detached scalar.
+    pub classes: Tensor,
+    /// Mean objectness cross-entropy of each level without weights; detached scalars, finest level first.
+    pub level_objectness: Vec<Tensor>,
+}
+
+/// Tensors of the matches of one level.
+struct MatchTensors {
+    index: [Tensor; 4],
+    boxes: Tensor,
+    anchors: Tensor,
+    classes: Tensor,
+}
+
+impl YoloLoss {
+    /// The loss for a network; `image_size_px` is the longer side of the training images.
+    ///
+    /// # Errors
+    /// When a setting is out of range or an anchor is not positive.
+    pub fn new(network: &YoloConfig, hyp: &Hyp, image_size_px: usize) -> Result<Self, YoloError> {
+        hyp.check()?;
+        let levels = network.levels();
+        let mut anchors_cells = Vec::with_capacity(levels.len());
+        for level in &levels {
+            let stride = level.stride as f64;
+            let cells = level.anchors_px.iter().map(|px| px.map(|v| (v / stride) as f32)).collect::<Vec<_>>();
+            if let Some(bad) = cells.iter().flatten().find(|v| !(v.is_finite() && **v > 0.0)) {
+                return Err(YoloError::Setting { name: "anchors_px", expected: "numbers > 0", found: f64::from(*bad) });
+            }
+            anchors_cells.push(cells);
+        }
+        Ok(YoloLoss {
+            classes: network.classes,
+            gains: hyp.gains(network.classes, levels.len(), image_size_px),
+            anchors_cells,
+            hyp: hyp.clone(),
+            balance: BALANCE.to_vec(),
+        })
+    }
+
+    /// Gains in use.
+    pub fn gains(&self) -> Gains {
+        self.gains
+    }
+
+    /// Weights of the levels' objectness losses, finest first.
+    pub fn balance(&self) -> &[f64] {
+        &self.balance
+    }
+
+    /// Sets the weights, as saved by an earlier run.
+    ///
+    /// # Errors
+    /// When their number is not that of the levels.
+    pub fn set_balance(&mut self, balance: &[f64]) -> Result<(), YoloError> {
+        if balance.len() != self.balance.len() {
+            return Err(YoloError::Count { what: "level weights", expected: self.balance.len(), found: balance.len() });
+        }
+        self.balance = balance.to_vec();
+        Ok(())
+    }
+
+    /// The loss of a batch: `heads` are the raw outputs of the network, `[n, 3·(5 + classes), rows, columns]` each, finest first,
+    /// floating. Boxes are formed as in the network's decoding, so `total` has gradients with respect to everything that the
+    /// heads depend on. Without targets only objectness is left. Without regions the values are those of the original.
+    ///
+    /// # Errors
+    /// When heads, targets or regions do not fit the network and the batch.
+    pub fn compute(
+        &self,
+        heads: &[&Tensor],
+        targets: &[Target],
+        regions: &[IgnoreRegion],
+    ) -> Result<LossValue, YoloError> {
+        if heads.len() != self.anchors_cells.len() {
+            return Err(YoloError::Levels { expected: self.anchors_cells.len(), found: heads.len() });
+        }
+        let sizes =
+            heads.iter().enumerate().map(|(l, head)| self.check_head(l, head)).collect::<Result<Vec<_>, _>>()?;
+        let images = sizes.first().map_or(0, |s| s.0);
+        if let Some((level, _)) = sizes.iter().enumerate().find(|(_, s)| s.0 != images) {
+            return Err(head_error(level, heads[level], format!("a batch of {images} as in level 0")));
+        }
+        self.check_targets(targets, images)?;
+        check_regions(regions, images)?;
+
+        let first = heads[0];
+        let zero = || Tensor::f_zeros([], (first.kind(), first.device()));
+        let (mut boxes, mut objectness, mut classes) = (zero()?, zero()?, zero()?);
+        let mut level_objectness = Vec::with_capacity(heads.len());
+        for (l, (head, (_, grid))) in heads.iter().zip(&sizes).enumerate() {
+            let anchors = &self.anchors_cells[l];
+            let matches = assign(targets, *grid, anchors, self.hyp.anchor_t as f32);
+            let view = self.cells_view(head, images, anchors.len(), *grid)?;
+            let wanted = Tensor::f_zeros(view.size().get(..4).unwrap_or(&[]), (head.kind(), head.device()))?;
+            let wanted = if matches.is_empty() {
+                wanted
+            } else {
+                let rows = MatchTensors::new(&matches, self.classes, head.kind(), head.device())?;
+                let (box_loss, class_loss, overlap) = self.matched(&view, &rows)?;
+                boxes = boxes.f_add(&box_loss)?;
+                if let Some(class_loss) = class_loss {
+                    classes = classes.f_add(&class_loss)?;
+                }
+                self.write_overlap(wanted, &matches, &overlap, anchors.len(), *grid)?
+            };
+            let mask = if regions.is_empty() {
+                None
+            } else {
+                let mask = objectness_mask(regions, &matches, images, anchors.len(), *grid);
+                Some(
+                    Tensor::f_from_slice(&mask)?
+                        .f_to_device(head.device())?
+                        .f_to_kind(head.kind())?
+                        .f_view(wanted.size().as_slice())?,
+                )
+            };
+            let of_level = self.cross_entropy(&view.f_select(4, 4)?, &wanted, self.hyp.obj_pw, mask.as_ref())?;
+            level_objectness.push(of_level.f_detach()?);
+            let weight = self.balance.get(l).copied().unwrap_or(1.0);
+            objectness = objectness.f_add(&of_level.f_mul_scalar(weight)?)?;
+        }
+        let boxes = boxes.f_mul_scalar(self.gains.boxes)?;
+        let objectness = objectness.f_mul_scalar(self.gains.objectness)?;
+        let classes = classes.f_mul_scalar(self.gains.classes)?;
+        let total = boxes.f_add(&objectness)?.f_add(&classes)?.f_mul_scalar(images as f64)?;
+        Ok(LossValue {
+            total,
+            boxes: boxes.f_detach()?,
+            objectness: objectness.f_detach()?,
+            classes: classes.f_detach()?,
+            level_objectness,
+        })
+    }
+
+    /// Moves the weights of the levels towards the inverse of their objectness losses; does nothing when autobalance is off.
+    /// Called once per training batch, after [`YoloLoss::compute`].
+    ///
+    /// # Errors
+    /// When a value cannot be read from the device.
+    pub fn rebalance(&mut self, value: &LossValue) -> Result<(), YoloError> {
+        if !self.hyp.autobalance {
+            return Ok(());
+        }
+        for (weight, loss) in self.balance.iter_mut().zip(&value.level_objectness) {
+            let loss = f64::try_from(loss)?;
+            *weight = *weight * AUTOBALANCE_MEMORY + (1.0 - AUTOBALANCE_MEMORY) / loss;
+        }
+        let reference = self.balance.get(REFERENCE_LEVEL).copied().unwrap_or(1.0);
+        for weight in &mut self.balance {
+            *weight /= reference;
+        }
+        Ok(())
+    }
+
+    fn check_head(&self, level: usize, head: &Tensor) -> Result<(usize, Grid), YoloError> {
+        let channels = self.anchors_cells[level].len() * (5 + self.classes);
+        let floating = matches!(head.kind(), Kind::Float | Kind::Double);
+        match head.size().as_slice() {
+            [n, c, rows, columns] if floating && *n > 0 && *c == channels as i64 && *rows > 0 && *columns > 0 => {
+                Ok((*n as usize, Grid { rows: *rows as usize, columns: *columns as usize }))
+            }
+            _ => Err(head_error(level, head, format!("f32 or f64 of shape [n, {channels}, rows, columns]"))),
+        }
+    }
+
+    fn check_targets(&self, targets: &[Target], images: usize) -> Result<(), YoloError> {
+        let wrong =
+            |index, expected: String, found: String| YoloError::Target { what: "object", index, expected, found };
+        for (i, t) in targets.iter().enumerate() {
+            if t.image >= images {
+                return Err(wrong(i, format!("an image below {images}"), t.image.to_string()));
+            }
+            if t.class >= self.classes {
+                return Err(wrong(i, format!("a class below {}", self.classes), t.class.to_string()));
+            }
+            if ![t.cx, t.cy, t.w, t.h].iter().all(|v| v.is_finite()) {
+                return Err(wrong(i, "a finite box".into(), format!("{} {} {} {}", t.cx, t.cy, t.w, t.h)));
+            }
+        }
+        Ok(())
+    }
+
+    /// `[n, anchors, rows, columns, 5 + classes]`, a view.
+    fn cells_view(&self, head: &Tensor, images: usize, anchors: usize, grid: Grid) -> Result<Tensor, YoloError> {
+        let shape = [images, anchors, 5 + self.classes, grid.rows, grid.columns].map(|v| v as i64);
+        Ok(head.f_reshape(shape)?.f_permute([0, 1, 3, 4, 2])?)
+    }
+
+    /// Box loss, class loss (none for one class) and the objectness targets of the matches of a level.
+    fn matched(&self, view: &Tensor, rows: &MatchTensors) -> Result<(Tensor, Option<Tensor>, Tensor), YoloError> {
+        let index: Vec<Option<&Tensor>> = rows.index.iter().map(Some).collect();
+        let predicted = view.f_index(&index)?;
+        let centre = predicted.f_narrow(1, 0, 2)?.f_sigmoid()?.f_mul_scalar(2.0)?.f_sub_scalar(0.5)?;
+        let size = predicted.f_narrow(1, 2, 2)?.f_sigmoid()?.f_mul_scalar(2.0)?.f_square()?.f_mul(&rows.anchors)?;
+        let overlap = ciou(&Tensor::f_cat(&[centre, size], 1)?, &rows.boxes)?;
+        let box_loss = overlap.f_neg()?.f_add_scalar(1.0)?.f_mean(None::<Kind>)?;
+        let overlap = overlap.f_detach()?.f_clamp_min(0.0)?;
+        let overlap = overlap.f_mul_scalar(self.hyp.gr)?.f_add_scalar(1.0 - self.hyp.gr)?;
+        let class_loss = if self.classes > 1 {
+            let logits = predicted.f_narrow(1, 5, self.classes as i64)?;
+            let (on, off) = (1.0 - 0.5 * self.hyp.label_smoothing, 0.5 * self.hyp.label_smoothing);
+            let wanted = rows.classes.f_mul_scalar(on - off)?.f_add_scalar(off)?;
+            Some(self.cross_entropy(&logits, &wanted, self.hyp.cls_pw, None)?)
+        } else {
+            None
+        };
+        Ok((box_loss, class_loss, overlap))
+    }
+
+    /// Writes the overlaps into the cells; where several objects share one, the last in list order stays.
+    fn write_overlap(
+        &self,
+        wanted: Tensor,
+        matches: &Matches,
+        overlap: &Tensor,
+        anchors: usize,
+        grid: Grid,
+    ) -> Result<Tensor, YoloError> {
+        let (from, to): (Vec<i64>, Vec<i64>) =
+            matches.last_writers(anchors, grid).into_iter().map(|(i, cell)| (i as i64, cell as i64)).unzip();
+        let from = Tensor::f_from_slice(&from)?.f_to_device(wanted.device())?;
+        let to = Tensor::f_from_slice(&to)?.f_to_device(wanted.device())?;
+        let mut flat = wanted.f_view([-1])?;
+        // Every index occurs once: the result does not depend on the order of writes.
+        let _ = flat.f_index_put_(&[Some(to)], &overlap.f_index_select(0, &from)?, false)?;
+        Ok(wanted)
+    }
+
+    /// Mean binary cross-entropy with logits, focal when a gamma is set, masked elements counting as zero.
+    fn cross_entropy(
+        &self,
+        logits: &Tensor,
+        wanted: &Tensor,
+        positive_weight: f64,
+        mask: Option<&Tensor>,
+    ) -> Result<Tensor, YoloError> {
+        let weight = if positive_weight == 1.0 {
+            None
+        } else {
+            Some(Tensor::f_from_slice(&[positive_weight])?.f_to_kind(logits.kind())?.f_to_device(logits.device())?)
+        };
+        let gamma = self.hyp.fl_gamma;
+        if gamma == 0.0 && mask.is_none() {
+            return Ok(logits.f_binary_cross_entropy_with_logits(wanted, None, weight.as_ref(), Reduction::Mean)?);
+        }
+        let mut loss = logits.f_binary_cross_entropy_with_logits(wanted, None, weight.as_ref(), Reduction::None)?;
+        if gamma > 0.0 {
+            let share = logits.f_sigmoid()?;
+            let negative = wanted.f_neg()?.f_add_scalar(1.0)?;
+            let right = wanted.f_mul(&share)?.f_add(&negative.f_mul(&share.f_neg()?.f_add_scalar(1.0)?)?)?;
+            let alpha = wanted.f_mul_scalar(FOCAL_ALPHA)?.f_add(&negative.f_mul_scalar(1.0 - FOCAL_ALPHA)?)?;
+            loss = loss.f_mul(&alpha.f_mul(&right.f_neg()?.f_add_scalar(1.0)?.f_pow_tensor_scalar(gamma)?)?)?;
+        }
+        if let Some(mask) = mask {
+            loss = loss.f_mul(mask)?;
+        }
+        Ok(loss.f_mean(None::<Kind>)?)
+    }
+}
+
+impl MatchTensors {
+    fn new(matches: &Matches, classes: usize, kind: Kind, device: Device) -> Result<Self, YoloError> {
+        let n = matches.len() as i64;
+        let index =
+            |list: &[i64]| -> Result<Tensor, YoloError> { Ok(Tensor::f_from_slice(list)?.f_to_device(device)?) };
+        let floats = |values: &[f32], columns: i64| -> Result<Tensor, YoloError> {
+            Ok(Tensor::f_from_slice(values)?.f_view([n, columns])?.f_to_device(device)?.f_to_kind(kind)?)
+        };
+        let mut one_hot = vec![0.0f32; matches.len() * classes];
+        for (row, class) in one_hot.chunks_exact_mut(classes.max(1)).zip(&matches.class) {
+            if let Some(slot) = row.get_mut(*class as usize) {
+                *slot = 1.0;
+            }
+        }
+        Ok(MatchTensors {
+            index: [index(&matches.image)?, index(&matches.anchor)?, index(&matches.row)?, index(&matches.column)?],
+            boxes: floats(matches.box_cells.as_flattened(), 4)?,
+            anchors: floats(matches.anchor_cells.as_flattened(), 2)?,
+            classes: floats(&one_hot, classes as i64)?,
+        })
+    }
+}
+
+fn check_regions(regions: &[IgnoreRegion], images: usize) -> Result<(), YoloError> {
+    for (index, r) in regions.iter().enumerate() {
+        if r.image >= images || ![r.cx, r.cy, r.w, r.h].iter().all(|v| v.is_finite()) {
+            return Err(YoloError::Target {
+                what: "ignore region",
+                index,
+                expected: format!("an image below {images} and a finite box"),
+                found: format!("image {}, {} {} {} {}", r.image, r.cx, r.cy, r.w, r.h),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn head_error(level: usize, head: &Tensor, expected: String) -> YoloError {
+    YoloError::Head { level, expected, found: head.size(), kind: head.kind() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use caf_net::zoo::yolov5::Variant;
+    use caf_torch::{GradOptions, gradients};
+
+    /// Raw heads of a network with 2 classes on 64×64 pixels, the same numbers every time.
+    fn heads(images: i64) -> Vec<Tensor> {
+        [8i64, 4, 2]
+            .into_iter()
+            .map(|side| {
+                let n = images * 21 * side * side;
+                let wave = (Tensor::arange(n, (Kind::Float, Device::Cpu)) * 0.37).sin() * 1.5;
+                wave.view([images, 21, side, side]).set_requires_grad(true)
+            })
+            .collect()
+    }
+
+    fn loss(hyp: Hyp) -> YoloLoss {
+        YoloLoss::new(&YoloConfig::new(Variant::N, 2), &hyp, 64).unwrap()
+    }
+
+    fn object(image: usize, cx: f32, cy: f32) -> Target {
+        Target { image, class: 1, cx, cy, w: 0.3, h: 0.4 }
+    }
+
+    fn total(loss: &YoloLoss, heads: &[Tensor], targets: &[Target], regions: &[IgnoreRegion]) -> f64 {
+        loss.compute(&heads.iter().collect::<Vec<_>>(), targets, regions).unwrap().total.double_value(&[])
+    }
+
+    /// Objectness of one cell, recomputed in plain arithmetic for a batch without objects.
+    #[test]
+    fn without_objects_the_loss_is_the_weighted_mean_of_softplus() {
+        let loss = loss(Hyp::default());
+        let heads = heads(2);
+        let expected: f64 = heads
+            .iter()
+            .zip([4.0, 1.0, 0.4])
+            .map(|(head, weight)| {
+                let values: Vec<f32> =
+                    Vec::try_from(head.detach().view([2, 3, 7, -1]).select(2, 4).contiguous().view([-1])).unwrap();
+                weight * values.iter().map(|v| f64::from(*v).exp().ln_1p()).sum::<f64>() / values.len() as f64
+            })
+            .sum();
+        let found = total(&loss, &heads, &[], &[]);
+        let expected = expected * loss.gains().objectness * 2.0;
+        assert!((found - expected).abs() < 1e-6 * expected, "{found} {expected}");
+    }
+
+    #[test]
+    fn an_ignored_cell_has_no_gradient_and_leaves_the_others_alone() {
+        let (loss, heads) = (loss(Hyp::default()), heads(1));
+        // The left half: columns 0 and 1 of the coarser levels' 4 and 0 of their 2.
+        let region = IgnoreRegion { image: 0, cx: 0.25, cy: 0.5, w: 0.5, h: 1.0 };
+        let gradient = |regions: &[IgnoreRegion]| {
+            let value = loss.compute(&heads.iter().collect::<Vec<_>>(), &[], regions).unwrap();
+            gradients(&value.total, &heads, GradOptions::default()).unwrap()
+        };
+        for (with, without) in gradient(&[region]).iter().zip(gradient(&[])) {
+            let half = with.size()[3] / 2;
+            assert_eq!(with.narrow(3, 0, half).abs().max().double_value(&[]), 0.0);
+            // The masked form sums in another order: equal up to the last bits, entries being about 1e-4.
+            let change = (with - &without).narrow(3, half, half).abs().max().double_value(&[]);
+            assert!(change < 1e-10, "{change}");
+            assert!(without.narrow(3, 0, half).abs().max().double_value(&[]) > 0.0);
+        }
+    }
+
+    #[test]
+    fn a_region_of_another_image_changes_nothing_here() {
+        let (loss, heads) = (loss(Hyp::default()), heads(2));
+        let region = IgnoreRegion { image: 1, cx: 0.5, cy: 0.5, w: 1.0, h: 1.0 };
+        let both = loss.compute(&heads.iter().collect::<Vec<_>>(), &[], &[region]).unwrap();
+        let gradient = gradients(&both.total, &heads, GradOptions::default()).unwrap();
+        assert!(gradient[0].get(0).abs().max().double_value(&[]) > 0.0);
+        assert_eq!(gradient[0].get(1).abs().max().double_value(&[]), 0.0);
+    }
+
+    #[test]
+    fn computing_twice_gives_the_same_bits_and_moves_no_weight() {
+        let loss = loss(Hyp { autobalance: true, ..Hyp::default() });
+        let (heads, targets) = (heads(2), [object(0, 0.4, 0.4), object(1, 0.6, 0.5), object(1, 0.6, 0.5)]);
+        let once = total(&loss, &heads, &targets, &[]);
+        assert_eq!(once.to_bits(), total(&loss, &heads, &targets, &[]).to_bits());
+        assert_eq!(loss.balance(), BALANCE);
+    }
+
+    /// Central differences in f64 against the derivative, through every part of the loss.
+    #[test]
+    fn the_gradient_is_the_derivative() {
+        // Without focal factor and with gr = 0 nothing is held constant but α of the CIoU, so the box gain is off.
+        let loss = loss(Hyp { gr: 0.0, box_gain: 0.0, label_smoothing: 0.1, cls_pw: 1.5, obj_pw: 0.7, ..Hyp::default() });
+        let heads: Vec<Tensor> =
+            heads(1).iter().map(|h| h.detach().to_kind(Kind::Double).set_requires_grad(true)).collect();
+        let targets = [object(0, 0.4, 0.4), object(0, 0.7, 0.3)];
+        let value = loss.compute(&heads.iter().collect::<Vec<_>>(), &targets, &[]).unwrap();
+        let gradient = gradients(&value.total, &heads, GradOptions::default()).unwrap();
+        let step = 1e-5;
+        for (level, channel, y, x) in [(0, 4, 3, 3), (1, 11, 1, 1), (1, 6, 1, 1), (2, 18, 0, 1), (2, 20, 0, 0)] {
+            let at = |delta: f64| {
+                let moved: Vec<Tensor> = heads.iter().map(|h| h.detach().copy()).collect();
+                let _ = moved[level].get(0).get(channel).get(y).get(x).g_add_scalar_(delta);
+                total(&loss, &moved, &targets, &[])
+            };
+            let difference = (at(step) - at(-step)) / (2.0 * step);
+            let found = gradient[level].double_value(&[0, channel, y, x]);
+            assert!((found - difference).abs() < 1e-8 + 1e-5 * difference.abs(), "{level} {channel}: {found} {difference}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let loss = loss(Hyp::default());
+        let heads = heads(1);
+        let view: Vec<&Tensor> = heads.iter().collect();
+        let text = |result: Result<LossValue, YoloError>| result.unwrap_err().to_string();
+        assert!(text(loss.compute(&view[..2], &[], &[])).contains("3 levels, found 2"));
+        let wrong = Tensor::zeros([1, 20, 4, 4], (Kind::Float, Device::Cpu));
+        assert!(text(loss.compute(&[view[0], &wrong, view[2]], &[], &[])).contains("raw head 1"));
+        let other = Tensor::zeros([2, 21, 4, 4], (Kind::Float, Device::Cpu));
+        assert!(text(loss.compute(&[view[0], &other, view[2]], &[], &[])).contains("a batch of 1"));
+        assert!(text(loss.compute(&view, &[object(1, 0.5, 0.5)], &[])).contains("object 0: expected an image below 1"));
+        let class = Target { class: 2, ..object(0, 0.5, 0.5) };
+        assert!(text(loss.compute(&view, &[class], &[])).contains("a class below 2, found 2"));
+        let nan = IgnoreRegion { image: 0, cx: f32::NAN, cy: 0.5, w: 0.1, h: 0.1 };
+        assert!(text(loss.compute(&view, &[], &[nan])).contains("ignore region 0"));
+    }
+}
