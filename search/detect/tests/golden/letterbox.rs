@@ -61,7 +61,7 @@ fn cases() {
         assert_eq!(differences(&out, &expected), (0, 0), "{name}");
         bytes += out.len();
     }
-    println!("letterbox: {} cases, {bytes} bytes, 0 different", cases.len());
+    shared::say(&format!("letterbox: {} cases, {bytes} bytes, 0 different", cases.len()));
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn validation_loader() {
     let out = v.render(&src, w * 3, 3).unwrap();
     let (expected, ..) = rgb(&dir.join(case["file"].as_str().unwrap()));
     let (count, largest) = differences(&out, &expected);
-    println!("validation loader: {} bytes, {count} different, by at most {largest}", out.len());
+    shared::say(&format!("validation loader: {} bytes, {count} different, by at most {largest}", out.len()));
     // The float32 area mean of the original differs from the exact one in up to 0.004 % of the bytes, by 1.
     assert!(largest <= 1 && count as f64 <= 1e-4 * out.len() as f64);
 }
@@ -109,5 +109,5 @@ fn network_inputs() {
         count += 1;
     }
     assert!(count > 0, "no forward_*.json in {}", dir.display());
-    println!("network inputs: {count} cases, 0 bytes different");
+    shared::say(&format!("network inputs: {count} cases, 0 bytes different"));
 }

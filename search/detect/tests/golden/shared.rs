@@ -1,8 +1,14 @@
 //! Finds the golden data and reads its files.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype, SafeTensors};
+
+/// Prints a line that the test harness does not capture: what was compared, or skipped, is part of the result.
+pub fn say(line: &str) {
+    writeln!(std::io::stderr(), "{line}").unwrap();
+}
 
 /// The folder `golden/<name>` of the shared data, or a visible line that the test was skipped.
 pub fn folder(test: &str, name: &str) -> Option<PathBuf> {
@@ -12,7 +18,7 @@ pub fn folder(test: &str, name: &str) -> Option<PathBuf> {
     };
     let folder = found.map(|root| root.join("golden").join(name)).filter(|p| p.is_dir());
     if folder.is_none() {
-        eprintln!("SKIP {test}: no folder golden/{name} in CAF_SHARED or a `shared` folder above the crate");
+        say(&format!("SKIP {test}: no folder golden/{name} in CAF_SHARED or a `shared` folder above the crate"));
     }
     folder
 }

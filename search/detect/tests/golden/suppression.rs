@@ -60,7 +60,7 @@ fn synthetic() {
             compared += match_exactly(&key, &found, &expected).len();
         }
     }
-    println!("synthetic suppression: {} cases, {compared} detections, equal", cases.len());
+    shared::say(&format!("synthetic suppression: {} cases, {compared} detections, equal", cases.len()));
 }
 
 fn forward_cases(dir: &Path) -> Vec<PathBuf> {
@@ -103,7 +103,9 @@ fn photographs() {
             compared += found.len();
         }
     }
-    println!("suppression of photographs: {compared} detections equal, in the source image within {worst:e} px");
+    shared::say(&format!(
+        "suppression of photographs: {compared} detections equal, in the source image within {worst:e} px"
+    ));
     // Two float32 operations on coordinates below 1000: a few units of 6e-5.
     assert!(compared > 0 && worst <= 3e-4);
 }
@@ -139,7 +141,7 @@ fn decoding() {
             values += 1;
         }
     }
-    println!("decoding: {values} values, boxes within {worst_px:e} px, probabilities within {worst_p:e}");
+    shared::say(&format!("decoding: {values} values, boxes within {worst_px:e} px, probabilities within {worst_p:e}"));
     // The heads are given, so only the exponential's last bits differ; the stated 1e-2 px and 2e-5 cover the network.
     assert!(values > 0 && worst_px <= 1e-3 && worst_p <= 1e-6);
 }

@@ -21,7 +21,8 @@ impl ConfusionMatrix {
     /// Counts a data set with `classes` classes.
     ///
     /// As in the original, false positives (last column) are counted only in images with a label and at least one pair.
-    /// Detections in an ignore region that are in no pair are not counted.
+    /// Where detections of equal boxes fight for a label, the most confident one has it (the original leaves that to an
+    /// unstable sort). Detections in an ignore region that are in no pair are not counted.
     ///
     /// # Errors
     /// [`EvalError::Class`] for a class out of range, [`EvalError::NotFinite`] for NaN or infinity.
@@ -38,14 +39,13 @@ impl ConfusionMatrix {
 fn add(record: &ImageRecord, background: usize, rows: &mut [Vec<u64>]) {
     let found: Vec<_> =
         record.by_confidence().into_iter().map(|i| record.detections[i]).filter(|d| d.score > CONFIDENCE).collect();
-    // Each detection's best label, then each label's best detection among those that chose it. Of equal IoUs the last
-    // one wins: the original reverses an ascending sort.
+    // Each detection's best label, then each label's best detection among those that chose it.
     let mut choices = vec![];
     for (detection, d) in found.iter().enumerate() {
         let mut best: Option<(usize, f32)> = None;
         for (label, truth) in record.labels.iter().enumerate() {
             let iou = truth.bbox.iou(d.xyxy());
-            if iou > IOU && best.is_none_or(|(_, b)| iou >= b) {
+            if iou > IOU && best.is_none_or(|(_, b)| iou > b) {
                 best = Some((label, iou));
             }
         }
@@ -53,7 +53,7 @@ fn add(record: &ImageRecord, background: usize, rows: &mut [Vec<u64>]) {
             choices.push((label, detection, iou));
         }
     }
-    choices.sort_by(|a, b| b.2.total_cmp(&a.2).then(b.1.cmp(&a.1)));
+    choices.sort_by(|a, b| b.2.total_cmp(&a.2));
     let mut of_label: Vec<Option<usize>> = vec![None; record.labels.len()];
     for &(label, detection, _) in &choices {
         of_label[label].get_or_insert(detection);

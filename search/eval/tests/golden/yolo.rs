@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use caf_detect::{Detection, Xyxy};
-use caf_eval::detection::confusion::ConfusionMatrix;
+use caf_eval::detection::confusion::{CONFIDENCE, ConfusionMatrix};
 use caf_eval::detection::{ImageRecord, Label, Outcome, average_precision, box_smooth, match_image, yolo};
 use serde_json::Value;
 
@@ -112,15 +112,53 @@ fn data_set() {
     ] {
         close(key, value, &yolo["mean"][key], &mut tally);
     }
-    let matrix = ConfusionMatrix::of(&images, classes).unwrap();
-    assert_eq!(serde_json::json!(matrix.rows), expected["confusion_matrix"]["matrix"]);
+    let (cells, ties) = compare_confusion(&images, classes, &expected["confusion_matrix"]["matrix"]);
     shared::say(&format!(
-        "YOLOv5 evaluation: {} images, {characters} matches equal, {} metrics within {:.1e}, {} confusion counts equal",
+        "YOLOv5 evaluation: {} images, {characters} matches equal, {} metrics within {:.1e}, {cells} confusion counts equal \
+         with {ties} open choices",
         images.len(),
         tally.0,
         tally.1,
-        matrix.rows.len().pow(2)
     ));
+}
+
+fn counts(images: &[ImageRecord], classes: usize) -> Vec<i64> {
+    ConfusionMatrix::of(images, classes).unwrap().rows.into_iter().flatten().map(|n| n as i64).collect()
+}
+
+/// Detections with equal boxes and other classes overlap a label equally; which of them the original takes depends on an
+/// unstable sort (in one image of these data it takes the first for one label and the last for another). So the matrix must
+/// be equal up to such choices: the difference must be a sum of what some of them change. Cells and choices.
+fn compare_confusion(images: &[ImageRecord], classes: usize, expected: &Value) -> (usize, usize) {
+    let expected: Vec<i64> = expected.as_array().unwrap().iter().flat_map(numbers).map(|n| n as i64).collect();
+    let found = counts(images, classes);
+    assert_eq!(found.len(), expected.len());
+    let mut choices: Vec<Vec<i64>> = vec![];
+    for image in images {
+        let base = counts(std::slice::from_ref(image), classes);
+        let n = image.detections.len();
+        for (a, b) in (0..n).flat_map(|a| (a + 1..n).map(move |b| (a, b))) {
+            let [first, second] = [image.detections[a], image.detections[b]];
+            if first.xyxy() == second.xyxy() && first.score.min(second.score) > CONFIDENCE {
+                let mut other = image.clone();
+                other.detections[a].score = image.detections[b].score;
+                other.detections[b].score = image.detections[a].score;
+                let other = counts(&[other], classes);
+                let change: Vec<i64> = other.iter().zip(&base).map(|(o, b)| o - b).collect();
+                if change.iter().any(|&c| c != 0) {
+                    choices.push(change);
+                }
+            }
+        }
+    }
+    assert!(choices.len() < 16, "too many open choices to try");
+    let fits = (0..1u32 << choices.len()).any(|taken| {
+        let chosen = choices.iter().enumerate().filter(|(i, _)| taken >> i & 1 == 1);
+        let sum = chosen.fold(found.clone(), |sum, (_, c)| sum.iter().zip(c).map(|(s, c)| s + c).collect());
+        sum == expected
+    });
+    assert!(fits, "found {found:?}, expected {expected:?}, {} open choices", choices.len());
+    (found.len(), choices.len())
 }
 
 #[test]
