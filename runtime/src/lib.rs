@@ -10,12 +10,19 @@
 //! files, where every frame matters, it makes the producer wait instead. Frames are paired by capture time, never by
 //! arrival. The model runs in ONNX Runtime; see [`session`].
 
+pub mod align;
+pub mod atomic;
 pub mod detect;
 pub mod draw;
 pub mod font;
 pub mod frame;
+pub mod fuse;
+pub mod image_file;
+pub mod live;
 pub mod pair;
 pub mod pixels;
 pub mod queue;
 pub mod session;
+pub mod sink;
+pub mod source;
 pub mod stats;

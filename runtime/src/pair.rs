@@ -5,8 +5,8 @@
 //! not yet used and their skew is within the bound; every other frame is handed back with the reason.
 //!
 //! To know that a frame is the nearest one needs the *next* frame of the same camera, or the certainty that it would be
-//! no nearer. Against a clock, that certainty comes as soon as a nearer frame would have arrived, so pairing waits a few
-//! milliseconds and never a whole frame period.
+//! no nearer. Against a clock, that certainty comes from the camera's own rhythm (its next frame is not due soon enough to be
+//! nearer), or else when a nearer frame would have arrived; so pairing hardly ever waits a frame period.
 //!
 //! The module knows neither threads nor clocks: time is an argument.
 
@@ -96,6 +96,32 @@ pub enum Step<F> {
     Finished,
 }
 
+/// Intervals remembered of each camera.
+const RHYTHM: usize = 16;
+
+/// The shortest of a camera's recent intervals.
+#[derive(Clone, Copy, Debug)]
+struct Rhythm {
+    intervals: [i64; RHYTHM],
+    seen: usize,
+}
+
+impl Rhythm {
+    fn add(&mut self, interval: i64) {
+        if let Some(slot) = self.intervals.get_mut(self.seen % RHYTHM) {
+            *slot = interval;
+        }
+        self.seen += 1;
+    }
+
+    /// How soon the next frame can come at the earliest: three quarters of the shortest recent interval, or at once as long
+    /// as too few were seen.
+    fn soonest(&self) -> i64 {
+        let shortest = if self.seen < 4 { 0 } else { self.intervals.iter().take(self.seen).copied().min().unwrap_or(0) };
+        shortest / 4 * 3
+    }
+}
+
 /// The frames that wait for a partner.
 #[derive(Debug)]
 pub struct Pairer<F> {
@@ -103,6 +129,7 @@ pub struct Pairer<F> {
     waiting: [VecDeque<F>; 2],
     rejected: VecDeque<(Camera, F, Cause)>,
     last_ns: [Option<i64>; 2],
+    rhythm: [Rhythm; 2],
     ended: [bool; 2],
     counts: [PairCount; 2],
 }
@@ -117,6 +144,7 @@ impl<F: Timed> Pairer<F> {
             waiting: [VecDeque::with_capacity(room), VecDeque::with_capacity(room)],
             rejected: VecDeque::with_capacity(4),
             last_ns: [None; 2],
+            rhythm: [Rhythm { intervals: [0; RHYTHM], seen: 0 }; 2],
             ended: [false; 2],
             counts: [PairCount::default(); 2],
         }
@@ -131,7 +159,9 @@ impl<F: Timed> Pairer<F> {
             self.rejected.push_back((camera, frame, Cause::NotLater));
             return;
         }
-        self.last_ns[i] = Some(time);
+        if let Some(last) = self.last_ns[i].replace(time) {
+            self.rhythm[i].add(time.saturating_sub(last));
+        }
         self.waiting[i].push_back(frame);
         if self.waiting[i].len() > self.rule.window.max(1)
             && let Some(oldest) = self.waiting[i].pop_front()
@@ -195,6 +225,7 @@ impl<F: Timed> Pairer<F> {
             }
             Some(_) => {}
             None if gap == 0 || self.ended[i] => {}
+            None if now_ns.is_some() && self.rhythm[i].soonest() >= gap.saturating_mul(2) => {}
             None => {
                 let until = late_ns.saturating_add(gap).saturating_add(self.rule.patience_ns[i]);
                 if now_ns.is_none_or(|now| now < until) {

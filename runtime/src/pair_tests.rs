@@ -146,3 +146,25 @@ fn a_full_window_gives_up_its_oldest_frame() {
     assert!(matches!(pairer.poll(Some(0)), Step::Wait { .. }));
     assert_eq!(pairer.counts()[1].window_full, 2);
 }
+
+#[test]
+fn a_known_rhythm_decides_without_waiting() {
+    let mut pairer = Pairer::new(PairRule { max_skew_ns: 20 * MS, patience_ns: [50 * MS; 2], window: 8 });
+    for i in 0..6 {
+        pairer.offer(Camera::Infrared, i * 40 * MS);
+        pairer.offer(Camera::Visible, (i * 40 + 5) * MS);
+        let step = pairer.poll(Some((i * 40 + 6) * MS));
+        match i {
+            // Four intervals have not been seen yet: the next infrared frame might come at once.
+            0..=3 => {
+                assert!(matches!(step, Step::Wait { needs: [true, false], .. }), "frame {i}: {step:?}");
+                assert!(matches!(pairer.poll(Some((i * 40 + 60) * MS)), Step::Pair { .. }));
+            }
+            _ => assert!(matches!(step, Step::Pair { skew_ns: 5_000_000, .. }), "frame {i}: {step:?}"),
+        }
+    }
+    // 16 ms is more than half of the 30 ms after which the next frame may come.
+    pairer.offer(Camera::Infrared, 240 * MS);
+    pairer.offer(Camera::Visible, 256 * MS);
+    assert!(matches!(pairer.poll(Some(257 * MS)), Step::Wait { .. }));
+}

@@ -57,7 +57,7 @@ struct Lane<T> {
     count: LaneCount,
 }
 
-/// `N` bounded queues that one consumer can wait on together.
+/// `N` bounded queues that one consumer can wait on together. (With several, an item may wake one that does not want it.)
 pub struct Lanes<T, const N: usize> {
     state: Mutex<[Lane<T>; N]>,
     arrived: Condvar,
@@ -160,6 +160,12 @@ impl<T, const N: usize> Lanes<T, N> {
         self.lock().get(lane).is_none_or(|l| l.closed)
     }
 
+    /// True when the lane accepts nothing more and everything was taken.
+    #[must_use]
+    pub fn has_ended(&self, lane: usize) -> bool {
+        self.lock().get(lane).is_none_or(|l| l.closed && l.items.is_empty())
+    }
+
     /// What passed so far, lane by lane.
     #[must_use]
     pub fn counts(&self) -> [LaneCount; N] {
@@ -238,6 +244,7 @@ mod tests {
         assert_eq!(lanes.pop([false, true], soon), Popped::TimedOut);
         lanes.close(1);
         assert_eq!(lanes.pop([false, true], None), Popped::Closed);
+        assert_eq!([lanes.has_ended(0), lanes.has_ended(1)], [false, true]);
         assert_eq!(lanes.pop([true, true], None), Popped::Item(0, 10));
         assert_eq!(lanes.pop([true, true], soon), Popped::TimedOut);
         assert_eq!(lanes.push(7, 1), Pushed::Closed(1));

@@ -1,0 +1,117 @@
+//! Brings the infrared image into the visible camera's geometry with the tables of a rig.
+
+use caf_rig::{PlaneMut, PlaneRef, RemapTable, Rig, RigError};
+
+use crate::frame::{FrameError, ImageView, PixelFormat};
+
+/// Why an infrared image cannot be aligned.
+#[derive(Debug, thiserror::Error)]
+pub enum AlignError {
+    /// The image does not fit the rig.
+    #[error("the infrared image does not fit the rig: {0}")]
+    Rig(#[from] RigError),
+    /// Colour has no place in an infrared image.
+    #[error("expected a gray infrared image, found {found:?}")]
+    Format {
+        /// What came.
+        found: PixelFormat,
+    },
+    /// The aligned pixels make no image.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+}
+
+/// A remap table with the memory it needs; nothing is allocated per image.
+#[derive(Debug)]
+pub struct Aligner {
+    table: RemapTable,
+    infrared: (usize, usize),
+    source: Vec<u16>,
+    aligned: Vec<u16>,
+    bytes: Vec<u8>,
+}
+
+impl Aligner {
+    /// Makes the table for things `distance_m` metres in front of the visible camera. Both images are expected in the
+    /// rig's sizes.
+    pub fn new(rig: &Rig, distance_m: f64) -> Result<Self, RigError> {
+        let table = RemapTable::vis_from_ir(rig, distance_m)?;
+        let infrared = (rig.infrared.width_px as usize, rig.infrared.height_px as usize);
+        let (source, aligned) = (infrared.0 * infrared.1, table.width_px() * table.height_px());
+        Ok(Self { table, infrared, source: vec![0; source], aligned: vec![0; aligned], bytes: vec![0; aligned * 2] })
+    }
+
+    /// Width and height of the aligned image, those of the visible camera.
+    #[must_use]
+    pub fn size_px(&self) -> (usize, usize) {
+        (self.table.width_px(), self.table.height_px())
+    }
+
+    /// Resamples an infrared image, 8 or 16 bits, bilinear; what the infrared camera does not see becomes 0.
+    pub fn align(&mut self, image: &ImageView<'_>) -> Result<ImageView<'_>, AlignError> {
+        let (width, height) = (image.width_px(), image.height_px());
+        if (width, height) != self.infrared {
+            return Err(AlignError::Rig(RigError::PlaneSize {
+                plane: "source",
+                expected_width_px: self.infrared.0,
+                expected_height_px: self.infrared.1,
+                width_px: width,
+                height_px: height,
+            }));
+        }
+        for (row, out) in image.rows().zip(self.source.chunks_exact_mut(width)) {
+            match image.format() {
+                // 257 · 255 = 65535, so that eight bits keep their share of the full range.
+                PixelFormat::Gray8 => out.iter_mut().zip(row).for_each(|(o, v)| *o = u16::from(*v) * 257),
+                PixelFormat::Gray16Le => {
+                    out.iter_mut().zip(row.as_chunks().0).for_each(|(o, v)| *o = u16::from_le_bytes(*v));
+                }
+                found @ PixelFormat::Rgb8 => return Err(AlignError::Format { found }),
+            }
+        }
+        let (to_width, to_height) = (self.table.width_px(), self.table.height_px());
+        let source = PlaneRef::new(&self.source, width, height, width)?;
+        let mut target = PlaneMut::new(&mut self.aligned, to_width, to_height, to_width)?;
+        self.table.apply(&source, &mut target, 0)?;
+        self.bytes.as_chunks_mut().0.iter_mut().zip(&self.aligned).for_each(|(o, v)| *o = v.to_le_bytes());
+        Ok(ImageView::new(&self.bytes, to_width, to_height, to_width * 2, PixelFormat::Gray16Le)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pixels::to_bytes;
+    use caf_contract::Colour;
+
+    fn rig(shift_px: f64) -> Rig {
+        let camera = caf_rig::Camera { width_px: 7, height_px: 5, fx_px: 10.0, fy_px: 10.0, cx_px: 3.0, cy_px: 2.0 };
+        let mut rig = Rig::aligned(camera);
+        rig.infrared.cx_px += shift_px;
+        rig
+    }
+
+    #[test]
+    fn an_aligned_rig_changes_nothing_and_a_shifted_one_shifts() {
+        let data: Vec<u8> = (0..35).map(|i| i * 7).collect();
+        let view = ImageView::new(&data, 7, 5, 7, PixelFormat::Gray8).unwrap();
+        let mut out = [0; 35];
+        to_bytes(&Aligner::new(&rig(0.0), 10.0).unwrap().align(&view).unwrap(), Colour::Gray, &mut out).unwrap();
+        assert_eq!(out, data[..]);
+        to_bytes(&Aligner::new(&rig(2.0), 10.0).unwrap().align(&view).unwrap(), Colour::Gray, &mut out).unwrap();
+        for (to, from) in out.chunks(7).zip(data.chunks(7)) {
+            assert_eq!(to[..5], from[2..]);
+            assert_eq!(to[5..], [0, 0]);
+        }
+    }
+
+    #[test]
+    fn another_size_or_colour_is_refused() {
+        let mut aligner = Aligner::new(&rig(0.0), 10.0).unwrap();
+        let data = [0; 7 * 6 * 3];
+        let tall = ImageView::new(&data, 7, 6, 7, PixelFormat::Gray8).unwrap();
+        assert!(aligner.align(&tall).unwrap_err().to_string().contains("7×6"));
+        let colour = ImageView::new(&data, 7, 5, 21, PixelFormat::Rgb8).unwrap();
+        assert!(matches!(aligner.align(&colour), Err(AlignError::Format { .. })));
+    }
+}

@@ -1,0 +1,271 @@
+//! Fuses the pairs of two folders.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use caf_detect::{DetectError, Detection, NmsSettings};
+use serde::Serialize;
+
+use crate::detect::Detector;
+use crate::draw::Canvas;
+use crate::frame::FrameError;
+use crate::image_file::{self, ImageFileError};
+use crate::pixels::PixelError;
+use crate::session::provider::Provider;
+use crate::session::{Model, Runner, SessionError};
+use crate::sink::SinkError;
+use crate::sink::jsonl::{Detections, JsonLines};
+use crate::stats::{Histogram, Percentiles};
+
+/// Offenders printed; the rest is only counted.
+const PRINTED: usize = 50;
+
+/// Why the pairs of two folders cannot be fused.
+#[derive(Debug, thiserror::Error)]
+pub enum FuseError {
+    /// The folders do not match.
+    #[error("{} of the two folders' images do not match:{}", offenders.len(), list(offenders))]
+    Pairs {
+        /// One line an offender.
+        offenders: Vec<String>,
+    },
+    /// There is nothing to do.
+    #[error("{ir} and {vi} hold no images")]
+    Empty {
+        /// Infrared folder.
+        ir: PathBuf,
+        /// Visible folder.
+        vi: PathBuf,
+    },
+    /// Detections were asked of a model that only fuses.
+    #[error("detections were asked for, and the model only fuses: export a pipeline")]
+    NoDetector,
+    /// The output folder cannot be made.
+    #[error("{path}: {source}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// An image cannot be read or written.
+    #[error(transparent)]
+    File(#[from] ImageFileError),
+    /// The model fails on a pair.
+    #[error("{name}: {source}")]
+    Pair {
+        /// Stem of the pair.
+        name: String,
+        /// The cause.
+        source: SessionError,
+    },
+    /// A file of detections cannot be written.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    /// The detector fails.
+    #[error(transparent)]
+    Detect(#[from] DetectError),
+    /// Pixels make no image.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// Pixels and tensors do not fit.
+    #[error(transparent)]
+    Pixels(#[from] PixelError),
+}
+
+fn list(offenders: &[String]) -> String {
+    let mut text = String::new();
+    for offender in offenders.iter().take(PRINTED) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\n  {offender}");
+    }
+    if offenders.len() > PRINTED {
+        let _ = write!(text, "\n  and {} more", offenders.len() - PRINTED);
+    }
+    text
+}
+
+/// What to fuse.
+#[derive(Clone, Debug)]
+pub struct FuseConfig {
+    /// Folder of infrared images.
+    pub ir: PathBuf,
+    /// Folder of visible images, matched by stem.
+    pub vi: PathBuf,
+    /// Where `STEM.png` is written.
+    pub out: PathBuf,
+    /// File of JSON lines with the detections.
+    pub detections: Option<PathBuf>,
+    /// Paint boxes and labels.
+    pub draw: bool,
+    /// Leave images alone that exist already.
+    pub resume: bool,
+    /// Thresholds of the detector.
+    pub nms: NmsSettings,
+}
+
+/// A pair of files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilePair {
+    /// Their common stem.
+    pub name: String,
+    /// Infrared image.
+    pub ir: PathBuf,
+    /// Visible image.
+    pub vi: PathBuf,
+}
+
+/// What was done.
+#[derive(Clone, Debug, Serialize)]
+pub struct FuseSummary {
+    /// Where the model ran.
+    pub provider: Provider,
+    /// Why there, when the choice was left to the program.
+    pub provider_reason: Option<String>,
+    /// Images fused.
+    pub fused: usize,
+    /// Images that existed already.
+    pub skipped: usize,
+    /// Detections in the images fused.
+    pub detections: usize,
+    /// Reading two images.
+    pub read: Percentiles,
+    /// Copying pixels into tensors.
+    pub pre: Percentiles,
+    /// Inference.
+    pub infer: Percentiles,
+    /// Writing the fused image.
+    pub write: Percentiles,
+}
+
+/// Matches two folders by stem; every image without a partner, stem that occurs twice, unreadable header and pair of
+/// different sizes is listed in one error.
+pub fn match_folders(ir: &Path, vi: &Path) -> Result<Vec<FilePair>, FuseError> {
+    let ((ir_files, ir_twice), (mut vi_files, vi_twice)) = (image_file::list(ir)?, image_file::list(vi)?);
+    if ir_files.is_empty() && vi_files.is_empty() {
+        return Err(FuseError::Empty { ir: ir.to_path_buf(), vi: vi.to_path_buf() });
+    }
+    let mut offenders: Vec<String> =
+        ir_twice.iter().chain(&vi_twice).map(|p| format!("{}: the stem occurs twice", p.display())).collect();
+    let mut pairs = vec![];
+    for (name, ir_path) in ir_files {
+        let Some(vi_path) = vi_files.remove(&name) else {
+            offenders.push(format!("{}: no visible image of that name", ir_path.display()));
+            continue;
+        };
+        match (image_file::size(&ir_path), image_file::size(&vi_path)) {
+            (Ok(a), Ok(b)) if a == b => pairs.push(FilePair { name, ir: ir_path, vi: vi_path }),
+            (Ok(a), Ok(b)) => {
+                offenders.push(format!("{name}: infrared is {}x{} pixels, visible {}x{}", a.0, a.1, b.0, b.1));
+            }
+            (a, b) => offenders.extend([a, b].into_iter().filter_map(Result::err).map(|e| e.to_string())),
+        }
+    }
+    offenders.extend(vi_files.values().map(|p| format!("{}: no infrared image of that name", p.display())));
+    if offenders.is_empty() { Ok(pairs) } else { Err(FuseError::Pairs { offenders }) }
+}
+
+/// A line of the detections.
+#[derive(Serialize)]
+struct Line<'a> {
+    name: &'a str,
+    width_px: usize,
+    height_px: usize,
+    detections: Detections<'a>,
+}
+
+/// Fuses every pair; `done` is called after each with the number done and the number there are.
+pub fn run(model: Model, config: &FuseConfig, done: &mut dyn FnMut(usize, usize)) -> Result<FuseSummary, FuseError> {
+    let pairs = match_folders(&config.ir, &config.vi)?;
+    std::fs::create_dir_all(&config.out)
+        .map_err(|source| FuseError::Folder { path: config.out.clone(), source })?;
+    let mut detector = model.contract().detector.clone().map(|c| Detector::new(c, config.nms.clone())).transpose()?;
+    if detector.is_none() && (config.detections.is_some() || config.draw) {
+        return Err(FuseError::NoDetector);
+    }
+    let mut lines = config.detections.as_deref().map(JsonLines::create).transpose()?;
+    let (provider, provider_reason) = (model.provider(), model.reason().map(str::to_owned));
+    let mut runner = Runner::new(model);
+    let (mut rgb, mut found): (Vec<u8>, Vec<Detection>) = (vec![], vec![]);
+    let mut times: [Histogram; 4] = std::array::from_fn(|_| Histogram::default());
+    let (mut fused_count, mut skipped, mut detections) = (0, 0, 0);
+    for (index, pair) in pairs.iter().enumerate() {
+        let target = config.out.join(format!("{}.png", pair.name));
+        if config.resume && target.is_file() {
+            skipped += 1;
+            done(index + 1, pairs.len());
+            continue;
+        }
+        let start = Instant::now();
+        let (ir, vi) = (image_file::read(&pair.ir)?, image_file::read(&pair.vi)?);
+        let read = start.elapsed();
+        let fused = runner
+            .run(&ir.view()?, &vi.view()?)
+            .map_err(|source| FuseError::Pair { name: pair.name.clone(), source })?;
+        let (width_px, height_px, timings) = (fused.width_px, fused.height_px, fused.timings);
+        rgb.resize(width_px * height_px * 3, 0);
+        fused.write_rgb(&mut rgb)?;
+        found.clear();
+        if let (Some(detector), Some(rows)) = (&mut detector, fused.predictions) {
+            detector.detect(rows, width_px, height_px, &mut found)?;
+            if let Some(lines) = &mut lines {
+                let detections = Detections { list: &found, classes: detector.classes() };
+                lines.write(&Line { name: &pair.name, width_px, height_px, detections })?;
+            }
+            if config.draw
+                && let Some(mut canvas) = Canvas::new(&mut rgb, width_px, height_px)
+            {
+                for d in &found {
+                    let class = usize::try_from(d.class).unwrap_or(0);
+                    canvas.detection([d.x1, d.y1, d.x2, d.y2], class, detector.class_name(d.class), d.score);
+                }
+            }
+        }
+        let start = Instant::now();
+        let size = |v: usize| u32::try_from(v).unwrap_or(u32::MAX);
+        image_file::write_png(&target, &rgb, size(width_px), size(height_px))?;
+        let durations = [read, timings.pre, timings.infer, start.elapsed()];
+        times.iter_mut().zip(durations).for_each(|(h, d)| h.add(d));
+        fused_count += 1;
+        detections += found.len();
+        done(index + 1, pairs.len());
+    }
+    if let Some(lines) = lines {
+        lines.finish()?;
+    }
+    let [read, pre, infer, write] = times.map(|h| h.percentiles());
+    Ok(FuseSummary { provider, provider_reason, fused: fused_count, skipped, detections, read, pre, infer, write })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_offender_is_listed_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let [ir, vi] = ["ir", "vi"].map(|n| folder.path().join(n));
+        assert!(matches!(match_folders(&ir, &vi), Err(FuseError::File(_))));
+        std::fs::create_dir_all(&ir).unwrap();
+        std::fs::create_dir_all(&vi).unwrap();
+        assert!(matches!(match_folders(&ir, &vi), Err(FuseError::Empty { .. })));
+        let image = |path: PathBuf, w: u32, h: u32| image_file::write_png(&path, &vec![0; (w * h * 3) as usize], w, h).unwrap();
+        image(ir.join("good.png"), 5, 3);
+        image(vi.join("good.png"), 5, 3);
+        assert_eq!(match_folders(&ir, &vi).unwrap()[0].name, "good");
+        image(ir.join("sizes.png"), 5, 3);
+        image(vi.join("sizes.png"), 3, 5);
+        image(ir.join("lonely_ir.png"), 5, 3);
+        image(vi.join("lonely_vi.png"), 5, 3);
+        image(ir.join("damaged.png"), 5, 3);
+        std::fs::write(vi.join("damaged.png"), b"\x89PNG").unwrap();
+        std::fs::write(vi.join("good.jpg"), b"").unwrap();
+        let Err(FuseError::Pairs { offenders }) = match_folders(&ir, &vi) else { panic!("offenders pass") };
+        assert_eq!(offenders.len(), 5, "{offenders:?}");
+        let text = FuseError::Pairs { offenders }.to_string();
+        for name in ["sizes: infrared is 5x3 pixels, visible 3x5", "lonely_ir", "lonely_vi", "damaged.png", "good."] {
+            assert!(text.contains(name), "{name} in {text}");
+        }
+    }
+}

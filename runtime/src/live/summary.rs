@@ -1,0 +1,179 @@
+//! What a run did, for machines and for people.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::slot::Stage;
+use crate::frame::Camera;
+use crate::pair::PairCount;
+use crate::queue::LaneCount;
+use crate::session::provider::Provider;
+use crate::stats::{Histogram, Percentiles};
+
+/// Frames of one camera. `delivered = dropped_before_pairing + pairing.offered`, and `pairing.offered` is the sum of the
+/// other numbers of `pairing`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CameraSummary {
+    /// Frames that the camera delivered.
+    pub delivered: u64,
+    /// Frames given up because newer ones came before they could be paired.
+    pub dropped_before_pairing: u64,
+    /// Where the others went.
+    pub pairing: PairCount,
+}
+
+impl CameraSummary {
+    /// From the counts of the capture queue and of the pairing.
+    #[must_use]
+    pub fn new(lane: LaneCount, pairing: PairCount) -> Self {
+        Self { delivered: lane.pushed, dropped_before_pairing: lane.dropped, pairing }
+    }
+}
+
+/// Pairs. `paired = dropped_before_inference + fused` and `fused = dropped_before_sinks + written`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PairSummary {
+    /// Pairs found.
+    pub paired: u64,
+    /// Pairs given up because newer ones came while the model was busy.
+    pub dropped_before_inference: u64,
+    /// Pairs fused.
+    pub fused: u64,
+    /// Fused pairs given up because newer ones came while the sinks were busy.
+    pub dropped_before_sinks: u64,
+    /// Pairs that reached every sink.
+    pub written: u64,
+}
+
+/// Percentiles of a stage.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct StageSummary {
+    /// Its name.
+    pub stage: &'static str,
+    /// Its durations.
+    #[serde(flatten)]
+    pub percentiles: Percentiles,
+}
+
+/// A finished run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// Where the model ran.
+    pub provider: Provider,
+    /// Why there, when the choice was left to the program.
+    pub provider_reason: Option<String>,
+    /// `realtime` or `every-frame`.
+    pub pace: &'static str,
+    /// Seconds from the start of the cameras to the last sink.
+    pub seconds: f64,
+    /// Pairs written per second.
+    pub fps: f64,
+    /// The infrared camera.
+    pub infrared: CameraSummary,
+    /// The visible camera.
+    pub visible: CameraSummary,
+    /// The pairs.
+    pub pairs: PairSummary,
+    /// Detections in the pairs written.
+    pub detections: u64,
+    /// Absolute difference of capture times within the pairs written.
+    pub skew: Percentiles,
+    /// Durations by stage.
+    pub stages: Vec<StageSummary>,
+    /// The video file, when one was written.
+    pub video: Option<PathBuf>,
+    /// Its encoder.
+    pub encoder: Option<&'static str>,
+    /// What ended the run.
+    pub ended_by: EndedBy,
+}
+
+/// What ended a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndedBy {
+    /// Both sources ended.
+    Sources,
+    /// The time was over.
+    Seconds,
+    /// The user.
+    Interrupt,
+}
+
+/// Histograms by stage.
+pub struct StageHistograms([Histogram; Stage::ALL.len()]);
+
+impl Default for StageHistograms {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Histogram::default()))
+    }
+}
+
+impl StageHistograms {
+    /// Adds the times of one pair.
+    pub fn add(&mut self, times: &super::slot::StageTimes) {
+        self.0.iter_mut().zip(Stage::ALL).for_each(|(h, stage)| h.add(times.get(stage)));
+    }
+
+    /// Percentiles of every stage.
+    #[must_use]
+    pub fn summary(&self) -> Vec<StageSummary> {
+        let one = |(h, stage): (&Histogram, Stage)| StageSummary { stage: stage.name(), percentiles: h.percentiles() };
+        self.0.iter().zip(Stage::ALL).map(one).collect()
+    }
+}
+
+impl Summary {
+    /// The summary as a table.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let mut out = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.write_table(&mut out);
+        out
+    }
+
+    fn write_table(&self, out: &mut String) -> std::fmt::Result {
+        let p = self.pairs;
+        writeln!(
+            out,
+            "{} pairs in {:.1} s ({:.1} per second) on {}, {} detections",
+            p.written,
+            self.seconds,
+            self.fps,
+            self.provider.name(),
+            self.detections
+        )?;
+        writeln!(out, "\n{:<12}{:>9}{:>9}{:>9}{:>9}{:>9}", "ms", "mean", "p50", "p95", "p99", "max")?;
+        let row = |out: &mut String, name: &str, p: &Percentiles| {
+            let Percentiles { mean_ms, p50_ms, p95_ms, p99_ms, max_ms, .. } = p;
+            writeln!(out, "{name:<12}{mean_ms:>9.2}{p50_ms:>9.2}{p95_ms:>9.2}{p99_ms:>9.2}{max_ms:>9.2}")
+        };
+        for stage in &self.stages {
+            row(out, stage.stage, &stage.percentiles)?;
+        }
+        row(out, "skew", &self.skew)?;
+        for (camera, c) in Camera::BOTH.into_iter().zip([self.infrared, self.visible]) {
+            writeln!(
+                out,
+                "\n{}: {} frames; {} dropped before pairing, {} without a partner, {} nearer to another, {} not later \
+                 than the one before, {} beyond the window, {} paired",
+                camera.name(),
+                c.delivered,
+                c.dropped_before_pairing,
+                c.pairing.no_partner,
+                c.pairing.partner_nearer_to_another,
+                c.pairing.not_later,
+                c.pairing.window_full,
+                c.pairing.paired
+            )?;
+        }
+        writeln!(
+            out,
+            "\npairs: {} found; {} dropped before inference, {} fused, {} dropped before the sinks, {} written",
+            p.paired, p.dropped_before_inference, p.fused, p.dropped_before_sinks, p.written
+        )
+    }
+}

@@ -1,0 +1,135 @@
+//! Capture times of a folder of frames.
+//!
+//! `timestamps.csv` lies in the folder or beside it. Its first line names the columns: the first holds the file's stem (or
+//! name), and the time is in a column whose name ends in its unit, `_s`, `_ms`, `_us` or `_ns`, and may carry the camera
+//! as a part, `ir` or `vi` (`ir_s`, `t_vi_ns`). A column without a camera serves both.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::SourceError;
+use crate::frame::Camera;
+
+/// Name of the file.
+pub const FILE_NAME: &str = "timestamps.csv";
+
+/// Nanoseconds by file stem.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Timestamps(HashMap<String, i64>);
+
+fn tag(camera: Camera) -> &'static str {
+    match camera {
+        Camera::Infrared => "ir",
+        Camera::Visible => "vi",
+    }
+}
+
+/// Nanoseconds of one unit of the column, and whether the column names the camera; `None` for another column.
+fn time_column(name: &str, camera: Camera) -> Option<(f64, bool)> {
+    let name = name.trim().to_ascii_lowercase();
+    let parts: Vec<&str> = name.split('_').collect();
+    let scale = match (*parts.last()?, parts.len()) {
+        (_, 1) => return None,
+        ("s", _) => 1e9,
+        ("ms", _) => 1e6,
+        ("us", _) => 1e3,
+        ("ns", _) => 1.0,
+        _ => return None,
+    };
+    if parts.contains(&tag(camera)) {
+        return Some((scale, true));
+    }
+    (!parts.contains(&tag(camera.other()))).then_some((scale, false))
+}
+
+impl Timestamps {
+    /// Reads the file for `folder`, if there is one.
+    pub fn find(folder: &Path, camera: Camera) -> Result<Option<Self>, SourceError> {
+        let beside = folder.parent().map(|p| p.join(FILE_NAME));
+        let Some(path) = std::iter::once(folder.join(FILE_NAME)).chain(beside).find(|p| p.is_file()) else {
+            return Ok(None);
+        };
+        let text = std::fs::read_to_string(&path)
+            .map_err(|e| SourceError::File { path: path.clone(), reason: e.to_string() })?;
+        Self::parse(&text, &path, camera).map(Some)
+    }
+
+    fn parse(text: &str, path: &PathBuf, camera: Camera) -> Result<Self, SourceError> {
+        let wrong = |line: usize, expected: &'static str, found: &str| SourceError::Timestamp {
+            path: path.clone(),
+            line,
+            expected,
+            found: found.to_owned(),
+        };
+        let mut lines = text.lines().enumerate().map(|(i, l)| (i + 1, l.trim())).filter(|(_, l)| !l.is_empty());
+        let (_, header) = lines.next().ok_or_else(|| wrong(1, "a line of column names", ""))?;
+        let columns = header.split(',').enumerate().skip(1);
+        let mut times: Vec<_> = columns.filter_map(|(i, name)| Some((i, time_column(name, camera)?))).collect();
+        if times.iter().any(|(_, (_, named))| *named) {
+            times.retain(|(_, (_, named))| *named);
+        }
+        let [(column, (scale, _))] = times.as_slice() else {
+            return Err(wrong(1, "one time column for this camera, such as `ir_s` or `t_ns`", header));
+        };
+        let mut stamps = HashMap::new();
+        for (line, text) in lines {
+            let mut fields = text.split(',').map(str::trim);
+            let name = fields.next().unwrap_or_default();
+            let time = fields.nth(column - 1).unwrap_or_default();
+            // Whole nanoseconds are exact beyond what a float can hold.
+            let ns = match time.parse::<i64>() {
+                Ok(whole) if *scale == 1.0 => whole,
+                _ => {
+                    let value = time.parse::<f64>().ok().filter(|v| v.is_finite() && (v * scale).abs() < 9e18);
+                    (value.ok_or_else(|| wrong(line, "a time", text))? * scale).round() as i64
+                }
+            };
+            let stem = Path::new(name).file_stem().map(|s| s.to_string_lossy().into_owned());
+            let stem = stem.ok_or_else(|| wrong(line, "the name of a frame", text))?;
+            if stamps.insert(stem, ns).is_some() {
+                return Err(wrong(line, "every frame once", name));
+            }
+        }
+        Ok(Self(stamps))
+    }
+
+    /// The time of a frame.
+    #[must_use]
+    pub fn get(&self, stem: &str) -> Option<i64> {
+        self.0.get(stem).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str, camera: Camera) -> Result<Timestamps, SourceError> {
+        Timestamps::parse(text, &PathBuf::from("t.csv"), camera)
+    }
+
+    #[test]
+    fn units_and_cameras_are_read_from_the_header() {
+        let both = "frame,ir_s,vi_s\n000000,0.0,0.004\n000001, 0.04 ,0.044\n";
+        assert_eq!(parse(both, Camera::Infrared).unwrap().get("000001"), Some(40_000_000));
+        assert_eq!(parse(both, Camera::Visible).unwrap().get("000000"), Some(4_000_000));
+        let one = "name,t_ns\n\n000007.png,1700000000000000001\n";
+        assert_eq!(parse(one, Camera::Visible).unwrap().get("000007"), Some(1_700_000_000_000_000_001));
+    }
+
+    #[test]
+    fn errors_carry_the_line() {
+        for (text, line) in [
+            ("", 1),
+            ("frame,time\n", 1),
+            ("frame,a_s,b_ms\n", 1),
+            ("frame,t_s\n0,1\n1,x\n", 3),
+            ("frame,t_s\n0,1\n0,2\n", 3),
+            ("frame,t_s\n0\n", 2),
+            ("frame,t_s\n0,nan\n", 2),
+        ] {
+            let error = parse(text, Camera::Infrared).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("t.csv:{line}: ")), "{error}");
+        }
+    }
+}
