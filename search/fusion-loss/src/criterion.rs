@@ -1,0 +1,207 @@
+//! The loss itself.
+
+use crate::config::{Definition, LossConfig, MaskedMse, PerceptualForm, ResolvedLoss};
+use crate::error::LossError;
+use crate::filter::Filters;
+use crate::sources::{Masks, Placement, Sources, check_like};
+use crate::ssim::dissimilarities;
+use crate::term::Term;
+use crate::terms::Terms;
+use crate::vgg::{COMPARED, Tap, Vgg};
+use tch::{Device, Kind, TchError, Tensor};
+
+/// The published code's factor on the perceptual terms in its total, times the five copies of one feature that it compares.
+const PUBLISHED_PERCEPTUAL: f64 = 0.1 * 5.0;
+
+/// The fusion loss of one configuration, ready on one device.
+#[derive(Debug)]
+pub struct FusionLoss {
+    settings: ResolvedLoss,
+    filters: Filters,
+    vgg: Option<Vgg>,
+    active: Vec<Term>,
+    placement: Placement,
+}
+
+impl FusionLoss {
+    /// Prepares kernels and reads the VGG-16 file, if the configuration names one.
+    ///
+    /// # Errors
+    /// When that file cannot be used; see [`Vgg::load`].
+    pub fn new(config: &LossConfig, device: Device, kind: Kind) -> Result<Self, LossError> {
+        let vgg = config.vgg.as_ref().map(|file| Vgg::load(file, device, kind)).transpose()?;
+        Self::with_vgg(config, vgg, device, kind)
+    }
+
+    /// The same with features given, whatever file the configuration names.
+    ///
+    /// # Errors
+    /// When libtorch refuses the device.
+    pub fn with_vgg(config: &LossConfig, vgg: Option<Vgg>, device: Device, kind: Kind) -> Result<Self, LossError> {
+        let settings = config.resolved();
+        let filters =
+            Filters::new(settings.ssim_window_px(), settings.ssim_border, settings.gradient_padding, device, kind)?;
+        let active = settings.active_terms(vgg.is_some());
+        Ok(FusionLoss { settings, filters, vgg, active, placement: Placement { kind, device } })
+    }
+
+    /// The terms with a logit, in the order of the logits.
+    pub fn active(&self) -> &[Term] {
+        &self.active
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> &ResolvedLoss {
+        &self.settings
+    }
+
+    /// One or two sentences for the start of a run and its record: which definition, how many terms, which features.
+    pub fn status(&self) -> String {
+        let definition = match self.settings.definition {
+            Definition::Paper => "paper",
+            Definition::Official => "official",
+        };
+        let n = self.active.len();
+        match &self.vgg {
+            Some(vgg) => format!(
+                "fusion loss `{definition}` with {n} weighted terms; perceptual terms from {} ({} lineage)",
+                vgg.file().display(),
+                vgg.lineage().name(),
+            ),
+            None => format!(
+                "fusion loss `{definition}` with {n} weighted terms; the perceptual terms are OFF, no VGG-16 file is \
+                 configured, and have no weight"
+            ),
+        }
+    }
+
+    /// Everything that depends on the sources alone. `ir`, `vi` and the masks are `[n, 1, h, w]` in [0, 1].
+    ///
+    /// # Errors
+    /// When shapes, element types or devices differ from each other or the loss, the batch is empty, a side is shorter than
+    /// [`crate::MIN_SIDE_PX`], or a value is not finite.
+    pub fn sources(&self, ir: &Tensor, vi: &Tensor, masks: &Masks) -> Result<Sources, LossError> {
+        Sources::new(&self.filters, &self.settings, self.vgg.as_ref(), self.placement, [ir, vi], masks)
+    }
+
+    /// The terms of a fused image `[n, 1, h, w]`, about [0, 1] and not clamped; differentiable with respect to it.
+    ///
+    /// A NaN or infinity in `fused` gives terms that [`Terms::first_non_finite`] finds, not an error.
+    ///
+    /// # Errors
+    /// When `fused` differs from the sources in shape, element type or device, or the sources were made without features.
+    pub fn terms(&self, fused: &Tensor, sources: &Sources) -> Result<Terms, LossError> {
+        check_like("fused", fused, &sources.ir)?;
+        let from_ir = fused.f_sub(&sources.ir)?;
+        let from_vi = fused.f_sub(&sources.vi)?;
+        let from_max = fused.f_sub(&sources.max)?;
+        let masked_ir = from_ir.f_mul(&sources.mask_ir)?;
+        let masked_vi = from_vi.f_mul(&sources.mask_vi)?;
+        let sobel = self.filters.sobel(fused)?;
+        let [ssim_ir, ssim_vi] = dissimilarities(&self.filters, self.settings.definition, fused, &sources.ssim)?;
+        let [perceptual_ir, perceptual_vi] = self.perceptual(fused, sources)?;
+
+        let mut values = Vec::with_capacity(self.active.len());
+        for term in &self.active {
+            values.push(match term {
+                Term::L1Ir => mean_abs(&from_ir)?,
+                Term::L1Vi => mean_abs(&from_vi)?,
+                Term::L1Max => mean_abs(&from_max)?,
+                Term::L1IrMasked => mean_abs(&masked_ir)?,
+                Term::L1ViMasked => mean_abs(&masked_vi)?,
+                Term::MseIr => mean_square(&from_ir)?,
+                Term::MseVi => mean_square(&from_vi)?,
+                Term::MseMax => mean_square(&from_max)?,
+                Term::SsimIr => ssim_ir.shallow_clone(),
+                Term::SsimVi => ssim_vi.shallow_clone(),
+                Term::GradIr => mean_abs(&sobel.f_sub(&sources.sobel_ir)?)?,
+                Term::GradVi => mean_abs(&sobel.f_sub(&sources.sobel_vi)?)?,
+                Term::GradMax => mean_abs(&sobel.f_sub(&sources.sobel_max)?)?,
+                Term::PerceptualIr => perceptual_ir.shallow_clone(),
+                Term::PerceptualVi => perceptual_vi.shallow_clone(),
+                Term::MseIrMasked => mean_square(&masked_ir)?,
+                Term::MseViMasked => mean_square(&masked_vi)?,
+            });
+        }
+        let fixed = match self.settings.masked_mse {
+            MaskedMse::Fixed => Some(mean_square(&masked_ir)?.f_add(&mean_square(&masked_vi)?)?.f_mul_scalar(0.5)?),
+            MaskedMse::Off | MaskedMse::Searched => None,
+        };
+        Terms::new(self.active.clone(), Tensor::f_stack(&values, 0)?, fixed)
+    }
+
+    /// The weights h `[n]` for logits `[n]`; see [`crate::Weighting::weights`].
+    ///
+    /// # Errors
+    /// When a direct weight is negative.
+    pub fn weights(&self, logits: &Tensor) -> Result<Tensor, LossError> {
+        self.settings.weighting.weights(logits)
+    }
+
+    /// Σ hᵢ ℓᵢ plus the fixed part, a scalar, differentiable with respect to the fused image and `logits` `[n]`.
+    ///
+    /// # Errors
+    /// When the number of logits is not that of the terms, or a direct weight is negative.
+    pub fn total(&self, terms: &Terms, logits: &Tensor) -> Result<Tensor, LossError> {
+        self.settings.weighting.total(terms, logits)
+    }
+
+    fn perceptual(&self, fused: &Tensor, sources: &Sources) -> Result<[Tensor; 2], LossError> {
+        let Some(vgg) = &self.vgg else {
+            let zero = || Tensor::f_zeros([0i64; 0], (self.placement.kind, self.placement.device));
+            return Ok([zero()?, zero()?]);
+        };
+        let [of_ir, of_vi] = sources.features.as_ref().ok_or(LossError::ForeignSources)?;
+        let form = self.settings.perceptual;
+        let (tap, depth) = form.tap();
+        // The published code detaches its features: the terms move the weights but never the fusion network.
+        let own = match form {
+            PerceptualForm::Published => tch::no_grad(|| vgg.features(fused, tap, depth))?,
+            PerceptualForm::Squared | PerceptualForm::SquaredBeforeRelu | PerceptualForm::L1Squared => {
+                vgg.features(fused, tap, depth)?
+            }
+        };
+        if of_ir.len() != own.len() {
+            return Err(LossError::ForeignSources);
+        }
+        Ok([form.distance(&own, of_ir)?, form.distance(&own, of_vi)?])
+    }
+}
+
+impl PerceptualForm {
+    /// Where features are taken, and how many of the compared layers are needed.
+    pub(crate) fn tap(self) -> (Tap, usize) {
+        match self {
+            PerceptualForm::Squared | PerceptualForm::L1Squared => (Tap::AfterRelu, COMPARED.len()),
+            PerceptualForm::SquaredBeforeRelu => (Tap::BeforeRelu, COMPARED.len()),
+            PerceptualForm::Published => (Tap::AfterRelu, 1),
+        }
+    }
+
+    /// The distance of two lists of features `[n, c, h, w]`, a scalar.
+    fn distance(self, own: &[Tensor], other: &[Tensor]) -> Result<Tensor, TchError> {
+        let mut layers = Vec::with_capacity(own.len());
+        for (a, b) in own.iter().zip(other) {
+            let d = a.f_sub(b)?;
+            layers.push(match self {
+                PerceptualForm::Squared | PerceptualForm::SquaredBeforeRelu => mean_square(&d)?,
+                PerceptualForm::Published => mean_abs(&d)?.f_mul_scalar(PUBLISHED_PERCEPTUAL)?,
+                PerceptualForm::L1Squared => {
+                    let elements = d.size().iter().skip(1).product::<i64>() as f64;
+                    let sums =
+                        d.f_abs()?.f_flatten(1, -1)?.f_sum_dim_intlist([1i64].as_slice(), false, None::<Kind>)?;
+                    mean_square(&sums)?.f_div_scalar(elements)?
+                }
+            });
+        }
+        Tensor::f_stack(&layers, 0)?.f_sum(None::<Kind>)
+    }
+}
+
+fn mean_abs(x: &Tensor) -> Result<Tensor, TchError> {
+    x.f_abs()?.f_mean(None::<Kind>)
+}
+
+fn mean_square(x: &Tensor) -> Result<Tensor, TchError> {
+    x.f_square()?.f_mean(None::<Kind>)
+}

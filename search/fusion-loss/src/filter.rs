@@ -1,0 +1,111 @@
+//! Sobel magnitudes and Gaussian means.
+
+use crate::config::{GradientPadding, SsimBorder};
+use tch::{Device, Kind, TchError, Tensor};
+
+/// Standard deviation of the SSIM window, px.
+const SIGMA_PX: f64 = 1.5;
+
+/// The fixed kernels of one kind on one device.
+#[derive(Debug)]
+pub(crate) struct Filters {
+    /// gx and gy, `[2, 1, 3, 3]`, cross-correlated.
+    sobel: Tensor,
+    /// Gaussian weights along a row `[1, 1, 1, k]`.
+    row: Tensor,
+    /// The same along a column `[1, 1, k, 1]`.
+    column: Tensor,
+    padding: GradientPadding,
+    border: SsimBorder,
+    radius_px: i64,
+}
+
+impl Filters {
+    pub(crate) fn new(
+        window_px: i64,
+        border: SsimBorder,
+        padding: GradientPadding,
+        device: Device,
+        kind: Kind,
+    ) -> Result<Self, TchError> {
+        #[rustfmt::skip]
+        let sobel = [
+            -1.0, 0.0, 1.0, -2.0, 0.0, 2.0, -1.0, 0.0, 1.0,
+            1.0, 2.0, 1.0, 0.0, 0.0, 0.0, -1.0, -2.0, -1.0f64,
+        ];
+        let window = gaussian(window_px);
+        let tensor = |values: &[f64], shape: [i64; 4]| {
+            Tensor::f_from_slice(values)?.f_reshape(shape)?.f_to_kind(kind)?.f_to_device(device)
+        };
+        Ok(Filters {
+            sobel: tensor(&sobel, [2, 1, 3, 3])?,
+            row: tensor(&window, [1, 1, 1, window_px])?,
+            column: tensor(&window, [1, 1, window_px, 1])?,
+            padding,
+            border,
+            radius_px: window_px / 2,
+        })
+    }
+
+    /// |gx| + |gy| of `[n, 1, h, w]`, same shape.
+    pub(crate) fn sobel(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        let both = match self.padding {
+            GradientPadding::Zero => conv(x, &self.sobel, 1)?,
+            GradientPadding::Replicate => conv(&x.f_replication_pad2d([1, 1, 1, 1])?, &self.sobel, 0)?,
+        };
+        both.f_abs()?.f_sum_dim_intlist([1i64].as_slice(), true, None::<Kind>)
+    }
+
+    /// Gaussian means of `[n, 1, h, w]`; smaller by the window less one where only whole windows count.
+    pub(crate) fn mean(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        let r = self.radius_px;
+        let padded = match self.border {
+            SsimBorder::Valid => x.shallow_clone(),
+            SsimBorder::Reflect => x.f_reflection_pad2d([r, r, r, r])?,
+        };
+        conv(&conv(&padded, &self.row, 0)?, &self.column, 0)
+    }
+}
+
+fn conv(x: &Tensor, kernel: &Tensor, padding: i64) -> Result<Tensor, TchError> {
+    x.f_conv2d(kernel, None::<&Tensor>, [1, 1], [padding, padding], [1, 1], 1)
+}
+
+/// Normalised samples of a Gaussian, centred.
+fn gaussian(window_px: i64) -> Vec<f64> {
+    let centre = (window_px - 1) as f64 / 2.0;
+    let raw: Vec<f64> =
+        (0..window_px).map(|i| (-(i as f64 - centre).powi(2) / (2.0 * SIGMA_PX * SIGMA_PX)).exp()).collect();
+    let sum: f64 = raw.iter().sum();
+    raw.into_iter().map(|v| v / sum).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weighting::host;
+
+    fn filters(padding: GradientPadding, border: SsimBorder) -> Filters {
+        Filters::new(5, border, padding, Device::Cpu, Kind::Double).unwrap()
+    }
+
+    #[test]
+    fn a_step_has_a_sobel_magnitude_of_four_inside() {
+        let step = Tensor::from_slice(&[0.0f64, 0.0, 1.0, 1.0]).repeat([4, 1]).reshape([1, 1, 4, 4]);
+        let replicate = filters(GradientPadding::Replicate, SsimBorder::Valid).sobel(&step).unwrap();
+        assert_eq!(host(&replicate).unwrap(), [0.0, 4.0, 4.0, 0.0].repeat(4));
+        let zero = host(&filters(GradientPadding::Zero, SsimBorder::Valid).sobel(&step).unwrap()).unwrap();
+        assert_eq!(zero[4..8], [0.0, 4.0, 4.0, 4.0]);
+        assert_eq!(zero[..4], [0.0, 1.0 + 3.0, 3.0 + 3.0, 3.0 + 3.0]);
+    }
+
+    #[test]
+    fn means_keep_a_constant_and_shrink_only_without_reflection() {
+        let flat = Tensor::full([2, 1, 16, 20], 0.25, (Kind::Double, Device::Cpu));
+        let valid = filters(GradientPadding::Zero, SsimBorder::Valid).mean(&flat).unwrap();
+        assert_eq!(valid.size(), [2, 1, 12, 16]);
+        let reflect = filters(GradientPadding::Zero, SsimBorder::Reflect).mean(&flat).unwrap();
+        assert_eq!(reflect.size(), [2, 1, 16, 20]);
+        assert!(host(&reflect).unwrap().iter().all(|v| (v - 0.25).abs() < 1e-15));
+    }
+}

@@ -1,0 +1,144 @@
+//! The convolutions of VGG-16 (Simonyan and Zisserman, configuration D).
+//!
+//! Thirteen 3×3 convolutions with one zero of padding, each followed by ReLU; 2×2 maximum pooling after the second, fourth,
+//! seventh and tenth. Widths come from the file, so that a narrow network of the same layout can stand in for tests.
+
+use crate::config::VggFile;
+use crate::error::{LossError, VggFault};
+use crate::vgg_lineage::Lineage;
+use caf_torch::tensor_from_host;
+use caf_weights::import::{ImportOptions, import_checkpoint};
+use caf_weights::{HostTensor, Weights};
+use std::path::{Path, PathBuf};
+use tch::{Device, Kind, TchError, Tensor};
+
+/// Positions of the convolutions in torchvision's `features` sequence, by which the tensors are named.
+const NAMED: [usize; 13] = [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28];
+/// Convolutions, counted from 1, after which the sides are halved.
+const POOLED: [usize; 4] = [2, 4, 7, 10];
+/// Convolutions whose features the paper compares, counted from 1: conv1_1, conv2_1, conv3_1, conv4_2, conv5_3.
+pub(crate) const COMPARED: [usize; 5] = [1, 3, 5, 9, 13];
+
+/// Whether features are taken before or after ReLU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tap {
+    BeforeRelu,
+    AfterRelu,
+}
+
+/// VGG-16 up to its last convolution, without derivatives for its weights.
+#[derive(Debug)]
+pub struct Vgg {
+    layers: Vec<(Tensor, Tensor)>,
+    factor: Tensor,
+    offset: Tensor,
+    lineage: Lineage,
+    file: PathBuf,
+}
+
+impl Vgg {
+    /// Reads a safetensors file or an original `.pth`. Tensors other than the thirteen convolutions (a classifier) are ignored.
+    ///
+    /// # Errors
+    /// When the file cannot be read, tensors are missing, misshapen or not finite (all are listed), or the lineage is unclear.
+    pub fn load(file: &VggFile, device: Device, kind: Kind) -> Result<Self, LossError> {
+        Self::from_weights(&read(&file.file)?, file, device, kind)
+    }
+
+    /// Takes `features.N.weight` `[out, in, 3, 3]` and `features.N.bias` `[out]` of any float type; `origin` names the file
+    /// in messages and holds the lineage setting.
+    ///
+    /// # Errors
+    /// See [`Vgg::load`].
+    pub fn from_weights(weights: &Weights, origin: &VggFile, device: Device, kind: Kind) -> Result<Self, LossError> {
+        let refused = |source| LossError::Vgg { path: origin.file.clone(), source };
+        let mut faults = Vec::new();
+        let mut layers = Vec::with_capacity(NAMED.len());
+        let mut input = 3;
+        for n in NAMED {
+            let (weight, bias) = (format!("features.{n}.weight"), format!("features.{n}.bias"));
+            let output = weights.get(&weight).and_then(|t| t.shape().first().copied()).unwrap_or(0);
+            let weight = checked(weights, &weight, &[output, input, 3, 3]);
+            let bias = checked(weights, &bias, &[output]);
+            input = output;
+            match (weight, bias) {
+                (Ok(weight), Ok(bias)) => {
+                    let place = |t: Tensor| t.f_to_kind(kind)?.f_to_device(device);
+                    layers.push((place(tensor_from_host(weight)?)?, place(tensor_from_host(bias)?)?));
+                }
+                (weight, bias) => faults.extend(weight.err().into_iter().chain(bias.err())),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(refused(VggFault::Tensors(faults)));
+        }
+        let lineage = origin.lineage.resolve(weights).map_err(refused)?;
+        let scaling = lineage.input_scaling();
+        let channels = |values: [f64; 3]| {
+            Tensor::f_from_slice(&values)?.f_reshape([1, 3, 1, 1])?.f_to_kind(kind)?.f_to_device(device)
+        };
+        Ok(Vgg {
+            layers,
+            factor: channels(scaling.map(|(factor, _)| factor))?,
+            offset: channels(scaling.map(|(_, offset)| offset))?,
+            lineage,
+            file: origin.file.clone(),
+        })
+    }
+
+    /// Where the weights came from.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Which input scaling is used.
+    pub fn lineage(&self) -> Lineage {
+        self.lineage
+    }
+
+    /// Features of grey images `[n, 1, h, w]` in [0, 1], repeated to three channels, after the first `depth` of
+    /// [`COMPARED`]; nothing deeper is computed.
+    pub(crate) fn features(&self, gray: &Tensor, tap: Tap, depth: usize) -> Result<Vec<Tensor>, TchError> {
+        let compared = COMPARED.get(..depth).unwrap_or(&COMPARED);
+        let last = compared.last().copied().unwrap_or(0);
+        let mut features = Vec::with_capacity(compared.len());
+        let mut x = gray.f_mul(&self.factor)?.f_add(&self.offset)?;
+        for (number, (weight, bias)) in (1..=last).zip(&self.layers) {
+            x = x.f_conv2d(weight, Some(bias), [1, 1], [1, 1], [1, 1], 1)?;
+            let compared = compared.contains(&number);
+            if compared && tap == Tap::BeforeRelu {
+                features.push(x.shallow_clone());
+            }
+            x = x.f_relu()?;
+            if compared && tap == Tap::AfterRelu {
+                features.push(x.shallow_clone());
+            }
+            if POOLED.contains(&number) {
+                x = x.f_max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)?;
+            }
+        }
+        Ok(features)
+    }
+}
+
+/// A tensor of that shape, or what is wrong with it.
+fn checked<'a>(weights: &'a Weights, name: &str, shape: &[usize]) -> Result<&'a HostTensor, String> {
+    let host = weights.get(name).ok_or_else(|| format!("`{name}` is missing"))?;
+    if host.shape() != shape || host.is_empty() {
+        return Err(format!("`{name}` has shape {:?}, expected {shape:?}", host.shape()));
+    }
+    let values = host.to_f32_vec().map_err(|error| format!("`{name}`: {error}"))?;
+    match values.iter().position(|v| !v.is_finite()) {
+        Some(at) => Err(format!("`{name}` is not finite at element {at}")),
+        None => Ok(host),
+    }
+}
+
+fn read(path: &Path) -> Result<Weights, LossError> {
+    let is_pickle = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("pth") || e.eq_ignore_ascii_case("pt"));
+    if is_pickle {
+        Ok(import_checkpoint(path, &ImportOptions::default())?.weights)
+    } else {
+        Ok(caf_weights::load_safetensors(path)?)
+    }
+}
