@@ -432,7 +432,8 @@ mod tests {
     #[test]
     fn the_gradient_is_the_derivative() {
         // Without focal factor and with gr = 0 nothing is held constant but α of the CIoU, so the box gain is off.
-        let loss = loss(Hyp { gr: 0.0, box_gain: 0.0, label_smoothing: 0.1, cls_pw: 1.5, obj_pw: 0.7, ..Hyp::default() });
+        let loss =
+            loss(Hyp { gr: 0.0, box_gain: 0.0, label_smoothing: 0.1, cls_pw: 1.5, obj_pw: 0.7, ..Hyp::default() });
         let heads: Vec<Tensor> =
             heads(1).iter().map(|h| h.detach().to_kind(Kind::Double).set_requires_grad(true)).collect();
         let targets = [object(0, 0.4, 0.4), object(0, 0.7, 0.3)];
@@ -447,7 +448,10 @@ mod tests {
             };
             let difference = (at(step) - at(-step)) / (2.0 * step);
             let found = gradient[level].double_value(&[0, channel, y, x]);
-            assert!((found - difference).abs() < 1e-8 + 1e-5 * difference.abs(), "{level} {channel}: {found} {difference}");
+            assert!(
+                (found - difference).abs() < 1e-8 + 1e-5 * difference.abs(),
+                "{level} {channel}: {found} {difference}"
+            );
         }
     }
 

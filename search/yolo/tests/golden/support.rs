@@ -108,11 +108,11 @@ impl Case {
         ])
     }
 
-    /// The network input in [0, 1].
-    pub fn image(&self) -> Tensor {
+    /// The network input in [0, 1], divided in the given precision.
+    pub fn image(&self, kind: Kind) -> Tensor {
         let stored = self.data.get("image_u8").unwrap();
         let size: Vec<i64> = stored.shape().iter().map(|n| *n as i64).collect();
-        Tensor::from_slice(stored.bytes()).view(size.as_slice()).to_kind(Kind::Float) / 255.0
+        Tensor::from_slice(stored.bytes()).view(size.as_slice()).to_kind(kind) / 255.0
     }
 }
 
