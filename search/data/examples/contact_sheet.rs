@@ -41,7 +41,8 @@ fn run() -> Result<(), Failure> {
     for condition in conditions {
         let mut measured = Vec::new();
         for i in 0..per_condition {
-            let spec = SceneSpec { seed: seed + i, width_px: width, height_px: height, condition: Some(condition), rig: None };
+            let spec =
+                SceneSpec { seed: seed + i, width_px: width, height_px: height, condition: Some(condition), rig: None };
             let scene = Scene::generate(&spec)?;
             let start = Instant::now();
             let pair = scene.render(0.0);
@@ -52,7 +53,10 @@ fn run() -> Result<(), Failure> {
         }
         report(condition, &measured);
     }
-    println!("{rendered} pairs of {width}×{height}: {:.1} ms each", spent.as_secs_f64() * 1e3 / f64::from(rendered.max(1)));
+    println!(
+        "{rendered} pairs of {width}×{height}: {:.1} ms each",
+        spent.as_secs_f64() * 1e3 / f64::from(rendered.max(1))
+    );
     sheet.save(&out)?;
     Ok(())
 }
@@ -84,8 +88,10 @@ fn paste(sheet: &mut RgbImage, pair: &Rendered, x0: u32, y0: u32) {
 fn outline(sheet: &mut RgbImage, label: &Label, size: [u32; 2], [x0, y0]: [u32; 2], colour: [u8; 3]) {
     let [w, h] = size.map(f64::from);
     let edge = |v: f64, extent: u32| (v.round().max(0.0) as u32).min(extent.saturating_sub(1));
-    let (left, right) = (edge((label.cx - label.w / 2.0) * w, size[0]), edge((label.cx + label.w / 2.0) * w - 1.0, size[0]));
-    let (top, bottom) = (edge((label.cy - label.h / 2.0) * h, size[1]), edge((label.cy + label.h / 2.0) * h - 1.0, size[1]));
+    let (left, right) =
+        (edge((label.cx - label.w / 2.0) * w, size[0]), edge((label.cx + label.w / 2.0) * w - 1.0, size[0]));
+    let (top, bottom) =
+        (edge((label.cy - label.h / 2.0) * h, size[1]), edge((label.cy + label.h / 2.0) * h - 1.0, size[1]));
     for x in left..=right {
         sheet.put_pixel(x0 + x, y0 + top, Rgb(colour));
         sheet.put_pixel(x0 + x, y0 + bottom, Rgb(colour));

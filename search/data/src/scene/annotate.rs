@@ -47,7 +47,7 @@ pub struct Instance {
     pub pixels: u32,
     /// Visible share of what the image would show of it were nothing in front, 0–1.
     pub visible_share: f32,
-    /// Too small or too hidden to be a label: an ignore region.
+    /// Too small, too hidden, or shown by neither image: an ignore region.
     pub ignored: bool,
 }
 

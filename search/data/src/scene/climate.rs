@@ -15,7 +15,7 @@ pub enum Condition {
     Day,
     /// Street lamps and headlights, and dark between them.
     Night,
-    /// 15 to 40 m of sight in the visible.
+    /// 18 to 60 m of sight in the visible.
     Fog,
     /// A low sun ahead, or at night oncoming high beams.
     Glare,
@@ -211,16 +211,16 @@ fn night(condition: Condition, rng: &mut ChaCha8Rng) -> Climate {
     climate.dark = true;
     climate.zenith = [0.0012, 0.0014, 0.0022];
     climate.horizon = [0.006, 0.005, 0.005];
-    climate.ambient = scaled([0.9, 0.95, 1.2], rng.random_range(0.001..0.005));
+    climate.ambient = scaled([0.9, 0.95, 1.2], rng.random_range(0.0005..0.003));
     climate.haze = gray(0.004);
     climate.clouds = 0.5;
     climate.road_c = air_c + rng.random_range(1.0..4.0);
     climate.masonry_c = air_c + rng.random_range(0.5..2.0);
-    climate.lamps_lit = rng.random_bool(0.6);
+    climate.lamps_lit = rng.random_bool(0.4);
     climate.headlights = true;
-    climate.own_beam = rng.random_range(0.25..1.0);
-    climate.exposure_target = 0.13;
-    climate.most_gain = 9.0;
+    climate.own_beam = rng.random_range(0.1..0.6);
+    climate.exposure_target = 0.11;
+    climate.most_gain = 5.5;
     climate.visible_noise = rng.random_range(3.0..6.0);
     climate.veil = 0.03;
     climate.wet = if rng.random_bool(0.35) { rng.random_range(0.3..1.0) } else { 0.0 };
@@ -236,7 +236,7 @@ fn fog(rng: &mut ChaCha8Rng) -> Climate {
     climate.ambient = gray(bright);
     climate.haze = [bright * 0.97, bright, bright * 1.01];
     // 3 / sight: contrast falls to 5 % at that distance.
-    climate.haze_per_m = 3.0 / rng.random_range(15.0..40.0);
+    climate.haze_per_m = 3.0 / rng.random_range(18.0..60.0);
     climate.infrared_haze_per_m = climate.haze_per_m * rng.random_range(0.08..0.2);
     climate.zenith_c = air_c - 3.0;
     climate.horizon_c = air_c - 0.5;
@@ -284,8 +284,8 @@ fn tunnel(rng: &mut ChaCha8Rng) -> Climate {
     climate.lamps_lit = rng.random_bool(0.75);
     climate.headlights = true;
     climate.own_beam = rng.random_range(0.1..0.6);
-    climate.exposure_target = 0.2;
-    climate.most_gain = 7.0;
+    climate.exposure_target = 0.17;
+    climate.most_gain = 5.0;
     climate.visible_noise = rng.random_range(2.0..4.5);
     climate.veil = 0.04;
     climate

@@ -52,11 +52,7 @@ pub struct ClipSummary {
 ///
 /// # Errors
 /// As [`write_dataset`](super::write_dataset).
-pub fn write_clip(
-    root: &Path,
-    spec: &ClipSpec,
-    progress: &(dyn Fn(usize) + Sync),
-) -> Result<ClipSummary, SceneError> {
+pub fn write_clip(root: &Path, spec: &ClipSpec, progress: &(dyn Fn(usize) + Sync)) -> Result<ClipSummary, SceneError> {
     let frames = frame_count(spec)?;
     let scene = Scene::generate(&SceneSpec {
         seed: spec.seed,
@@ -106,9 +102,8 @@ pub fn write_clip(
 }
 
 fn frame_count(spec: &ClipSpec) -> Result<usize, SceneError> {
-    let refuse = |setting, expected, found: f64| {
-        Err(SceneError::Setting { setting, expected, found: found.to_string() })
-    };
+    let refuse =
+        |setting, expected, found: f64| Err(SceneError::Setting { setting, expected, found: found.to_string() });
     if !(spec.fps > 0.0 && spec.fps <= 240.0) {
         return refuse("fps", "above 0 and at most 240", spec.fps);
     }

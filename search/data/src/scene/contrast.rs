@@ -1,11 +1,14 @@
 //! How clearly each camera shows an object against what surrounds it.
 
-use super::{Class, Rendered};
+use super::{Class, Instance, Rendered};
 
 /// Below this many levels an object is lost in a camera.
 pub const LOST_BELOW: f64 = 10.0;
 /// From this many levels an object is seen by a camera.
 pub const SEEN_FROM: f64 = 20.0;
+
+/// Below this many levels in both cameras nobody could find an object: it becomes an ignore region.
+pub const HIDDEN_BELOW: f64 = 5.0;
 
 /// Pixels around an object that count as its surroundings.
 const RING_PX: i64 = 4;
@@ -23,7 +26,7 @@ pub struct Contrast {
     pub vi_difference: f64,
     /// Distance of the levels of object and ring, in levels; see [`contrasts`].
     pub ir: f64,
-    /// The largest such distance over red, green and blue.
+    /// The largest such distance over luma, red, green and blue.
     pub vi: f64,
 }
 
@@ -80,24 +83,25 @@ pub fn contrasts(pair: &Rendered) -> Vec<Contrast> {
         return Vec::new();
     }
     let labelled = pair.objects.iter().filter(|object| !object.ignored);
-    let measured = labelled.map(|object| {
-        let (object_levels, ring_levels) = levels(pair, object.number, object.box_px);
-        let [ir, luma, red, green, blue] =
-            std::array::from_fn(|i| object_levels[i.min(4)].distance(&ring_levels[i.min(4)]));
-        let difference = |i: usize| object_levels[i.min(4)].mean() - ring_levels[i.min(4)].mean();
-        // Luma is kept for its sign; colours decide how clearly the object is seen.
-        let vi = luma.max(red).max(green).max(blue);
-        let contrast = Contrast {
-            class: object.class,
-            number: object.number,
-            ir_difference: difference(0),
-            vi_difference: difference(1),
-            ir,
-            vi,
-        };
-        (contrast, ring_levels[0].count)
-    });
-    measured.filter(|(_, ring)| *ring > 0.0).map(|(contrast, _)| contrast).collect()
+    labelled.filter_map(|object| contrast_of(pair, object)).collect()
+}
+
+pub(crate) fn contrast_of(pair: &Rendered, object: &Instance) -> Option<Contrast> {
+    let (inside, ring) = levels(pair, object.number, object.box_px);
+    let [ir, luma, ..] = &ring;
+    if ir.count == 0.0 {
+        return None;
+    }
+    let [ir_inside, luma_inside, ..] = &inside;
+    let vi = inside.iter().zip(&ring).skip(1).map(|(a, b)| a.distance(b)).fold(0.0, f64::max);
+    Some(Contrast {
+        class: object.class,
+        number: object.number,
+        ir_difference: ir_inside.mean() - ir.mean(),
+        vi_difference: luma_inside.mean() - luma.mean(),
+        ir: ir_inside.distance(ir),
+        vi,
+    })
 }
 
 /// Infrared, luma, red, green, blue: inside the object and in its ring.

@@ -106,9 +106,8 @@ pub fn write_dataset(
             Ok(counts)
         })
         .collect::<Result<Vec<_>, SceneError>>()?;
-    let names = |split: &str| -> Vec<&str> {
-        entries.iter().filter(|e| e.split == split).map(|e| e.name.as_str()).collect()
-    };
+    let names =
+        |split: &str| -> Vec<&str> { entries.iter().filter(|e| e.split == split).map(|e| e.name.as_str()).collect() };
     let (train, val) = (names("train"), names("val"));
     write_text(&staged.path().join("train.txt"), &lines(&train))?;
     write_text(&staged.path().join("val.txt"), &lines(&val))?;
@@ -181,7 +180,11 @@ fn scene_seed(seed: u64, scene: usize) -> u64 {
     part(1) << 32 | part(2)
 }
 
-fn write_pair(root: &Path, spec: &DatasetSpec, entry: &SceneEntry) -> Result<([usize; Class::ALL.len()], usize), SceneError> {
+fn write_pair(
+    root: &Path,
+    spec: &DatasetSpec,
+    entry: &SceneEntry,
+) -> Result<([usize; Class::ALL.len()], usize), SceneError> {
     let scene = Scene::generate(&SceneSpec {
         seed: entry.seed,
         width_px: spec.width_px,

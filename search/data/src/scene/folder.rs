@@ -76,7 +76,8 @@ pub(crate) fn write_text(path: &Path, text: &str) -> Result<(), SceneError> {
 }
 
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), SceneError> {
-    let text = serde_json::to_string_pretty(value).map_err(|source| SceneError::Json { path: path.to_owned(), source })?;
+    let text =
+        serde_json::to_string_pretty(value).map_err(|source| SceneError::Json { path: path.to_owned(), source })?;
     write_text(path, &(text + "\n"))
 }
 
@@ -88,7 +89,12 @@ pub(crate) fn write_rgb(path: &Path, levels: &[u8], size_px: [u32; 2]) -> Result
     write_image(path, levels, size_px, ExtendedColorType::Rgb8)
 }
 
-fn write_image(path: &Path, levels: &[u8], [width, height]: [u32; 2], colour: ExtendedColorType) -> Result<(), SceneError> {
+fn write_image(
+    path: &Path,
+    levels: &[u8],
+    [width, height]: [u32; 2],
+    colour: ExtendedColorType,
+) -> Result<(), SceneError> {
     image::save_buffer_with_format(path, levels, width, height, colour, image::ImageFormat::Png)
         .map_err(|source| SceneError::Image { path: path.to_owned(), source })
 }

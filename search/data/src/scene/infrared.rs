@@ -90,13 +90,16 @@ pub(crate) fn develop(moment: &Moment<'_>, mut plane: Vec<f32>, width: usize, se
     plane.iter().map(|t| (14.0 + 228.0 * (t - low) / (high - low) + 0.5).clamp(0.0, 255.0) as u8).collect()
 }
 
-/// Temperatures that become dark and bright: the first and the 99.6th hundredth, kept sensible.
+/// An exhaust pipe this far above the median is shown as white: spreading the levels up to it would leave nothing else.
+const HOT_ABOVE_MEDIAN_K: f32 = 17.0;
+
+/// Temperatures that become dark and bright: the 1st and the 99.6th hundredth, kept sensible.
 fn span(plane: &[f32], air_c: f32) -> [f32; 2] {
     let mut sorted = plane.to_vec();
     sorted.sort_unstable_by(f32::total_cmp);
     let at = |share: f32| sorted.get((share * sorted.len() as f32) as usize).copied().unwrap_or(air_c);
     let low = at(0.01).max(air_c - SKY_BELOW_AIR_K);
-    let high = at(0.996);
+    let high = at(0.996).min(at(0.5) + HOT_ABOVE_MEDIAN_K).max(low);
     let short = (LEAST_SPAN_K - (high - low)).max(0.0);
     [low - 0.35 * short, high + 0.65 * short]
 }

@@ -46,7 +46,8 @@ impl Layout {
         } else {
             street::line_street(&ground, climate, &mut scenery, rng);
         }
-        let waiting = !in_tunnel && rng.random_bool(0.4);
+        // Fewer cross in the dark, where the headlights would show them all.
+        let waiting = !in_tunnel && rng.random_bool(if climate.dark { 0.15 } else { 0.4 });
         if waiting {
             ground.crossing_z_m = Some(rng.random_range(7.0..15.0));
         }
@@ -62,6 +63,7 @@ impl Layout {
         }
         placing.people(rng);
         placing.bicycles(rng);
+        scenery.sort_by(|a, b| a.low.z.total_cmp(&b.low.z));
         Layout { ground, scenery, objects: placing.objects, own_speed_mps, daylight_from_z_m }
     }
 }
@@ -147,13 +149,19 @@ impl Placing<'_> {
             let lamps = in_tunnel || rng.random_bool(0.7);
             let mut z = rng.random_range(7.0..16.0f32);
             while lamps && z < 90.0 {
-                let kind = if in_tunnel { LampKind::Wall } else if posts { LampKind::Post } else { LampKind::Street };
+                let kind = if in_tunnel {
+                    LampKind::Wall
+                } else if posts {
+                    LampKind::Post
+                } else {
+                    LampKind::Street
+                };
                 let x = if in_tunnel { wall } else { edge + 0.4 * outwards };
                 let lamp = Lamp::draw(kind, self.climate, rng);
                 self.add(Kind::Lamp(lamp), Path::standing(v3(x, 0.0, z), heading), 0.3);
                 z += if in_tunnel { 9.0 } else { rng.random_range(14.0..20.0) };
             }
-            for _ in 0..rng.random_range(0..4) {
+            for _ in 0..rng.random_range(1..4) {
                 let at = v3(
                     if in_tunnel { wall - 0.75 * outwards } else { edge + 0.6 * outwards },
                     0.0,
@@ -206,7 +214,7 @@ impl Placing<'_> {
 
     fn bicycles(&mut self, rng: &mut ChaCha8Rng) {
         let [left, right] = self.ground.road_x_m;
-        for _ in 0..rng.random_range(0..4) {
+        for _ in 0..rng.random_range(1..6) {
             let ridden = rng.random_bool(0.55);
             let far: f32 = rng.random_range(0.0..1.0);
             let z = 6.5 + 18.0 * far * far;

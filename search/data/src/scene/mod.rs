@@ -44,12 +44,10 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-pub use annotate::{
-    Instance, LEAST_PIXELS, LEAST_SHARE, LEAST_SIDE_PX, LEAST_TRACE_PIXELS, Label, MASK_IGNORED,
-};
+pub use annotate::{Instance, LEAST_PIXELS, LEAST_SHARE, LEAST_SIDE_PX, LEAST_TRACE_PIXELS, Label, MASK_IGNORED};
 pub use climate::{Condition, UnknownCondition};
 pub use clip::{ClipSpec, ClipSummary, write_clip};
-pub use contrast::{Contrast, LOST_BELOW, SEEN_FROM, contrasts};
+pub use contrast::{Contrast, HIDDEN_BELOW, LOST_BELOW, SEEN_FROM, contrasts};
 pub use dataset::{DatasetSpec, DatasetSummary, SceneEntry, write_dataset};
 pub use error::SceneError;
 
@@ -88,8 +86,7 @@ pub enum Class {
 
 impl Class {
     /// All classes, by id.
-    pub const ALL: [Class; 6] =
-        [Class::Person, Class::Car, Class::Truck, Class::Bicycle, Class::Lamp, Class::Sign];
+    pub const ALL: [Class; 6] = [Class::Person, Class::Car, Class::Truck, Class::Bicycle, Class::Lamp, Class::Sign];
 
     /// Position in [`Class::ALL`] and in `classes.txt`.
     #[must_use]
@@ -148,7 +145,7 @@ pub struct Rendered {
     pub ir: Vec<u8>,
     /// Interleaved red, green, blue, row-major.
     pub vi: Vec<u8>,
-    /// Boxes to be found.
+    /// Boxes to be found. Of an aligned pair these are objects that at least one image shows ([`HIDDEN_BELOW`]).
     pub labels: Vec<Label>,
     /// Boxes that are neither right nor wrong.
     pub ignore: Vec<Label>,
@@ -158,6 +155,30 @@ pub struct Rendered {
     pub instances: Vec<u16>,
     /// The objects in sight, labels and ignore regions, by number.
     pub objects: Vec<Instance>,
+}
+
+impl Rendered {
+    /// A lamp in thick fog, as cold as the fog, is a box that no image shows: wrong to demand, wrong to punish.
+    fn ignore_what_neither_shows(&mut self) {
+        let hidden: Vec<u16> = contrasts(self)
+            .into_iter()
+            .filter(|c| c.ir < HIDDEN_BELOW && c.vi < HIDDEN_BELOW)
+            .map(|c| c.number)
+            .collect();
+        for object in &mut self.objects {
+            object.ignored |= hidden.contains(&object.number);
+        }
+    }
+
+    fn write_annotation(&mut self) {
+        let [width_px, height_px] = self.vi_size_px;
+        let labels = |ignored| {
+            let chosen = self.objects.iter().filter(move |o| o.ignored == ignored);
+            chosen.map(|o| o.label(width_px, height_px)).collect()
+        };
+        (self.labels, self.ignore) = (labels(false), labels(true));
+        self.mask = annotate::class_mask(&self.instances, &self.objects);
+    }
 }
 
 /// The visible half of a [`Rendered`] pair, with the annotation.
@@ -245,22 +266,22 @@ impl Scene {
             let raster = self.raster(&moment, infrared_s, &self.rig.infrared, true);
             self.infrared_half(&moment, &raster, infrared_s)
         };
-        let [width_px, height_px] = [self.rig.visible.width_px, self.rig.visible.height_px];
-        let labels = |ignored| {
-            let chosen = half.objects.iter().filter(move |o| o.ignored == ignored);
-            chosen.map(|o| o.label(width_px, height_px)).collect()
-        };
-        Rendered {
-            vi_size_px: [width_px, height_px],
+        let mut pair = Rendered {
+            vi_size_px: [self.rig.visible.width_px, self.rig.visible.height_px],
             ir_size_px: [self.rig.infrared.width_px, self.rig.infrared.height_px],
-            labels: labels(false),
-            ignore: labels(true),
-            mask: annotate::class_mask(&half.instances, &half.objects),
+            labels: Vec::new(),
+            ignore: Vec::new(),
+            mask: Vec::new(),
             ir,
             vi: half.vi,
             instances: half.instances,
             objects: half.objects,
+        };
+        if self.is_aligned() {
+            pair.ignore_what_neither_shows();
         }
+        pair.write_annotation();
+        pair
     }
 
     fn is_aligned(&self) -> bool {

@@ -33,12 +33,13 @@ pub(crate) struct Moment<'a> {
 
 impl<'a> Moment<'a> {
     pub fn new(climate: &'a Climate, layout: &'a Layout, t_s: f32) -> Moment<'a> {
-        let mut solids = layout.scenery.clone();
-        let (mut lights, mut footprints) = (Vec::new(), Vec::new());
+        let (mut solids, mut lights, mut footprints) = (Vec::new(), Vec::new(), Vec::new());
         for (index, object) in layout.objects.iter().enumerate() {
             object.build(t_s, index as u16 + 1, climate, &mut solids, &mut lights);
             footprints.extend(footprint(object, t_s));
         }
+        // Behind what was drawn first, less has to be cut.
+        solids.extend_from_slice(&layout.scenery);
         let own_z = layout.own_speed_mps * t_s;
         let own_light = (climate.own_beam > 0.0).then(|| Light {
             at: v3(0.0, 0.65, own_z + 1.0),

@@ -4,18 +4,28 @@
 pub(crate) fn blur(plane: &mut [f32], scratch: &mut [f32], width: usize, height: usize, radius: usize) {
     for _ in 0..2 {
         for (from, to) in plane.chunks_exact(width).zip(scratch.chunks_exact_mut(width)) {
-            box_line(from.len(), radius, |i| from.get(i).copied().unwrap_or(0.0), |i, v| {
-                if let Some(to) = to.get_mut(i) {
-                    *to = v;
-                }
-            });
+            box_line(
+                from.len(),
+                radius,
+                |i| from.get(i).copied().unwrap_or(0.0),
+                |i, v| {
+                    if let Some(to) = to.get_mut(i) {
+                        *to = v;
+                    }
+                },
+            );
         }
         for x in 0..width {
-            box_line(height, radius, |i| scratch.get(i * width + x).copied().unwrap_or(0.0), |i, v| {
-                if let Some(to) = plane.get_mut(i * width + x) {
-                    *to = v;
-                }
-            });
+            box_line(
+                height,
+                radius,
+                |i| scratch.get(i * width + x).copied().unwrap_or(0.0),
+                |i, v| {
+                    if let Some(to) = plane.get_mut(i * width + x) {
+                        *to = v;
+                    }
+                },
+            );
         }
     }
 }

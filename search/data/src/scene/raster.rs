@@ -32,7 +32,8 @@ pub(crate) struct Raster {
 impl Raster {
     /// Draws the solids over the ground plane y = 0 (and, above the horizon, the sky).
     ///
-    /// Solids of one instance must follow one another for [`Raster::alone`] to count every sample once.
+    /// Solids of one instance must follow one another for [`Raster::alone`] to count every sample once; nothing is counted
+    /// when there are no `instances`.
     pub fn draw(view: View, solids: &[Solid], instances: usize) -> Raster {
         let (depth, seen) = background(&view);
         let mut raster = Raster { view, depth, seen, panes: Vec::new(), alone: vec![0; instances + 1] };
@@ -44,11 +45,13 @@ impl Raster {
     }
 
     fn add(&mut self, index: u16, solid: &Solid, counted: &mut [u16]) {
-        let Some([x0, x1, y0, y1]) = self.view.window(solid.low, solid.high) else { return };
+        let Some(window) = self.view.window(solid.low, solid.high) else { return };
+        let ([x0, x1], [y0, y1]) = (window.x, window.y);
         if solid.pane && self.panes.is_empty() {
             self.panes = vec![(f32::INFINITY, SKY); self.seen.len()];
         }
         let width = self.view.width;
+        let counts = self.alone.len() > 1;
         let mut fresh = 0;
         for y in y0..y1 {
             let row = y * width + x0..y * width + x1;
@@ -61,7 +64,11 @@ impl Raster {
             let samples = depths.iter_mut().zip(seen).zip(counted);
             for (x, ((depth, seen), counted)) in (x0..x1).zip(samples) {
                 let pane = panes.next();
-                let once = solid.instance != NO_INSTANCE && *counted != solid.instance;
+                let once = counts && solid.instance != NO_INSTANCE && *counted != solid.instance;
+                // What is hidden is cut only to be counted.
+                if window.nearest_m >= *depth && !once {
+                    continue;
+                }
                 let (origin, dir) = self.view.ray(x as f32, y as f32);
                 let Some(t) = solid.shape.hit(origin, dir, NEAR_M) else { continue };
                 if solid.surface.has_hole(solid.frame.local(origin + dir * t)) {
@@ -134,4 +141,101 @@ fn background(view: &View) -> (Vec<f32>, Vec<u16>) {
         }
     }
     (depth, seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scene::model::Body;
+    use crate::scene::surface::{Surface, gray};
+    use crate::scene::vector::{Frame, v3};
+    use crate::scene::view::Stance;
+
+    fn solids(add: impl Fn(&mut Body<'_>)) -> Vec<Solid> {
+        let mut solids = Vec::new();
+        add(&mut Body { frame: Frame::new(V3::default(), 0.0), instance: NO_INSTANCE, solids: &mut solids });
+        solids
+    }
+
+    fn draw(solids: &[Solid], instances: usize) -> Raster {
+        let camera = caf_rig::Camera::with_field_of_view(80, 60, 60.0);
+        let stance = Stance::looking(v3(0.0, 1.5, 0.0), 0.0, 0.0);
+        Raster::draw(View::camera(&camera, &stance, 1), solids, instances)
+    }
+
+    const SURFACE: fn() -> Surface = || Surface::matt(gray(0.5), 10.0);
+
+    fn seen_of(raster: &Raster, index: u16) -> usize {
+        (0..80 * 60).filter(|at| raster.through(*at).0 == Seen::Solid(index)).count()
+    }
+
+    #[test]
+    fn the_nearer_block_hides_the_farther_in_any_order() {
+        let near = |body: &mut Body<'_>| {
+            body.instance = 1;
+            body.block([-1.0, 0.0, 6.0], [0.2, 2.0, 7.0], SURFACE());
+        };
+        let far = |body: &mut Body<'_>| {
+            body.instance = 2;
+            body.block([-1.0, 0.0, 9.0], [1.0, 2.0, 10.0], SURFACE());
+        };
+        let near_first = draw(
+            &solids(|b| {
+                near(b);
+                far(b)
+            }),
+            2,
+        );
+        let far_first = draw(
+            &solids(|b| {
+                far(b);
+                near(b)
+            }),
+            2,
+        );
+        assert_eq!(near_first.alone, far_first.alone);
+        assert_eq!(
+            (seen_of(&near_first, 0), seen_of(&near_first, 1)),
+            (seen_of(&far_first, 1), seen_of(&far_first, 0))
+        );
+        assert_eq!(seen_of(&near_first, 0), near_first.alone[1] as usize, "nothing hides the near one");
+        let (shown, alone) = (seen_of(&near_first, 1), draw(&solids(far), 2).alone[2]);
+        assert_eq!(near_first.alone[2], alone, "what would be seen does not depend on what is in front");
+        assert!(shown > 0 && shown < alone as usize / 2, "{shown} of {alone}");
+    }
+
+    #[test]
+    fn solids_of_one_instance_are_counted_once() {
+        let raster = draw(
+            &solids(|body| {
+                body.instance = 1;
+                body.block([-1.0, 0.0, 6.0], [1.0, 2.0, 7.0], SURFACE());
+                body.block([-0.5, 0.5, 5.0], [0.5, 1.5, 6.5], SURFACE());
+                body.block([-0.2, 0.5, 6.2], [0.2, 1.5, 6.4], SURFACE());
+            }),
+            1,
+        );
+        assert_eq!(raster.alone[1] as usize, (0..3).map(|i| seen_of(&raster, i)).sum::<usize>());
+    }
+
+    #[test]
+    fn panes_are_seen_through_and_known() {
+        let raster = draw(
+            &solids(|body| {
+                body.block([-1.0, 0.0, 6.0], [1.0, 2.0, 7.0], SURFACE());
+                body.pane([-2.0, 0.0, 4.0], [0.0, 3.0, 4.1], SURFACE());
+                body.pane([-2.0, 0.0, 8.0], [2.0, 3.0, 8.1], SURFACE());
+            }),
+            0,
+        );
+        let at = |x: usize| 30 * 80 + x;
+        assert_eq!(raster.through(at(36)).0, Seen::Solid(0));
+        assert_eq!(raster.pane(at(36)).map(|p| p.0), Some(1), "the pane in front of the block");
+        assert_eq!(
+            (raster.through(at(44)).0, raster.pane(at(44))),
+            (Seen::Solid(0), None),
+            "the pane behind it is hidden"
+        );
+        assert_eq!(seen_of(&raster, 1) + seen_of(&raster, 2), 0);
+    }
 }

@@ -34,9 +34,7 @@ pub(crate) struct Slab {
 impl Shape {
     /// A block between two slabs given in the object's frame, with its bounds in the world.
     pub fn block(frame: &Frame, bottom: Slab, top: Slab) -> (Shape, V3, V3) {
-        let corner = |slab: &Slab, i: usize, k: usize| {
-            frame.world(v3(slab.x[i.min(1)], slab.y, slab.z[k.min(1)]))
-        };
+        let corner = |slab: &Slab, i: usize, k: usize| frame.world(v3(slab.x[i.min(1)], slab.y, slab.z[k.min(1)]));
         let (mut low, mut high) = (v3(f32::MAX, f32::MAX, f32::MAX), v3(f32::MIN, f32::MIN, f32::MIN));
         for slab in [&bottom, &top] {
             for (i, k) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
@@ -50,7 +48,11 @@ impl Shape {
         let side = |a: V3, b: V3, c: V3| {
             let normal = (b - a).cross(c - a).unit();
             let offset = normal.dot(a);
-            if normal.dot(middle) <= offset { Side { normal, offset } } else { Side { normal: -normal, offset: -offset } }
+            if normal.dot(middle) <= offset {
+                Side { normal, offset }
+            } else {
+                Side { normal: -normal, offset: -offset }
+            }
         };
         let (b, t) = (|i, k| corner(&bottom, i, k), |i, k| corner(&top, i, k));
         let sides = [

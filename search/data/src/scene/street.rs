@@ -96,7 +96,8 @@ fn tree(x: f32, z: f32, climate: &Climate, solids: &mut Vec<Solid>, rng: &mut Ch
     let green = rng.random_range(0.06..0.13);
     for _ in 0..rng.random_range(3..6) {
         // Leaves keep close to the air's temperature: they breathe.
-        let crown = Surface::matt([green * 0.6, green, green * 0.3], climate.air_c).finish(Finish::Foliage, rng.random());
+        let crown =
+            Surface::matt([green * 0.6, green, green * 0.3], climate.air_c).finish(Finish::Foliage, rng.random());
         let (dx, dz) = (rng.random_range(-0.9..0.9), rng.random_range(-0.9..0.9));
         let r = rng.random_range(0.9..1.7);
         let y = height + 0.6 + rng.random_range(0.0..1.6);

@@ -210,7 +210,7 @@ fn glasshouse(here: &mut Surface, p: V3, normal: V3, [half_width, half_length]: 
     }
     // Opaque in the infrared: nobody inside is seen, only the pane.
     here.albedo = gray(0.025);
-    here.gloss = 0.28;
+    here.gloss = 0.18;
     here.emissivity = 0.85;
     here.temperature_c += 1.0;
     here.heats = 0.2;

@@ -2,7 +2,7 @@
 
 use caf_rig::Camera;
 
-use super::vector::{V3, v3};
+use super::vector::{V3, mix, v3};
 
 /// Nothing closer than this to the eye is drawn.
 pub(crate) const NEAR_M: f32 = 0.3;
@@ -23,6 +23,16 @@ pub(crate) struct View {
     pub height: usize,
 }
 
+/// Part of an image.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Window {
+    /// From and to (exclusive).
+    pub x: [usize; 2],
+    pub y: [usize; 2],
+    /// Nothing in the box is nearer.
+    pub nearest_m: f32,
+}
+
 /// Which way a camera looks from where.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stance {
@@ -38,12 +48,7 @@ impl Stance {
     pub fn looking(eye: V3, yaw_rad: f32, pitch_rad: f32) -> Stance {
         let (sy, cy) = yaw_rad.sin_cos();
         let (sp, cp) = pitch_rad.sin_cos();
-        Stance {
-            eye,
-            right: v3(cy, 0.0, -sy),
-            down: v3(-sp * sy, -cp, -sp * cy),
-            forward: v3(cp * sy, -sp, cp * cy),
-        }
+        Stance { eye, right: v3(cy, 0.0, -sy), down: v3(-sp * sy, -cp, -sp * cy), forward: v3(cp * sy, -sp, cp * cy) }
     }
 
     /// The stance of the infrared camera of a rig whose visible camera stands here.
@@ -121,42 +126,47 @@ impl View {
         ]
     }
 
-    /// Samples that a box of the world may cover: x from, x to, y from, y to (exclusive); `None` when out of sight.
-    pub fn window(&self, low: V3, high: V3) -> Option<[usize; 4]> {
-        let (mut x, mut y) = ([f32::MAX, f32::MIN], [f32::MAX, f32::MIN]);
-        let (mut behind, mut ahead) = (false, false);
-        for i in 0..8 {
+    /// Samples that a box of the world may cover; `None` when out of sight.
+    pub fn window(&self, low: V3, high: V3) -> Option<Window> {
+        let mut corners = [[0.0f32; 3]; 8];
+        for (i, corner) in corners.iter_mut().enumerate() {
             let pick = |bit: usize, a: f32, b: f32| if i >> bit & 1 == 0 { a } else { b };
-            let corner = v3(pick(0, low.x, high.x), pick(1, low.y, high.y), pick(2, low.z, high.z));
-            let [px, py, depth] = self.project(corner);
-            if depth < NEAR_M {
-                behind = true;
-                continue;
-            }
-            ahead = true;
+            let from = v3(pick(0, low.x, high.x), pick(1, low.y, high.y), pick(2, low.z, high.z)) - self.eye;
+            *corner = [from.dot(self.right), from.dot(self.down), from.dot(self.forward)];
+        }
+        let (mut x, mut y, mut nearest) = ([f32::MAX, f32::MIN], [f32::MAX, f32::MIN], f32::MAX);
+        let mut cover = |[right, down, depth]: [f32; 3]| {
+            let k = if self.parallel { 1.0 } else { 1.0 / depth };
+            let (px, py) = (right * self.scale[0] * k + self.centre[0], down * self.scale[1] * k + self.centre[1]);
             x = [x[0].min(px), x[1].max(px)];
             y = [y[0].min(py), y[1].max(py)];
-        }
-        if !ahead {
-            return None;
-        }
-        if behind {
-            // A box that reaches beside the eye has no finite outline; all of the image may show it.
-            return Some([0, self.width, 0, self.height]);
+            nearest = nearest.min(depth);
+        };
+        for (i, a) in corners.iter().enumerate() {
+            if a[2] >= NEAR_M {
+                cover(*a);
+                continue;
+            }
+            // Of an edge that reaches behind the eye, the part in front of it counts.
+            for b in [1, 2, 4].into_iter().filter_map(|bit| corners.get(i ^ bit)).filter(|b| b[2] > NEAR_M) {
+                let k = (NEAR_M - a[2]) / (b[2] - a[2]);
+                cover([mix(a[0], b[0], k), mix(a[1], b[1], k), NEAR_M]);
+            }
         }
         let range = |[low, high]: [f32; 2], extent: usize| {
             let from = low.floor().max(0.0);
             let to = (high.ceil() + 1.0).min(extent as f32);
             (from < to).then_some([from as usize, to as usize])
         };
-        let ([x0, x1], [y0, y1]) = (range(x, self.width)?, range(y, self.height)?);
-        Some([x0, x1, y0, y1])
+        Some(Window { x: range(x, self.width)?, y: range(y, self.height)?, nearest_m: nearest })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scene::shape::{Shape, Slab};
+    use crate::scene::vector::Frame;
 
     #[test]
     fn rays_hit_what_projects_there_and_agree_with_the_rig() {
@@ -174,6 +184,41 @@ mod tests {
         let expected = camera.project(in_camera).unwrap();
         let [x, y, _] = View::camera(&camera, &stance, 1).project(p);
         assert!((f64::from(x) - expected[0]).abs() < 1e-3 && (f64::from(y) - expected[1]).abs() < 1e-3);
+    }
+
+    #[test]
+    fn the_infrared_camera_stands_where_the_rig_says() {
+        let rig = crate::scene::offset_rig(96, 72);
+        let stance = Stance::looking(v3(0.2, 1.4, 2.0), 0.08, 0.03);
+        let visible = View::camera(&rig.visible, &stance, 1);
+        let infrared = View::camera(&rig.infrared, &stance.infrared_of(&rig.vis_from_ir), 1);
+        for p in [v3(1.0, 0.3, 8.0), v3(-3.0, 2.0, 15.0), v3(0.0, 1.0, 40.0)] {
+            let [x, y, depth] = visible.project(p).map(f64::from);
+            let expected = rig.ir_pixel_of([x, y], depth).unwrap();
+            let [x, y, _] = infrared.project(p).map(f64::from);
+            assert!((x - expected[0]).abs() < 2e-3 && (y - expected[1]).abs() < 2e-3, "{x} {y} {expected:?}");
+        }
+    }
+
+    #[test]
+    fn windows_hold_every_ray_that_hits_the_box() {
+        let view =
+            View::camera(&Camera::with_field_of_view(64, 48, 60.0), &Stance::looking(v3(0.0, 1.4, 0.0), 0.1, 0.03), 1);
+        let slab = |y| Slab { y, x: [1.0, 6.0], z: [-8.0, 9.0] };
+        let (block, low, high) = Shape::block(&Frame::new(V3::default(), 0.0), slab(0.0), slab(3.0));
+        let window = view.window(low, high).unwrap();
+        assert!(window.x[0] > 20 && window.x[1] == 64, "a wall to the right covers the right: {window:?}");
+        let mut hits = 0;
+        for (x, y) in (0..64).flat_map(|x| (0..48).map(move |y| (x, y))) {
+            let (origin, dir) = view.ray(x as f32, y as f32);
+            if let Some(t) = block.hit(origin, dir, NEAR_M) {
+                hits += 1;
+                assert!(t >= window.nearest_m);
+                assert!((window.x[0]..window.x[1]).contains(&x) && (window.y[0]..window.y[1]).contains(&y));
+            }
+        }
+        assert!(hits > 500);
+        assert!(view.window(v3(-1.0, 0.0, -9.0), v3(1.0, 1.0, -2.0)).is_none());
     }
 
     #[test]

@@ -19,8 +19,7 @@ pub(crate) struct Bicycle {
 
 impl Bicycle {
     pub fn draw(ridden: bool, climate: &Climate, rng: &mut ChaCha8Rng) -> Bicycle {
-        let colours: [Rgb; 5] =
-            [[0.5, 0.03, 0.03], [0.02, 0.12, 0.45], gray(0.04), gray(0.6), [0.05, 0.35, 0.3]];
+        let colours: [Rgb; 5] = [[0.5, 0.03, 0.03], [0.02, 0.12, 0.45], gray(0.04), gray(0.6), [0.05, 0.35, 0.3]];
         Bicycle {
             frame: colours[rng.random_range(0..colours.len())],
             ridden,
@@ -42,7 +41,8 @@ impl Bicycle {
             body.ring(at, [1.0, 0.0, 0.0], 0.0, 0.05, rim);
             // From behind, a ring has no width: the tread gives it some.
             for (dy, dz) in [(0.3, 0.0), (-0.28, 0.0), (0.0, 0.3), (0.0, -0.3)] {
-                let (a, b) = ([0.0, 0.35 + dy - dz * 0.6, z + dz + dy * 0.6], [0.0, 0.35 + dy + dz * 0.6, z + dz - dy * 0.6]);
+                let (a, b) =
+                    ([0.0, 0.35 + dy - dz * 0.6, z + dz + dy * 0.6], [0.0, 0.35 + dy + dz * 0.6, z + dz - dy * 0.6]);
                 body.capsule(a, b, 0.028, tyre);
             }
         }

@@ -124,7 +124,11 @@ impl Sign {
         let sunlit = climate.condition == super::super::Condition::Glare && rng.random_bool(0.4);
         Sign {
             face,
-            radius_m: if face == SignFace::Direction { rng.random_range(0.6..0.85) } else { rng.random_range(0.42..0.6) },
+            radius_m: if face == SignFace::Direction {
+                rng.random_range(0.6..0.85)
+            } else {
+                rng.random_range(0.42..0.6)
+            },
             height_m: rng.random_range(2.2..2.9),
             warm_k: if sunlit { rng.random_range(4.0..8.0) } else { rng.random_range(-0.5..0.5) },
             emissivity: if bare { 0.35 } else { 0.97 },

@@ -10,11 +10,11 @@ pub(crate) use furniture::{Lamp, LampKind, Sign};
 pub(crate) use person::{Person, Posture};
 pub(crate) use vehicle::{Vehicle, VehicleKind};
 
+use super::Class;
 use super::climate::Climate;
 use super::light::Light;
 use super::model::{Body, Solid};
 use super::vector::{Frame, V3, v3};
-use super::Class;
 
 /// What an object is.
 #[derive(Clone, Debug)]

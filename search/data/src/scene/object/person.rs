@@ -53,7 +53,7 @@ impl Person {
             height_m: rng.random_range(1.55..1.9),
             girth: rng.random_range(0.9..1.2),
             coat: pick(rng),
-            trousers: colours[rng.random_range(0..4)],
+            trousers: colours[if climate.dark { rng.random_range(0..2) } else { rng.random_range(0..4) }],
             skin: [tone, tone * 0.7, tone * 0.55],
             hair: gray(rng.random_range(0.02..0.12)),
             thin_clothes: if climate.air_c > 22.0 { 0.85 } else { rng.random_range(0.45..0.75) },

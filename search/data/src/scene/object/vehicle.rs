@@ -147,7 +147,8 @@ impl Vehicle {
 
     fn build_truck(&self, body: &mut Body<'_>, climate: &Climate) {
         let [w, l, h] = self.size_m();
-        let tarpaulin = Surface::matt(self.cargo, climate.air_c + 0.5).finish(Finish::Ribbed { pitch_m: 0.9 }, self.seed);
+        let tarpaulin =
+            Surface::matt(self.cargo, climate.air_c + 0.5).finish(Finish::Ribbed { pitch_m: 0.9 }, self.seed);
         let cab_back = l - 2.0;
         body.block([-w, 1.0, -l], [w, h, cab_back - 0.15], tarpaulin);
         let chassis = Surface::matt(gray(0.05), climate.air_c + self.engine_k * 0.35);
