@@ -1,0 +1,41 @@
+//! The command line.
+
+mod onnx;
+mod parse;
+mod verify;
+
+use clap::{Parser, Subcommand};
+use std::path::Path;
+
+/// Turns trained weights into ONNX files that carry their contract, and checks such files.
+#[derive(Debug, Parser)]
+#[command(name = "caf-export", version, after_help = "Exit codes: 0 done, 1 the work failed, 2 the call is wrong.")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Writes a fusion network, a detector or both in one graph as an ONNX file.
+    Onnx(onnx::OnnxArguments),
+    /// Checks an ONNX file: contract, shapes, a run, and where the weights are given their hashes and values.
+    Verify(verify::VerifyArguments),
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    match &arguments.command {
+        Command::Onnx(arguments) => onnx::run(arguments),
+        Command::Verify(arguments) => verify::run(arguments),
+    }
+}
+
+/// Writes a report for machines, if one is asked for.
+fn write_json(path: Option<&Path>, report: &impl serde::Serialize) -> anyhow::Result<()> {
+    if let Some(path) = path {
+        let mut text = serde_json::to_vec_pretty(report)?;
+        text.push(b'\n');
+        caf_export::write_atomically(path, &text)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! `caf-export onnx`
+
+use super::parse::{self, Batch};
+use anyhow::Context;
+use caf_contract::Contract;
+use caf_export::ModelError;
+use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile};
+use caf_net::zoo::pipeline::{ColourMode, Samples};
+use caf_net::zoo::yolov5::Variant;
+use clap::Args;
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  caf-export onnx --fusion fusion.safetensors -o fusion.onnx
+  caf-export onnx --fusion fusion.safetensors --task task.safetensors --size 640x480 -o model.onnx")]
+pub(crate) struct OnnxArguments {
+    /// Weights of the fusion network (safetensors).
+    #[arg(long, required_unless_present = "task")]
+    fusion: Option<PathBuf>,
+    /// Weights of the detector (safetensors); needs --size.
+    #[arg(long, requires = "size")]
+    task: Option<PathBuf>,
+    /// Class names, one a line; otherwise those in the task file's metadata.
+    #[arg(long, requires = "task")]
+    classes: Option<PathBuf>,
+    /// Size of the detector (n, s, m, l, x); otherwise as the task file says or its tensors tell.
+    #[arg(long, requires = "task", value_parser = parse::variant)]
+    variant: Option<Variant>,
+    /// Images are exactly this large, WIDTHxHEIGHT; otherwise any size.
+    #[arg(long, value_parser = parse::size)]
+    size: Option<Size>,
+    /// The detector sees the image fitted into this, WIDTHxHEIGHT in multiples of 32; otherwise its training size.
+    #[arg(long, requires = "task", value_parser = parse::size)]
+    task_size: Option<Size>,
+    /// Images at once, or `any`.
+    #[arg(long, default_value = "1", value_parser = parse::batch)]
+    batch: Batch,
+    /// Floats in [0, 1] laid out NCHW in and out, instead of bytes laid out NHWC.
+    #[arg(long)]
+    float: bool,
+    /// A gray visible image in, a gray fused image out, instead of colour.
+    #[arg(long)]
+    gray: bool,
+    /// Keep normalisations apart from convolutions.
+    #[arg(long)]
+    no_fold: bool,
+    /// The file to write.
+    #[arg(short, long)]
+    output: PathBuf,
+    /// Also write a report for machines.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(serde::Serialize)]
+struct Report<'a> {
+    output: &'a PathBuf,
+    bytes: usize,
+    folded: bool,
+    parameters: usize,
+    contract: &'a Contract,
+}
+
+pub(crate) fn run(arguments: &OnnxArguments) -> anyhow::Result<()> {
+    let fusion = arguments.fusion.as_deref().map(FusionFile::open).transpose()?;
+    let options = parse::task_options(arguments.classes.as_deref(), arguments.variant)?;
+    let task = arguments.task.as_deref().map(|path| TaskFile::open(path, &options)).transpose()?;
+    let parts = match (&fusion, &task) {
+        (Some(fusion), Some(task)) => Parts::Pipeline(fusion, task),
+        (Some(fusion), None) => Parts::Fusion(fusion),
+        (None, Some(task)) => Parts::Detector(task),
+        (None, None) => return Err(ModelError::Settings("give --fusion, --task or both").into()),
+    };
+    let settings = Settings {
+        samples: if arguments.float { Samples::Unit } else { Samples::Bytes },
+        colour: if arguments.gray { ColourMode::Gray } else { ColourMode::Rgb },
+        size: arguments.size,
+        batch: arguments.batch.0,
+        detector_size: arguments.task_size,
+    };
+    let model = Model::new(parts, &settings)?;
+    let bytes = model.to_onnx(!arguments.no_fold).context("cannot write the graph as ONNX")?;
+    caf_export::write_atomically(&arguments.output, &bytes)?;
+    let report = Report {
+        output: &arguments.output,
+        bytes: bytes.len(),
+        folded: !arguments.no_fold,
+        parameters: model.graph().trainable_count(),
+        contract: model.contract(),
+    };
+    super::write_json(arguments.json.as_deref(), &report)?;
+    let (parameters, bytes) = (report.parameters, report.bytes);
+    println!("{}: {parameters} parameters, {bytes} bytes", arguments.output.display());
+    for (direction, ports) in [("input ", &model.contract().inputs), ("output", &model.contract().outputs)] {
+        for port in ports {
+            println!("  {direction} {}", super::verify::describe(port));
+        }
+    }
+    Ok(())
+}

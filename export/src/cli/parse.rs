@@ -1,0 +1,77 @@
+//! Values of options.
+
+use caf_export::ModelError;
+use caf_export::model::{Size, TaskOptions};
+use caf_net::zoo::yolov5::Variant;
+use std::path::Path;
+
+/// `640x480`: width, then height, in pixels.
+pub(crate) fn size(text: &str) -> Result<Size, String> {
+    let wrong = || format!("expected WIDTHxHEIGHT in pixels such as 640x480, found `{text}`");
+    let (width, height) = text.split_once(['x', 'X']).ok_or_else(wrong)?;
+    let side = |s: &str| s.parse::<usize>().ok().filter(|n| (1..=65_536).contains(n)).ok_or_else(wrong);
+    Ok(Size { width: side(width)?, height: side(height)? })
+}
+
+/// A number of images at once; `any` leaves it open.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Batch(pub Option<usize>);
+
+/// `1`, `8`, `any`.
+pub(crate) fn batch(text: &str) -> Result<Batch, String> {
+    match (text, text.parse::<usize>()) {
+        ("any", _) => Ok(Batch(None)),
+        (_, Ok(n @ 1..=4096)) => Ok(Batch(Some(n))),
+        _ => Err(format!("expected a number from 1 to 4096 or `any`, found `{text}`")),
+    }
+}
+
+/// One of the five published sizes.
+pub(crate) fn variant(text: &str) -> Result<Variant, String> {
+    match text {
+        "n" => Ok(Variant::N),
+        "s" => Ok(Variant::S),
+        "m" => Ok(Variant::M),
+        "l" => Ok(Variant::L),
+        "x" => Ok(Variant::X),
+        _ => Err(format!("expected n, s, m, l or x, found `{text}`")),
+    }
+}
+
+/// What the caller says about a detector's file; class names are one a line.
+pub(crate) fn task_options(classes: Option<&Path>, variant: Option<Variant>) -> Result<TaskOptions, ModelError> {
+    let classes = match classes {
+        None => None,
+        Some(path) => {
+            let text =
+                std::fs::read_to_string(path).map_err(|source| ModelError::Text { path: path.to_owned(), source })?;
+            Some(text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect())
+        }
+    };
+    Ok(TaskOptions { classes, variant })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_batches() {
+        assert_eq!(size("640x480").unwrap(), Size { width: 640, height: 480 });
+        for wrong in ["640", "640x", "x480", "0x480", "640x-1", "640x480x3", "axb"] {
+            assert!(size(wrong).unwrap_err().contains(wrong), "{wrong}");
+        }
+        assert_eq!(batch("any").unwrap().0, None);
+        assert_eq!(batch("8").unwrap().0, Some(8));
+        assert!(batch("0").is_err() && batch("-1").is_err());
+        assert!(variant("n").is_ok() && variant("N").is_err());
+    }
+
+    #[test]
+    fn class_lists_skip_empty_lines() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "person\n\n car \r\n").unwrap();
+        assert_eq!(task_options(Some(file.path()), None).unwrap().classes.unwrap(), ["person", "car"]);
+        assert!(task_options(Some(Path::new("/nonexistent/classes.txt")), None).is_err());
+    }
+}

@@ -1,0 +1,211 @@
+//! `caf-export verify`
+
+use super::parse;
+use anyhow::{Context, bail};
+use caf_contract::{Colour, Contract, Element, Extent, Port, Role};
+use caf_export::Engine;
+use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile, TaskOptions};
+use caf_export::verify::{Distance, Extents, contract_of, distances, run_checked};
+use caf_net::zoo::pipeline::{ColourMode, Samples};
+use caf_net::zoo::yolov5::Variant;
+use clap::Args;
+use std::path::PathBuf;
+use std::time::Instant;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  caf-export verify model.onnx
+  caf-export verify model.onnx --against fusion.safetensors --task task.safetensors
+
+With the weights, the model is exported anew without folding and both must agree to --tolerance: images in [0, 1] and
+probabilities as they are, boxes relative to the detector's longer side.")]
+pub(crate) struct VerifyArguments {
+    /// The file to check.
+    model: PathBuf,
+    /// Weights of the fusion network that it should have been made from.
+    #[arg(long, value_name = "FUSION")]
+    against: Option<PathBuf>,
+    /// Weights of the detector that it should have been made from.
+    #[arg(long)]
+    task: Option<PathBuf>,
+    /// Size of the detector, where it was given at export.
+    #[arg(long, requires = "task", value_parser = parse::variant)]
+    variant: Option<Variant>,
+    /// Size of the test images where the model leaves it open, WIDTHxHEIGHT.
+    #[arg(long, default_value = "161x97", value_parser = parse::size)]
+    size: Size,
+    /// Largest accepted difference between folded and unfolded. Bytes may differ by one step.
+    #[arg(long, default_value_t = 1e-4)]
+    tolerance: f64,
+    /// Timed runs.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    runs: u32,
+    /// Seed of the test images.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Also write a report for machines.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(serde::Serialize)]
+struct Report<'a> {
+    model: &'a PathBuf,
+    contract: &'a Contract,
+    test_extents: &'a Extents,
+    median_ms: f64,
+    against_unfolded: Option<Vec<Distance>>,
+}
+
+pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
+    let place = || format!("{}", arguments.model.display());
+    let mut engine = Engine::from_file(&arguments.model).with_context(place)?;
+    let contract = contract_of(&engine).with_context(place)?;
+    let extents = Extents::from([
+        ("batch".to_owned(), 2),
+        ("height".to_owned(), arguments.size.height),
+        ("width".to_owned(), arguments.size.width),
+    ]);
+    let outputs = run_checked(&mut engine, &contract, &extents, arguments.seed).with_context(place)?;
+    println!("{}: keeps its contract", arguments.model.display());
+    for (direction, ports) in [("input ", &contract.inputs), ("output", &contract.outputs)] {
+        for port in ports {
+            println!("  {direction} {}", describe(port));
+        }
+    }
+    let mut times = Vec::new();
+    for _ in 0..arguments.runs {
+        let start = Instant::now();
+        run_checked(&mut engine, &contract, &extents, arguments.seed).with_context(place)?;
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    times.sort_by(f64::total_cmp);
+    let median_ms = times.get(times.len() / 2).copied().unwrap_or_default();
+    println!("  median of {} runs: {median_ms:.1} ms (CPU, test images included)", arguments.runs);
+
+    let against_unfolded = match rebuild(arguments, &contract)? {
+        None => None,
+        Some(model) => {
+            let mut plain = Engine::from_bytes(&model.to_onnx(false)?).context("the same weights, not folded")?;
+            let reference =
+                run_checked(&mut plain, &contract, &extents, arguments.seed).context("the same weights, not folded")?;
+            Some(distances(&outputs, &reference)?)
+        }
+    };
+    let report =
+        Report { model: &arguments.model, contract: &contract, test_extents: &extents, median_ms, against_unfolded };
+    super::write_json(arguments.json.as_deref(), &report)?;
+    let mut far = Vec::new();
+    for distance in report.against_unfolded.iter().flatten() {
+        let limit = limit(&contract, &distance.output, arguments.tolerance);
+        let Distance { output, max_abs, values, .. } = distance;
+        println!("  {output}: at most {max_abs:.3e} from the weights, not folded ({values} values, limit {limit:.1e})");
+        if *max_abs > limit {
+            far.push(format!("`{output}` {max_abs:.3e} > {limit:.1e}"));
+        }
+    }
+    if !far.is_empty() {
+        bail!("{}: differs from its weights: {}", arguments.model.display(), far.join(", "));
+    }
+    Ok(())
+}
+
+/// The accepted difference of one output in its own unit.
+fn limit(contract: &Contract, output: &str, tolerance: f64) -> f64 {
+    let element = contract.outputs.iter().find(|p| p.name == output).map(|p| (p.element, p.colour));
+    match (element, &contract.detector) {
+        (Some((Element::U8, _)), _) => 1.0,
+        (Some((Element::F32, Colour::None)), Some(detector)) => {
+            tolerance * detector.letterbox.height_px.max(detector.letterbox.width_px) as f64
+        }
+        _ => tolerance,
+    }
+}
+
+/// The model as the given weights and the contract say it should be; none without weights.
+fn rebuild(arguments: &VerifyArguments, contract: &Contract) -> anyhow::Result<Option<Model>> {
+    if arguments.against.is_none() && arguments.task.is_none() {
+        return Ok(None);
+    }
+    let fusion = arguments.against.as_deref().map(FusionFile::open).transpose()?;
+    let options =
+        TaskOptions { classes: contract.detector.as_ref().map(|d| d.classes.clone()), variant: arguments.variant };
+    let task = arguments.task.as_deref().map(|path| TaskFile::open(path, &options)).transpose()?;
+    let parts = match (contract.role, &fusion, &task) {
+        (Role::Fusion, Some(fusion), None) => Parts::Fusion(fusion),
+        (Role::Detector, None, Some(task)) => Parts::Detector(task),
+        (Role::Pipeline, Some(fusion), Some(task)) => Parts::Pipeline(fusion, task),
+        (role, ..) => bail!(caf_export::ModelError::Settings(match role {
+            Role::Fusion => "the model fuses: give --against alone",
+            Role::Detector => "the model detects: give --task alone",
+            Role::Pipeline => "the model fuses and detects: give --against and --task",
+        })),
+    };
+    let model = Model::new(parts, &settings_of(contract))?;
+    if model.contract().sources != contract.sources {
+        let hashes = |c: &Contract| c.sources.iter().map(|s| format!("{} {}", s.role, s.sha256)).collect::<Vec<_>>();
+        bail!(
+            "{}: expected it to be made from {}, found {}",
+            arguments.model.display(),
+            hashes(model.contract()).join(", "),
+            hashes(contract).join(", ")
+        );
+    }
+    if model.contract() != contract {
+        bail!("{}: its contract is not the one these weights and settings give", arguments.model.display());
+    }
+    Ok(Some(model))
+}
+
+/// The settings that a contract came from.
+fn settings_of(contract: &Contract) -> Settings {
+    let image = contract.inputs.iter().find(|p| p.colour == Colour::Rgb).or(contract.inputs.last());
+    let element = image.map_or(Element::U8, |p| p.element);
+    let extent = |axis: usize| match image.and_then(|p| p.shape.get(axis)) {
+        Some(Extent::Fixed(n)) => Some(*n),
+        Some(Extent::Named(_)) | None => None,
+    };
+    let (height, width) = match element {
+        Element::U8 => (extent(1), extent(2)),
+        Element::F32 => (extent(2), extent(3)),
+    };
+    Settings {
+        samples: match element {
+            Element::U8 => Samples::Bytes,
+            Element::F32 => Samples::Unit,
+        },
+        colour: match image.map(|p| p.colour) {
+            Some(Colour::Gray) => ColourMode::Gray,
+            _ => ColourMode::Rgb,
+        },
+        size: height.zip(width).map(|(height, width)| Size { width, height }),
+        batch: extent(0),
+        // Fitting into the shrunken box gives the same box again.
+        detector_size: contract
+            .detector
+            .as_ref()
+            .map(|d| Size { width: d.letterbox.width_px, height: d.letterbox.height_px }),
+    }
+}
+
+/// A port as a person reads it.
+pub(super) fn describe(port: &Port) -> String {
+    let extents: Vec<String> = port
+        .shape
+        .iter()
+        .map(|e| match e {
+            Extent::Fixed(n) => n.to_string(),
+            Extent::Named(name) => name.clone(),
+        })
+        .collect();
+    let element = match port.element {
+        Element::U8 => "bytes",
+        Element::F32 => "floats",
+    };
+    let colour = match port.colour {
+        Colour::Gray => ", gray",
+        Colour::Rgb => ", RGB",
+        Colour::None => "",
+    };
+    format!("{}: {element} [{}]{colour}", port.name, extents.join(", "))
+}

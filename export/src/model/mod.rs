@@ -1,0 +1,102 @@
+//! A vehicle's model out of weight files.
+
+mod contract;
+mod files;
+mod settings;
+
+pub use files::{FusionFile, TaskFile, TaskOptions};
+pub use settings::{Settings, Size};
+
+use crate::error::{ExportError, ModelError};
+use crate::onnx::{ExportOptions, onnx};
+use caf_contract::Contract;
+use caf_net::Graph;
+use caf_net::zoo::pipeline::{self, FUSION_SCOPE, PipelineConfig, TASK_SCOPE};
+use caf_weights::Weights;
+
+/// What a model is made from.
+#[derive(Clone, Copy, Debug)]
+pub enum Parts<'a> {
+    /// `ir`, `vi` → `fused`.
+    Fusion(&'a FusionFile),
+    /// `image` → `predictions`.
+    Detector(&'a TaskFile),
+    /// `ir`, `vi` → `fused`, `predictions`.
+    Pipeline(&'a FusionFile, &'a TaskFile),
+}
+
+/// A model that is ready to be written.
+#[derive(Clone, Debug)]
+pub struct Model {
+    graph: Graph,
+    weights: Weights,
+    contract: Contract,
+}
+
+impl Model {
+    /// Builds graph, weights and contract.
+    ///
+    /// # Errors
+    /// When the settings make no model; the weights were checked when the files were opened.
+    pub fn new(parts: Parts<'_>, settings: &Settings) -> Result<Self, ModelError> {
+        let mut weights = Weights::new();
+        let (fusion, task) = match parts {
+            Parts::Fusion(fusion) => (Some(fusion), None),
+            Parts::Detector(task) => (None, Some(task)),
+            Parts::Pipeline(fusion, task) => (Some(fusion), Some(task)),
+        };
+        for (scope, part) in
+            [(FUSION_SCOPE, fusion.map(FusionFile::weights)), (TASK_SCOPE, task.map(TaskFile::weights))]
+        {
+            for (name, tensor) in part.into_iter().flat_map(Weights::iter) {
+                weights.insert(format!("{scope}{name}"), tensor.clone()).map_err(ExportError::from)?;
+            }
+        }
+        let letterbox = task.map(|task| settings.letterbox(task)).transpose()?;
+        let stage = task.zip(letterbox).map(|(task, l)| settings::stage(task, &l));
+        let graph = match (fusion, stage) {
+            (Some(fusion), detector) => pipeline::graph(&PipelineConfig {
+                fusion: *fusion.config(),
+                samples: settings.samples,
+                colour: settings.colour,
+                size: settings.size.map(|s| [s.height, s.width]),
+                batch: settings.batch,
+                detector,
+            })?,
+            (None, Some(stage)) => {
+                let size = settings.size.ok_or(ModelError::Settings(settings::NEEDS_SIZE))?;
+                let mut graph = pipeline::detector_graph(&stage, settings.samples, [size.height, size.width])?;
+                if let Some(batch) = settings.batch {
+                    graph = graph.bind(&[("batch", batch)])?;
+                }
+                graph
+            }
+            (None, None) => return Err(ModelError::Settings("a model needs a fusion network, a detector or both")),
+        };
+        let contract = contract::contract(&graph, parts, settings, letterbox.as_ref());
+        Ok(Model { graph, weights, contract })
+    }
+
+    /// The graph with its pre- and post-processing.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The weights under the graph's names.
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// What the file promises.
+    pub fn contract(&self) -> &Contract {
+        &self.contract
+    }
+
+    /// The ONNX file's bytes.
+    ///
+    /// # Errors
+    /// See [`onnx`].
+    pub fn to_onnx(&self, fold: bool) -> Result<Vec<u8>, ExportError> {
+        onnx(&self.graph, &self.weights, &ExportOptions { fold, contract: Some(self.contract.clone()) })
+    }
+}

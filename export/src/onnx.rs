@@ -1,0 +1,136 @@
+//! A graph and its weights as an ONNX file.
+
+use crate::error::ExportError;
+use crate::ops::{Site, emit};
+use crate::params::Params;
+use crate::proto::{self, data_type};
+use crate::writer::Writer;
+use caf_contract::{Contract, METADATA_KEY};
+use caf_net::{Dim, Element, Graph, Norm, Op, TensorType, Value};
+use caf_weights::Weights;
+use prost::Message;
+use std::collections::{HashMap, HashSet};
+
+/// How to write a graph.
+#[derive(Clone, Debug)]
+pub struct ExportOptions {
+    /// Put each normalisation into the convolution before it. Saves a pass over every feature map; the result differs by a
+    /// rounding.
+    pub fold: bool,
+    /// The promise stored in the file's metadata; a file without one is for parity tests, no runtime takes it.
+    pub contract: Option<Contract>,
+}
+
+impl Default for ExportOptions {
+    fn default() -> Self {
+        ExportOptions { fold: true, contract: None }
+    }
+}
+
+/// The bytes of an ONNX file (operator set 17, IR version 8, single precision) that computes `graph` in evaluation mode.
+///
+/// Inputs and outputs have the graph's names, element types and extents; named extents stay open. Weights are stored inside.
+///
+/// # Errors
+/// [`ExportError::Weights`] with everything that does not fit, [`ExportError::Variance`], [`ExportError::Name`].
+pub fn onnx(graph: &Graph, weights: &Weights, options: &ExportOptions) -> Result<Vec<u8>, ExportError> {
+    let params = Params::new(graph, weights)?;
+    let mut writer = Writer::default();
+    for input in graph.inputs() {
+        writer.claim(&input.name)?;
+    }
+    let names = value_names(graph);
+    let name_of = |value: Value| names.get(value.index()).map_or("", String::as_str);
+    let folds = if options.fold { foldable(graph) } else { HashMap::new() };
+    let folded: HashSet<usize> = folds.values().map(|(_, norm_output)| norm_output.index()).collect();
+    for node in graph.nodes() {
+        if folded.contains(&node.output.index()) {
+            continue;
+        }
+        let fold = folds.get(&node.output.index());
+        let site = Site {
+            graph,
+            params: &params,
+            node,
+            folded: fold.map(|(norm, _)| *norm),
+            inputs: node.inputs.iter().map(|v| name_of(*v)).collect(),
+            // A folded convolution makes what the normalisation made.
+            output: name_of(fold.map_or(node.output, |(_, output)| *output)),
+        };
+        emit(&mut writer, &site)?;
+    }
+    // One value under two names, or an input passed through.
+    for output in graph.outputs() {
+        let name = name_of(output.value);
+        if name != output.name {
+            writer.node("Identity", &[name], output.name.clone(), &[])?;
+        }
+    }
+    let inputs = graph.inputs().iter().map(|i| value_info(&i.name, graph.type_of(i.value))).collect();
+    let outputs = graph.outputs().iter().map(|o| value_info(&o.name, graph.type_of(o.value))).collect();
+    let mut metadata_props = Vec::new();
+    if let Some(contract) = &options.contract {
+        metadata_props.push(proto::Entry { key: METADATA_KEY.to_owned(), value: contract.to_json()? });
+    }
+    let model = proto::Model {
+        ir_version: proto::IR_VERSION,
+        producer_name: env!("CARGO_PKG_NAME").to_owned(),
+        producer_version: env!("CARGO_PKG_VERSION").to_owned(),
+        graph: Some(writer.finish(graph.name(), inputs, outputs)),
+        opset_import: vec![proto::OperatorSet { domain: String::new(), version: proto::OPSET }],
+        metadata_props,
+    };
+    Ok(model.encode_to_vec())
+}
+
+/// A name for each value: inputs keep theirs, outputs get theirs, the rest are called after their node.
+fn value_names(graph: &Graph) -> Vec<String> {
+    let reserved: HashSet<&str> =
+        graph.inputs().iter().map(|i| i.name.as_str()).chain(graph.outputs().iter().map(|o| o.name.as_str())).collect();
+    let mut shown: HashMap<usize, &str> = HashMap::new();
+    for output in graph.outputs() {
+        shown.entry(output.value.index()).or_insert(&output.name);
+    }
+    let inputs = graph.inputs().iter().map(|i| i.name.clone());
+    let results = graph.nodes().iter().map(|node| match shown.get(&node.output.index()) {
+        Some(name) => (*name).to_owned(),
+        None if reserved.contains(node.name.as_str()) => format!("{}/value", node.name),
+        None => node.name.clone(),
+    });
+    inputs.chain(results).collect()
+}
+
+/// For each convolution (by its output) that feeds one normalisation and nothing else: that normalisation and its output.
+fn foldable(graph: &Graph) -> HashMap<usize, (&Norm, Value)> {
+    let mut uses = vec![0usize; graph.value_count()];
+    for value in graph.nodes().iter().flat_map(|n| &n.inputs).chain(graph.outputs().iter().map(|o| &o.value)) {
+        if let Some(count) = uses.get_mut(value.index()) {
+            *count += 1;
+        }
+    }
+    let mut found = HashMap::new();
+    for node in graph.nodes() {
+        if let (Op::Norm(norm), [before]) = (&node.op, node.inputs.as_slice())
+            && graph.producer(*before).is_some_and(|p| matches!(p.op, Op::Conv(_)))
+            && uses.get(before.index()) == Some(&1)
+        {
+            found.insert(before.index(), (norm, node.output));
+        }
+    }
+    found
+}
+
+fn value_info(name: &str, ty: &TensorType) -> proto::ValueInfo {
+    let extent = |dim: &Dim| match dim {
+        Dim::Fixed(n) => Some(proto::Extent::Fixed(*n as i64)),
+        Dim::Named(name) => Some(proto::Extent::Named(name.clone())),
+        Dim::Any => None,
+    };
+    let elem_type = match ty.element {
+        Element::F32 => data_type::FLOAT,
+        Element::U8 => data_type::UINT8,
+    };
+    let dim = ty.dims.iter().map(|d| proto::Dimension { value: extent(d) }).collect();
+    let tensor_type = proto::TensorType { elem_type, shape: Some(proto::Shape { dim }) };
+    proto::ValueInfo { name: name.to_owned(), r#type: Some(proto::Type { tensor_type: Some(tensor_type) }) }
+}

@@ -1,0 +1,67 @@
+//! Convolutions and normalisations.
+
+use super::Site;
+use crate::error::ExportError;
+use crate::fold::{ConvValues, fold};
+use crate::writer::{Attr, Writer};
+use caf_net::{Conv, Norm};
+
+pub(super) fn conv(w: &mut Writer, site: &Site<'_>, conv: &Conv) -> Result<(), ExportError> {
+    let spec = site.params.spec(conv.weight);
+    let outputs = spec.shape.first().copied().unwrap_or(0);
+    let (weight, bias) = match site.folded {
+        None => (site.params.f32(conv.weight)?, conv.bias.map(|id| site.params.f32(id)).transpose()?),
+        Some(norm) => {
+            let bias = match conv.bias {
+                Some(id) => site.params.f64(id)?,
+                None => vec![0.0; outputs],
+            };
+            let values = ConvValues { weight: site.params.f64(conv.weight)?, bias };
+            let folded = fold(&site.node.name, values, &site.params.norm(norm)?)?;
+            let single = |values: Vec<f64>| values.into_iter().map(|v| v as f32).collect::<Vec<f32>>();
+            (single(folded.weight), Some(single(folded.bias)))
+        }
+    };
+    let weight = w.floats(&spec.name, &spec.shape, &weight)?;
+    let bias = match bias {
+        Some(values) => {
+            let name = conv.bias.map_or_else(|| site.inner("bias"), |id| site.params.spec(id).name.clone());
+            Some(w.floats(&name, &[outputs], &values)?)
+        }
+        None => None,
+    };
+    let mut inputs = vec![site.one()?, &weight];
+    inputs.extend(bias.as_deref());
+    let pair = |v: [usize; 2]| v.map(|n| n as i64).to_vec();
+    let kernel = spec.shape.iter().skip(2).map(|n| *n as i64).collect();
+    let attributes = [
+        ("kernel_shape", Attr::Ints(kernel)),
+        ("strides", Attr::Ints(pair(conv.stride))),
+        ("pads", Attr::Ints([pair(conv.padding), pair(conv.padding)].concat())),
+        ("dilations", Attr::Ints(pair(conv.dilation))),
+        ("group", Attr::Int(conv.groups as i64)),
+    ];
+    w.node("Conv", &inputs, site.result(), &attributes)?;
+    Ok(())
+}
+
+pub(super) fn norm(w: &mut Writer, site: &Site<'_>, norm: &Norm) -> Result<(), ExportError> {
+    // Refuses what folding would refuse.
+    let values = site.params.norm(norm)?;
+    let channels = values.scale.len();
+    fold(&site.node.name, ConvValues { weight: vec![0.0; channels], bias: vec![0.0; channels] }, &values)?;
+    let mut inputs = vec![site.one()?.to_owned()];
+    for id in [norm.weight, norm.bias, norm.running_mean, norm.running_var] {
+        let spec = site.params.spec(id);
+        inputs.push(w.floats(&spec.name, &spec.shape, &site.params.f32(id)?)?);
+    }
+    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+    let attributes = [
+        ("epsilon", Attr::Float(norm.eps as f32)),
+        // Share of the old statistics, the other way round than in the graph; without effect in evaluation.
+        ("momentum", Attr::Float((1.0 - norm.momentum) as f32)),
+        ("training_mode", Attr::Int(0)),
+    ];
+    w.node("BatchNormalization", &inputs, site.result(), &attributes)?;
+    Ok(())
+}
