@@ -1,0 +1,68 @@
+//! A small data set for tests: coloured rectangles on a gradient, warm in infrared.
+
+use super::images::{ImageSource, TaskImages};
+use caf_data::image_file::{write_gray8, write_rgb8};
+use caf_data::label::write_labels;
+use caf_data::{Dataset, DatasetOptions, Gray8, Label, Need, Rgb8};
+use std::path::Path;
+use tempfile::TempDir;
+
+/// The folder of the data set, removed at the end.
+pub struct Folder(TempDir);
+
+impl Folder {
+    /// `count` pairs `scene0`, `scene1`, … of a size (width, height), each with one object of class 0 or 1.
+    pub fn new(count: usize, size: (usize, usize)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for sub in ["ir", "vi", "labels", "ignore"] {
+            std::fs::create_dir(dir.path().join(sub)).unwrap();
+        }
+        std::fs::write(dir.path().join("classes.txt"), "box\nbar\n").unwrap();
+        let (width, height) = size;
+        for i in 0..count {
+            let class = i % 2;
+            let (w, h) = if class == 0 { (width / 4, height / 3) } else { (width / 2, height / 5) };
+            let (x, y) = ((i * 7) % (width - w), (i * 5) % (height - h));
+            let inside = |px: usize, py: usize| (x..x + w).contains(&px) && (y..y + h).contains(&py);
+            let (mut vi, mut ir) = (Vec::new(), Vec::new());
+            for py in 0..height {
+                for px in 0..width {
+                    let shade = (40 + px + i) as u8;
+                    vi.extend(if inside(px, py) { [220, 40 + 150 * class as u8, 30] } else { [shade, shade, 90] });
+                    ir.push(if inside(px, py) { 230 } else { 60 });
+                }
+            }
+            let file = |sub: &str, ext: &str| dir.path().join(sub).join(format!("scene{i}.{ext}"));
+            write_rgb8(&file("vi", "png"), &Rgb8::new(width, height, vi).unwrap()).unwrap();
+            write_gray8(&file("ir", "png"), &Gray8::new(width, height, ir).unwrap()).unwrap();
+            let label = Label {
+                class: class as u32,
+                cx: (x as f32 + w as f32 / 2.0) / width as f32,
+                cy: (y as f32 + h as f32 / 2.0) / height as f32,
+                w: w as f32 / width as f32,
+                h: h as f32 / height as f32,
+            };
+            write_labels(&file("labels", "txt"), &[label]).unwrap();
+            if i == 0 {
+                let region = Label { class: 0, cx: 0.9, cy: 0.9, w: 0.1, h: 0.1 };
+                write_labels(&file("ignore", "txt"), &[region]).unwrap();
+            }
+        }
+        Folder(dir)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Opened with labels.
+    pub fn dataset(&self) -> Dataset {
+        Dataset::open(self.path(), &DatasetOptions { labels: Need::Required, ..DatasetOptions::default() }).unwrap()
+    }
+}
+
+/// Its visible images.
+pub fn images(folder: &Folder, cache_mib: usize) -> TaskImages {
+    TaskImages::open(&folder.dataset(), &ImageSource::Visible, cache_mib).unwrap()
+}

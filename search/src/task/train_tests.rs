@@ -1,0 +1,195 @@
+//! Whole trainings on a tiny network.
+
+use super::fixture::{Folder, images};
+use super::*;
+use crate::progress::{Progress, Silent};
+use crate::stop::StopFlag;
+use caf_weights::{HostTensor, Weights, load_safetensors, save_safetensors};
+use std::path::Path;
+use tch::Device;
+
+/// Raises the flag once so many iterations are done.
+struct StopAfter<'a>(u64, &'a StopFlag);
+
+impl Progress for StopAfter<'_> {
+    fn begin(&self, _: &str, _: u64, _: u64) {}
+    fn advance(&self, done: u64, _: &str) {
+        if done == self.0 {
+            self.1.raise();
+        }
+    }
+    fn end(&self) {}
+    fn say(&self, _: &str) {}
+}
+
+fn config() -> TaskConfig {
+    let mut config = TaskConfig {
+        width_multiple: Some(0.125),
+        depth_multiple: Some(0.33),
+        image_width_px: 64,
+        image_height_px: 64,
+        epochs: 3,
+        batch: 2,
+        seed: 3,
+        device: "cpu".into(),
+        ..TaskConfig::default()
+    };
+    // Three batches make a step after warm-up, so that a stop can fall between two steps.
+    config.optimizer.nominal_batch = 6;
+    config.optimizer.warmup_epochs = 0.0;
+    config.optimizer.warmup_min_iterations = 2;
+    config.loss.autobalance = true;
+    config
+}
+
+fn train(
+    config: &TaskConfig,
+    folder: &Folder,
+    out: &Path,
+    resume: bool,
+    stop_after: Option<u64>,
+) -> Result<TaskOutcome, TaskError> {
+    let (train, val) = (images(folder, 64), images(folder, 64));
+    let stop = StopFlag::default();
+    let stopping = StopAfter(stop_after.unwrap_or(u64::MAX), &stop);
+    train_task(&TaskRun { config, train: &train, val: &val, out_dir: out, resume, stop: &stop, progress: &stopping })
+}
+
+fn tensors(path: &Path) -> Vec<(String, Vec<u8>)> {
+    let weights = load_safetensors(path).unwrap();
+    weights.iter().map(|(name, tensor)| (name.to_owned(), tensor.bytes().to_vec())).collect()
+}
+
+#[test]
+fn a_resumed_training_gives_the_same_bits() {
+    let folder = Folder::new(7, (48, 40));
+    let dir = tempfile::tempdir().unwrap();
+    let (straight, stopped) = (dir.path().join("straight"), dir.path().join("stopped"));
+    let whole = train(&config(), &folder, &straight, false, None).unwrap();
+    assert!(whole.finished && whole.iterations == 12);
+
+    // In the middle of the first epoch between two steps, at the end of an epoch, in the middle of the last.
+    let mut resume = false;
+    for stop in [3, 8, 11] {
+        let part = train(&config(), &folder, &stopped, resume, Some(stop)).unwrap();
+        assert_eq!((part.finished, part.iterations), (false, stop as usize));
+        resume = true;
+    }
+    // Other numbers of workers prepare the same batches.
+    let last = train(&TaskConfig { workers: 1, ..config() }, &folder, &stopped, true, None).unwrap();
+    assert!(last.finished);
+    for file in [files::CHECKPOINT, files::LAST, files::BEST] {
+        let (a, b) = (tensors(&straight.join(file)), tensors(&stopped.join(file)));
+        assert!(a.len() >= 349 && a == b, "{file}");
+    }
+    let losses = |o: &TaskOutcome| {
+        let bits = |r: &EpochRow| [r.boxes, r.objectness, r.classes].map(|v| format!("{v:.12}"));
+        o.rows.iter().map(|r| (r.epoch, bits(r), r.scores.map(|s| format!("{:.12}", s.fitness())))).collect::<Vec<_>>()
+    };
+    assert_eq!(losses(&whole), losses(&last));
+    assert_eq!(whole.best_epoch, last.best_epoch);
+}
+
+#[test]
+fn a_killed_training_goes_on_from_its_last_checkpoint() {
+    let folder = Folder::new(5, (48, 40));
+    let dir = tempfile::tempdir().unwrap();
+    let (straight, killed) = (dir.path().join("straight"), dir.path().join("killed"));
+    let config = TaskConfig { epochs: 2, checkpoint_every: 2, ..config() };
+    train(&config, &folder, &straight, false, None).unwrap();
+    train(&config, &folder, &killed, false, Some(2)).unwrap();
+    let at_two = std::fs::read(killed.join(files::CHECKPOINT)).unwrap();
+    train(&config, &folder, &killed, true, Some(5)).unwrap();
+    // What a kill after iteration 2 leaves, with files of a later time around it.
+    std::fs::write(killed.join(files::CHECKPOINT), at_two).unwrap();
+    train(&config, &folder, &killed, true, None).unwrap();
+    for file in [files::CHECKPOINT, files::LAST, files::BEST] {
+        assert_eq!(tensors(&straight.join(file)), tensors(&killed.join(file)), "{file}");
+    }
+}
+
+#[test]
+fn a_folder_in_use_and_a_resume_of_something_else_are_refused() {
+    let folder = Folder::new(4, (48, 40));
+    let dir = tempfile::tempdir().unwrap();
+    let config = TaskConfig { epochs: 1, ..config() };
+    assert!(matches!(train(&config, &folder, dir.path(), true, None), Err(TaskError::NoCheckpoint { .. })));
+    train(&config, &folder, dir.path(), false, Some(1)).unwrap();
+    assert!(matches!(train(&config, &folder, dir.path(), false, None), Err(TaskError::Occupied { .. })));
+    let other = TaskConfig { seed: 4, ..config.clone() };
+    let error = train(&other, &folder, dir.path(), true, None).unwrap_err();
+    assert!(error.to_string().contains("seed: saved 3, now 4"), "{error}");
+    let error = train(&config, &Folder::new(5, (48, 40)), dir.path(), true, None).unwrap_err();
+    assert!(error.to_string().contains("training images"), "{error}");
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_and_names_the_part() {
+    let folder = Folder::new(4, (48, 40));
+    let dir = tempfile::tempdir().unwrap();
+    let config = TaskConfig { epochs: 1, weights: Some(dir.path().join("huge.safetensors")), ..config() };
+    // Finite values whose product is not.
+    let network = config.network(2);
+    let begun = start(network, None, 0).unwrap();
+    let mut huge = Weights::new();
+    for (name, tensor) in begun.weights.iter() {
+        let tensor = if name.starts_with("model.24.m.0.bias") {
+            HostTensor::from_f32(tensor.shape(), &vec![3e38; tensor.len()]).unwrap()
+        } else {
+            tensor.clone()
+        };
+        huge.insert(name, tensor).unwrap();
+    }
+    save_safetensors(&huge, dir.path().join("huge.safetensors")).unwrap();
+    let error = train(&config, &folder, &dir.path().join("out"), false, None).unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, TaskError::NotFinite { epoch: 0, iteration: 0, .. }), "{text}");
+    assert!(text.contains("part of the detector's loss") && text.contains("scene"), "{text}");
+    assert!(!dir.path().join("out").join(files::CHECKPOINT).exists());
+}
+
+#[test]
+fn training_lowers_the_loss_and_its_result_can_be_loaded_and_measured() {
+    let folder = Folder::new(8, (64, 64));
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = TaskConfig { epochs: 12, ..config() };
+    config.optimizer.nominal_batch = 2;
+    config.loss.autobalance = false;
+    config.augment.scale = 0.1;
+    config.validation.every = 5;
+    let outcome = train(&config, &folder, dir.path(), false, None).unwrap();
+    let (first, last) = (outcome.rows[0], outcome.rows[11]);
+    assert!(last.boxes < 0.8 * first.boxes, "{first:?} {last:?}");
+    // Every fifth epoch and the last.
+    let validated: Vec<usize> = outcome.rows.iter().filter(|r| r.scores.is_some()).map(|r| r.epoch).collect();
+    assert_eq!(validated, [5, 10, 12]);
+    let log = std::fs::read_to_string(dir.path().join(files::LOG)).unwrap();
+    assert_eq!(log.lines().count(), 13);
+    assert_eq!(log.lines().next(), Some(HEADER));
+
+    let loaded = load_detector(&dir.path().join(files::LAST), Device::Cpu).unwrap();
+    assert_eq!(loaded.classes, ["box", "bar"]);
+    let settings = EvalSettings::of_training(&config);
+    let report = evaluate_task(&loaded.detector, &loaded.params, &images(&folder, 0), &settings).unwrap();
+    assert_eq!(Some(&report), outcome.last_report.as_ref());
+    assert_eq!((report.images, report.labels, report.not_finite), (8, 8, 0));
+}
+
+#[test]
+fn other_classes_in_validation_are_refused() {
+    let (folder, other) = (Folder::new(2, (48, 40)), Folder::new(2, (48, 40)));
+    std::fs::write(other.path().join("classes.txt"), "box\ncar\n").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (train, val) = (images(&folder, 0), images(&other, 0));
+    let (config, stop) = (config(), StopFlag::default());
+    let run = TaskRun {
+        config: &config,
+        train: &train,
+        val: &val,
+        out_dir: dir.path(),
+        resume: false,
+        stop: &stop,
+        progress: &Silent,
+    };
+    assert!(matches!(train_task(&run), Err(TaskError::Classes { .. })));
+}
