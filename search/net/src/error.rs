@@ -65,4 +65,12 @@ pub enum GraphError {
         /// The names there are.
         present: String,
     },
+    /// An output asked for by the name of a node that does not exist.
+    #[error("`{graph}` has no node named `{name}`")]
+    NoSuchNode {
+        /// Name of the graph.
+        graph: String,
+        /// The name looked for.
+        name: String,
+    },
 }

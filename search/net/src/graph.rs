@@ -307,6 +307,20 @@ impl Graph {
         Ok(graph)
     }
 
+    /// The same network showing the results of these nodes, each under its node's name and in this order, in place of its
+    /// own outputs. Parameters stay those of the whole network.
+    ///
+    /// # Errors
+    /// [`GraphError::NoSuchNode`] with the first name that no node has.
+    pub fn with_outputs(&self, nodes: &[&str]) -> Result<Graph, GraphError> {
+        let output = |name: &&str| match self.nodes.iter().find(|node| node.name == *name) {
+            Some(node) => Ok(Output { name: node.name.clone(), value: node.output }),
+            None => Err(GraphError::NoSuchNode { graph: self.name.clone(), name: (*name).to_owned() }),
+        };
+        let outputs = nodes.iter().map(output).collect::<Result<_, GraphError>>()?;
+        Ok(Graph { outputs, ..self.clone() })
+    }
+
     /// The node that made a value, `None` for an input.
     pub fn producer(&self, value: Value) -> Option<&Node> {
         value.0.checked_sub(self.inputs.len()).and_then(|i| self.nodes.get(i))
@@ -316,5 +330,24 @@ impl Graph {
     pub fn uses(&self, value: Value) -> usize {
         let by_nodes = self.nodes.iter().flat_map(|n| &n.inputs).filter(|v| **v == value).count();
         by_nodes + self.outputs.iter().filter(|o| o.value == value).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::GraphError;
+    use crate::zoo::caf::{self, CafConfig};
+
+    #[test]
+    fn any_node_can_be_shown() {
+        let whole = caf::graph(&CafConfig::default()).unwrap();
+        let shown = whole.with_outputs(&["dense.1.relu", "encoder1.0"]).unwrap();
+        let names: Vec<&str> = shown.outputs().iter().map(|o| o.name.as_str()).collect();
+        assert_eq!(names, ["dense.1.relu", "encoder1.0"]);
+        let dense = shown.output("dense.1.relu").unwrap();
+        assert_eq!(shown.type_of(dense).to_string(), "f32[batch, 32, height, width]");
+        assert_eq!(shown.params(), whole.params());
+        let error = whole.with_outputs(&["encoder1.0", "encoder3.0"]).unwrap_err();
+        assert_eq!(error, GraphError::NoSuchNode { graph: "caf".into(), name: "encoder3.0".into() });
     }
 }
