@@ -110,7 +110,7 @@ impl<'a> Golden<'a> {
         }
         let omega = Params::from_weights(&graph, &weights, Device::Cpu, kind).unwrap();
         let vgg = without_prefix(file, "vgg.");
-        let origin = VggFile { file: "golden".into(), lineage: LineageSetting::Torchvision };
+        let origin = VggFile { file: "golden".into(), lineage: LineageSetting::Torchvision, ..VggFile::default() };
         let vgg = (!vgg.is_empty()).then(|| Vgg::from_weights(&vgg, &origin, Device::Cpu, kind).unwrap());
         let loss = FusionLoss::with_vgg(&LossConfig::paper(), vgg, Device::Cpu, kind).unwrap();
         let [ir, vi, mask] = ["train.ir", "train.vi", "train.mask"].map(|name| tensor(file, name, kind));

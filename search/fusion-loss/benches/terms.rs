@@ -24,7 +24,7 @@ fn full_width_vgg() -> Vgg {
         weights.insert(format!("features.{n}.bias"), bias).unwrap();
         input = output;
     }
-    let origin = VggFile { file: "bench".into(), lineage: LineageSetting::Torchvision };
+    let origin = VggFile { file: "bench".into(), lineage: LineageSetting::Torchvision, ..VggFile::default() };
     Vgg::from_weights(&weights, &origin, Device::Cpu, Kind::Float).unwrap()
 }
 

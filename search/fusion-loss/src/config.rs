@@ -67,7 +67,7 @@ pub enum MaskedMse {
 }
 
 /// A VGG-16 weight file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VggFile {
     /// safetensors or torchvision's `.pth`.
@@ -75,10 +75,14 @@ pub struct VggFile {
     /// Which input scaling the weights expect.
     #[serde(default)]
     pub lineage: LineageSetting,
+    /// Factor on all features before they are compared, positive; left out, that of the lineage
+    /// ([`crate::Lineage::feature_scale`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feature_scale: Option<f64>,
 }
 
 /// The settings as a person writes them; what is left out follows [`Definition`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LossConfig {
     /// Whose definition.
@@ -150,7 +154,8 @@ impl LossConfig {
         }
     }
 
-    /// The same settings with every choice spelled out, to be saved beside a result.
+    /// The same settings with every choice of the definition spelled out; [`crate::FusionLoss::spelled_out`] adds what the VGG-16
+    /// file decided.
     pub fn spelled_out(&self) -> LossConfig {
         let resolved = self.resolved();
         LossConfig {

@@ -16,6 +16,7 @@ const PUBLISHED_PERCEPTUAL: f64 = 0.1 * 5.0;
 /// The fusion loss of one configuration, ready on one device.
 #[derive(Debug)]
 pub struct FusionLoss {
+    config: LossConfig,
     settings: ResolvedLoss,
     filters: Filters,
     vgg: Option<Vgg>,
@@ -42,7 +43,7 @@ impl FusionLoss {
         let filters =
             Filters::new(settings.ssim_window_px(), settings.ssim_border, settings.gradient_padding, device, kind)?;
         let active = settings.active_terms(vgg.is_some());
-        Ok(FusionLoss { settings, filters, vgg, active, placement: Placement { kind, device } })
+        Ok(FusionLoss { config: config.clone(), settings, filters, vgg, active, placement: Placement { kind, device } })
     }
 
     /// The terms with a logit, in the order of the logits.
@@ -55,6 +56,11 @@ impl FusionLoss {
         &self.settings
     }
 
+    /// The configuration with every choice spelled out, those of the VGG-16 file too, to be saved beside a result.
+    pub fn spelled_out(&self) -> LossConfig {
+        LossConfig { vgg: self.vgg.as_ref().map(Vgg::spelled_out), ..self.config.spelled_out() }
+    }
+
     /// One or two sentences for the start of a run and its record: which definition, how many terms, which features.
     pub fn status(&self) -> String {
         let definition = match self.settings.definition {
@@ -64,9 +70,10 @@ impl FusionLoss {
         let n = self.active.len();
         match &self.vgg {
             Some(vgg) => format!(
-                "fusion loss `{definition}` with {n} weighted terms; perceptual terms from {} ({} lineage)",
+                "fusion loss `{definition}` with {n} weighted terms; perceptual terms from {} ({} lineage, features × {:.4})",
                 vgg.file().display(),
                 vgg.lineage().name(),
+                vgg.feature_scale(),
             ),
             None => format!(
                 "fusion loss `{definition}` with {n} weighted terms; the perceptual terms are OFF, no VGG-16 file is \
@@ -164,7 +171,9 @@ impl FusionLoss {
         if of_ir.len() != own.len() {
             return Err(LossError::ForeignSources);
         }
-        Ok([form.distance(&own, of_ir)?, form.distance(&own, of_vi)?])
+        let scale = form.scale_of_distance(vgg.feature_scale());
+        let scaled = |other| form.distance(&own, other)?.f_mul_scalar(scale);
+        Ok([scaled(of_ir)?, scaled(of_vi)?])
     }
 }
 
@@ -175,6 +184,16 @@ impl PerceptualForm {
             PerceptualForm::Squared | PerceptualForm::L1Squared => (Tap::AfterRelu, COMPARED.len()),
             PerceptualForm::SquaredBeforeRelu => (Tap::BeforeRelu, COMPARED.len()),
             PerceptualForm::Published => (Tap::AfterRelu, 1),
+        }
+    }
+
+    /// What a factor on all features does to the distance.
+    fn scale_of_distance(self, feature_scale: f64) -> f64 {
+        match self {
+            PerceptualForm::Squared | PerceptualForm::SquaredBeforeRelu | PerceptualForm::L1Squared => {
+                feature_scale * feature_scale
+            }
+            PerceptualForm::Published => feature_scale,
         }
     }
 

@@ -116,6 +116,12 @@ pub enum LossError {
         /// What is wrong.
         source: VggFault,
     },
+    /// A factor on features outside its range.
+    #[error("feature_scale must be positive and finite, found {found}")]
+    FeatureScale {
+        /// What was given.
+        found: f64,
+    },
     /// Planes whose sizes do not agree.
     #[error("{what}: expected {expected} values, found {found}")]
     PlaneSize {

@@ -33,6 +33,7 @@ pub struct Vgg {
     factor: Tensor,
     offset: Tensor,
     lineage: Lineage,
+    feature_scale: f64,
     file: PathBuf,
 }
 
@@ -73,6 +74,10 @@ impl Vgg {
             return Err(refused(VggFault::Tensors(faults)));
         }
         let lineage = origin.lineage.resolve(weights).map_err(refused)?;
+        let feature_scale = origin.feature_scale.unwrap_or_else(|| lineage.feature_scale());
+        if !(feature_scale.is_finite() && feature_scale > 0.0) {
+            return Err(LossError::FeatureScale { found: feature_scale });
+        }
         let scaling = lineage.input_scaling();
         let channels = |values: [f64; 3]| {
             Tensor::f_from_slice(&values)?.f_reshape([1, 3, 1, 1])?.f_to_kind(kind)?.f_to_device(device)
@@ -82,6 +87,7 @@ impl Vgg {
             factor: channels(scaling.map(|(factor, _)| factor))?,
             offset: channels(scaling.map(|(_, offset)| offset))?,
             lineage,
+            feature_scale,
             file: origin.file.clone(),
         })
     }
@@ -96,7 +102,17 @@ impl Vgg {
         self.lineage
     }
 
-    /// Features of grey images `[n, 1, h, w]` in [0, 1], repeated to three channels, after the first `depth` of
+    /// Factor on features before they are compared.
+    pub fn feature_scale(&self) -> f64 {
+        self.feature_scale
+    }
+
+    /// The file with lineage and scale as they are in force.
+    pub fn spelled_out(&self) -> VggFile {
+        VggFile { file: self.file.clone(), lineage: self.lineage.setting(), feature_scale: Some(self.feature_scale) }
+    }
+
+    /// Features of grey images `[n, 1, h, w]` in [0, 1], repeated to three channels and not yet scaled, after the first `depth` of
     /// [`COMPARED`]; nothing deeper is computed.
     pub(crate) fn features(&self, gray: &Tensor, tap: Tap, depth: usize) -> Result<Vec<Tensor>, TchError> {
         let compared = COMPARED.get(..depth).unwrap_or(&COMPARED);

@@ -46,6 +46,26 @@ impl Lineage {
         }
     }
 
+    /// Factor on features before they are compared: 1 for torchvision's, 1/57.6 for Caffe's.
+    ///
+    /// The Caffe input spans 255 where torchvision's spans 1/0.226, and features grow with it: on real pairs the squared distances
+    /// of raw Caffe features are about 10⁵ and their gradients a million times those of all other terms, which would leave
+    /// nothing to search. The factor is the ratio of the two spans, so that features have the units of the authors' ones.
+    pub fn feature_scale(self) -> f64 {
+        match self {
+            Lineage::Torchvision => 1.0,
+            Lineage::Caffe => 1.0 / (255.0 * (0.229 + 0.224 + 0.225) / 3.0),
+        }
+    }
+
+    /// The setting that names it.
+    pub fn setting(self) -> LineageSetting {
+        match self {
+            Lineage::Torchvision => LineageSetting::Torchvision,
+            Lineage::Caffe => LineageSetting::Caffe,
+        }
+    }
+
     /// Factor and offset of each channel: the network's input is `x · factor + offset` for x in [0, 1], RGB.
     pub(crate) fn input_scaling(self) -> [(f64, f64); 3] {
         match self {
@@ -135,6 +155,12 @@ mod tests {
         assert_eq!(shown(&other), None);
         assert!(matches!(LineageSetting::Auto.resolve(&with_bias(&other)), Err(VggFault::UnclearLineage)));
         assert_eq!(LineageSetting::Torchvision.resolve(&with_bias(&other)).unwrap(), Lineage::Torchvision);
+    }
+
+    #[test]
+    fn caffe_features_are_brought_to_torchvisions_units() {
+        assert_eq!(Lineage::Torchvision.feature_scale(), 1.0);
+        assert!((1.0 / Lineage::Caffe.feature_scale() - 57.63).abs() < 1e-12);
     }
 
     #[test]

@@ -73,7 +73,8 @@ fn tolerance(kind: Kind, term: &str) -> (f64, f64) {
 }
 
 fn loss(config: &LossConfig, vgg: &Weights, kind: Kind) -> FusionLoss {
-    let origin = VggFile { file: "mini_vgg.safetensors".into(), lineage: LineageSetting::Torchvision };
+    let origin =
+        VggFile { file: "mini_vgg.safetensors".into(), lineage: LineageSetting::Torchvision, ..VggFile::default() };
     let vgg = Vgg::from_weights(vgg, &origin, Device::Cpu, kind).unwrap();
     FusionLoss::with_vgg(config, Some(vgg), Device::Cpu, kind).unwrap()
 }

@@ -12,7 +12,7 @@ fn the_caffe_file_is_known_and_used_as_such() {
     else {
         return;
     };
-    let file = |lineage| VggFile { file: path.clone(), lineage };
+    let file = |lineage| VggFile { file: path.clone(), lineage, ..VggFile::default() };
     let wrong = Vgg::load(&file(LineageSetting::Torchvision), Device::Cpu, Kind::Float).unwrap_err();
     assert!(matches!(wrong, LossError::Vgg { source: VggFault::OtherLineage { .. }, .. }), "{wrong}");
 
@@ -25,7 +25,9 @@ fn the_caffe_file_is_known_and_used_as_such() {
 
     let config = LossConfig { vgg: Some(file(LineageSetting::Auto)), ..LossConfig::paper() };
     let loss = FusionLoss::new(&config, Device::Cpu, Kind::Float).unwrap();
-    assert!(loss.status().ends_with("(caffe lineage)"), "{}", loss.status());
+    assert!(loss.status().ends_with("(caffe lineage, features × 0.0174)"), "{}", loss.status());
+    let saved = loss.spelled_out().vgg.unwrap();
+    assert_eq!((saved.lineage, saved.feature_scale), (LineageSetting::Caffe, Some(Lineage::Caffe.feature_scale())));
     let image = |phase: f64| {
         ((Tensor::arange(32 * 40, (Kind::Float, Device::Cpu)) * 0.21 + phase).sin() * 0.4 + 0.5).reshape([1, 1, 32, 40])
     };

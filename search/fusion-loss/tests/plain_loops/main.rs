@@ -36,22 +36,24 @@ fn loss(config: &LossConfig) -> FusionLoss {
 }
 
 fn configurations() -> Vec<LossConfig> {
-    let vgg = |lineage| Some(VggFile { file: "tiny".into(), lineage });
+    let vgg = |lineage, scale| Some(VggFile { file: "tiny".into(), lineage, feature_scale: scale });
     let mut all = Vec::new();
     for definition in [Definition::Paper, Definition::Official] {
-        for (gradient_padding, ssim_border, perceptual, lineage) in [
-            (GradientPadding::Zero, None, None, LineageSetting::Torchvision),
+        for (gradient_padding, ssim_border, perceptual, lineage, scale) in [
+            (GradientPadding::Zero, None, None, LineageSetting::Torchvision, None),
             (
                 GradientPadding::Replicate,
                 Some(SsimBorder::Reflect),
                 Some(PerceptualForm::SquaredBeforeRelu),
                 LineageSetting::Caffe,
+                Some(1.0),
             ),
             (
                 GradientPadding::Replicate,
                 Some(SsimBorder::Valid),
                 Some(PerceptualForm::L1Squared),
-                LineageSetting::Torchvision,
+                LineageSetting::Caffe,
+                None,
             ),
         ] {
             all.push(LossConfig {
@@ -60,7 +62,7 @@ fn configurations() -> Vec<LossConfig> {
                 ssim_border,
                 perceptual,
                 masked_mse: Some(MaskedMse::Searched),
-                vgg: vgg(lineage),
+                vgg: vgg(lineage, scale),
                 ..LossConfig::default()
             });
         }
@@ -174,10 +176,10 @@ fn without_features_the_perceptual_terms_are_off_and_said_to_be() {
     assert!(off.status().contains("perceptual terms are OFF"), "{}", off.status());
     let weights = off.weights(&Tensor::zeros([13], (Kind::Double, Device::Cpu))).unwrap();
     assert!((weights.sum(Kind::Double).double_value(&[]) - 1.0).abs() < 1e-15);
-    let vgg = Some(VggFile { file: "tiny".into(), lineage: LineageSetting::Caffe });
+    let vgg = Some(VggFile { file: "tiny".into(), lineage: LineageSetting::Caffe, feature_scale: None });
     let on = loss(&LossConfig { vgg, ..LossConfig::paper() });
     assert_eq!(on.active(), Term::FIFTEEN);
-    assert!(on.status().contains("tiny (caffe lineage)"), "{}", on.status());
+    assert!(on.status().contains("tiny (caffe lineage, features × 0.0174)"), "{}", on.status());
     let image = Tensor::full([1, 1, 16, 16], 0.5, (Kind::Double, Device::Cpu));
     let bare = off.sources(&image, &image, &Masks::Complementary(image.copy())).unwrap();
     assert!(matches!(on.terms(&image, &bare), Err(LossError::ForeignSources)));
@@ -195,7 +197,7 @@ fn a_vgg_file_that_does_not_fit_lists_every_fault() {
         };
         weights.insert(name, tensor).unwrap();
     }
-    let file = VggFile { file: "broken".into(), lineage: LineageSetting::Caffe };
+    let file = VggFile { file: "broken".into(), lineage: LineageSetting::Caffe, feature_scale: None };
     let error = Vgg::from_weights(&weights, &file, Device::Cpu, Kind::Float).unwrap_err();
     let text = format!("{error}: {}", std::error::Error::source(&error).unwrap());
     for part in [
@@ -208,7 +210,10 @@ fn a_vgg_file_that_does_not_fit_lists_every_fault() {
     ] {
         assert!(text.contains(part), "{part} is not in: {text}");
     }
-    let unclear = VggFile { file: "tiny".into(), lineage: LineageSetting::Auto };
+    let nothing = VggFile { feature_scale: Some(0.0), ..file };
+    let error = Vgg::from_weights(&tiny_vgg(), &nothing, Device::Cpu, Kind::Float).unwrap_err();
+    assert!(matches!(error, LossError::FeatureScale { found: 0.0 }), "{error}");
+    let unclear = VggFile { file: "tiny".into(), lineage: LineageSetting::Auto, feature_scale: None };
     let error = Vgg::from_weights(&tiny_vgg(), &unclear, Device::Cpu, Kind::Float).unwrap_err();
     assert!(std::error::Error::source(&error).unwrap().to_string().contains("cannot tell the lineage"));
 }

@@ -152,11 +152,11 @@ fn vgg_features(gray: &Plane, lineage: LineageSetting) -> Vec<(Vec<Plane>, Vec<P
     all
 }
 
-fn perceptual(a: &Plane, b: &Plane, form: PerceptualForm, lineage: LineageSetting) -> f64 {
+fn perceptual(a: &Plane, b: &Plane, form: PerceptualForm, lineage: LineageSetting, scale: f64) -> f64 {
     let (a, b) = (vgg_features(a, lineage), vgg_features(b, lineage));
     let difference = |n: usize, before: bool| -> Vec<f64> {
         let pick = |f: &[(Vec<Plane>, Vec<Plane>)]| if before { f[n - 1].0.clone() } else { f[n - 1].1.clone() };
-        pick(&a).iter().zip(&pick(&b)).flat_map(|(a, b)| a.zip(b, |a, b| a - b).v).collect()
+        pick(&a).iter().zip(&pick(&b)).flat_map(|(a, b)| a.zip(b, |a, b| scale * (a - b)).v).collect()
     };
     let square = |d: &[f64]| d.iter().map(|v| v * v).sum::<f64>() / d.len() as f64;
     let absolute = |d: &[f64]| d.iter().map(|v| v.abs()).sum::<f64>();
@@ -183,6 +183,8 @@ pub fn by_loops(term: Term, config: &LossConfig, f: &Plane, ir: &Plane, vi: &Pla
     let times = |a: &Plane, b: &Plane| a.zip(b, |a, b| a * b);
     let max = ir.zip(vi, f64::max);
     let lineage = config.vgg.as_ref().map(|v| v.lineage).unwrap_or_default();
+    let by_lineage = if lineage == LineageSetting::Caffe { 1.0 / 57.63 } else { 1.0 };
+    let scale = config.vgg.as_ref().and_then(|v| v.feature_scale).unwrap_or(by_lineage);
     match term {
         Term::L1Ir => l1(f, ir),
         Term::L1Vi => l1(f, vi),
@@ -199,7 +201,7 @@ pub fn by_loops(term: Term, config: &LossConfig, f: &Plane, ir: &Plane, vi: &Pla
         Term::GradIr => l1(&sobel(f), &sobel(ir)),
         Term::GradVi => l1(&sobel(f), &sobel(vi)),
         Term::GradMax => l1(&sobel(f), &sobel(ir).zip(&sobel(vi), f64::max)),
-        Term::PerceptualIr => perceptual(f, ir, settings.perceptual, lineage),
-        Term::PerceptualVi => perceptual(f, vi, settings.perceptual, lineage),
+        Term::PerceptualIr => perceptual(f, ir, settings.perceptual, lineage, scale),
+        Term::PerceptualVi => perceptual(f, vi, settings.perceptual, lineage, scale),
     }
 }
