@@ -70,10 +70,14 @@ impl Progress for Console {
             bar
         });
         if bar.is_none() {
-            eprintln!("{what}: {total} steps{}", if done > 0 { format!(", {done} done already") } else { String::new() });
+            eprintln!(
+                "{what}: {total} steps{}",
+                if done > 0 { format!(", {done} done already") } else { String::new() }
+            );
         }
         let now = Instant::now();
-        *self.stretch.borrow_mut() = Some(Stretch { what: what.to_owned(), total, before: done, began: now, said: now, bar });
+        *self.stretch.borrow_mut() =
+            Some(Stretch { what: what.to_owned(), total, before: done, began: now, said: now, bar });
     }
 
     fn advance(&self, done: u64, state: &str) {
@@ -114,7 +118,11 @@ fn remaining(elapsed: Duration, done: u64, left: u64) -> Option<Duration> {
 /// `1:02:03` or `2:03`.
 fn clock(time: Duration) -> String {
     let s = time.as_secs();
-    if s >= 3600 { format!("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60) } else { format!("{}:{:02}", s / 60, s % 60) }
+    if s >= 3600 {
+        format!("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
+    } else {
+        format!("{}:{:02}", s / 60, s % 60)
+    }
 }
 
 #[cfg(test)]

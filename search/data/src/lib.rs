@@ -20,6 +20,7 @@ pub mod image_file;
 pub mod label;
 pub mod leakage;
 pub mod raster;
+pub mod scene;
 pub mod split;
 pub mod view;
 

@@ -1,5 +1,8 @@
 //! Rendered data sets and clips on disk.
 
+// Helpers of tests may fail loudly too.
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,8 @@
 //! What rendered pairs promise: the same bytes again, exact annotation, and objects that one camera alone shows.
 
+// Helpers of tests may fail loudly too.
+#![allow(clippy::unwrap_used)]
+
 use caf_data::scene::{
     Class, Condition, Contrast, LEAST_SHARE, MASK_IGNORED, Rendered, Scene, SceneSpec, contrasts, offset_rig,
 };
@@ -91,7 +94,9 @@ fn people_at_night_are_bright_in_the_infrared_and_often_lost_in_the_visible() {
     );
     assert!(people.len() > 50 && warm * 20 >= people.len() * 19);
     assert!(lost * 10 >= people.len() && ir > 2.0 * vi);
-    assert!(people.iter().all(|c| !c.is_visible_only()));
+    // Somebody behind the glass of a bus shelter is the exception.
+    let behind_glass = people.iter().filter(|c| c.is_visible_only()).count();
+    assert!(behind_glass * 20 <= people.len(), "{behind_glass}");
 }
 
 #[test]
@@ -113,8 +118,7 @@ fn every_class_occurs_and_is_sometimes_shown_by_one_camera_alone() {
         let visible = of.iter().filter(|c| c.is_visible_only()).count();
         println!("{:<8} {:>4} objects, {infrared} infrared only, {visible} visible only", class.name(), of.len());
         assert!(of.len() >= 60, "{} {}", class.name(), of.len());
-        // Signs are made not to differ from the air; all other classes are lost in either camera now and then.
-        assert!(visible >= 3 && (infrared >= 3 || class == Class::Sign), "{} {infrared} {visible}", class.name());
+        assert!(visible >= 3 && infrared >= 3, "{} {infrared} {visible}", class.name());
     }
     // About half of the objects in half of the scenes are hard in one camera: fog and darkness for the visible one.
     let hard = all.iter().filter(|(_, c)| c.ir.min(c.vi) < 20.0 && c.ir.max(c.vi) >= 20.0).count();
@@ -125,7 +129,7 @@ fn every_class_occurs_and_is_sometimes_shown_by_one_camera_alone() {
 #[test]
 fn what_drives_towards_us_grows_and_nothing_jumps() {
     let (mut followed, mut moved) = (0, 0);
-    for seed in 0..12 {
+    for seed in 0..24 {
         let scene = Scene::generate(&spec(seed, Some(Condition::Day))).unwrap();
         let frames: Vec<Rendered> = (0..5).into_par_iter().map(|i| scene.render(f64::from(i) * 0.3)).collect();
         for object in &frames[0].objects {

@@ -195,7 +195,11 @@ impl<'a> Trainer<'a> {
         let value = self.loss.compute(&heads.iter().collect::<Vec<_>>(), &batch.targets, &batch.regions)?;
         let parts = self.guarded(&value, batch)?;
         self.loss.rebalance(&value)?;
-        let gradients = gradients(&value.total, &trainable, GradOptions::default())?;
+        // Row-major, as a checkpoint stores them: the order of a sum, and so its last bit, follows the layout in memory.
+        let gradients = gradients(&value.total, &trainable, GradOptions::default())?
+            .iter()
+            .map(Tensor::f_contiguous)
+            .collect::<Result<Vec<_>, _>>()?;
         self.tensors.accumulated = Some(match self.tensors.accumulated.take() {
             None => gradients,
             Some(sums) => {

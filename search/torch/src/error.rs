@@ -38,7 +38,7 @@ pub enum TorchError {
     },
     /// Weights that do not fit.
     #[error(transparent)]
-    Mismatch(#[from] Box<caf_weights::Mismatch>),
+    Mismatch(#[from] caf_weights::Mismatch),
     /// Weight files or host tensors.
     #[error(transparent)]
     Weights(#[from] caf_weights::WeightsError),

@@ -104,6 +104,17 @@ impl Params {
         Ok(other)
     }
 
+    /// The same parameters with trainable tensors that record derivatives, and these tensors. They share memory with the
+    /// originals, but what is recorded on them shows nowhere else.
+    ///
+    /// # Errors
+    /// When libtorch refuses.
+    pub fn recording(&self) -> Result<(Self, Vec<Tensor>), TorchError> {
+        let leaf = |t: &Tensor| t.f_detach()?.f_set_requires_grad(true);
+        let leaves = self.trainable().iter().map(leaf).collect::<Result<Vec<_>, tch::TchError>>()?;
+        Ok((self.with_trainable(&leaves)?, leaves))
+    }
+
     /// Shares the tensors.
     pub fn shallow_clone(&self) -> Self {
         Params {

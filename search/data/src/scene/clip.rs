@@ -110,7 +110,7 @@ fn frame_count(spec: &ClipSpec) -> Result<usize, SceneError> {
     if !(spec.seconds > 0.0 && spec.seconds <= 3600.0) {
         return refuse("seconds", "above 0 and at most 3600", spec.seconds);
     }
-    if !(spec.infrared_skew_ms.abs() <= 10_000.0) {
+    if !(-10_000.0..=10_000.0).contains(&spec.infrared_skew_ms) {
         return refuse("infrared_skew_ms", "between -10000 and 10000", spec.infrared_skew_ms);
     }
     Ok(((spec.seconds * spec.fps).round() as usize).max(1))

@@ -1,0 +1,155 @@
+//! What can go wrong at the command line.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use caf_eval::EvalError;
+use thiserror::Error;
+
+/// Why a command stopped.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// An option that names no folder.
+    #[error("{option}: {} is not a folder", path.display())]
+    NotAFolder {
+        /// The option.
+        option: &'static str,
+        /// Its value.
+        path: PathBuf,
+    },
+    /// A folder or list without anything to measure.
+    #[error("{option}: nothing to measure in {}; expected {expected}", path.display())]
+    Empty {
+        /// The option.
+        option: &'static str,
+        /// Its value.
+        path: PathBuf,
+        /// What was looked for.
+        expected: &'static str,
+    },
+    /// Everything that is wrong with the inputs, at once.
+    #[error("{} of the inputs cannot be used:\n{}", .0.len(), lines(.0))]
+    Offences(Vec<Offence>),
+    /// A file or folder that cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A result that cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The measurement refused its input.
+    #[error("the data cannot be measured")]
+    Eval(#[from] EvalError),
+}
+
+impl Failure {
+    /// 2 when the call itself is wrong, else 1.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::NotAFolder { .. } => 2,
+            Self::Empty { .. } | Self::Offences(_) | Self::Read { .. } | Self::Write { .. } | Self::Eval(_) => 1,
+        }
+    }
+}
+
+fn lines(offences: &[Offence]) -> String {
+    offences.iter().map(|o| format!("  {o}")).collect::<Vec<_>>().join("\n")
+}
+
+/// One thing that is wrong with one input.
+#[derive(Debug)]
+pub struct Offence {
+    /// The file, or the name that has none.
+    pub place: PathBuf,
+    /// Line in the file, from 1.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub reason: Reason,
+}
+
+impl Offence {
+    /// An offence of a whole file.
+    pub fn of(place: impl Into<PathBuf>, reason: Reason) -> Self {
+        Self { place: place.into(), line: None, reason }
+    }
+}
+
+impl fmt::Display for Offence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.place.display())?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        write!(f, ": {}", self.reason)
+    }
+}
+
+/// What is wrong with an input.
+#[derive(Debug, Error)]
+pub enum Reason {
+    /// A name without its file in one of the folders.
+    #[error("no file of this name for {option}")]
+    Missing {
+        /// The folder's option.
+        option: &'static str,
+    },
+    /// Two files that differ only in their extension.
+    #[error("{} has the same name", other.display())]
+    Twice {
+        /// The other file.
+        other: PathBuf,
+    },
+    /// An image that cannot be decoded.
+    #[error("not a readable image: {0}")]
+    Image(#[from] image::ImageError),
+    /// An image with other than 8 bits a channel.
+    #[error("expected 8 bits a channel, found {found:?}")]
+    Depth {
+        /// The pixel format found.
+        found: image::ColorType,
+    },
+    /// Planes that do not fit together.
+    #[error(transparent)]
+    Eval(#[from] EvalError),
+    /// A text file that cannot be read.
+    #[error("cannot be read: {0}")]
+    Io(#[from] std::io::Error),
+    /// A line with another number of columns.
+    #[error("expected {expected}, found {found} columns")]
+    Columns {
+        /// The columns.
+        expected: &'static str,
+        /// Number found.
+        found: usize,
+    },
+    /// A value that is no number of its column's range.
+    #[error("{column}: expected {expected}, found {found:?}")]
+    Value {
+        /// The column.
+        column: &'static str,
+        /// Its range.
+        expected: &'static str,
+        /// The text.
+        found: String,
+    },
+    /// A class beyond the list of classes.
+    #[error("class {class}, but there are {classes} classes")]
+    Class {
+        /// The class.
+        class: u32,
+        /// Number of classes.
+        classes: usize,
+    },
+    /// A file of predictions for an image that has no labels.
+    #[error("predictions for a name that is not evaluated")]
+    NotEvaluated,
+}

@@ -1,0 +1,51 @@
+//! `caf-search import`
+
+use anyhow::Result;
+use caf_weights::import::{ImportOptions, import_checkpoint};
+use caf_weights::save_safetensors;
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    caf-search import yolov5n.pt yolov5n.safetensors\n  \
+    caf-search import Det_final.pth det.safetensors --list\n\n\
+    Nothing from the checkpoint is executed: a pickle that asks for anything but tensors is refused by name.")]
+pub(super) struct Args {
+    /// Original checkpoint.
+    checkpoint: PathBuf,
+    /// Result.
+    out: PathBuf,
+    /// Entry of the checkpoint's dictionary that holds the network; found by itself where there is one.
+    #[arg(long)]
+    entry: Option<String>,
+    /// Text to remove from the front of every name, such as `module.`.
+    #[arg(long)]
+    strip_prefix: Option<String>,
+    /// Keep half and double precision.
+    #[arg(long)]
+    keep_types: bool,
+    /// Print every tensor.
+    #[arg(long)]
+    list: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let options = ImportOptions {
+        entry: args.entry.clone(),
+        strip_prefix: args.strip_prefix.clone(),
+        keep_types: args.keep_types,
+    };
+    let found = import_checkpoint(&args.checkpoint, &options)?;
+    save_safetensors(&found.weights, &args.out)?;
+    if args.list {
+        for (name, tensor) in found.weights.iter() {
+            println!("{name} {tensor:?}");
+        }
+    }
+    let class = found.class.map_or_else(String::new, |c| format!(" of a pickled {c}"));
+    println!("{} tensors{class} in {}", found.weights.len(), args.out.display());
+    if !found.ignored.is_empty() {
+        println!("left out (no tensors): {}", found.ignored.join(", "));
+    }
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! `caf-search scene`
+
+use anyhow::{Result, bail};
+use caf_data::scene::{ClipSpec, Condition, DatasetSpec, offset_rig, write_clip, write_dataset};
+use caf_search::file::write_json;
+use caf_search::progress::{Console, Progress};
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    caf-search scene --out scenes --count 200 --size 256x192 --seed 1\n  \
+    caf-search scene --out clip --clip 8 --fps 10 --size 256x192 --condition night")]
+pub(super) struct Args {
+    /// Folder of the result; must be absent or empty.
+    #[arg(long)]
+    out: PathBuf,
+    /// Number of pairs.
+    #[arg(long, default_value_t = 200)]
+    count: usize,
+    /// Size of the images.
+    #[arg(long, value_name = "WxH", default_value = "256x192", value_parser = super::size)]
+    size: [usize; 2],
+    /// Decides everything random.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// day, night, fog, glare or tunnel; may be repeated. All in turn without it.
+    #[arg(long, value_name = "NAME", value_parser = condition)]
+    condition: Vec<Condition>,
+    /// Pairs of each scene, 0.7 s apart.
+    #[arg(long, default_value_t = 1)]
+    frames_per_scene: usize,
+    /// Share of the scenes in val.txt.
+    #[arg(long, default_value_t = 0.25)]
+    val_share: f64,
+    /// Render a clip of so many seconds in place of a data set.
+    #[arg(long, value_name = "SECONDS")]
+    clip: Option<f64>,
+    /// Frames a second of a clip.
+    #[arg(long, default_value_t = 10.0)]
+    fps: f64,
+    /// How much later than the visible camera the infrared one takes its frame, ms.
+    #[arg(long, default_value_t = 0.0, allow_hyphen_values = true)]
+    skew_ms: f64,
+    /// Put the infrared camera of a clip beside the visible one, turned and with its own lens; rig.toml says how.
+    #[arg(long)]
+    offset_rig: bool,
+    /// Replace a rendered data set or clip.
+    #[arg(long)]
+    replace: bool,
+    /// Write what was made as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+fn condition(text: &str) -> Result<Condition, String> {
+    let names: Vec<&str> = Condition::ALL.iter().map(|c| c.name()).collect();
+    Condition::ALL
+        .into_iter()
+        .find(|c| c.name() == text)
+        .ok_or_else(|| format!("expected one of {}, found `{text}`", names.join(", ")))
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let [width_px, height_px] = args.size.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+    let console = Console::default();
+    let counted = Mutex::new(0u64);
+    let (total, what) = match args.clip {
+        Some(seconds) => ((seconds * args.fps).max(0.0) as u64, "render clip"),
+        None => (args.count as u64, "render scenes"),
+    };
+    console.begin(what, total, 0);
+    // Rendering calls back from many threads, a console belongs to one: only the count is shared.
+    let tick = |_: usize| {
+        if let Ok(mut n) = counted.lock() {
+            *n += 1;
+        }
+    };
+    match args.clip {
+        Some(seconds) => {
+            if args.condition.len() > 1 {
+                bail!("a clip has one condition, found {}", args.condition.len());
+            }
+            let spec = ClipSpec {
+                seed: args.seed,
+                width_px,
+                height_px,
+                condition: args.condition.first().copied(),
+                seconds,
+                fps: args.fps,
+                infrared_skew_ms: args.skew_ms,
+                rig: args.offset_rig.then(|| offset_rig(width_px, height_px)),
+                replace: args.replace,
+            };
+            let summary = write_clip(&args.out, &spec, &tick)?;
+            console.end();
+            println!(
+                "{} frames ({}), {} labels in {}",
+                summary.frames,
+                summary.condition.name(),
+                summary.labels,
+                args.out.display()
+            );
+            if let Some(path) = &args.json {
+                write_json(path, &summary)?;
+            }
+        }
+        None => {
+            let spec = DatasetSpec {
+                count: args.count,
+                seed: args.seed,
+                width_px,
+                height_px,
+                conditions: args.condition.clone(),
+                frames_per_scene: args.frames_per_scene,
+                val_share: args.val_share,
+                replace: args.replace,
+            };
+            let summary = write_dataset(&args.out, &spec, &tick)?;
+            console.end();
+            println!("{} train and {} val pairs in {}", summary.train, summary.val, args.out.display());
+            if let Some(path) = &args.json {
+                write_json(path, &summary)?;
+            }
+        }
+    }
+    Ok(())
+}

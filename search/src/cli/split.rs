@@ -1,0 +1,85 @@
+//! `caf-search split`
+
+use anyhow::Result;
+use caf_data::dataset::write_name_list;
+use caf_data::leakage::{LeakageOptions, check_disjoint};
+use caf_data::split::{Scenes, SplitSettings, split};
+use caf_data::{Dataset, DatasetOptions, Need};
+use caf_search::file::write_json;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    caf-search split --data roadscene --val 0.3          writes roadscene/train.txt and val.txt\n  \
+    caf-search split --data roadscene --check            reports on the lists that are there")]
+pub(super) struct Args {
+    /// Data set in the plain layout.
+    #[arg(long)]
+    data: PathBuf,
+    /// Share of the pairs to validate on.
+    #[arg(long, default_value_t = 0.25)]
+    val: f64,
+    /// Decides which scenes.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Names whose numbers differ by at most this belong to one scene.
+    #[arg(long, default_value_t = 10)]
+    neighbour_gap: u64,
+    /// Lines `NAME SCENE` that say which pairs belong together.
+    #[arg(long, value_name = "FILE")]
+    scenes: Option<PathBuf>,
+    /// Split only these names.
+    #[arg(long, value_name = "FILE")]
+    list: Option<PathBuf>,
+    /// Folder of train.txt and val.txt; the data set's own without it.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Write nothing; report leaks between the lists that are there.
+    #[arg(long)]
+    check: bool,
+    /// Write the report as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let out = std::path::absolute(args.out.as_deref().unwrap_or(&args.data))?;
+    let [train, val] = ["train.txt", "val.txt"].map(|name| out.join(name));
+    if !args.check {
+        let whole = open(&args.data, args.list.as_deref())?;
+        let names: Vec<String> = whole.names().map(str::to_owned).collect();
+        let settings = SplitSettings {
+            val_fraction: args.val,
+            seed: args.seed,
+            neighbour_gap: args.neighbour_gap,
+            ..SplitSettings::default()
+        };
+        let mut scenes = Scenes::by_number(&names, settings.neighbour_gap, settings.longest_scene);
+        if let Some(file) = &args.scenes {
+            scenes = scenes.with_file(file)?;
+        }
+        let parts = split(&scenes, &settings)?;
+        caf_search::file::make_folder(&out)?;
+        write_name_list(&train, "to train on", &parts.train)?;
+        write_name_list(&val, "to validate on", &parts.val)?;
+        println!(
+            "{} scenes: {} pairs to train on, {} to validate on, {} left out",
+            parts.scenes,
+            parts.train.len(),
+            parts.val.len(),
+            parts.left_out.len()
+        );
+    }
+    let report =
+        check_disjoint(&open(&args.data, Some(&train))?, &open(&args.data, Some(&val))?, &LeakageOptions::default())?;
+    print!("{report}");
+    if let Some(path) = &args.json {
+        write_json(path, &report)?;
+    }
+    Ok(())
+}
+
+fn open(root: &Path, list: Option<&Path>) -> Result<Dataset> {
+    let options = DatasetOptions { list: list.map(Path::to_owned), labels: Need::Ignore, ..DatasetOptions::default() };
+    Ok(Dataset::open(root, &options)?)
+}

@@ -1,0 +1,214 @@
+//! `caf-search train fusion` and `caf-search train task`
+
+use super::overrides::{SettingsArgs, Short};
+use anyhow::{Result, bail};
+use caf_data::{Dataset, DatasetOptions, Need};
+use caf_search::file::write_json;
+use caf_search::fusion::{self, FusionTrainConfig};
+use caf_search::progress::{Console, Progress};
+use caf_search::report::log_plot;
+use caf_search::stop::StopFlag;
+use caf_search::task::{ImageSource, TaskConfig, TaskImages, TaskRun, files, train_task};
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Train the fusion network with a found loss.
+    Fusion(FusionArgs),
+    /// Train a detector on fused (or any) images.
+    Task(TaskArgs),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  \
+    caf-search train fusion --beta runs/m3fd/beta.toml --data m3fd --train train.txt --val val.txt --out runs/fusion\n\n\
+    The same call goes on where an interrupted one stopped. The result is OUT/fusion.safetensors.")]
+pub(super) struct FusionArgs {
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// Folder of the results.
+    #[arg(long)]
+    out: PathBuf,
+    /// The loss.
+    #[arg(long, value_name = "FILE")]
+    beta: Option<PathBuf>,
+    /// Data set in the plain layout.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Names to train on.
+    #[arg(long, value_name = "LIST")]
+    train: Option<PathBuf>,
+    /// Names for the panels.
+    #[arg(long, value_name = "LIST")]
+    val: Option<PathBuf>,
+    /// Iterations in all, in place of epochs.
+    #[arg(long)]
+    iterations: Option<usize>,
+    /// Crops in a batch.
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Size of the crops.
+    #[arg(long, value_name = "WxH", value_parser = super::size)]
+    crop: Option<[usize; 2]>,
+    /// cpu, cuda, cuda:N or auto.
+    #[arg(long)]
+    device: Option<String>,
+    /// Seed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Weights to start from.
+    #[arg(long, value_name = "FILE")]
+    init: Option<PathBuf>,
+    /// VGG-16 weights, in place of those the loss names.
+    #[arg(long, value_name = "FILE")]
+    vgg: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    caf-search train task --data roadscene --images fused --out runs/task --weights yolov5n.pt --epochs 50\n  \
+    caf-search train task --data roadscene --images visible --out runs/visible --size 640x448 --resume\n\n\
+    The result is OUT/best.safetensors.")]
+pub(super) struct TaskArgs {
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// Folder of the results.
+    #[arg(long)]
+    out: PathBuf,
+    /// Data set with labels and classes.txt, in the plain layout.
+    #[arg(long)]
+    data: PathBuf,
+    /// What the detector sees: a folder of images with the pairs' names, `visible` or `infrared`.
+    #[arg(long)]
+    images: PathBuf,
+    /// Names to train on.
+    #[arg(long, value_name = "LIST", default_value = "train.txt")]
+    train: PathBuf,
+    /// Names to validate on.
+    #[arg(long, value_name = "LIST", default_value = "val.txt")]
+    val: PathBuf,
+    /// Starting weights (.safetensors, or an original .pt); fresh without it.
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// n, s, m, l or x.
+    #[arg(long)]
+    variant: Option<String>,
+    /// Size of the network's input, multiples of 32.
+    #[arg(long, value_name = "WxH", value_parser = super::size)]
+    size: Option<[usize; 2]>,
+    /// Passes over the images.
+    #[arg(long)]
+    epochs: Option<usize>,
+    /// Images in a batch.
+    #[arg(long)]
+    batch: Option<usize>,
+    /// cpu, cuda, cuda:N or auto.
+    #[arg(long)]
+    device: Option<String>,
+    /// Seed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Go on with an interrupted training.
+    #[arg(long)]
+    resume: bool,
+    /// Write the outcome as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+pub(super) fn run(command: &Command) -> Result<()> {
+    match command {
+        Command::Fusion(args) => fusion(args),
+        Command::Task(args) => task(args),
+    }
+}
+
+fn fusion(args: &FusionArgs) -> Result<()> {
+    let short = Short::default()
+        .path("beta", args.beta.as_deref())
+        .path("data.root", args.data.as_deref())
+        .path("data.train", args.train.as_deref())
+        .path("data.val", args.val.as_deref())
+        .value("iterations", args.iterations)
+        .value("batch", args.batch)
+        .size("crop_px", args.crop)
+        .text("device", args.device.as_deref())
+        .value("seed", args.seed)
+        .path("fusion.init", args.init.as_deref())
+        .path("vgg.file", args.vgg.as_deref());
+    let config: FusionTrainConfig = args.settings.load(short)?;
+    let (console, stop) = (Console::default(), StopFlag::on_signals()?);
+    let done = fusion::train(&config, &args.out, &console, &stop)?;
+    log_plot(&args.out.join("log.csv"), &["total"], "Fusion loss", &args.out.join("loss.svg"))?;
+    let how = if done.interrupted { "stopped; the same call goes on" } else { "done" };
+    println!(
+        "{how} after {} iterations, loss {:.4}: {}",
+        done.iterations,
+        done.last_loss,
+        args.out.join("fusion.safetensors").display()
+    );
+    Ok(())
+}
+
+/// `visible`, `infrared`, or a folder.
+pub(super) fn image_source(images: &Path) -> ImageSource {
+    match images.to_str() {
+        Some("visible") => ImageSource::Visible,
+        Some("infrared") => ImageSource::Infrared,
+        _ => ImageSource::Folder(images.to_owned()),
+    }
+}
+
+fn task(args: &TaskArgs) -> Result<()> {
+    let [width, height] = args.size.map_or([None, None], |s| s.map(Some));
+    let short = Short::default()
+        .path("weights", args.weights.as_deref())
+        .text("variant", args.variant.as_deref())
+        .value("image_width_px", width)
+        .value("image_height_px", height)
+        .value("epochs", args.epochs)
+        .value("batch", args.batch)
+        .text("device", args.device.as_deref())
+        .value("seed", args.seed);
+    let config: TaskConfig = args.settings.load(short)?;
+    let source = image_source(&args.images);
+    let open = |list: &PathBuf| -> Result<TaskImages> {
+        let options = DatasetOptions { list: Some(list.clone()), labels: Need::Required, ..DatasetOptions::default() };
+        Ok(TaskImages::open(&Dataset::open(&args.data, &options)?, &source, config.cache_mib)?)
+    };
+    let (train, val) = (open(&args.train)?, open(&args.val)?);
+    let (console, stop) = (Console::default(), StopFlag::on_signals()?);
+    let run = TaskRun {
+        config: &config,
+        train: &train,
+        val: &val,
+        out_dir: &args.out,
+        resume: args.resume,
+        stop: &stop,
+        progress: &console,
+    };
+    let outcome = train_task(&run)?;
+    if let Some((taken, of)) = outcome.taken.filter(|_| config.weights.is_some()) {
+        console.say(&format!("{taken} of {of} tensors came from the starting weights"));
+    }
+    if let Some(path) = &args.json {
+        write_json(path, &outcome)?;
+    }
+    if !outcome.rows.is_empty() {
+        let log = args.out.join(files::LOG);
+        log_plot(&log, &["map50", "map50_95"], "Average precision on validation images", &args.out.join("map.svg"))?;
+    }
+    let Some(best) = outcome.best_epoch else {
+        if outcome.finished {
+            bail!("no epoch was validated: there is no best network in {}", args.out.display());
+        }
+        println!("stopped after {} iterations; the same call with --resume goes on", outcome.iterations);
+        return Ok(());
+    };
+    if let Some(row) = outcome.rows.iter().find(|r| r.epoch == best) {
+        println!("best epoch {best}: {row:?}");
+    }
+    let how = if outcome.finished { "done" } else { "stopped; the same call with --resume goes on" };
+    println!("{how}: {}", args.out.join(files::BEST).display());
+    Ok(())
+}

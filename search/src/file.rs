@@ -1,0 +1,90 @@
+//! Text files: read with the path in the error, written aside and renamed.
+
+use crate::error::SearchError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::io::Write;
+use std::path::Path;
+
+/// Writes `text` so that `path` holds either its old content or all of the new.
+///
+/// # Errors
+/// [`SearchError::Io`] with the path.
+pub fn write_text(path: &Path, text: &str) -> Result<(), SearchError> {
+    let folder = match path.parent() {
+        Some(p) if !p.as_os_str().is_empty() => p,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(SearchError::io("create a file in", folder))?;
+    file.write_all(text.as_bytes()).map_err(SearchError::io("write", path))?;
+    file.persist(path).map_err(|e| SearchError::io("rename to", path)(e.error))?;
+    Ok(())
+}
+
+/// Makes a folder and its parents.
+///
+/// # Errors
+/// [`SearchError::Io`] with the path.
+pub fn make_folder(path: &Path) -> Result<(), SearchError> {
+    std::fs::create_dir_all(path).map_err(SearchError::io("create folder", path))
+}
+
+/// Reads a TOML file into a configuration; unknown keys are the type's business to refuse.
+///
+/// # Errors
+/// [`SearchError::Io`] or [`SearchError::Config`] with path, line and column.
+pub fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, SearchError> {
+    let text = std::fs::read_to_string(path).map_err(SearchError::io("read", path))?;
+    toml::from_str(&text).map_err(|e| SearchError::Config { path: path.to_owned(), message: e.to_string() })
+}
+
+/// Writes a configuration or result as TOML.
+///
+/// # Errors
+/// [`SearchError::Io`] or [`SearchError::Config`].
+pub fn write_toml<T: Serialize>(path: &Path, value: &T) -> Result<(), SearchError> {
+    let text = toml::to_string_pretty(value)
+        .map_err(|e| SearchError::Config { path: path.to_owned(), message: e.to_string() })?;
+    write_text(path, &text)
+}
+
+/// Writes a value as indented JSON.
+///
+/// # Errors
+/// [`SearchError::Io`] or [`SearchError::Json`].
+pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), SearchError> {
+    let text =
+        serde_json::to_string_pretty(value).map_err(|source| SearchError::Json { path: path.to_owned(), source })?;
+    write_text(path, &(text + "\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.txt");
+        write_text(&path, "old").unwrap();
+        let missing = dir.path().join("no/such/folder/a.txt");
+        let error = write_text(&missing, "new").unwrap_err().to_string();
+        assert!(error.contains("no/such/folder"), "{error}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
+    }
+
+    #[test]
+    fn a_wrong_toml_is_refused_with_its_line() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct T {
+            #[allow(dead_code)]
+            a: u32,
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.toml");
+        write_text(&path, "a = 1\nb = 2\n").unwrap();
+        let error = read_toml::<T>(&path).unwrap_err().to_string();
+        assert!(error.contains("c.toml") && error.contains("line 2") && error.contains("`b`"), "{error}");
+    }
+}

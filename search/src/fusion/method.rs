@@ -1,0 +1,79 @@
+//! Ways of fusing a pair: the network, and the simple ones that any network must beat.
+
+use crate::error::SearchError;
+use crate::fusion_net::FusionNet;
+use crate::pairs::plane_tensor;
+use caf_data::{Plane, Sample};
+use caf_torch::Mode;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use tch::{Device, Kind};
+
+/// Which way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// A trained network.
+    Network(PathBuf),
+    /// The visible luma.
+    Visible,
+    /// The infrared image.
+    Infrared,
+    /// The mean of both.
+    Average,
+    /// The larger of both at every pixel.
+    Max,
+}
+
+/// A way of fusing, ready to be used.
+#[derive(Debug)]
+pub enum Fuser {
+    /// A network on its device.
+    Network(Box<FusionNet>),
+    /// A rule for one pixel: infrared, visible → fused.
+    Pixel(fn(f32, f32) -> f32),
+}
+
+impl Fuser {
+    /// Loads what the method needs.
+    ///
+    /// # Errors
+    /// When the network's file cannot be used.
+    pub fn new(method: &Method, device: Device) -> Result<Self, SearchError> {
+        Ok(match method {
+            Method::Network(path) => Fuser::Network(Box::new(FusionNet::read(path, device)?)),
+            Method::Visible => Fuser::Pixel(|_, vi| vi),
+            Method::Infrared => Fuser::Pixel(|ir, _| ir),
+            Method::Average => Fuser::Pixel(|ir, vi| 0.5 * (ir + vi)),
+            Method::Max => Fuser::Pixel(f32::max),
+        })
+    }
+
+    /// The fused luma of a pair, clamped to [0, 1].
+    ///
+    /// # Errors
+    /// When libtorch refuses, or the network's output is not finite.
+    pub fn luma(&self, sample: &Sample) -> Result<Plane, SearchError> {
+        let vi = sample.vi_luma();
+        let (width, height) = vi.size_wh();
+        let fused = match self {
+            Fuser::Pixel(rule) => sample.ir.data().iter().zip(vi.data()).map(|(a, b)| rule(*a, *b)).collect(),
+            Fuser::Network(net) => network(net, &sample.ir, &vi)?,
+        };
+        let mut plane = Plane::new(width, height, fused)?;
+        if plane.data().iter().any(|v| !v.is_finite()) {
+            return Err(SearchError::NonFiniteImage { name: sample.name.clone() });
+        }
+        plane.data_mut().iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
+        Ok(plane)
+    }
+}
+
+fn network(net: &FusionNet, ir: &Plane, vi: &Plane) -> Result<Vec<f32>, SearchError> {
+    let (width, height) = vi.size_wh();
+    let device = net.params.device();
+    let tensor = |plane: &Plane| plane_tensor(plane.data(), [1, 1, height, width], device, Kind::Float);
+    let (ir, vi) = (tensor(ir)?, tensor(vi)?);
+    let fused = tch::no_grad(|| net.fuse(&net.params, &ir, &vi, Mode::Eval))?;
+    Ok(Vec::<f32>::try_from(fused.f_to_device(Device::Cpu)?.f_contiguous()?.f_view([-1])?)?)
+}

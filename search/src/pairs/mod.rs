@@ -1,0 +1,14 @@
+//! Pairs on their way into libtorch: prepared once, cropped by a plan, batched in a thread of their own.
+//!
+//! Everything random is a function of seed and iteration, so that a resumed run sees what an uninterrupted one would have
+//! seen, without any generator to save.
+
+mod batch;
+mod feed;
+mod plan;
+mod store;
+
+pub use batch::{HostBatch, PairBatch, plane_tensor};
+pub use feed::Feed;
+pub use plan::{CropPlan, Stream};
+pub use store::{PairStore, PreparedPair};

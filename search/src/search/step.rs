@@ -1,0 +1,202 @@
+//! One iteration: ω_t, ω_f, β, in this order.
+
+use super::config::Method;
+use super::session::Session;
+use crate::error::SearchError;
+use crate::hypergradient::{
+    Distance, Form, Hypergradient, HypergradientError, Problem, Radius, Settings, compared, hypergradient,
+};
+use crate::pairs::PairBatch;
+use caf_fusion_loss::{FusionLoss, Masks, Sources, Terms};
+use caf_torch::optim::SgdGroup;
+use caf_torch::{GradOptions, Mode, Params, TorchError, forward, gradients};
+use caf_yolo::{Group, LossValue, clip_gradients};
+use std::time::{Duration, Instant};
+use tch::Tensor;
+
+/// Largest norm of the task network's gradient (the original's).
+const CLIP_NORM: f64 = 10.0;
+
+/// What an iteration measured.
+#[derive(Debug)]
+pub(super) struct Measured {
+    /// Total, boxes, objectness, classes.
+    pub task: [f64; 4],
+    pub fusion_total: f64,
+    /// In the order of the active terms.
+    pub terms: Vec<f64>,
+    pub beta: Option<BetaMeasured>,
+    pub time: [Duration; 3],
+}
+
+/// What the β step measured.
+#[derive(Debug)]
+pub(super) struct BetaMeasured {
+    pub result: Hypergradient,
+    pub distance: Option<Distance>,
+}
+
+impl Session {
+    /// Runs one iteration. An error leaves the saved state valid, not this one.
+    pub fn step(&mut self, train: &PairBatch, val: &PairBatch) -> Result<Measured, SearchError> {
+        let begin = Instant::now();
+        let (recording, leaves) = self.fusion.params.recording()?;
+        let fused = self.fusion.fuse(&recording, &train.ir, &train.vi, Mode::Train)?;
+        let sources = self.loss.sources(&train.ir, &train.vi, &Masks::Complementary(train.mask.shallow_clone()))?;
+
+        let task = self.task_step(&fused.f_detach()?, train)?;
+        let after_task = Instant::now();
+
+        let terms = self.loss.terms(&fused, &sources)?;
+        let (fusion_total, terms) = self.fusion_step(&terms, &leaves)?;
+        drop((fused, recording, leaves));
+        let after_fusion = Instant::now();
+
+        let beta = match self.iteration >= self.config.beta.rest {
+            true => Some(self.beta_step(&sources, train, val)?),
+            false => None,
+        };
+        let time = [after_task - begin, after_fusion - after_task, after_fusion.elapsed()];
+        self.iteration += 1;
+        Ok(Measured { task, fusion_total, terms, beta, time })
+    }
+
+    /// ω_t ← ω_t − ∇L_t on the fused training batch.
+    fn task_step(&mut self, fused: &Tensor, batch: &PairBatch) -> Result<[f64; 4], SearchError> {
+        let task = &self.task;
+        let (recording, leaves) = task.params.recording()?;
+        let image = task_input(fused, batch, self.config.task.colour)?;
+        let heads = forward(task.detector.heads_graph(), &recording, &[&image], Mode::Train)?;
+        let value = task.loss.compute(&heads.iter().collect::<Vec<_>>(), &batch.targets, &batch.regions)?;
+        let parts = parts(&value)?;
+        for (name, part) in ["task loss", "box loss", "objectness loss", "class loss"].into_iter().zip(parts) {
+            self.require_finite(name, part)?;
+        }
+        let grads = gradients(&value.total, &leaves, GradOptions::default())?;
+        let (grads, norm) = clip_gradients(&grads, CLIP_NORM)?;
+        self.require_finite("gradient of the task network", norm)?;
+        let task = &mut self.task;
+        let rates = task.schedule.at(self.iteration);
+        let decay = task.schedule.scaled_decay();
+        let groups: Vec<SgdGroup> = task
+            .groups
+            .iter()
+            .map(|group| match group {
+                Group::Bias => SgdGroup { rate: rates.bias, decay: 0.0 },
+                Group::Kernel => SgdGroup { rate: rates.others, decay },
+                Group::Scale => SgdGroup { rate: rates.others, decay: 0.0 },
+            })
+            .collect();
+        task.sgd.step(&task.params.trainable(), &grads, &groups, rates.momentum)?;
+        task.loss.rebalance(&value)?;
+        Ok(parts)
+    }
+
+    /// ω_f ← ω_f − ∇L_f(β).
+    fn fusion_step(&mut self, terms: &Terms, leaves: &[Tensor]) -> Result<(f64, Vec<f64>), SearchError> {
+        if let Some(term) = terms.first_non_finite()? {
+            return Err(self.non_finite(&format!("fusion-loss term `{term}`")));
+        }
+        let total = self.loss.total(terms, &self.logits)?;
+        let grads = gradients(&total, leaves, GradOptions::default())?;
+        self.fusion_adam.step(&self.fusion.params.trainable(), &grads, self.config.fusion.rate)?;
+        let values = terms.to_vec()?.into_iter().map(|(_, v)| v).collect();
+        Ok((f64::try_from(&total)?, values))
+    }
+
+    /// β ← β − ∇β L_val(ω′).
+    fn beta_step(
+        &mut self,
+        sources: &Sources,
+        train: &PairBatch,
+        val: &PairBatch,
+    ) -> Result<BetaMeasured, SearchError> {
+        let unrolled = self.config.unrolled;
+        let settings = Settings {
+            eta: unrolled.eta.unwrap_or(self.config.fusion.rate),
+            radius: Radius::OverNorm(unrolled.radius),
+            form: match unrolled.method {
+                Method::Fd => Form::FiniteDifference,
+                Method::Exact => Form::Exact,
+            },
+            weighting: self.config.loss.weighting,
+        };
+        let problem = Unrolled { session: self, loss: &self.loss, sources, train, val };
+        let omega = self.fusion.params.shallow_clone();
+        let due = unrolled.check_every > 0 && self.iteration.is_multiple_of(unrolled.check_every);
+        let found = if due {
+            compared(&problem, &omega, &self.logits, &settings).map(|(result, distance)| (result, Some(distance)))
+        } else {
+            hypergradient(&problem, &omega, &self.logits, &settings).map(|result| (result, None))
+        };
+        let (result, distance) = found.map_err(|error| match error {
+            HypergradientError::NonFinite { what, .. } => self.non_finite(&format!("{what} of the β step")),
+            other => SearchError::Hypergradient(other),
+        })?;
+        if let Some(i) = result.gradient.iter().position(|g| !g.is_finite()) {
+            let term = self.loss.active().get(i).map_or("?", |t| t.name());
+            return Err(self.non_finite(&format!("hypergradient of term `{term}`")));
+        }
+        let gradient =
+            Tensor::f_from_slice(&result.gradient)?.f_to_kind(self.logits.kind())?.f_to_device(self.device)?;
+        let rate = self.beta_rate();
+        self.beta_adam.step(std::slice::from_ref(&self.logits), &[gradient], rate)?;
+        self.config.loss.weighting.project(&mut self.logits)?;
+        Ok(BetaMeasured { result, distance })
+    }
+
+    fn require_finite(&self, what: &str, value: f64) -> Result<(), SearchError> {
+        if value.is_finite() { Ok(()) } else { Err(self.non_finite(what)) }
+    }
+
+    fn non_finite(&self, what: &str) -> SearchError {
+        SearchError::NonFinite { what: what.to_owned(), iteration: self.iteration }
+    }
+}
+
+/// The β step's two networks and batches as functions of ω_f. The task network stays as it is.
+struct Unrolled<'a> {
+    session: &'a Session,
+    loss: &'a FusionLoss,
+    sources: &'a Sources,
+    train: &'a PairBatch,
+    val: &'a PairBatch,
+}
+
+impl Problem for Unrolled<'_> {
+    fn fuse(&self, omega: &Params) -> Result<Tensor, HypergradientError> {
+        one(forward(self.session.fusion.graph(), omega, &[&self.train.ir, &self.train.vi], Mode::BatchStatistics)?)
+    }
+
+    fn terms(&self, fused: &Tensor) -> Result<Terms, HypergradientError> {
+        Ok(self.loss.terms(fused, self.sources)?)
+    }
+
+    fn validation_loss(&self, omega: &Params) -> Result<Tensor, HypergradientError> {
+        let Session { fusion, task, config, .. } = self.session;
+        let fused = one(forward(fusion.graph(), omega, &[&self.val.ir, &self.val.vi], Mode::BatchStatistics)?)?;
+        let image = task_input(&fused, self.val, config.task.colour)?;
+        let heads = forward(task.detector.heads_graph(), &task.params, &[&image], Mode::BatchStatistics)?;
+        let value = task.loss.compute(&heads.iter().collect::<Vec<_>>(), &self.val.targets, &self.val.regions);
+        Ok(value.map_err(|e| HypergradientError::Validation(Box::new(e)))?.total)
+    }
+}
+
+/// What the detector sees: fused luma with the visible image's colours, or gray. Not clamped, so that derivatives pass.
+fn task_input(fused: &Tensor, batch: &PairBatch, colour: bool) -> Result<Tensor, tch::TchError> {
+    if colour { fused.f_add(&batch.colour) } else { fused.f_expand([-1, 3, -1, -1], false) }
+}
+
+fn one(mut outputs: Vec<Tensor>) -> Result<Tensor, HypergradientError> {
+    let none = || TorchError::Torch(tch::TchError::Shape("the network has no output".to_owned()));
+    outputs.pop().ok_or_else(|| none().into())
+}
+
+fn parts(value: &LossValue) -> Result<[f64; 4], tch::TchError> {
+    Ok([
+        f64::try_from(&value.total)?,
+        f64::try_from(&value.boxes)?,
+        f64::try_from(&value.objectness)?,
+        f64::try_from(&value.classes)?,
+    ])
+}

@@ -1,0 +1,97 @@
+//! From a TOML file and `--set key=value` overrides to a configuration.
+
+use crate::error::SearchError;
+use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+
+/// Reads `file` (or starts empty), applies the overrides in order, and parses the result; keys that the configuration does not
+/// know are refused.
+///
+/// An override is `path.to.key=value`; the value is TOML, and text that is no TOML value stands for itself.
+///
+/// # Errors
+/// [`SearchError::Io`], or [`SearchError::Config`] with the file or the override and the parser's words.
+pub fn load<T: DeserializeOwned>(file: Option<&Path>, overrides: &[String]) -> Result<T, SearchError> {
+    let place = file.map_or_else(|| PathBuf::from("--set"), Path::to_owned);
+    let refuse = |message: String| SearchError::Config { path: place.clone(), message };
+    let text = match file {
+        Some(path) => std::fs::read_to_string(path).map_err(SearchError::io("read", path))?,
+        None => String::new(),
+    };
+    if overrides.is_empty() {
+        // Straight from the text, so that messages carry line and column.
+        return toml::from_str(&text).map_err(|e| refuse(e.to_string()));
+    }
+    let mut table: Table = toml::from_str(&text).map_err(|e| refuse(e.to_string()))?;
+    for assignment in overrides {
+        assign(&mut table, assignment).map_err(&refuse)?;
+    }
+    Value::Table(table).try_into().map_err(|e: toml::de::Error| refuse(e.to_string()))
+}
+
+fn assign(table: &mut Table, assignment: &str) -> Result<(), String> {
+    let (key, text) =
+        assignment.split_once('=').ok_or_else(|| format!("--set expects key=value, found `{assignment}`"))?;
+    let value = toml::from_str::<Table>(&format!("v = {}", text.trim()))
+        .ok()
+        .and_then(|mut t| t.remove("v"))
+        .unwrap_or_else(|| Value::String(text.trim().to_owned()));
+    let mut parts: Vec<&str> = key.trim().split('.').collect();
+    let last = parts.pop().filter(|k| !k.is_empty()).ok_or_else(|| format!("--set has no key in `{assignment}`"))?;
+    let mut place = table;
+    for part in parts {
+        let entry = place.entry(part.to_owned()).or_insert_with(|| Value::Table(Table::new()));
+        place = entry.as_table_mut().ok_or_else(|| format!("--set {assignment}: `{part}` holds no table"))?;
+    }
+    place.insert(last.to_owned(), value);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields, default)]
+    struct Inner {
+        rate: f64,
+        name: String,
+    }
+
+    impl Default for Inner {
+        fn default() -> Self {
+            Inner { rate: 1.0, name: "none".to_owned() }
+        }
+    }
+
+    #[derive(Debug, Deserialize, PartialEq, Default)]
+    #[serde(deny_unknown_fields, default)]
+    struct Outer {
+        epochs: usize,
+        inner: Inner,
+    }
+
+    fn set(list: &[&str]) -> Result<Outer, SearchError> {
+        load(None, &list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn overrides_reach_nested_keys_and_plain_words_are_strings() {
+        let found = set(&["epochs=3", "inner.rate = 5e-2", "inner.name=paper"]).unwrap();
+        assert_eq!(found, Outer { epochs: 3, inner: Inner { rate: 0.05, name: "paper".to_owned() } });
+    }
+
+    #[test]
+    fn unknown_keys_and_malformed_overrides_are_refused() {
+        for (bad, word) in [("inner.rat=1", "rat"), ("epochs", "key=value"), ("epochs.x=1", "epochs"), ("=1", "no key")]
+        {
+            let error = match bad {
+                "epochs.x=1" => set(&["epochs=1", bad]).unwrap_err(),
+                _ => set(&[bad]).unwrap_err(),
+            };
+            assert!(error.to_string().contains(word), "{bad}: {error}");
+        }
+    }
+}
