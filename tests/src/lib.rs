@@ -1,1 +1,15 @@
-//! What crosses crates: engine parity, round trips, the whole chain.
+//! What crosses crates: engine parity, golden data on every engine, the whole chain.
+//!
+//! The library is what the test programs share. A [`Runner`](engine::Runner) runs a graph on one engine; [`caf`] and [`yolov5`]
+//! compare a runner with the golden data, whichever engine it is; [`fixture`] makes seeded networks and images for machines
+//! without golden data. Everything here stops a test by panicking.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "the crate is tests throughout")]
+
+pub mod arrays;
+pub mod caf;
+pub mod engine;
+pub mod fixture;
+pub mod golden;
+pub mod table;
+pub mod yolov5;
