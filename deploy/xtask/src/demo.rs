@@ -4,6 +4,7 @@ mod html;
 mod page;
 mod plan;
 mod stamp;
+mod step;
 mod steps;
 mod table;
 
@@ -22,7 +23,8 @@ use crate::setup::{self, Libraries};
 use page::{Page, Ran, Section};
 use plan::Plan;
 use stamp::{Stamp, Stamps, key};
-use steps::{Program, Step, steps};
+use step::{Program, Resume, Step};
+use steps::steps;
 
 /// What to show, and how long it may take.
 #[derive(Debug, Args)]
@@ -126,8 +128,10 @@ impl Runner<'_> {
         }
         let was_cut_off =
             before.as_ref().is_some_and(|stamp| !stamp.is_complete) && writes.iter().any(|path| path.exists());
-        let earlier = if let (true, Some(flag)) = (was_cut_off, step.resume) {
-            command.arg(flag);
+        if was_cut_off && let Resume::With(option) = step.resume {
+            command.arg(option);
+        }
+        let earlier = if was_cut_off && step.resume != Resume::Anew {
             before.map_or(0.0, |stamp| stamp.seconds)
         } else {
             writes.iter().try_for_each(|path| self.clear(path))?;
@@ -230,7 +234,7 @@ mod tests {
         test(&runner, folder.path());
     }
 
-    fn script(text: &str, resume: Option<&'static str>) -> Step {
+    fn script(text: &str, resume: Resume) -> Step {
         Step {
             name: "step",
             title: "",
@@ -248,7 +252,7 @@ mod tests {
     fn a_step_runs_once_until_its_input_changes() {
         with_runner(|runner, folder| {
             fs::write(folder.join("input"), "1").unwrap();
-            let step = script("mkdir out/made && echo x >> out/count", None);
+            let step = script("mkdir out/made && echo x >> out/count", Resume::Anew);
             let mut ran = Vec::new();
             assert_eq!(runner.run(&step, &mut ran).unwrap(), End::Done);
             assert_eq!(runner.run(&step, &mut ran).unwrap(), End::Skipped);
@@ -267,13 +271,13 @@ mod tests {
             fs::write(folder.join("input"), "1").unwrap();
             // `$0` is the first word after the script: the flag, when there is one.
             let text = "echo \"$0\" >> out/count; if [ \"$0\" = again ]; then test -e out/made/part; else mkdir out/made && touch out/made/part && false; fi";
-            let step = script(text, Some("again"));
+            let step = script(text, Resume::With("again"));
             assert!(runner.run(&step, &mut Vec::new()).is_err());
             assert_eq!(runner.run(&step, &mut Vec::new()).unwrap(), End::Done);
             assert_eq!(fs::read_to_string(folder.join("out/count")).unwrap().lines().last(), Some("again"));
 
             fs::remove_dir_all(folder.join("out/made")).unwrap();
-            let anew = script("mkdir out/made && false", None);
+            let anew = script("mkdir out/made && false", Resume::Anew);
             assert!(runner.run(&anew, &mut Vec::new()).is_err());
             let error = format!("{:#}", runner.run(&anew, &mut Vec::new()).unwrap_err());
             assert!(error.contains("exit status: 1"), "{error}");
@@ -283,7 +287,7 @@ mod tests {
     #[test]
     fn a_step_that_leaves_nothing_or_lacks_its_input_fails() {
         with_runner(|runner, folder| {
-            let step = script("true", None);
+            let step = script("true", Resume::Anew);
             assert!(format!("{:#}", runner.run(&step, &mut Vec::new()).unwrap_err()).contains("cannot read the input"));
             fs::write(folder.join("input"), "1").unwrap();
             assert!(runner.run(&step, &mut Vec::new()).unwrap_err().to_string().contains("left no"));
@@ -302,7 +306,7 @@ mod tests {
 
     #[test]
     fn the_page_says_what_a_short_run_cannot_show() {
-        let plan = Plan { out: "demo-out".into(), pairs: None, full: false };
+        let plan = Plan { root: "/repo".into(), out: "demo-out".into(), pairs: None, full: false };
         let page = make_page(&plan, &[], vec![], true);
         assert!(page.limits.contains("minutes") && page.lead.contains("failed"), "{page:?}");
     }

@@ -22,7 +22,7 @@ pub enum Shown {
     Strips(&'static str, usize),
     /// A JSON report as tables.
     Report(&'static str),
-    /// The found loss weights.
+    /// The found loss weights: table `weights` of a TOML file.
     Weights(&'static str),
     /// A video.
     Video(&'static str),
@@ -135,7 +135,10 @@ fn show(folder: &Path, shown: Shown) -> String {
             Err(error) => missing(name, &error.to_string()),
         },
         Shown::Weights(name) => match fs::read_to_string(folder.join(name)).map(|text| text.parse::<toml::Table>()) {
-            Ok(Ok(table)) => weights(&table) + &source(name),
+            Ok(Ok(table)) => match table.get("weights").and_then(toml::Value::as_table) {
+                Some(table) => weights(table) + &source(name),
+                None => missing(name, "it has no table `weights`"),
+            },
             Ok(Err(error)) => missing(name, &error.to_string()),
             Err(error) => missing(name, &error.to_string()),
         },
@@ -193,16 +196,17 @@ fn listed(folder: &Path, endings: &[&str]) -> std::io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// At most `most` of the items, evenly spread, the first included.
+/// At most `most` of the items, evenly spread, the last included.
 fn spread(items: &[String], most: usize) -> Vec<String> {
     let count = most.min(items.len());
-    (0..count).filter_map(|index| items.get(index * items.len() / count)).cloned().collect()
+    (1..=count).filter_map(|index| items.get((index * items.len() / count).saturating_sub(1))).cloned().collect()
 }
 
-/// Every number of the file with a bar: the largest fills the width.
+/// Every weight with a bar, the largest first and as wide as the column.
 fn weights(table: &toml::Table) -> String {
-    let mut rows = Vec::new();
-    collect(table, &mut rows);
+    let mut rows: Vec<(&str, f64)> =
+        table.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_float()?))).collect();
+    rows.sort_by(|a, b| b.1.total_cmp(&a.1));
     let largest = rows.iter().map(|row| row.1.abs()).fold(0.0, f64::max);
     let mut html = "<figure class=table><table>\n".to_owned();
     for (name, weight) in &rows {
@@ -217,17 +221,6 @@ fn weights(table: &toml::Table) -> String {
     html + "</table></figure>\n"
 }
 
-/// The real numbers of a TOML table, wherever they are; whole numbers are counts, not weights.
-fn collect(table: &toml::Table, rows: &mut Vec<(String, f64)>) {
-    for (name, value) in table {
-        match value {
-            toml::Value::Float(number) => rows.push((name.clone(), *number)),
-            toml::Value::Table(inner) => collect(inner, rows),
-            _ => {}
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,7 +230,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("plots")).unwrap();
         fs::write(folder.path().join("plots/beta_trajectory.svg"), "<svg/>").unwrap();
-        fs::write(folder.path().join("beta.toml"), "seed = 3\n[weights]\nmse_ir = 0.75\nssim_vi = 0.25\n").unwrap();
+        fs::write(folder.path().join("beta.toml"), "[weights]\nmse_ir = 0.75\nssim_vi = 0.25\n[loss]\nscale = 3.5\n")
+            .unwrap();
         fs::write(folder.path().join("eval.json"), r#"{"map50": 0.5}"#).unwrap();
         let page = Page {
             lead: "Lead <with> marks".to_owned(),
@@ -262,7 +256,9 @@ mod tests {
         assert!(html.contains("Lead &lt;with&gt; marks"));
         assert!(html.contains("src=\"plots/beta_trajectory.svg\"") && html.contains("beta trajectory"));
         assert!(
-            html.contains("mse ir</th><td>0.75</td>") && html.contains("width:20.00rem") && !html.contains("seed</th>")
+            html.contains("mse ir</th><td>0.75</td>")
+                && html.contains("width:20.00rem")
+                && !html.contains("scale</th>")
         );
         assert!(html.contains("map50") && html.contains("0.5"));
         assert!(html.contains("live/video.webm cannot be shown"));
@@ -273,7 +269,7 @@ mod tests {
     #[test]
     fn pictures_are_spread_over_the_folder() {
         let names: Vec<String> = (0..10).map(|i| i.to_string()).collect();
-        assert_eq!(spread(&names, 3), ["0", "3", "6"]);
+        assert_eq!(spread(&names, 3), ["2", "5", "9"]);
         assert_eq!(spread(&names, 99).len(), 10);
         assert!(spread(&[], 3).is_empty());
     }

@@ -16,6 +16,8 @@ const MARK: &str = ".caf-demo";
 /// A demo, decided.
 #[derive(Debug, Clone)]
 pub struct Plan {
+    /// The workspace root, absolute.
+    pub root: PathBuf,
     /// Where everything is written, relative to the workspace root when it lies inside.
     pub out: PathBuf,
     /// The labelled pairs of the caller; `None` renders scenes.
@@ -43,6 +45,7 @@ impl Plan {
         let pairs = arguments.data.as_deref().map(|data| Pairs::open(&from_caller(data)?)).transpose()?;
         claim(&out)?;
         Ok(Self {
+            root: repo.root().to_path_buf(),
             out: repo.short(&out).to_path_buf(),
             pairs: pairs.map(|pairs| Pairs { root: repo.short(&pairs.root).to_path_buf(), ..pairs }),
             full: arguments.full,
@@ -52,6 +55,11 @@ impl Plan {
     /// A path in the output folder.
     pub fn at(&self, name: &str) -> PathBuf {
         self.out.join(name)
+    }
+
+    /// The same as an absolute path.
+    pub fn absolute(&self, name: &str) -> PathBuf {
+        self.root.join(self.at(name))
     }
 }
 

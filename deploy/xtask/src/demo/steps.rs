@@ -4,368 +4,370 @@ use std::path::{Path, PathBuf};
 
 use super::page::Shown;
 use super::plan::Plan;
+use super::step::{Program, Resume, Step};
 
-/// A program of the workspace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Program {
-    /// Scenes, search, training, evaluation.
-    Search,
-    /// ONNX files.
-    Export,
-    /// The live runtime.
-    Run,
-}
-
-impl Program {
-    /// Every program the demo calls.
-    pub const ALL: [Self; 3] = [Self::Search, Self::Export, Self::Run];
-
-    /// Name of the executable.
-    pub fn binary(self) -> &'static str {
-        match self {
-            Self::Search => "caf-search",
-            Self::Export => "caf-export",
-            Self::Run => "caf-run",
-        }
-    }
-
-    /// Name of its package.
-    pub fn package(self) -> &'static str {
-        match self {
-            Self::Search => "caf-search",
-            Self::Export => "caf-export",
-            Self::Run => "caf-runtime",
-        }
-    }
-}
-
-/// One call of a program.
-#[derive(Debug, Clone)]
-pub struct Step {
-    /// Name, also that of its stamp: letters and hyphens.
-    pub name: &'static str,
-    /// Heading on the page.
-    pub title: &'static str,
-    /// What it does and how to read what it shows.
-    pub text: &'static str,
-    /// Which program.
-    pub program: Program,
-    /// Its arguments.
-    pub arguments: Vec<String>,
-    /// Added when an earlier run of the same call was cut off; `None` when the step begins anew.
-    pub resume: Option<&'static str>,
-    /// Files and folders whose change makes the step run again.
-    pub reads: Vec<PathBuf>,
-    /// Files and folders it leaves, all in the output folder; cleared before the step begins.
-    pub writes: Vec<PathBuf>,
-    /// What the page shows of it.
-    pub shows: Vec<Shown>,
-}
-
-/// How long each phase lasts.
+/// How long each phase lasts, and on how much.
 struct Lengths {
     scenes: &'static str,
-    search_iterations: &'static str,
-    fusion_iterations: &'static str,
-    task_epochs: &'static str,
+    search: &'static str,
+    fusion: &'static str,
+    detector: &'static str,
 }
 
 /// Minutes on two processor cores.
-const QUICK: Lengths = Lengths { scenes: "160", search_iterations: "60", fusion_iterations: "300", task_epochs: "12" };
+const QUICK: Lengths = Lengths {
+    scenes: "--count 160",
+    search: "--iterations 60 --batch 2 --crop 128x128 --set task.variant=n",
+    fusion: "--iterations 250 --batch 2 --crop 128x128 --set validate_every=125",
+    detector: "--variant n --epochs 25 --batch 8 --set optimizer.warmup_min_iterations=20",
+};
 /// Hours on two processor cores; meant for a GPU.
-const FULL: Lengths =
-    Lengths { scenes: "2000", search_iterations: "2000", fusion_iterations: "20000", task_epochs: "100" };
-
-/// Size of rendered pictures and of the exported model, `width x height` in pixels.
-const SIZE: &str = "256x192";
+const FULL: Lengths = Lengths {
+    scenes: "--count 1200",
+    search: "--iterations 600 --batch 4 --crop 192x192 --set task.variant=n",
+    fusion: "--iterations 5000 --batch 4 --crop 192x192 --set validate_every=1000",
+    detector: "--variant n --epochs 100 --batch 16",
+};
 
 /// All steps in order.
 pub fn steps(plan: &Plan) -> Vec<Step> {
     let lengths = if plan.full { FULL } else { QUICK };
-    let rendered = plan.at("scenes");
-    let data = plan.pairs.as_ref().map_or(rendered.as_path(), |pairs| pairs.root.as_path());
-    let lists = match &plan.pairs {
-        Some(pairs) if !pairs.has_lists => plan.at("lists"),
-        _ => data.to_path_buf(),
-    };
-    let (train, val) = (lists.join("train.txt"), lists.join("val.txt"));
-    let beta = plan.at("search/beta.toml");
-    let fusion = plan.at("fusion/fusion.safetensors");
-    let task = plan.at("task/task.safetensors");
-    let model = plan.at("model/model.onnx");
-    let clip = plan.at("clip");
-
+    let chain = Chain::new(plan);
     let mut steps = Vec::new();
-    match &plan.pairs {
-        None => steps.push(Step {
-            name: "scenes",
-            title: "Scenes",
-            text: "Road scenes rendered for both cameras from one description, with exact boxes. Infrared shows what \
-                   is warm, visible shows what is lit; many objects can be seen in one of the two only.",
-            program: Program::Search,
-            arguments: words(&["scene", "dataset", "--count", lengths.scenes, "--size", SIZE, "--seed", "1", "--out"], &[&rendered]),
-            resume: None,
-            reads: vec![],
-            writes: vec![rendered.clone()],
-            shows: vec![Shown::Pictures("scenes/vi", 3), Shown::Pictures("scenes/ir", 3)],
-        }),
-        Some(pairs) if !pairs.has_lists => steps.push(Step {
-            name: "split",
-            title: "Split",
-            text: "The pairs divided into training and validation by blocks of neighbouring names, so that no scene is in both.",
-            program: Program::Search,
-            arguments: call(&[("split", None), ("--data", Some(data)), ("--out", Some(&lists))]),
-            resume: None,
-            reads: vec![data.to_path_buf()],
-            writes: vec![lists.clone()],
-            shows: vec![],
-        }),
-        Some(_) => {}
-    }
-    steps.push(Step {
-        name: "search",
-        title: "Search",
-        text: "The weights of the fusion loss, searched so that a detector does best on the fused image. The trajectory \
-               shows every weight over the iterations, the composition what the loss consists of in the end.",
-        program: Program::Search,
-        arguments: [
-            call(&[("search", None), ("--data", Some(data)), ("--train", Some(&train)), ("--out", Some(&plan.at("search")))]),
-            words(&["--iterations", lengths.search_iterations], &[]),
-        ]
-        .concat(),
-        resume: Some("--resume"),
-        reads: vec![data.to_path_buf(), train.clone()],
-        writes: vec![plan.at("search")],
-        shows: vec![Shown::Plots("search"), Shown::Weights("search/beta.toml")],
-    });
-    steps.push(Step {
-        name: "train-fusion",
-        title: "Fusion network",
-        text: "Trained from scratch with the found loss. Each panel is infrared, visible, fused.",
-        program: Program::Search,
-        arguments: [
-            call(&[
-                ("train", None),
-                ("fusion", None),
-                ("--beta", Some(&beta)),
-                ("--data", Some(data)),
-                ("--train", Some(&train)),
-                ("--val", Some(&val)),
-                ("--out", Some(&plan.at("fusion"))),
-            ]),
-            words(&["--iterations", lengths.fusion_iterations], &[]),
-        ]
-        .concat(),
-        resume: Some("--resume"),
-        reads: vec![beta, data.to_path_buf(), train.clone(), val.clone()],
-        writes: vec![plan.at("fusion")],
-        shows: vec![Shown::Strips("fusion/panels", 4)],
-    });
-    steps.push(Step {
-        name: "train-task",
-        title: "Detector",
-        text: "A small detector, trained on the fused images.",
-        program: Program::Search,
-        arguments: [
-            call(&[
-                ("train", None),
-                ("task", None),
-                ("--fusion", Some(&fusion)),
-                ("--data", Some(data)),
-                ("--train", Some(&train)),
-                ("--val", Some(&val)),
-                ("--out", Some(&plan.at("task"))),
-            ]),
-            words(&["--epochs", lengths.task_epochs], &[]),
-        ]
-        .concat(),
-        resume: Some("--resume"),
-        reads: vec![fusion.clone(), data.to_path_buf(), train, val.clone()],
-        writes: vec![plan.at("task")],
-        shows: vec![],
-    });
-    steps.push(Step {
-        name: "eval",
-        title: "Measured",
-        text: "On the validation pairs, which no training saw: detection (AP) and fusion metrics. No single one of \
-               them is a goal: a plain pixel maximum tops MI and VIF.",
-        program: Program::Search,
-        arguments: call(&[
-            ("eval", None),
-            ("--fusion", Some(&fusion)),
-            ("--task", Some(&task)),
-            ("--data", Some(data)),
-            ("--list", Some(&val)),
-            ("--json", Some(&plan.at("eval/eval.json"))),
-        ]),
-        resume: None,
-        reads: vec![fusion.clone(), task.clone(), data.to_path_buf(), val],
-        writes: vec![plan.at("eval/eval.json")],
-        shows: vec![Shown::Report("eval/eval.json")],
-    });
-    steps.push(Step {
-        name: "export",
-        title: "Export",
-        text: "Fusion, detector, colour handling and decoding as one ONNX file with its contract inside.",
-        program: Program::Export,
-        arguments: [
-            call(&[
-                ("onnx", None),
-                ("--fusion", Some(&fusion)),
-                ("--task", Some(&task)),
-                ("--classes", Some(&data.join("classes.txt"))),
-                ("--output", Some(&model)),
-                ("--json", Some(&plan.at("model/export.json"))),
-            ]),
-            words(&["--size", SIZE], &[]),
-        ]
-        .concat(),
-        resume: None,
-        reads: vec![fusion, task, data.join("classes.txt")],
-        writes: vec![model.clone(), plan.at("model/export.json")],
-        shows: vec![Shown::Report("model/export.json")],
-    });
-    steps.push(Step {
-        name: "clip",
-        title: "A drive, seen by two cameras",
-        text: "A rendered clip: the scene moves, and the two cameras do not take their frames at the same time.",
-        program: Program::Search,
-        arguments: words(
-            &[
-                "scene",
-                "clip",
-                "--seconds",
-                "8",
-                "--fps",
-                "12",
-                "--size",
-                SIZE,
-                "--seed",
-                "7",
-                "--skew-ms",
-                "8",
-                "--out",
-            ],
-            &[&clip],
-        ),
-        resume: None,
-        reads: vec![],
-        writes: vec![clip.clone()],
-        shows: vec![],
-    });
-    steps.push(Step {
-        name: "live",
-        title: "Live",
-        text: "The exported model on the two streams: frames paired by their times, fused, detected, drawn. The tables \
-               give the time of every stage in milliseconds at the 50th, 95th and 99th percentile on this machine.",
-        program: Program::Run,
-        arguments: [
-            call(&[
-                ("live", None),
-                ("--model", Some(&model)),
-                ("--ir", Some(&clip.join("ir"))),
-                ("--vi", Some(&clip.join("vi"))),
-                ("--video", Some(&plan.at("live/fused.webm"))),
-                ("--jsonl", Some(&plan.at("live/detections.jsonl"))),
-                ("--summary", Some(&plan.at("live/summary.json"))),
-            ]),
-            words(&["--every-frame"], &[]),
-        ]
-        .concat(),
-        resume: None,
-        reads: vec![model, clip],
-        writes: ["live/fused.webm", "live/detections.jsonl", "live/summary.json"].map(|name| plan.at(name)).to_vec(),
-        shows: vec![Shown::Video("live/fused.webm"), Shown::Report("live/summary.json")],
-    });
+    steps.extend(chain.pairs(&lengths));
+    steps.push(chain.search(&lengths));
+    steps.push(chain.train_fusion(&lengths));
+    steps.extend([chain.fuse(), chain.average()]);
+    steps.push(chain.train_task(&lengths));
+    steps.extend([chain.eval(), chain.eval_average(), chain.export(), chain.verify(), chain.clip(), chain.live()]);
     steps
 }
 
-/// Words, then paths.
-fn words(plain: &[&str], paths: &[&Path]) -> Vec<String> {
-    let paths = paths.iter().map(|path| path.display().to_string());
-    plain.iter().map(|word| (*word).to_owned()).chain(paths).collect()
+/// The files that steps hand to each other.
+struct Chain<'a> {
+    plan: &'a Plan,
+    data: PathBuf,
+    train: PathBuf,
+    val: PathBuf,
+    /// Size of the detector's input and of the clip: `WIDTHxHEIGHT` in pixels, multiples of 32.
+    size: &'static str,
 }
 
-/// Words, each with the path that follows it.
-fn call(parts: &[(&str, Option<&Path>)]) -> Vec<String> {
-    let pair = |(word, path): &(&str, Option<&Path>)| {
-        std::iter::once((*word).to_owned()).chain(path.map(|path| path.display().to_string()))
-    };
-    parts.iter().flat_map(pair).collect()
+impl<'a> Chain<'a> {
+    fn new(plan: &'a Plan) -> Self {
+        let data = plan.pairs.as_ref().map_or_else(|| plan.at("scenes"), |pairs| pairs.root.clone());
+        // Programs read lists relative to the data set, so that lists from elsewhere need their whole path.
+        let lists = match &plan.pairs {
+            Some(pairs) if !pairs.has_lists => plan.absolute("lists"),
+            _ => PathBuf::new(),
+        };
+        // Published pairs are a few hundred pixels wide; rendered ones are this size.
+        let size = if plan.pairs.is_some() { "448x320" } else { "256x192" };
+        Self { plan, data, train: lists.join("train.txt"), val: lists.join("val.txt"), size }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.plan.at(name)
+    }
+
+    /// The pairs: rendered, or the caller's with lists when they bring none.
+    fn pairs(&self, lengths: &Lengths) -> Option<Step> {
+        match &self.plan.pairs {
+            None => Some(Step {
+                name: "scenes",
+                title: "Scenes",
+                text: "Road scenes rendered for both cameras from one description, with exact boxes. Infrared shows \
+                       what is warm, visible shows what is lit; many objects can be seen in one of the two only.",
+                program: Program::Search,
+                arguments: words(
+                    "scene",
+                    &[("--out", &self.data)],
+                    &format!("{} --size {} --seed 1", lengths.scenes, self.size),
+                ),
+                resume: Resume::Anew,
+                reads: vec![],
+                writes: vec![self.data.clone()],
+                shows: vec![Shown::Pictures("scenes/vi", 3), Shown::Pictures("scenes/ir", 3)],
+            }),
+            Some(pairs) if !pairs.has_lists => Some(Step {
+                name: "split",
+                title: "Split",
+                text: "The pairs divided into training and validation by blocks of neighbouring names, so that no \
+                       scene is in both; what looks like a leak is listed.",
+                program: Program::Search,
+                arguments: words(
+                    "split",
+                    &[("--data", &self.data), ("--out", &self.at("lists")), ("--json", &self.at("lists/leaks.json"))],
+                    "",
+                ),
+                resume: Resume::Anew,
+                reads: vec![self.data.clone()],
+                writes: vec![self.at("lists")],
+                shows: vec![Shown::Report("lists/leaks.json")],
+            }),
+            Some(_) => None,
+        }
+    }
+
+    fn search(&self, lengths: &Lengths) -> Step {
+        let out = self.at("search");
+        // Every rendered pair is a scene of its own, so that halving them need not keep neighbours together.
+        let halving = if self.plan.pairs.is_none() { "--set data.neighbour_gap=0" } else { "" };
+        Step {
+            name: "search",
+            title: "Search",
+            text: "The weights of the fusion loss, searched so that a detector does best on the fused image. The \
+                   trajectory shows every weight over the iterations, the composition what the loss consists of in \
+                   the end. The perceptual terms need VGG-16 weights and are off here.",
+            program: Program::Search,
+            arguments: words(
+                "search",
+                &[("--data", &self.data), ("--train", &self.train), ("--out", &out)],
+                &format!("{} {halving}", lengths.search),
+            ),
+            resume: Resume::SameCall,
+            reads: self.with_lists(&[]),
+            writes: vec![out],
+            shows: vec![Shown::Plots("search/plots"), Shown::Weights("search/beta.toml")],
+        }
+    }
+
+    fn train_fusion(&self, lengths: &Lengths) -> Step {
+        let (beta, out) = (self.at("search/beta.toml"), self.at("fusion"));
+        Step {
+            name: "train-fusion",
+            title: "Fusion network",
+            text: "Trained from scratch with the found loss. The panels show validation pairs early and late in the \
+                   training, with the iteration as their name.",
+            program: Program::Search,
+            arguments: words(
+                "train fusion",
+                &[
+                    ("--beta", &beta),
+                    ("--data", &self.data),
+                    ("--train", &self.train),
+                    ("--val", &self.val),
+                    ("--out", &out),
+                ],
+                lengths.fusion,
+            ),
+            resume: Resume::SameCall,
+            reads: self.with_lists(&[beta]),
+            writes: vec![out],
+            shows: vec![Shown::Strips("fusion/panels", 2), Shown::Plots("fusion")],
+        }
+    }
+
+    fn fuse(&self) -> Step {
+        let (fusion, out) = (self.at("fusion/fusion.safetensors"), self.at("fused"));
+        Step {
+            name: "fuse",
+            title: "Fused pairs",
+            text: "All pairs, fused by the trained network; the detector learns on these.",
+            program: Program::Search,
+            arguments: words("fuse", &[("--data", &self.data), ("--fusion", &fusion), ("--out", &out)], ""),
+            resume: Resume::With("--resume"),
+            reads: vec![self.data.clone(), fusion],
+            writes: vec![out],
+            shows: vec![Shown::Pictures("fused", 3)],
+        }
+    }
+
+    fn average(&self) -> Step {
+        let out = self.at("average");
+        Step {
+            name: "average",
+            title: "Plain average",
+            text: "The validation pairs averaged pixel by pixel: the simplest fusion, to compare with.",
+            program: Program::Search,
+            arguments: words(
+                "fuse",
+                &[("--data", &self.data), ("--list", &self.val), ("--out", &out)],
+                "--method average",
+            ),
+            resume: Resume::With("--resume"),
+            reads: self.with_lists(&[]),
+            writes: vec![out],
+            shows: vec![],
+        }
+    }
+
+    fn train_task(&self, lengths: &Lengths) -> Step {
+        let (images, out) = (self.at("fused"), self.at("task"));
+        Step {
+            name: "train-task",
+            title: "Detector",
+            text: "A small detector, trained from scratch on the fused images; average precision on validation \
+                   images after every epoch.",
+            program: Program::Search,
+            arguments: words(
+                "train task",
+                &[
+                    ("--data", &self.data),
+                    ("--images", &images),
+                    ("--train", &self.train),
+                    ("--val", &self.val),
+                    ("--out", &out),
+                ],
+                &format!("--size {} {}", self.size, lengths.detector),
+            ),
+            resume: Resume::With("--resume"),
+            reads: self.with_lists(&[images]),
+            writes: vec![out],
+            shows: vec![Shown::Plots("task")],
+        }
+    }
+
+    fn eval(&self) -> Step {
+        let (images, task) = (self.at("fused"), self.at("task/best.safetensors"));
+        let out = self.at("eval/fused.json");
+        Step {
+            name: "eval",
+            title: "Measured",
+            text: "On the validation pairs, on which nothing was trained: average precision by class and fusion metrics \
+                   of the fused images. No single one of them is a goal: a plain pixel maximum tops MI and VIF.",
+            program: Program::Search,
+            arguments: words(
+                "eval",
+                &[
+                    ("--data", &self.data),
+                    ("--list", &self.val),
+                    ("--images", &images),
+                    ("--task", &task),
+                    ("--json", &out),
+                ],
+                &format!("--size {}", self.size),
+            ),
+            resume: Resume::Anew,
+            reads: self.with_lists(&[images, task]),
+            writes: vec![out],
+            shows: vec![Shown::Report("eval/fused.json")],
+        }
+    }
+
+    fn eval_average(&self) -> Step {
+        let (images, out) = (self.at("average"), self.at("eval/average.json"));
+        Step {
+            name: "eval-average",
+            title: "The plain average, measured",
+            text: "The same fusion metrics for the plain average of the same pairs.",
+            program: Program::Search,
+            arguments: words(
+                "eval",
+                &[("--data", &self.data), ("--list", &self.val), ("--images", &images), ("--json", &out)],
+                "",
+            ),
+            resume: Resume::Anew,
+            reads: self.with_lists(&[images]),
+            writes: vec![out],
+            shows: vec![Shown::Report("eval/average.json")],
+        }
+    }
+
+    fn export(&self) -> Step {
+        let (fusion, task) = (self.at("fusion/fusion.safetensors"), self.at("task/best.safetensors"));
+        let (model, report) = (self.at("model/model.onnx"), self.at("model/export.json"));
+        Step {
+            name: "export",
+            title: "Export",
+            text: "Fusion, detector, colour handling and decoding as one ONNX file with its contract inside.",
+            program: Program::Export,
+            arguments: words(
+                "onnx",
+                &[("--fusion", &fusion), ("--task", &task), ("--output", &model), ("--json", &report)],
+                &format!("--size {}", self.size),
+            ),
+            resume: Resume::Anew,
+            reads: vec![fusion, task],
+            writes: vec![model, report],
+            shows: vec![],
+        }
+    }
+
+    fn verify(&self) -> Step {
+        let (fusion, task) = (self.at("fusion/fusion.safetensors"), self.at("task/best.safetensors"));
+        let (model, report) = (self.at("model/model.onnx"), self.at("model/verify.json"));
+        let mut arguments = vec!["verify".to_owned(), text(&model)];
+        arguments.extend(words("", &[("--against", &fusion), ("--task", &task), ("--json", &report)], ""));
+        Step {
+            name: "verify",
+            title: "Export, checked",
+            text: "The file run by ONNX Runtime and compared with the weights it was made from.",
+            program: Program::Export,
+            arguments,
+            resume: Resume::Anew,
+            reads: vec![model, fusion, task],
+            writes: vec![report],
+            shows: vec![Shown::Report("model/verify.json")],
+        }
+    }
+
+    fn clip(&self) -> Step {
+        let out = self.at("clip");
+        Step {
+            name: "clip",
+            title: "A drive, seen by two cameras",
+            text: "A rendered clip: the scene moves, and the two cameras do not take their frames at the same time.",
+            program: Program::Search,
+            arguments: words(
+                "scene",
+                &[("--out", &out)],
+                &format!("--clip 8 --fps 10 --skew-ms 8 --condition night --seed 7 --size {}", self.size),
+            ),
+            resume: Resume::Anew,
+            reads: vec![],
+            writes: vec![out],
+            shows: vec![],
+        }
+    }
+
+    fn live(&self) -> Step {
+        let (model, clip) = (self.at("model/model.onnx"), self.at("clip"));
+        let [video, lines, summary] =
+            ["live/fused.webm", "live/detections.jsonl", "live/summary.json"].map(|name| self.at(name));
+        Step {
+            name: "live",
+            title: "Live",
+            text: "The exported model on two streams: frames paired by their times, fused, detected, drawn. The tables \
+                   give the time of every stage on this machine at the 50th, 95th and 99th percentile.",
+            program: Program::Run,
+            arguments: words(
+                "live",
+                &[
+                    ("--model", &model),
+                    ("--ir", &clip.join("ir")),
+                    ("--vi", &clip.join("vi")),
+                    ("--video", &video),
+                    ("--jsonl", &lines),
+                    ("--summary", &summary),
+                ],
+                "--every-frame",
+            ),
+            resume: Resume::Anew,
+            reads: vec![model, clip],
+            writes: vec![video, lines, summary],
+            shows: vec![Shown::Video("live/fused.webm"), Shown::Report("live/summary.json")],
+        }
+    }
+
+    /// The pairs, their lists where those lie elsewhere, and more.
+    fn with_lists(&self, more: &[PathBuf]) -> Vec<PathBuf> {
+        let lists = self.plan.pairs.as_ref().filter(|pairs| !pairs.has_lists).map(|_| self.at("lists"));
+        [self.data.clone()].into_iter().chain(lists).chain(more.iter().cloned()).collect()
+    }
+}
+
+/// A command, options with their paths, and options without: the last are split at spaces.
+fn words(command: &str, paths: &[(&str, &Path)], plain: &str) -> Vec<String> {
+    let paths = paths.iter().flat_map(|(option, path)| [(*option).to_owned(), text(path)]);
+    let split = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    split(command).into_iter().chain(paths).chain(split(plain)).collect()
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::super::plan::Pairs;
-    use super::*;
-
-    fn plan(pairs: Option<Pairs>) -> Plan {
-        Plan { out: "demo-out".into(), pairs, full: false }
-    }
-
-    fn all_plans() -> Vec<Plan> {
-        let pairs = |has_lists| Some(Pairs { root: "../pairs".into(), has_lists });
-        vec![plan(None), plan(pairs(true)), plan(pairs(false)), Plan { full: true, ..plan(None) }]
-    }
-
-    #[test]
-    fn what_a_step_reads_was_written_before_or_belongs_to_the_caller() {
-        for plan in all_plans() {
-            let mut written: Vec<PathBuf> = Vec::new();
-            for step in steps(&plan) {
-                for read in step.reads.iter().filter(|path| path.starts_with(&plan.out)) {
-                    assert!(written.iter().any(|path| read.starts_with(path)), "{}: {}", step.name, read.display());
-                }
-                written.extend(step.writes);
-            }
-        }
-    }
-
-    #[test]
-    fn steps_clear_only_their_own_outputs() {
-        for plan in all_plans() {
-            let mut seen: Vec<PathBuf> = Vec::new();
-            let mut names = BTreeSet::new();
-            for step in steps(&plan) {
-                assert!(names.insert(step.name), "{} twice", step.name);
-                assert!(!step.writes.is_empty(), "{}", step.name);
-                for path in step.writes {
-                    assert!(path.starts_with(&plan.out) && path != plan.out, "{}: {}", step.name, path.display());
-                    assert!(
-                        !seen.iter().any(|other| path.starts_with(other) || other.starts_with(&path)),
-                        "{}",
-                        path.display()
-                    );
-                    seen.push(path);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_shown_is_written_by_the_step_that_shows_it() {
-        for plan in all_plans() {
-            for step in steps(&plan) {
-                for shown in &step.shows {
-                    let (Shown::Plots(name)
-                    | Shown::Pictures(name, _)
-                    | Shown::Strips(name, _)
-                    | Shown::Report(name)
-                    | Shown::Weights(name)
-                    | Shown::Video(name)) = *shown;
-                    assert!(step.writes.iter().any(|path| plan.at(name).starts_with(path)), "{}: {name}", step.name);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn pairs_of_the_caller_are_read_where_they_lie() {
-        let with_pairs = steps(&plan(Some(Pairs { root: "../pairs".into(), has_lists: true })));
-        assert!(with_pairs.iter().all(|step| step.name != "scenes" && step.name != "split"));
-        let search = with_pairs.iter().find(|step| step.name == "search").unwrap();
-        assert!(search.arguments.windows(2).any(|pair| pair == ["--data", "../pairs"]), "{:?}", search.arguments);
-    }
-}
+#[path = "steps_tests.rs"]
+mod tests;
