@@ -178,8 +178,7 @@ struct Line<'a> {
 /// Fuses every pair; `done` is called after each with the number done and the number there are.
 pub fn run(model: Model, config: &FuseConfig, done: &mut dyn FnMut(usize, usize)) -> Result<FuseSummary, FuseError> {
     let pairs = match_folders(&config.ir, &config.vi)?;
-    std::fs::create_dir_all(&config.out)
-        .map_err(|source| FuseError::Folder { path: config.out.clone(), source })?;
+    std::fs::create_dir_all(&config.out).map_err(|source| FuseError::Folder { path: config.out.clone(), source })?;
     let mut detector = model.contract().detector.clone().map(|c| Detector::new(c, config.nms.clone())).transpose()?;
     if detector.is_none() && (config.detections.is_some() || config.draw) {
         return Err(FuseError::NoDetector);
@@ -250,7 +249,8 @@ mod tests {
         std::fs::create_dir_all(&ir).unwrap();
         std::fs::create_dir_all(&vi).unwrap();
         assert!(matches!(match_folders(&ir, &vi), Err(FuseError::Empty { .. })));
-        let image = |path: PathBuf, w: u32, h: u32| image_file::write_png(&path, &vec![0; (w * h * 3) as usize], w, h).unwrap();
+        let image =
+            |path: PathBuf, w: u32, h: u32| image_file::write_png(&path, &vec![0; (w * h * 3) as usize], w, h).unwrap();
         image(ir.join("good.png"), 5, 3);
         image(vi.join("good.png"), 5, 3);
         assert_eq!(match_folders(&ir, &vi).unwrap()[0].name, "good");

@@ -138,7 +138,10 @@ mod tests {
     fn depth_and_colour_survive_and_damage_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        image::ImageBuffer::<image::Luma<u16>, _>::from_raw(3, 1, vec![0_u16, 258, 65535]).unwrap().save(path("wide.png")).unwrap();
+        image::ImageBuffer::<image::Luma<u16>, _>::from_raw(3, 1, vec![0_u16, 258, 65535])
+            .unwrap()
+            .save(path("wide.png"))
+            .unwrap();
         let wide = read(&path("wide.png")).unwrap();
         assert_eq!((wide.format, wide.data.as_slice()), (PixelFormat::Gray16Le, &[0, 0, 2, 1, 255, 255][..]));
         let rgb: Vec<u8> = (0..5 * 2 * 3).collect();

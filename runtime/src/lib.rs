@@ -12,6 +12,8 @@
 
 pub mod align;
 pub mod atomic;
+pub mod check;
+pub mod cli;
 pub mod detect;
 pub mod draw;
 pub mod font;

@@ -117,7 +117,8 @@ impl Rhythm {
     /// How soon the next frame can come at the earliest: three quarters of the shortest recent interval, or at once as long
     /// as too few were seen.
     fn soonest(&self) -> i64 {
-        let shortest = if self.seen < 4 { 0 } else { self.intervals.iter().take(self.seen).copied().min().unwrap_or(0) };
+        let shortest =
+            if self.seen < 4 { 0 } else { self.intervals.iter().take(self.seen).copied().min().unwrap_or(0) };
         shortest / 4 * 3
     }
 }

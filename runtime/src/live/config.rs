@@ -106,3 +106,26 @@ pub struct Progress {
     /// Frames and pairs given up by full queues.
     pub dropped: u64,
 }
+
+impl LiveError {
+    /// True when the call was wrong rather than the work failing.
+    #[must_use]
+    pub fn is_wrong_call(&self) -> bool {
+        match self {
+            Self::Source(SourceError::Parse { .. } | SourceError::Sinks { .. } | SourceError::Timestamp { .. })
+            | Self::Sink(SinkError::Container { .. })
+            | Self::Detect(DetectError::Setting { .. }) => true,
+            Self::Source(_)
+            | Self::Session(_)
+            | Self::Sink(_)
+            | Self::Rig(_)
+            | Self::Align(_)
+            | Self::Detect(_)
+            | Self::Frame(_)
+            | Self::Pixels(_)
+            | Self::Sizes { .. }
+            | Self::Stage { .. }
+            | Self::Thread { .. } => false,
+        }
+    }
+}

@@ -154,8 +154,7 @@ fn flow(
     stop: &AtomicBool,
     watch: &mut dyn FnMut(Progress),
 ) -> Result<(Paired, Written, EndedBy), LiveError> {
-    let patience_ns =
-        config.latency_ns.map(|l| l.saturating_add(config.max_skew_ns).saturating_add(JITTER_NS).max(0));
+    let patience_ns = config.latency_ns.map(|l| l.saturating_add(config.max_skew_ns).saturating_add(JITTER_NS).max(0));
     let pairing = Pairing {
         capture: &p.capture,
         pairs: &p.pairs,
@@ -166,8 +165,7 @@ fn flow(
     };
     let Work { runner, detector, aligner, sinks } = work;
     let (pairs, free, results) = (&p.pairs, &p.free, &p.results);
-    let inference =
-        Inference { runner, detector, aligner, draw: config.draw, pairs, free, results, fused: &p.fused };
+    let inference = Inference { runner, detector, aligner, draw: config.draw, pairs, free, results, fused: &p.fused };
     let output = Output { sinks, results, free, written: &p.written };
 
     std::thread::scope(|scope| {

@@ -65,13 +65,15 @@ impl VideoSink {
     fn run(&self, width_px: usize, height_px: usize, rate: (i32, i32), origin_ns: i64) -> Result<Running, SinkError> {
         let size = |v: usize| u32::try_from(v).map_err(|_| self.refused("appsrc", format!("{v} pixels are too many")));
         // Containers want a rate; 30 stands in for a camera that does not say. Every frame keeps its own time anyway.
-        let rate = if rate.0 > 0 && rate.1 > 0 { gst::Fraction::new(rate.0, rate.1) } else { gst::Fraction::new(30, 1) };
+        let rate =
+            if rate.0 > 0 && rate.1 > 0 { gst::Fraction::new(rate.0, rate.1) } else { gst::Fraction::new(30, 1) };
         let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgb, size(width_px)?, size(height_px)?)
             .fps(rate)
             .build()
             .map_err(|e| self.refused("appsrc", e))?;
         let caps = info.to_caps().map_err(|e| self.refused("appsrc", e))?;
-        let launch = format!("appsrc name=frames ! videoconvert ! {} ! filesink name=file sync=false", self.chosen.launch);
+        let launch =
+            format!("appsrc name=frames ! videoconvert ! {} ! filesink name=file sync=false", self.chosen.launch);
         let element = gst::parse::launch_full(&launch, None, gst::ParseFlags::FATAL_ERRORS)
             .map_err(|e| self.refused(self.chosen.encoder, e.message()))?;
         let pipeline = element.downcast::<gst::Pipeline>().map_err(|e| self.refused(&e.name(), "is no pipeline"))?;

@@ -69,10 +69,9 @@ impl FolderSource {
             failed: Arc::clone(&self.failed),
         };
         let name = format!("{} reader", self.settings.camera.name());
-        let handle = std::thread::Builder::new()
-            .name(name)
-            .spawn(move || reader.run())
-            .map_err(|e| SourceError::File { path: PathBuf::new(), reason: format!("no thread for the reader: {e}") })?;
+        let handle = std::thread::Builder::new().name(name).spawn(move || reader.run()).map_err(|e| {
+            SourceError::File { path: PathBuf::new(), reason: format!("no thread for the reader: {e}") }
+        })?;
         self.reader = Some((handle, Arc::clone(capture)));
         Ok(())
     }

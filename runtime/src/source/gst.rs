@@ -101,10 +101,9 @@ impl GstSource {
             Ok(gst::StateChangeSuccess::NoPreroll) => self.live = true,
             Ok(gst::StateChangeSuccess::Success) => {}
             Ok(gst::StateChangeSuccess::Async) => {
-                return Err(self.failure_on_bus().unwrap_or(SourceError::Timeout {
-                    camera: camera.name(),
-                    seconds: START_TIMEOUT_S,
-                }));
+                return Err(self
+                    .failure_on_bus()
+                    .unwrap_or(SourceError::Timeout { camera: camera.name(), seconds: START_TIMEOUT_S }));
             }
             Err(_) => return Err(refused(self)),
         }
@@ -213,6 +212,9 @@ mod tests {
     fn an_appsink_is_appended_only_where_there_is_none() {
         assert_eq!(complete("v4l2src"), "v4l2src ! videoconvert ! appsink name=frames");
         assert_eq!(complete("v4l2src ! appsink name=mine"), "v4l2src ! appsink name=mine");
-        assert_eq!(complete("a ! identity name=appsink"), "a ! identity name=appsink ! videoconvert ! appsink name=frames");
+        assert_eq!(
+            complete("a ! identity name=appsink"),
+            "a ! identity name=appsink ! videoconvert ! appsink name=frames"
+        );
     }
 }

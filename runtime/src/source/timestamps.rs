@@ -1,8 +1,9 @@
 //! Capture times of a folder of frames.
 //!
 //! `timestamps.csv` lies in the folder or beside it. Its first line names the columns: the first holds the file's stem (or
-//! name), and the time is in a column whose name ends in its unit, `_s`, `_ms`, `_us` or `_ns`, and may carry the camera
-//! as a part, `ir` or `vi` (`ir_s`, `t_vi_ns`). A column without a camera serves both.
+//! name, or its number when the file is `000012.png`), and the time is in a column whose name ends in its unit, `_s`, `_ms`,
+//! `_us` or `_ns`, and may carry the camera as a part, `ir`, `infrared`, `vi` or `visible` (`infrared_s`, `t_vi_ns`). A
+//! column without a camera serves both.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -17,10 +18,22 @@ pub const FILE_NAME: &str = "timestamps.csv";
 #[derive(Debug, PartialEq, Eq)]
 pub struct Timestamps(HashMap<String, i64>);
 
-fn tag(camera: Camera) -> &'static str {
+fn names(camera: Camera, part: &str) -> bool {
     match camera {
-        Camera::Infrared => "ir",
-        Camera::Visible => "vi",
+        Camera::Infrared => matches!(part, "ir" | "infrared"),
+        Camera::Visible => matches!(part, "vi" | "visible"),
+    }
+}
+
+/// Numbers are compared as numbers: `12` names `000012.png`.
+fn key(stem: &str) -> String {
+    let short = stem.trim_start_matches('0');
+    if stem.is_empty() || !stem.bytes().all(|b| b.is_ascii_digit()) {
+        stem.to_owned()
+    } else if short.is_empty() {
+        "0".to_owned()
+    } else {
+        short.to_owned()
     }
 }
 
@@ -36,10 +49,10 @@ fn time_column(name: &str, camera: Camera) -> Option<(f64, bool)> {
         ("ns", _) => 1.0,
         _ => return None,
     };
-    if parts.contains(&tag(camera)) {
+    if parts.iter().any(|part| names(camera, part)) {
         return Some((scale, true));
     }
-    (!parts.contains(&tag(camera.other()))).then_some((scale, false))
+    (!parts.iter().any(|part| names(camera.other(), part))).then_some((scale, false))
 }
 
 impl Timestamps {
@@ -69,7 +82,7 @@ impl Timestamps {
             times.retain(|(_, (_, named))| *named);
         }
         let [(column, (scale, _))] = times.as_slice() else {
-            return Err(wrong(1, "one time column for this camera, such as `ir_s` or `t_ns`", header));
+            return Err(wrong(1, "one time column for this camera, such as `infrared_s` or `t_ns`", header));
         };
         let mut stamps = HashMap::new();
         for (line, text) in lines {
@@ -84,7 +97,7 @@ impl Timestamps {
                     (value.ok_or_else(|| wrong(line, "a time", text))? * scale).round() as i64
                 }
             };
-            let stem = Path::new(name).file_stem().map(|s| s.to_string_lossy().into_owned());
+            let stem = Path::new(name).file_stem().map(|s| key(&s.to_string_lossy()));
             let stem = stem.ok_or_else(|| wrong(line, "the name of a frame", text))?;
             if stamps.insert(stem, ns).is_some() {
                 return Err(wrong(line, "every frame once", name));
@@ -96,7 +109,7 @@ impl Timestamps {
     /// The time of a frame.
     #[must_use]
     pub fn get(&self, stem: &str) -> Option<i64> {
-        self.0.get(stem).copied()
+        self.0.get(&key(stem)).copied()
     }
 }
 
@@ -113,6 +126,10 @@ mod tests {
         let both = "frame,ir_s,vi_s\n000000,0.0,0.004\n000001, 0.04 ,0.044\n";
         assert_eq!(parse(both, Camera::Infrared).unwrap().get("000001"), Some(40_000_000));
         assert_eq!(parse(both, Camera::Visible).unwrap().get("000000"), Some(4_000_000));
+        let numbered = "frame,visible_s,infrared_s\n0,0.000000,0.008000\n12,0.480000,0.488000\n";
+        let stamps = parse(numbered, Camera::Infrared).unwrap();
+        assert_eq!((stamps.get("000000"), stamps.get("000012")), (Some(8_000_000), Some(488_000_000)));
+        assert_eq!(stamps.get("12a"), None);
         let one = "name,t_ns\n\n000007.png,1700000000000000001\n";
         assert_eq!(parse(one, Camera::Visible).unwrap().get("000007"), Some(1_700_000_000_000_000_001));
     }

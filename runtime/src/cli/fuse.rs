@@ -1,0 +1,79 @@
+//! `caf-run fuse`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Reporter;
+use super::args::{DetectorArgs, ModelArgs};
+use crate::fuse::{FuseConfig, run};
+use crate::session::Model;
+
+/// Fuse the images of two folders, matched by their names.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  caf-run fuse --model pipeline.onnx --ir set/ir --vi set/vi --out fused \\\n      --detections fused.jsonl --draw"
+)]
+pub struct FuseArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Folder of infrared images, 8 or 16 bits.
+    #[arg(long, value_name = "DIR")]
+    ir: PathBuf,
+    /// Folder of visible images.
+    #[arg(long, value_name = "DIR")]
+    vi: PathBuf,
+    /// Folder for the fused images, NAME.png.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Detections, one JSON object per image and line.
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    detections: Option<PathBuf>,
+    /// Paint boxes and labels into the images.
+    #[arg(long)]
+    draw: bool,
+    /// Leave images alone that exist already.
+    #[arg(long)]
+    resume: bool,
+    #[command(flatten)]
+    detector: DetectorArgs,
+    /// Report for machines.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+impl FuseArgs {
+    pub fn run(self) -> anyhow::Result<()> {
+        super::claim(self.json.as_deref())?;
+        let model = Model::load(&self.model.model, self.model.options())?;
+        super::live::announce(&model);
+        let config = FuseConfig {
+            ir: self.ir,
+            vi: self.vi,
+            out: self.out,
+            detections: self.detections,
+            draw: self.draw,
+            resume: self.resume,
+            nms: self.detector.settings(),
+        };
+        let mut reporter: Option<Reporter> = None;
+        let report = run(model, &config, &mut |done, total| {
+            let reporter = reporter.get_or_insert_with(|| Reporter::new(Some(total as u64)));
+            reporter.show(done as u64, done == total, || format!("{done} of {total} pairs"));
+        });
+        if let Some(reporter) = reporter {
+            reporter.finish();
+        }
+        let report = report?;
+        println!(
+            "{} fused, {} there already, {} detections; inference p50 {:.1} ms, p95 {:.1} ms on {}",
+            report.fused,
+            report.skipped,
+            report.detections,
+            report.infer.p50_ms,
+            report.infer.p95_ms,
+            report.provider.name()
+        );
+        super::write_json(self.json.as_deref(), &report)
+    }
+}

@@ -1,0 +1,141 @@
+//! Small models and images for the tests; nothing here needs data from outside.
+
+#![allow(dead_code)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile, TaskOptions};
+use caf_net::zoo::caf::{self, CafConfig};
+use caf_net::zoo::pipeline::{ColourMode, Samples};
+use caf_net::zoo::yolov5::{self, Variant, YoloConfig};
+use caf_weights::{initial, save_safetensors};
+
+/// Receptive field of the small fusion network: four 3×3 convolutions at most.
+pub const REACH_PX: usize = 6;
+
+/// A fusion network with random weights, small enough to be fused in no time.
+pub fn fusion_weights(folder: &Path) -> PathBuf {
+    let config = CafConfig { width: 4, depth: 1, normalised: false };
+    let mut weights = initial(caf::graph(&config).unwrap().params(), 7).unwrap();
+    weights.set_metadata("network", "caf");
+    weights.set_metadata("config", serde_json::to_string(&config).unwrap());
+    let path = folder.join("fusion.safetensors");
+    save_safetensors(&weights, &path).unwrap();
+    path
+}
+
+/// A detector with random weights.
+pub fn task_weights(folder: &Path, classes: &[&str]) -> PathBuf {
+    let config = YoloConfig::new(Variant::N, classes.len());
+    let mut weights = initial(yolov5::graph(&config).unwrap().params(), 11).unwrap();
+    weights.set_metadata("network", "yolov5");
+    weights.set_metadata("config", serde_json::to_string(&config).unwrap());
+    weights.set_metadata("classes", serde_json::to_string(classes).unwrap());
+    weights.set_metadata("image_size_px", "[64, 64]");
+    let path = folder.join("task.safetensors");
+    save_safetensors(&weights, &path).unwrap();
+    path
+}
+
+/// Writes a model that only fuses.
+pub fn fusion_model(folder: &Path, name: &str, samples: Samples, colour: ColourMode) -> PathBuf {
+    let file = FusionFile::open(&fusion_weights(folder)).unwrap();
+    let settings = Settings { samples, colour, ..Settings::default() };
+    write(folder, name, &Model::new(Parts::Fusion(&file), &settings).unwrap())
+}
+
+/// Writes a model that fuses and detects images of that size.
+pub fn pipeline_model(folder: &Path, name: &str, width: usize, height: usize) -> PathBuf {
+    let fusion = FusionFile::open(&fusion_weights(folder)).unwrap();
+    let task = TaskFile::open(&task_weights(folder, &["person", "car"]), &TaskOptions::default()).unwrap();
+    let settings = Settings { size: Some(Size { width, height }), ..Settings::default() };
+    write(folder, name, &Model::new(Parts::Pipeline(&fusion, &task), &settings).unwrap())
+}
+
+/// Writes a model that only detects.
+pub fn detector_model(folder: &Path, name: &str) -> PathBuf {
+    let task = TaskFile::open(&task_weights(folder, &["person"]), &TaskOptions::default()).unwrap();
+    let settings = Settings { size: Some(Size { width: 64, height: 64 }), ..Settings::default() };
+    write(folder, name, &Model::new(Parts::Detector(&task), &settings).unwrap())
+}
+
+fn write(folder: &Path, name: &str, model: &Model) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, model.to_onnx(true).unwrap()).unwrap();
+    path
+}
+
+/// A pseudo-random byte that depends on all arguments.
+pub fn byte(seed: usize, x: usize, y: usize, channel: usize) -> u8 {
+    let mixed = (seed * 7919 + x * 193 + y * 389 + channel * 769 + 13).wrapping_mul(2_654_435_761);
+    (mixed >> 13) as u8
+}
+
+/// Saves a gray image with 8 bits.
+pub fn save_gray(path: &Path, width: usize, height: usize, seed: usize) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let pixel = |x: u32, y: u32| image::Luma([byte(seed, x as usize, y as usize, 0)]);
+    image::GrayImage::from_fn(width as u32, height as u32, pixel).save(path).unwrap();
+}
+
+/// Saves a gray image with 16 bits.
+pub fn save_gray16(path: &Path, width: usize, height: usize, seed: usize) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let pixel = |x: u32, y: u32| image::Luma([u16::from(byte(seed, x as usize, y as usize, 0)) * 257]);
+    image::ImageBuffer::<image::Luma<u16>, Vec<u16>>::from_fn(width as u32, height as u32, pixel).save(path).unwrap();
+}
+
+/// Saves a colour image.
+pub fn save_rgb(path: &Path, width: usize, height: usize, seed: usize) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let pixel = |x: u32, y: u32| image::Rgb([0, 1, 2].map(|c| byte(seed, x as usize, y as usize, c)));
+    image::RgbImage::from_fn(width as u32, height as u32, pixel).save(path).unwrap();
+}
+
+/// Runs the program.
+pub fn caf_run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_caf-run")).args(arguments).output().unwrap()
+}
+
+/// What the program said on its error output.
+pub fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Runs the program, which must succeed.
+pub fn succeeds(arguments: &[&str]) -> String {
+    let output = caf_run(arguments);
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}\n{}", said(&output));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs the program, which must fail with that code and name every one of `words`.
+pub fn fails(code: i32, words: &[&str], arguments: &[&str]) {
+    let output = caf_run(arguments);
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{text}");
+    for word in words {
+        assert!(text.contains(word), "`{word}` is missing in: {text}");
+    }
+    assert!(!text.contains("panicked"), "{text}");
+}
+
+/// A path as text.
+pub fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Everything in a folder that looks unfinished.
+pub fn leftovers(folder: &Path) -> Vec<PathBuf> {
+    let mut found = vec![];
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(leftovers(&path));
+        } else if path.to_string_lossy().contains(".partial") {
+            found.push(path);
+        }
+    }
+    found
+}
