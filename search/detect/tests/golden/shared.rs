@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use safetensors::{Dtype, SafeTensors};
 
 /// Prints a line that the test harness does not capture: what was compared, or skipped, is part of the result.
+#[allow(clippy::explicit_write, reason = "eprintln is captured")]
 pub fn say(line: &str) {
     writeln!(std::io::stderr(), "{line}").unwrap();
 }

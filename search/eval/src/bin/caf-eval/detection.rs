@@ -14,15 +14,15 @@ use crate::{label_file, output};
 /// Detections kept per image and class by COCO's rule.
 const COCO_LIMIT: usize = 100;
 
-/// Average precision of detections, by the rules of YOLOv5 and of COCO.
+/// Measure the average precision of detections against labels.
 ///
-/// Labels are YOLO text files, NAME.txt with lines `class cx cy w h`; predictions have the same form and a sixth column
+/// Both the rules of YOLOv5 and those of COCO are applied. Labels are YOLO text files, NAME.txt with lines `class cx cy w h`; predictions have the same form and a sixth column
 /// `confidence`; boxes are relative to the image. Every label file is an image, empty when nothing is there. An image
 /// without a prediction file counts as one without detections; how many there are is reported. Detections that match no
 /// label and lie by half or more in an ignore region are not counted.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  caf-eval detection --labels data/labels --predictions out --images data/vi --names data/val.txt \\\n    --ignore data/ignore --classes data/classes.txt --json ap.json"
+    after_help = "Example:\n  caf-eval detection --labels data/labels --predictions out --images data/vi \\\n    --names data/val.txt --ignore data/ignore --classes data/classes.txt --json ap.json"
 )]
 pub struct Args {
     /// Folder of label files

@@ -13,14 +13,14 @@ use crate::failure::{Failure, Offence, Reason};
 use crate::folder::{self, IMAGES};
 use crate::output;
 
-/// Metrics of every image of --fused against the files of the same name (any extension) in --ir and --vi.
+/// Measure fused images against their sources, without a reference.
 ///
-/// Colour images are turned to gray first. The definitions are those of the MATLAB set behind most published tables; MI has
+/// Every image of --fused is measured against the files of the same name (any extension) in --ir and --vi. Colour images are turned to gray first. The definitions are those of the MATLAB set behind most published tables; MI has
 /// its histogram quirk, MI_unsaturated not. Values that are not finite (an image too small for a metric, the PSNR of equal
 /// images) are counted and left out of the means.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  caf-eval fusion --ir data/ir --vi data/vi --fused out --metrics EN,MI,SD,VIF,SCD --json metrics.json"
+    after_help = "Example:\n  caf-eval fusion --ir data/ir --vi data/vi --fused out \\\n    --metrics EN,MI,SD,VIF,SCD --json metrics.json"
 )]
 pub struct Args {
     /// Folder of infrared images

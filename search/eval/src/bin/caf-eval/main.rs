@@ -23,9 +23,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// No-reference metrics of fused images against their sources.
     Fusion(fusion::Args),
-    /// Average precision of detections against labels.
     Detection(detection::Args),
 }
 

@@ -1,0 +1,155 @@
+//! The command line on small folders of its own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use image::{GrayImage, Luma, RgbImage};
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn caf_eval(folder: &Path, line: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_caf-eval")).current_dir(folder).args(line.split_whitespace()).output().unwrap()
+}
+
+fn json(folder: &Path, name: &str) -> Value {
+    serde_json::from_slice(&std::fs::read(folder.join(name)).unwrap()).unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Two pairs, one of them too small for VIF, the visible ones in colour.
+fn pairs() -> TempDir {
+    let dir = TempDir::new().unwrap();
+    for folder in ["ir", "vi", "fused"] {
+        std::fs::create_dir(dir.path().join(folder)).unwrap();
+    }
+    for (name, side) in [("big", 48u32), ("small", 12)] {
+        let ir = GrayImage::from_fn(side, side, |x, y| Luma([(x * 5 + y * y) as u8]));
+        let vi = RgbImage::from_fn(side, side, |x, y| image::Rgb([(x * y) as u8, (y * 3) as u8, 90]));
+        ir.save(dir.path().join(format!("ir/{name}.png"))).unwrap();
+        vi.save(dir.path().join(format!("vi/{name}.bmp"))).unwrap();
+        ir.save(dir.path().join(format!("fused/{name}.png"))).unwrap();
+    }
+    dir
+}
+
+const FUSION: &str = "fusion --ir ir --vi vi --fused fused";
+
+#[test]
+fn fusion_counts_what_is_not_finite() {
+    let dir = pairs();
+    let out = caf_eval(dir.path(), &format!("{FUSION} --metrics EN,VIF_ir --json m.json --csv m.csv"));
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
+    assert!(text(&out.stdout).starts_with("2 images\n"));
+    let result = json(dir.path(), "m.json");
+    assert_eq!(result["metrics"]["VIF_ir"]["not_finite"], 1);
+    assert!((result["metrics"]["VIF_ir"]["mean"].as_f64().unwrap() - 1.0).abs() < 1e-9);
+    assert_eq!(result["images"][1]["values"]["VIF_ir"], "NaN");
+    let csv = std::fs::read_to_string(dir.path().join("m.csv")).unwrap();
+    assert!(csv.starts_with("name,EN,VIF_ir\nbig,") && csv.ends_with(",NaN\n"), "{csv}");
+}
+
+#[test]
+fn fusion_names_every_offender_and_writes_nothing() {
+    let dir = pairs();
+    let file = |name: &str| dir.path().join(name);
+    std::fs::remove_file(file("vi/big.bmp")).unwrap();
+    std::fs::write(file("fused/extra.png"), b"no image").unwrap();
+    let out = caf_eval(dir.path(), &format!("{FUSION} --json m.json"));
+    let error = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(1));
+    for part in ["big: no file of this name for --vi", "extra: no file of this name for --ir", "3 of the inputs"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    // Now the names fit, but the contents do not.
+    let deep = image::ImageBuffer::<Luma<u16>, Vec<u16>>::new(48, 48);
+    deep.save(file("vi/big.png")).unwrap();
+    GrayImage::new(3, 4).save(file("ir/small.png")).unwrap();
+    for folder in ["ir", "vi"] {
+        let whole = std::fs::read(file("ir/big.png")).unwrap();
+        std::fs::write(file(&format!("{folder}/extra.png")), &whole[..whole.len() / 2]).unwrap();
+    }
+    let out = caf_eval(dir.path(), &format!("{FUSION} --json m.json"));
+    let error = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(1));
+    for part in ["expected 8 bits", "differ in size", "vi/extra.png: not a readable image", "5 of the inputs"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    assert!(!file("m.json").exists());
+}
+
+#[test]
+fn wrong_calls_end_with_two() {
+    let dir = pairs();
+    for line in [
+        "fusion --ir ir --vi vi",
+        "fusion --ir ir --vi vi --fused nowhere",
+        "fusion --ir ir --vi vi --fused fused --metrics EN,XYZ",
+        "detection --labels ir --predictions vi",
+        "detection --labels ir --predictions vi --size 0x4",
+    ] {
+        let out = caf_eval(dir.path(), line);
+        assert_eq!(out.status.code(), Some(2), "{line}: {}", text(&out.stderr));
+    }
+    let out = caf_eval(dir.path(), &format!("{FUSION} --metrics EN --csv nowhere/m.csv"));
+    assert_eq!(out.status.code(), Some(1));
+    std::fs::create_dir(dir.path().join("none")).unwrap();
+    let out = caf_eval(dir.path(), "fusion --ir ir --vi vi --fused none");
+    assert_eq!(out.status.code(), Some(1));
+}
+
+/// Labels, predictions and an ignore region of two images of 100 × 100 pixels.
+fn detections() -> TempDir {
+    let dir = TempDir::new().unwrap();
+    for (path, text) in [
+        ("labels/a.txt", "0 0.25 0.25 0.2 0.2\n1 0.75 0.75 0.2 0.2\n"),
+        ("labels/b.txt", ""),
+        ("predictions/a.txt", "0 0.25 0.25 0.2 0.2 0.9\n1 0.75 0.75 0.2 0.2 0.8\n1 0.75 0.25 0.1 0.1 0.95\n"),
+        ("ignore/a.txt", "0 0.75 0.25 0.3 0.3\n"),
+        ("classes.txt", "person\ncar\n"),
+    ] {
+        let path = dir.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    dir
+}
+
+const DETECTION: &str = "detection --labels labels --predictions predictions --size 100x100";
+
+#[test]
+fn detection_with_and_without_ignore_regions() {
+    let dir = detections();
+    let run = |more: &str| {
+        let out = caf_eval(dir.path(), &format!("{DETECTION} --classes classes.txt --json d.json {more}"));
+        assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
+        assert!(text(&out.stdout).contains("car"));
+        json(dir.path(), "d.json")
+    };
+    let with = run("--ignore ignore");
+    assert!((with["yolov5"]["map50"].as_f64().unwrap() - 0.995).abs() < 1e-9);
+    assert!((with["coco"][0]["ap"].as_f64().unwrap() - 1.0).abs() < 1e-9);
+    assert_eq!((&with["images_without_predictions"], &with["yolov5"]["ignored"]), (&1.into(), &1.into()));
+    let without = run("");
+    assert!((without["coco"][0]["ap"].as_f64().unwrap() - 0.75).abs() < 1e-9);
+    assert!(without["yolov5"]["map50"].as_f64().unwrap() < 0.9);
+}
+
+#[test]
+fn detection_names_every_offender() {
+    let dir = detections();
+    std::fs::write(dir.path().join("predictions/a.txt"), "0 0.5 0.5\nx 0.5 0.5 0.1 0.1 0.5\n").unwrap();
+    std::fs::write(dir.path().join("predictions/c.txt"), "").unwrap();
+    std::fs::write(dir.path().join("labels/b.txt"), "7 0.5 0.5 0.1 0.1\n").unwrap();
+    let out = caf_eval(dir.path(), &format!("{DETECTION} --classes classes.txt"));
+    let error = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(1));
+    for part in
+        ["4 of the inputs", "a.txt:1: expected class", "a.txt:2: class", "c.txt: predictions for", "class 7, but"]
+    {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+}
