@@ -1,1 +1,301 @@
-//! placeholder
+//! YOLOv5 against the golden data, on any engine.
+//!
+//! The layout is that of `golden/yolov5/README.md`: one checkpoint with a twin, `models.json`, cases `forward_*.json` with
+//! tensors of the same name. Training (batch statistics, gradients, assignment, loss, steps) is compared by `caf-yolo`, letterbox
+//! and suppression alone by `caf-detect`.
+
+use crate::arrays::{Spread, as_floats, floats, of_rows, stored};
+use crate::engine::Load;
+use crate::golden::{Checkpoint, checkpoints, files, json, number};
+use crate::table::{Table, say};
+use caf_detect::{Detection, Letterbox, NmsSettings, nms};
+use caf_export::Array;
+use caf_net::Graph;
+use caf_net::zoo::yolov5::{STRIDES, YoloConfig, graph};
+use caf_weights::{Weights, load_safetensors};
+use serde_json::Value;
+use std::path::Path;
+
+/// Raw heads. The README measures 1.6e-5 between float32 and float64 and 2.5e-5 with folded normalisations, values up to 21.
+pub const HEADS: f64 = 1e-4;
+/// Decoded boxes in pixels; measured 8e-4, folded 1.2e-3.
+pub const BOXES_PX: f64 = 1e-2;
+/// Decoded probabilities; measured 4e-6.
+pub const PROBABILITIES: f64 = 2e-5;
+/// A sum of n values is off by at most n times the largest measured error of one: heads, boxes, probabilities.
+const OF_SUMS: [f64; 3] = [2.5e-5, 1.2e-3, 4e-6];
+/// Boxes and scores of suppressed detections.
+const DETECTION: [f64; 2] = [0.05, 2e-5];
+/// Share of a layer's largest value: the heads' 1e-4 of 21.
+const LAYERS: f64 = 5e-6;
+
+/// The one checkpoint of the folder with its entry of `models.json`, and the network that entry describes.
+pub fn checkpoint(folder: &Path) -> (Checkpoint, Value, YoloConfig) {
+    let mut found = checkpoints(folder);
+    assert_eq!(found.len(), 1, "the README speaks of one checkpoint");
+    let checkpoint = found.remove(0);
+    let classes = checkpoint.weights.get("model.24.m.0.bias").unwrap().len() / 3 - 5;
+    let name = format!("{}_nc{classes}", checkpoint.name);
+    let entry = json(&folder.join("models.json"))[&name].clone();
+    assert!(entry.is_object(), "models.json has no {name}");
+    let config = config(&entry);
+    (checkpoint, entry, config)
+}
+
+/// The network that an entry of `models.json` describes.
+pub fn config(entry: &Value) -> YoloConfig {
+    let mut anchors_px = [[[0.0; 2]; 3]; 3];
+    for ((level, cells), stride) in
+        anchors_px.iter_mut().zip(entry["anchors_grid_units"].as_array().unwrap()).zip(STRIDES)
+    {
+        for (anchor, cells) in level.iter_mut().zip(cells.as_array().unwrap()) {
+            *anchor = [0, 1].map(|i| number(&cells[i]) * stride as f64);
+        }
+    }
+    YoloConfig {
+        depth: number(&entry["depth_multiple"]),
+        width: number(&entry["width_multiple"]),
+        classes: entry["nc"].as_u64().unwrap() as usize,
+        anchors_px,
+    }
+}
+
+/// One photograph and what the original found on it.
+pub struct Photograph {
+    /// Height and width, as in the file's name.
+    pub name: String,
+    json: Value,
+    data: Weights,
+}
+
+/// All cases; at least one.
+pub fn photographs(folder: &Path) -> Vec<Photograph> {
+    let case = |path: std::path::PathBuf| Photograph {
+        name: path.file_stem().unwrap().to_string_lossy().replace("forward_", ""),
+        json: json(&path),
+        data: load_safetensors(path.with_extension("safetensors")).unwrap(),
+    };
+    files(folder, "forward_", ".json").into_iter().map(case).collect()
+}
+
+impl Photograph {
+    /// The network's input: RGB in [0, 1], `[1, 3, height, width]`.
+    pub fn input(&self) -> Array {
+        let stored = self.data.get("image_u8").unwrap();
+        let [channels, height, width] = stored.shape() else { panic!("image_u8 has shape {:?}", stored.shape()) };
+        floats(&[1, *channels, *height, *width], stored.bytes().iter().map(|v| f32::from(*v) / 255.0).collect())
+    }
+
+    fn get(&self, name: &str) -> Option<Vec<f32>> {
+        self.data.get(name).map(|t| as_floats(&stored(t)).to_vec())
+    }
+
+    fn sums(&self, name: &str) -> Vec<f64> {
+        self.data.get(name).unwrap_or_else(|| panic!("{}: no tensor {name}", self.name)).to_f64_vec().unwrap()
+    }
+
+    /// A raw head, `[1, 3·columns, ny, nx]`, against the stored one: all of it or every nth cell, and sums over the cells.
+    fn check_head(&self, table: &mut Table, (network, engine): (&str, &str), level: usize, head: &Array) {
+        let [_, channels, ny, nx] = head.shape[..] else { panic!("head of shape {:?}", head.shape) };
+        let columns = channels / 3;
+        let values = as_floats(head);
+        let begin = format!("head_p{level}");
+        let mut compared = false;
+        for (name, tensor) in
+            self.data.iter().filter(|(name, _)| name.starts_with(&begin) && !name.ends_with("_sum_hw"))
+        {
+            let step = name[begin.len()..].strip_prefix("_every").map_or(1, |n| n.parse().unwrap());
+            let mut found = Vec::with_capacity(tensor.len());
+            for anchor in 0..3 {
+                for y in (0..ny).step_by(step) {
+                    for x in (0..nx).step_by(step) {
+                        found.extend((0..columns).map(|c| values[((anchor * columns + c) * ny + y) * nx + x]));
+                    }
+                }
+            }
+            table.add(network, engine, "raw heads", Spread::of(&found, &tensor.to_f32_vec().unwrap()), HEADS);
+            compared = true;
+        }
+        assert!(compared, "{}: no stored head p{level}", self.name);
+        let sums: Vec<f64> =
+            values.chunks_exact(ny * nx).map(|cells| cells.iter().map(|v| f64::from(*v)).sum()).collect();
+        let spread = Spread::of(&sums, &self.sums(&format!("{begin}_sum_hw")));
+        table.add(network, engine, "raw heads, mean over cells", per_value(spread, ny * nx), OF_SUMS[0]);
+    }
+
+    /// Decoded rows: all, every nth, the candidates, and column sums.
+    fn check_decoded(&self, table: &mut Table, (network, engine): (&str, &str), decoded: &Array) {
+        let [_, rows, columns] = decoded.shape[..] else { panic!("predictions of shape {:?}", decoded.shape) };
+        let values = as_floats(decoded);
+        let row = |i: usize| &values[i * columns..][..columns];
+        let mut add = |what: &str, found: &[f32], expected: &[f32]| {
+            let [boxes, probabilities] = of_rows(found, expected, columns);
+            table.add(network, engine, &format!("{what}, boxes (px)"), boxes, BOXES_PX);
+            table.add(network, engine, &format!("{what}, probabilities"), probabilities, PROBABILITIES);
+        };
+        let mut compared = false;
+        for (name, tensor) in self.data.iter() {
+            let Some(rest) = name.strip_prefix("decoded").filter(|rest| *rest != "_sum") else { continue };
+            let step = rest.strip_prefix("_every").map_or(1, |n| n.parse().unwrap());
+            let found: Vec<f32> = (0..rows).step_by(step).flat_map(row).copied().collect();
+            add("decoded", &found, &tensor.to_f32_vec().unwrap());
+            compared = true;
+        }
+        assert!(compared, "{}: no decoded rows", self.name);
+        if let Some(candidates) = self.get("candidate_rows") {
+            let index = self.data.get("candidate_index").unwrap().to_i64_vec().unwrap();
+            let found: Vec<f32> = index.iter().flat_map(|i| row(*i as usize)).copied().collect();
+            add("candidate rows", &found, &candidates);
+        }
+        let mut sums = vec![0f64; columns];
+        for row in values.chunks_exact(columns) {
+            sums.iter_mut().zip(row).for_each(|(sum, v)| *sum += f64::from(*v));
+        }
+        let expected = self.sums("decoded_sum");
+        for (what, part, tolerance) in [("boxes (px)", 0..4, OF_SUMS[1]), ("probabilities", 4..columns, OF_SUMS[2])] {
+            let spread = per_value(Spread::of(&sums[part.clone()], &expected[part]), rows);
+            table.add(network, engine, &format!("decoded, mean over rows, {what}"), spread, tolerance);
+        }
+    }
+
+    /// Detections after suppression by every stored setting, as sets, in network and in source pixels. Returns their number.
+    fn check_detections(&self, table: &mut Table, (network, engine): (&str, &str), decoded: &Array) -> usize {
+        let columns = decoded.shape[2];
+        let size = |v: &Value| (v[0].as_u64().unwrap() as usize, v[1].as_u64().unwrap() as usize);
+        let (source, network_size) = (size(&self.json["source_hw"]), size(&self.json["letterbox"]["new_shape_hw"]));
+        let scale_up = self.json["letterbox"]["scaleup"].as_bool().unwrap();
+        let letterbox = Letterbox::new(source.0, source.1, network_size.0, network_size.1, scale_up).unwrap();
+        let cases = self.json["nms"].as_object().unwrap();
+        assert!(!cases.is_empty(), "{}: no suppression", self.name);
+        let mut count = 0;
+        for (name, args) in cases {
+            let found = nms(as_floats(decoded), columns - 5, &settings(args)).unwrap();
+            let expected = self.get(&format!("nms_{name}")).unwrap();
+            let native = self.get(&format!("nms_{name}_native_xyxy")).unwrap();
+            assert_eq!(found.len() * 6, expected.len(), "{} {name}: number of detections", self.name);
+            let (mut boxes, mut scores, mut mapped) = (Spread::default(), Spread::default(), Spread::default());
+            for (d, (row, native)) in matched(&format!("{} {name}", self.name), found, &expected)
+                .iter()
+                .zip(expected.chunks_exact(6).zip(native.chunks_exact(4)))
+            {
+                boxes = boxes.and(Spread::of(&[d.x1, d.y1, d.x2, d.y2], &row[..4]));
+                scores = scores.and(Spread::of(&[d.score], &row[4..5]));
+                // The stored boxes come from the detection script's mapping.
+                let b = letterbox.box_to_source_from_sizes(d.xyxy()).clip(source.0, source.1);
+                mapped = mapped.and(Spread::of(&[b.x1, b.y1, b.x2, b.y2], native));
+                count += 1;
+            }
+            table.add(network, engine, &format!("{name}, boxes (px)"), boxes, DETECTION[0]);
+            table.add(network, engine, &format!("{name}, scores"), scores, DETECTION[1]);
+            table.add(
+                network,
+                engine,
+                &format!("{name}, source (px)"),
+                mapped,
+                DETECTION[0] / letterbox.ratio.min(1.0),
+            );
+        }
+        count
+    }
+
+    /// Shape, mean, deviation, largest and first values of every layer, where they are stored. Returns the number of layers.
+    fn check_layers(
+        &self,
+        table: &mut Table,
+        network: &str,
+        (engine, load): (&str, Load),
+        graph: &Graph,
+        weights: &Weights,
+    ) -> usize {
+        let Some(layers) = self.json["layers"].as_array() else { return 0 };
+        let node_of = |layer: &Value| {
+            let name = format!("model.{}", layer["i"]);
+            let inside = format!("{name}.");
+            // The last node of a module makes its output.
+            let last = graph.nodes().iter().rev().find(|n| n.name == name || n.name.starts_with(&inside));
+            last.unwrap_or_else(|| panic!("no node of {name}")).name.clone()
+        };
+        let nodes: Vec<String> = layers.iter().map(node_of).collect();
+        let shown = graph.with_outputs(&nodes.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
+        for (layer, found) in layers.iter().zip(load(&shown, weights).run(&[self.input()])) {
+            let shape: Vec<usize> =
+                layer["shape"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize).collect();
+            assert_eq!(found.shape, shape, "layer {}", layer["i"]);
+            let values = as_floats(&found);
+            let count = values.len() as f64;
+            let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / count;
+            let variance = values.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / count;
+            let largest = values.iter().fold(0f64, |m, v| m.max(f64::from(v.abs())));
+            let scale = number(&layer["absmax"]);
+            let mut found = vec![mean / scale, variance.sqrt() / scale, largest / scale];
+            let mut expected = ["mean", "std", "absmax"].map(|key| number(&layer[key]) / scale).to_vec();
+            let first = layer["first8"].as_array().unwrap();
+            found.extend(values.iter().take(first.len()).map(|v| f64::from(*v) / scale));
+            expected.extend(first.iter().map(|v| number(v) / scale));
+            table.add(network, engine, "layers, share of the largest", Spread::of(&found, &expected), LAYERS);
+        }
+        layers.len()
+    }
+}
+
+fn per_value(spread: Spread, values: usize) -> Spread {
+    Spread { max: spread.max / values as f64, sum: spread.sum / values as f64, ..spread }
+}
+
+/// Suppression settings in the original's words.
+fn settings(args: &Value) -> NmsSettings {
+    NmsSettings {
+        conf: number(&args["conf_thres"]) as f32,
+        iou: number(&args["iou_thres"]),
+        multi_label: args["multi_label"].as_bool().unwrap(),
+        agnostic: args["agnostic"].as_bool().unwrap(),
+        max_det: args["max_det"].as_u64().unwrap() as usize,
+        ..NmsSettings::default()
+    }
+}
+
+/// For each expected row (`x1 y1 x2 y2 score class`) the nearest detection of its class within [`DETECTION`], each taken once: equal
+/// scores have no defined order.
+fn matched(what: &str, mut left: Vec<Detection>, expected: &[f32]) -> Vec<Detection> {
+    let distance = |d: &Detection, row: &[f32]| Spread::of(&[d.x1, d.y1, d.x2, d.y2], &row[..4]).max;
+    expected
+        .chunks_exact(6)
+        .map(|row| {
+            let near = left
+                .iter()
+                .enumerate()
+                .filter(|(_, d)| d.class as f32 == row[5] && f64::from((d.score - row[4]).abs()) <= DETECTION[1])
+                .map(|(i, d)| (i, distance(d, row)))
+                .filter(|(_, gap)| *gap <= DETECTION[0])
+                .min_by(|a, b| a.1.total_cmp(&b.1));
+            let (at, _) = near.unwrap_or_else(|| panic!("{what}: no detection like {row:?}"));
+            left.swap_remove(at)
+        })
+        .collect()
+}
+
+/// Compares the checkpoint on an engine with everything stored about it.
+pub fn compare(test: &str, folder: &Path, (engine, load): (&str, Load)) {
+    let (checkpoint, _, config) = checkpoint(folder);
+    let graph = graph(&config).unwrap();
+    let mut runner = load(&graph, &checkpoint.weights);
+    let mut table = Table::new(test);
+    let place = (checkpoint.name.as_str(), engine);
+    let (mut detections, mut layers) = (0, 0);
+    let photographs = photographs(folder);
+    for photograph in &photographs {
+        let outputs = runner.run(&[photograph.input()]);
+        let (heads, decoded) = outputs.split_at(3);
+        for (level, head) in heads.iter().enumerate() {
+            photograph.check_head(&mut table, place, level + 3, head);
+        }
+        photograph.check_decoded(&mut table, place, &decoded[0]);
+        detections += photograph.check_detections(&mut table, place, &decoded[0]);
+        layers += photograph.check_layers(&mut table, place.0, (engine, load), &graph, &checkpoint.weights);
+    }
+    say(&format!(
+        "{test}: {} photographs, {detections} detections matched, {layers} layers on {engine}",
+        photographs.len()
+    ));
+    table.finish();
+}
