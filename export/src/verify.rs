@@ -149,8 +149,8 @@ pub struct Distance {
     pub output: String,
     /// Largest absolute difference; bytes count in steps of 1.
     pub max_abs: f64,
-    /// Largest absolute value of the second model's output.
-    pub magnitude: f64,
+    /// Smallest and largest value of the second model's output; where they are equal the comparison says little.
+    pub range: [f64; 2],
     /// Number of compared values.
     pub values: usize,
 }
@@ -172,25 +172,26 @@ pub fn distances(first: &[(String, Array)], second: &[(String, Array)]) -> Resul
     let mut distances = Vec::with_capacity(first.len());
     for (name, a) in first {
         let b = second.iter().find(|(other, _)| other == name).map(|(_, b)| b).ok_or_else(incomparable)?;
-        let (max_abs, magnitude, values) = match (&a.values, &b.values) {
+        let (max_abs, range, values) = match (&a.values, &b.values) {
             (Values::F32(x), Values::F32(y)) if a.shape == b.shape => spread(x.iter().copied(), y.iter().copied()),
             (Values::U8(x), Values::U8(y)) if a.shape == b.shape => {
                 spread(x.iter().map(|v| f32::from(*v)), y.iter().map(|v| f32::from(*v)))
             }
             _ => return Err(incomparable()),
         };
-        distances.push(Distance { output: name.clone(), max_abs, magnitude, values });
+        distances.push(Distance { output: name.clone(), max_abs, range, values });
     }
     Ok(distances)
 }
 
-/// Largest difference, largest magnitude of the second, count. A NaN on either side makes the difference infinite.
-fn spread(a: impl Iterator<Item = f32>, b: impl Iterator<Item = f32>) -> (f64, f64, usize) {
-    a.zip(b).fold((0.0, 0.0, 0), |(max, magnitude, n), (x, y)| {
+/// Largest difference, range of the second, count. A NaN on either side makes the difference infinite.
+fn spread(a: impl Iterator<Item = f32>, b: impl Iterator<Item = f32>) -> (f64, [f64; 2], usize) {
+    let start = (0.0, [f64::INFINITY, f64::NEG_INFINITY], 0);
+    a.zip(b).fold(start, |(max, [low, high], n), (x, y)| {
         let (x, y) = (f64::from(x), f64::from(y));
         let gap = (x - y).abs();
         let gap = if gap.is_nan() { f64::INFINITY } else { gap };
-        (f64::max(max, gap), f64::max(magnitude, y.abs()), n + 1)
+        (f64::max(max, gap), [low.min(y), high.max(y)], n + 1)
     })
 }
 
@@ -205,7 +206,7 @@ mod tests {
     #[test]
     fn distances_name_the_output_and_see_nan() {
         let d = distances(&[floats("y", &[1.0, -3.0])], &[floats("y", &[1.5, -3.0])]).unwrap();
-        assert_eq!(d, [Distance { output: "y".into(), max_abs: 0.5, magnitude: 3.0, values: 2 }]);
+        assert_eq!(d, [Distance { output: "y".into(), max_abs: 0.5, range: [-3.0, 1.5], values: 2 }]);
         let d = distances(&[floats("y", &[f32::NAN])], &[floats("y", &[0.0])]).unwrap();
         assert_eq!(d[0].max_abs, f64::INFINITY);
         assert!(distances(&[floats("y", &[0.0])], &[floats("z", &[0.0])]).is_err());

@@ -98,8 +98,11 @@ pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
     let mut far = Vec::new();
     for distance in report.against_unfolded.iter().flatten() {
         let limit = limit(&contract, &distance.output, arguments.tolerance);
-        let Distance { output, max_abs, values, .. } = distance;
+        let Distance { output, max_abs, range: [low, high], values } = distance;
         println!("  {output}: at most {max_abs:.3e} from the weights, not folded ({values} values, limit {limit:.1e})");
+        if low == high {
+            println!("  {output}: is {low} everywhere on the test images, so that this comparison says little");
+        }
         if *max_abs > limit {
             far.push(format!("`{output}` {max_abs:.3e} > {limit:.1e}"));
         }

@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod image;
 
 use caf_export::{Array, Engine, ExportOptions, Values, onnx};
 use caf_net::{Activation, Builder, Conv, Dim, Graph, Norm, Op, ParamRole, TensorType, Value, YoloLevel};
 use caf_weights::{HostTensor, Weights};
-use common::{Image, engine_present, random};
+use common::engine_present;
+use image::{Image, random};
 
 fn named(name: &str) -> Dim {
     Dim::Named(name.to_owned())

@@ -1,0 +1,200 @@
+//! The program as a person calls it, on small fresh networks.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
+
+mod common;
+
+use caf_contract::{Contract, Extent, METADATA_KEY, Role};
+use caf_export::Engine;
+use caf_net::zoo::caf::{self, CafConfig};
+use caf_net::zoo::yolov5::{self, Variant, YoloConfig};
+use caf_weights::{HostTensor, Weights, initial, save_safetensors};
+use common::engine_present;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Gives normalisations statistics that folding must get right.
+fn disturb(weights: &mut Weights) {
+    let names: Vec<String> = weights.iter().map(|(name, _)| name.to_owned()).collect();
+    for name in names {
+        let shape = weights.get(&name).unwrap().shape().to_vec();
+        let values = |low: f32, step: f32| (0..shape[0]).map(|i| low + step * (i % 5) as f32).collect::<Vec<_>>();
+        let values = match name.rsplit('.').next().unwrap() {
+            "running_mean" => values(-0.2, 0.1),
+            "running_var" => values(0.3, 0.4),
+            _ => continue,
+        };
+        weights.replace(&name, HostTensor::from_f32(&shape, &values).unwrap());
+    }
+}
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    /// A narrow fusion network, a tiny detector that says what it is, and one that does not.
+    fn new() -> Folder {
+        let folder = Folder(tempfile::tempdir().unwrap());
+        let fusion = caf::graph(&CafConfig { width: 8, depth: 2, normalised: true }).unwrap();
+        let mut weights = initial(fusion.params(), 1).unwrap();
+        disturb(&mut weights);
+        // Centred in [0, 1], so that clamping hides nothing.
+        weights.replace("fuse.2.0.bias", HostTensor::from_f32(&[1], &[0.55]).unwrap());
+        save_safetensors(&weights, folder.path("fusion.safetensors")).unwrap();
+        let config = YoloConfig { depth: 0.33, width: 0.125, ..YoloConfig::new(Variant::N, 2) };
+        let mut task = initial(yolov5::graph(&config).unwrap().params(), 2).unwrap();
+        disturb(&mut task);
+        save_safetensors(&task, folder.path("silent.safetensors")).unwrap();
+        task.set_metadata("network", "yolov5");
+        task.set_metadata("config", serde_json::to_string(&config).unwrap());
+        task.set_metadata("classes", "[\"person\",\"car\"]");
+        task.set_metadata("image_size_px", "[128,128]");
+        save_safetensors(&task, folder.path("task.safetensors")).unwrap();
+        std::fs::write(folder.path("classes.txt"), "person\ncar\n").unwrap();
+        folder
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn call(&self, line: &str) -> Output {
+        let words = line.split_whitespace();
+        Command::new(env!("CARGO_BIN_EXE_caf-export")).args(words).current_dir(&self.0).output().unwrap()
+    }
+
+    fn good(&self, line: &str) -> String {
+        let output = self.call(line);
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(0), "{line}\n{out}{err}");
+        out.into_owned()
+    }
+
+    fn bad(&self, line: &str, code: i32) -> String {
+        let output = self.call(line);
+        let err = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{line}\n{err}");
+        assert!(!err.contains("panicked"), "{err}");
+        err
+    }
+
+    fn contract(&self, model: &str) -> Contract {
+        let engine = Engine::from_file(&self.path(model)).unwrap();
+        Contract::from_metadata(engine.metadata(METADATA_KEY).as_deref()).unwrap()
+    }
+}
+
+#[test]
+fn a_fusion_model_is_written_and_verified() {
+    if !engine_present("a_fusion_model_is_written_and_verified") {
+        return;
+    }
+    let f = Folder::new();
+    for (options, element) in [("", "u8"), ("--gray", "u8"), ("--float", "f32"), ("--float --gray --batch any", "f32")]
+    {
+        f.good(&format!("onnx --fusion fusion.safetensors {options} -o m.onnx --json report.json"));
+        let out = f.good("verify m.onnx --against fusion.safetensors --runs 1 --json verify.json");
+        assert!(out.contains("keeps its contract") && out.contains("fused: at most"), "{out}");
+        let report: serde_json::Value = serde_json::from_slice(&std::fs::read(f.path("verify.json")).unwrap()).unwrap();
+        assert_eq!(report["contract"]["inputs"][1]["element"], element);
+        let fused = &report["against_unfolded"][0];
+        println!("{options}: {fused}");
+        let [low, high] = [0, 1].map(|i| fused["range"][i].as_f64().unwrap());
+        assert!(high > low, "a constant image compares nothing");
+    }
+    assert_eq!(f.contract("m.onnx").role, Role::Fusion);
+    assert_eq!(f.contract("m.onnx").inputs[0].shape[0], Extent::Named("batch".into()));
+}
+
+#[test]
+fn a_pipeline_and_a_detector_are_written_and_verified() {
+    if !engine_present("a_pipeline_and_a_detector_are_written_and_verified") {
+        return;
+    }
+    let f = Folder::new();
+    f.good("onnx --fusion fusion.safetensors --task task.safetensors --size 117x61 -o p.onnx");
+    let detector = f.contract("p.onnx").detector.unwrap();
+    assert_eq!(detector.classes, ["person", "car"]);
+    // 117×61 fits 128×128 at 128/117: 128×67, padded to the next multiple of 32.
+    assert_eq!((detector.letterbox.width_px, detector.letterbox.height_px), (128, 96));
+    assert_eq!(detector.letterbox.ratio, 128.0 / 117.0);
+    assert_eq!((detector.letterbox.pad_left_px, detector.letterbox.pad_top_px), (0.0, 14.5));
+    let out = f.good("verify p.onnx --against fusion.safetensors --task task.safetensors --runs 1");
+    assert!(out.contains("predictions: at most"), "{out}");
+    // The same network from a file that does not say what it is.
+    f.good("onnx --task silent.safetensors --classes classes.txt --size 128x64 --task-size 64x64 --no-fold -o d.onnx");
+    assert_eq!(f.contract("d.onnx").role, Role::Detector);
+    f.good("verify d.onnx --task silent.safetensors --runs 1");
+    let err = f.bad("verify d.onnx --task task.safetensors --runs 1", 1);
+    assert!(err.contains("expected it to be made from task"), "{err}");
+}
+
+#[test]
+fn wrong_calls_exit_with_two() {
+    let f = Folder::new();
+    f.bad("onnx -o m.onnx", 2);
+    f.bad("onnx --fusion fusion.safetensors --size 640 -o m.onnx", 2);
+    f.bad("onnx --task task.safetensors -o m.onnx", 2);
+    let err = f.bad("onnx --task silent.safetensors --size 64x64 -o m.onnx", 2);
+    assert!(err.contains("--classes"), "{err}");
+    f.bad("onnx --task task.safetensors --size 64x64 --task-size 65x64 -o m.onnx", 2);
+    f.bad("nonsense", 2);
+    assert!(!f.path("m.onnx").exists());
+    for help in ["--help", "onnx --help", "verify --help"] {
+        assert!(f.good(help).contains("xample") || help == "--help");
+    }
+}
+
+#[test]
+fn bad_files_exit_with_one_and_leave_nothing() {
+    let f = Folder::new();
+    let err = f.bad("onnx --fusion absent.safetensors -o m.onnx", 1);
+    assert!(err.contains("absent.safetensors") && err.contains("cannot"), "{err}");
+    let err = f.bad("onnx --fusion task.safetensors -o m.onnx", 1);
+    assert!(err.contains("expected the weights of a caf network"), "{err}");
+    let err = f.bad("onnx --fusion silent.safetensors -o m.onnx", 1);
+    assert!(err.contains("encoder1.0.weight"), "{err}");
+    let err = f.bad("onnx --fusion fusion.safetensors -o absent/m.onnx", 1);
+    assert!(err.contains("absent"), "{err}");
+    std::fs::write(f.path("one.txt"), "person\n").unwrap();
+    let err = f.bad("onnx --task silent.safetensors --classes one.txt --size 64x64 -o m.onnx", 1);
+    assert!(err.contains("head's 2 classes, found 1"), "{err}");
+    let mut broken = caf_weights::load_safetensors(f.path("fusion.safetensors")).unwrap();
+    broken.replace("fuse.1.0.bias", HostTensor::from_f32(&[3], &[0.0; 3]).unwrap());
+    broken.insert("spare", HostTensor::from_f32(&[1], &[f32::NAN]).unwrap()).unwrap();
+    save_safetensors(&broken, f.path("broken.safetensors")).unwrap();
+    let err = f.bad("onnx --fusion broken.safetensors -o m.onnx", 1);
+    assert!(err.contains("spare") && err.contains("expected [8], found [3]"), "{err}");
+    let whole = std::fs::read(f.path("fusion.safetensors")).unwrap();
+    std::fs::write(f.path("short.safetensors"), &whole[..whole.len() - 5]).unwrap();
+    let err = f.bad("onnx --fusion short.safetensors -o m.onnx", 1);
+    assert!(err.contains("truncated"), "{err}");
+    assert!(!f.path("m.onnx").exists());
+    let kept = |p: &Path| p.extension().is_some_and(|e| e == "safetensors" || e == "txt");
+    assert!(std::fs::read_dir(f.0.path()).unwrap().all(|e| kept(&e.unwrap().path())), "something was left behind");
+}
+
+#[test]
+fn foreign_and_damaged_models_are_refused() {
+    if !engine_present("foreign_and_damaged_models_are_refused") {
+        return;
+    }
+    let f = Folder::new();
+    let graph = caf::graph(&CafConfig { width: 8, depth: 2, normalised: true }).unwrap();
+    let weights = initial(graph.params(), 1).unwrap();
+    let foreign = caf_export::onnx(&graph, &weights, &caf_export::ExportOptions::default()).unwrap();
+    std::fs::write(f.path("foreign.onnx"), foreign).unwrap();
+    assert!(f.bad("verify foreign.onnx", 1).contains("caf.contract"));
+    f.good("onnx --fusion fusion.safetensors --size 64x48 -o m.onnx");
+    let bytes = std::fs::read(f.path("m.onnx")).unwrap();
+    std::fs::write(f.path("short.onnx"), &bytes[..bytes.len() / 2]).unwrap();
+    f.bad("verify short.onnx", 1);
+    // Another promise of the same length: the width is 65, not 64.
+    let at = bytes.windows(12).position(|w| w == b"\"shape\":[1,4").unwrap();
+    let mut lying = bytes.clone();
+    let width = lying[at..].windows(3).position(|w| w == b",64").unwrap() + at + 2;
+    lying[width] = b'5';
+    std::fs::write(f.path("lying.onnx"), lying).unwrap();
+    let err = f.bad("verify lying.onnx", 1);
+    assert!(err.contains("does not keep its contract") && err.contains("input `ir`"), "{err}");
+    assert!(f.bad("verify absent.onnx", 1).contains("absent.onnx"));
+}
