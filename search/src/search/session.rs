@@ -101,7 +101,7 @@ impl Session {
         Ok(BetaFile {
             weights: named(weights),
             logits: named(logits),
-            loss: self.config.loss.spelled_out(),
+            loss: self.loss.spelled_out(),
             origin: Some(Origin {
                 iterations: self.iteration,
                 seed: self.config.seed,
