@@ -188,6 +188,7 @@ impl<'a> ImageView<'a> {
 }
 
 /// Where the pixels lie.
+#[allow(clippy::large_enum_variant, reason = "a box would be an allocation for every live frame")]
 enum Pixels {
     /// A camera's buffer; unmapped and returned to its pool when dropped.
     Mapped { frame: gst_video::VideoFrame<gst_video::video_frame::Readable>, format: PixelFormat },

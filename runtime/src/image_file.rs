@@ -1,6 +1,7 @@
 //! Still images from files.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -104,10 +105,9 @@ pub fn list(folder: &Path) -> Result<(BTreeMap<String, PathBuf>, Vec<PathBuf>), 
             continue;
         }
         let Some(stem) = path.file_stem().map(|s| s.to_string_lossy().into_owned()) else { continue };
-        if files.contains_key(&stem) {
-            twice.push(path);
-        } else {
-            files.insert(stem, path);
+        match files.entry(stem) {
+            Entry::Occupied(_) => twice.push(path),
+            Entry::Vacant(place) => drop(place.insert(path)),
         }
     }
     twice.sort();

@@ -4,6 +4,8 @@ use super::*;
 
 const MS: i64 = 1_000_000;
 
+type Lost = (Camera, i64, Cause);
+
 impl Timed for i64 {
     fn capture_ns(&self) -> i64 {
         *self
@@ -15,11 +17,7 @@ fn rule(max_skew_ms: i64) -> PairRule {
 }
 
 /// Feeds both cameras as a file would be read (only what is needed) and returns pairs and unpaired frames in ms.
-fn from_files(
-    rule: PairRule,
-    ir_ms: &[i64],
-    vi_ms: &[i64],
-) -> (Vec<(i64, i64)>, Vec<(Camera, i64, Cause)>, [PairCount; 2]) {
+fn from_files(rule: PairRule, ir_ms: &[i64], vi_ms: &[i64]) -> (Vec<(i64, i64)>, Vec<Lost>, [PairCount; 2]) {
     let mut feeds = [ir_ms.iter(), vi_ms.iter()];
     let mut pairer = Pairer::new(rule);
     let (mut pairs, mut lost) = (vec![], vec![]);

@@ -1,5 +1,7 @@
 //! Real models in ONNX Runtime: layout of the tensors, locality, changes of size, refusals.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail like tests")]
+
 mod common;
 
 use caf_net::zoo::pipeline::{ColourMode, Samples};

@@ -6,7 +6,7 @@
 //! column without a camera serves both.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::SourceError;
 use crate::frame::Camera;
@@ -67,9 +67,9 @@ impl Timestamps {
         Self::parse(&text, &path, camera).map(Some)
     }
 
-    fn parse(text: &str, path: &PathBuf, camera: Camera) -> Result<Self, SourceError> {
+    fn parse(text: &str, path: &Path, camera: Camera) -> Result<Self, SourceError> {
         let wrong = |line: usize, expected: &'static str, found: &str| SourceError::Timestamp {
-            path: path.clone(),
+            path: path.to_path_buf(),
             line,
             expected,
             found: found.to_owned(),
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str, camera: Camera) -> Result<Timestamps, SourceError> {
-        Timestamps::parse(text, &PathBuf::from("t.csv"), camera)
+        Timestamps::parse(text, Path::new("t.csv"), camera)
     }
 
     #[test]

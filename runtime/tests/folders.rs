@@ -1,0 +1,127 @@
+//! `caf-run fuse` and `caf-run check`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail like tests")]
+
+mod common;
+
+use std::path::Path;
+
+use caf_net::zoo::pipeline::{ColourMode, Samples};
+use common::{fails, leftovers, save_gray, save_gray16, save_rgb, succeeds, text};
+use serde_json::Value;
+
+fn size(path: &Path) -> (u32, u32) {
+    image::image_dimensions(path).unwrap()
+}
+
+#[test]
+fn folders_of_any_depth_and_size_are_fused_and_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = common::fusion_model(folder.path(), "m.onnx", Samples::Bytes, ColourMode::Rgb);
+    let at = |name: &str| folder.path().join(name);
+    save_gray(&at("ir/a.png"), 33, 21, 1);
+    save_gray16(&at("ir/b.png"), 33, 21, 1);
+    save_rgb(&at("vi/a.bmp"), 33, 21, 2);
+    save_rgb(&at("vi/b.png"), 33, 21, 2);
+    save_rgb(&at("ir/c.png"), 18, 40, 3);
+    save_gray(&at("vi/c.png"), 18, 40, 4);
+    let (ir, vi, out, report) = (at("ir"), at("vi"), at("out/deep"), at("report.json"));
+    let call = [
+        "fuse",
+        "--model",
+        text(&model),
+        "--ir",
+        text(&ir),
+        "--vi",
+        text(&vi),
+        "--out",
+        text(&out),
+        "--json",
+        text(&report),
+    ];
+    succeeds(&call);
+    assert_eq!(size(&out.join("c.png")), (18, 40));
+    // The 16-bit image holds the same values as the 8-bit one.
+    let pixels = |name: &str| image::open(out.join(name)).unwrap().into_rgb8().into_raw();
+    assert_eq!(pixels("a.png"), pixels("b.png"));
+    let fused = |path: &Path| -> (u64, u64) {
+        let report: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        (report["fused"].as_u64().unwrap(), report["skipped"].as_u64().unwrap())
+    };
+    assert_eq!(fused(&report), (3, 0));
+    std::fs::remove_file(out.join("b.png")).unwrap();
+    succeeds(&[&call[..], &["--resume"]].concat());
+    assert_eq!(fused(&report), (1, 2));
+    fails(2, &["the model only fuses"], &[&call[..], &["--draw"]].concat());
+    assert!(leftovers(folder.path()).is_empty());
+}
+
+#[test]
+fn detections_are_listed_and_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = common::pipeline_model(folder.path(), "p.onnx", 50, 38);
+    let at = |name: &str| folder.path().join(name);
+    for i in 0..3 {
+        save_gray(&at(&format!("ir/{i}.png")), 50, 38, i);
+        save_rgb(&at(&format!("vi/{i}.png")), 50, 38, i + 9);
+    }
+    let (ir, vi, plain, drawn, lines) = (at("ir"), at("vi"), at("plain"), at("drawn"), at("d.jsonl"));
+    let call = |out: &Path, more: &[&str]| {
+        let base =
+            ["fuse", "--model", text(&model), "--ir", text(&ir), "--vi", text(&vi), "--conf", "0", "--out", text(out)];
+        succeeds(&[&base[..], more].concat())
+    };
+    call(&plain, &[]);
+    call(&drawn, &["--draw", "--detections", text(&lines)]);
+    let text = std::fs::read_to_string(&lines).unwrap();
+    let lines: Vec<Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(lines.iter().map(|l| l["name"].as_str().unwrap()).collect::<Vec<_>>(), ["0", "1", "2"]);
+    assert!(lines.iter().all(|l| l["width_px"] == 50 && !l["detections"].as_array().unwrap().is_empty()));
+    let read = |p: &Path| image::open(p.join("0.png")).unwrap().into_rgb8().into_raw();
+    assert_ne!(read(&plain), read(&drawn));
+}
+
+#[test]
+fn offenders_damage_and_wrong_models_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = common::pipeline_model(folder.path(), "p.onnx", 50, 38);
+    let at = |name: &str| folder.path().join(name);
+    let (ir, vi, out) = (at("ir"), at("vi"), at("out"));
+    let call = ["fuse", "--model", text(&model), "--ir", text(&ir), "--vi", text(&vi), "--out", text(&out)];
+    fails(1, &["ir", "No such file"], &call);
+    save_gray(&at("ir/one.png"), 50, 38, 1);
+    save_rgb(&at("vi/two.png"), 50, 38, 1);
+    fails(1, &["one.png", "two.png"], &call);
+    std::fs::remove_file(at("vi/two.png")).unwrap();
+    save_rgb(&at("vi/one.png"), 50, 38, 1);
+    // The header is whole, the pixels are not.
+    let bytes = std::fs::read(at("vi/one.png")).unwrap();
+    std::fs::write(at("vi/one.png"), &bytes[..bytes.len() / 2]).unwrap();
+    fails(1, &["vi/one.png"], &call);
+    for name in ["ir/one.png", "vi/one.png"] {
+        save_rgb(&at(name), 48, 38, 1);
+    }
+    fails(1, &["one: ", "48x38"], &call);
+    std::fs::write(at("file"), b"").unwrap();
+    let below = at("file/out");
+    fails(1, &["file/out"], &[&call[..7], &["--out", text(&below)]].concat());
+    fails(2, &["--out"], &call[..7]);
+    assert!(leftovers(folder.path()).is_empty());
+}
+
+#[test]
+fn a_check_tells_contract_providers_and_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = common::pipeline_model(folder.path(), "p.onnx", 50, 38);
+    let report = folder.path().join("check.json");
+    let out = succeeds(&["check", "--model", text(&model), "--json", text(&report)]);
+    for word in ["fuses and detects", "person, car", "tensorrt", "50x38", "sha256"] {
+        assert!(out.contains(word), "{word} in {out}");
+    }
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(&report).unwrap()).unwrap();
+    assert_eq!(report["providers"].as_array().unwrap().len(), 3);
+    assert_eq!(report["providers"][0]["usable"], true);
+    assert!(report["infer_ms"].as_f64().unwrap() > 0.0);
+    fails(1, &["absent.onnx"], &["check", "--model", "absent.onnx"]);
+    fails(2, &["--size"], &["check", "--model", text(&model), "--size", "0x5"]);
+}

@@ -1,0 +1,332 @@
+//! The whole program on test sources, clips and bad calls.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail like tests")]
+
+mod common;
+
+use std::path::Path;
+
+use caf_net::zoo::pipeline::{ColourMode, Samples};
+use common::{caf_run, fails, leftovers, said, save_gray, save_gray16, save_rgb, succeeds, text};
+use serde_json::Value;
+
+const WIDTH: usize = 50;
+const HEIGHT: usize = 38;
+
+fn model(folder: &Path) -> std::path::PathBuf {
+    common::pipeline_model(folder, "pipeline.onnx", WIDTH, HEIGHT)
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    std::fs::read_to_string(path).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect()
+}
+
+fn number(value: &Value, path: &str) -> u64 {
+    value.pointer(path).and_then(Value::as_u64).unwrap_or_else(|| panic!("no number at {path} in {value:#}"))
+}
+
+/// Every frame and every pair is accounted for.
+fn accounts_balance(summary: &Value) {
+    for camera in ["infrared", "visible"] {
+        let n = |field: &str| number(summary, &format!("/{camera}/{field}"));
+        assert_eq!(n("delivered"), n("dropped_before_pairing") + n("pairing/offered"), "{summary:#}");
+        let causes = ["no_partner", "partner_nearer_to_another", "not_later", "window_full", "paired"];
+        let went: u64 = causes.iter().map(|c| n(&format!("pairing/{c}"))).sum();
+        assert_eq!(n("pairing/offered"), went, "{summary:#}");
+        assert_eq!(n("pairing/paired"), number(summary, "/pairs/paired"));
+    }
+    let n = |field: &str| number(summary, &format!("/pairs/{field}"));
+    assert_eq!(n("paired"), n("dropped_before_inference") + n("fused"), "{summary:#}");
+    assert_eq!(n("fused"), n("dropped_before_sinks") + n("written"), "{summary:#}");
+}
+
+/// Decodes a video and returns width, height and how many frames it has.
+fn decoded(path: &Path) -> (i32, i32, usize) {
+    use gstreamer::prelude::*;
+    gstreamer::init().unwrap();
+    let launch =
+        format!("filesrc location=\"{}\" ! decodebin ! videoconvert ! appsink name=s sync=false", path.display());
+    let pipeline = gstreamer::parse::launch(&launch).unwrap().downcast::<gstreamer::Pipeline>().unwrap();
+    let sink = pipeline.by_name("s").unwrap().downcast::<gstreamer_app::AppSink>().unwrap();
+    pipeline.set_state(gstreamer::State::Playing).unwrap();
+    let (mut count, mut size) = (0, (0, 0));
+    while let Ok(sample) = sink.pull_sample() {
+        let info = gstreamer_video::VideoInfo::from_caps(sample.caps().unwrap()).unwrap();
+        size = (info.width() as i32, info.height() as i32);
+        count += 1;
+    }
+    pipeline.set_state(gstreamer::State::Null).unwrap();
+    (size.0, size.1, count)
+}
+
+/// A clip as the scene renderer writes it: numbered frames, one line of times for both cameras.
+fn clip(folder: &Path, frames: usize, wide: bool) {
+    let mut csv = "frame,visible_s,infrared_s\n".to_owned();
+    for i in 0..frames {
+        let ir = folder.join(format!("ir/{i:06}.png"));
+        if wide {
+            save_gray16(&ir, WIDTH, HEIGHT, i)
+        } else {
+            save_gray(&ir, WIDTH, HEIGHT, i)
+        }
+        save_rgb(&folder.join(format!("vi/{i:06}.png")), WIDTH, HEIGHT, i);
+        let time = i as f64 / 25.0;
+        csv += &format!("{i},{time:.6},{:.6}\n", time + 0.007);
+    }
+    std::fs::write(folder.join("timestamps.csv"), csv).unwrap();
+}
+
+#[test]
+fn a_clip_becomes_a_video_lines_and_a_summary_without_losing_a_frame() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, clip_dir) = (model(folder.path()), folder.path().join("clip"));
+    clip(&clip_dir, 30, true);
+    let at = |name: &str| folder.path().join(name);
+    let (ir, vi) = (clip_dir.join("ir"), clip_dir.join("vi"));
+    let (video, jsonl, summary) = (at("out.webm"), at("out.jsonl"), at("out.json"));
+    let out = succeeds(&[
+        "live",
+        "--model",
+        text(&model),
+        "--provider",
+        "cpu",
+        "--ir",
+        text(&ir),
+        "--vi",
+        text(&vi),
+        "--conf",
+        "0",
+        "--video",
+        text(&video),
+        "--jsonl",
+        text(&jsonl),
+        "--summary",
+        text(&summary),
+        "--queue",
+        "2",
+    ]);
+    assert!(out.contains("end_to_end") && out.contains("vp8enc"), "{out}");
+    let summary = json(&summary);
+    accounts_balance(&summary);
+    assert_eq!(summary["pace"], "every-frame");
+    assert_eq!(number(&summary, "/pairs/written"), 30);
+    assert_eq!(number(&summary, "/visible/delivered"), 30);
+    assert_eq!(summary["provider"], "cpu");
+    assert_eq!(summary["stages"].as_array().unwrap().len(), 9);
+    assert!((summary["skew"]["p50_ms"].as_f64().unwrap() - 7.0).abs() < 0.05, "{summary:#}");
+    let lines = lines(&jsonl);
+    assert_eq!(lines.len(), 30);
+    for (i, line) in lines.iter().enumerate() {
+        assert_eq!((number(line, "/seq_ir"), number(line, "/seq_vi")), (i as u64, i as u64));
+        assert_eq!(line["t_ns"].as_i64().unwrap(), i as i64 * 40_000_000);
+        assert_eq!(line["skew_ms"].as_f64().unwrap(), -7.0);
+        for d in line["detections"].as_array().unwrap() {
+            let b: Vec<f64> = d["box"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+            assert!(b[0] >= 0.0 && b[1] >= 0.0 && b[2] <= WIDTH as f64 && b[3] <= HEIGHT as f64, "{d}");
+            assert!(["person", "car"].contains(&d["name"].as_str().unwrap()));
+        }
+    }
+    let found: usize = lines.iter().map(|l| l["detections"].as_array().unwrap().len()).sum();
+    assert!(found > 0, "a threshold of 0 finds something in every image");
+    assert_eq!(number(&summary, "/detections"), found as u64);
+    assert_eq!(decoded(&video), (WIDTH as i32, HEIGHT as i32, 30));
+    assert!(leftovers(folder.path()).is_empty());
+}
+
+#[test]
+fn latency_moves_the_pairs_and_a_bound_without_pairs_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, clip_dir) = (model(folder.path()), folder.path().join("clip"));
+    clip(&clip_dir, 8, false);
+    let (ir, vi, jsonl) = (clip_dir.join("ir"), clip_dir.join("vi"), folder.path().join("out.jsonl"));
+    let call = ["live", "--model", text(&model), "--ir", text(&ir), "--vi", text(&vi), "--jsonl", text(&jsonl)];
+    // The infrared camera stamps its frames 47 ms late: each belongs to the visible frame before.
+    succeeds(&[&call[..], &["--ir-latency-ms", "47"]].concat());
+    let pairs: Vec<(u64, u64)> = lines(&jsonl).iter().map(|l| (number(l, "/seq_ir"), number(l, "/seq_vi"))).collect();
+    assert_eq!(pairs, (0..7).map(|i| (i + 1, i)).collect::<Vec<_>>());
+    std::fs::remove_file(&jsonl).unwrap();
+    fails(1, &["no pair", "8 infrared and 8 visible"], &[&call[..], &["--max-skew-ms", "3"]].concat());
+    assert!(!jsonl.exists());
+}
+
+#[test]
+fn live_test_sources_run_until_the_time_is_over_and_balance() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = common::fusion_model(folder.path(), "m.onnx", Samples::Bytes, ColourMode::Rgb);
+    let (summary, video) = (folder.path().join("s.json"), folder.path().join("v.mkv"));
+    let source = |format: &str, fps: u32| {
+        format!(
+            "videotestsrc is-live=true pattern=ball ! video/x-raw,format={format},width=54,height=30,framerate={fps}/1"
+        )
+    };
+    // Gray of 16 bits, rows of 54 bytes that GStreamer pads to 56, and twice as many infrared frames.
+    let (ir, vi) = (source("GRAY16_LE", 40), source("I420", 20));
+    succeeds(&[
+        "live",
+        "--model",
+        text(&model),
+        "--ir",
+        &ir,
+        "--vi",
+        &vi,
+        "--seconds",
+        "1.5",
+        "--summary",
+        text(&summary),
+        "--video",
+        text(&video),
+    ]);
+    let summary = json(&summary);
+    accounts_balance(&summary);
+    assert_eq!((summary["pace"].as_str(), summary["ended_by"].as_str()), (Some("realtime"), Some("seconds")));
+    let (ir, vi) = (number(&summary, "/infrared/delivered"), number(&summary, "/visible/delivered"));
+    assert!(vi > 5 && ir > vi, "{summary:#}");
+    assert!(number(&summary, "/pairs/written") > 0, "{summary:#}");
+    // The nearest of 40 infrared frames a second is no further away than half of their interval, but for frames that a
+    // busy machine dropped.
+    assert!(summary["skew"]["p50_ms"].as_f64().unwrap() <= 12.6, "{summary:#}");
+    let (width, height, frames) = decoded(&video);
+    assert_eq!((width, height, frames as u64), (54, 30, number(&summary, "/pairs/written")));
+}
+
+#[test]
+fn a_slow_model_in_real_time_drops_frames_and_counts_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = common::fusion_model(folder.path(), "m.onnx", Samples::Bytes, ColourMode::Rgb);
+    let summary = folder.path().join("s.json");
+    let source = "videotestsrc num-buffers=200 ! video/x-raw,width=640,height=480,framerate=1000/1";
+    succeeds(&[
+        "live",
+        "--model",
+        text(&model),
+        "--threads",
+        "1",
+        "--ir",
+        source,
+        "--vi",
+        source,
+        "--realtime",
+        "--queue",
+        "1",
+        "--summary",
+        text(&summary),
+    ]);
+    let summary = json(&summary);
+    accounts_balance(&summary);
+    assert_eq!(summary["ended_by"], "sources");
+    let dropped =
+        number(&summary, "/pairs/dropped_before_inference") + number(&summary, "/visible/dropped_before_pairing");
+    assert!(dropped > 0, "a queue of one item cannot hold 1000 pairs a second: {summary:#}");
+}
+
+#[test]
+fn a_rig_aligns_another_size_and_without_one_the_sizes_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = common::fusion_model(folder.path(), "m.onnx", Samples::Unit, ColourMode::Gray);
+    let rig = folder.path().join("rig.toml");
+    let camera = |w: u32, h: u32| caf_rig::Camera {
+        width_px: w,
+        height_px: h,
+        fx_px: f64::from(w),
+        fy_px: f64::from(w),
+        cx_px: f64::from(w) / 2.0,
+        cy_px: f64::from(h) / 2.0,
+    };
+    let mut geometry = caf_rig::Rig::aligned(camera(66, 46));
+    geometry.infrared = camera(33, 23);
+    geometry.write(&rig).unwrap();
+    let (ir, vi) = (
+        "videotestsrc num-buffers=5 ! video/x-raw,width=33,height=23,framerate=25/1",
+        "videotestsrc num-buffers=5 ! video/x-raw,width=66,height=46,framerate=25/1",
+    );
+    let call = ["live", "--model", text(&model), "--ir", ir, "--vi", vi];
+    let out = succeeds(&[&call[..], &["--rig", text(&rig), "--rig-distance-m", "20"]].concat());
+    assert!(out.starts_with("5 pairs"), "{out}");
+    fails(1, &["33x23", "66x46", "rig"], &call);
+}
+
+#[test]
+fn bad_calls_say_what_is_wrong_and_leave_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = common::fusion_model(folder.path(), "m.onnx", Samples::Bytes, ColourMode::Rgb);
+    let good = "videotestsrc num-buffers=3 ! video/x-raw,width=20,height=10,framerate=25/1";
+    let at = |name: &str| folder.path().join(name);
+    let live = |ir: &str, more: &[&str]| -> Vec<String> {
+        let base = ["live", "--model", text(&model), "--ir", ir, "--vi", good];
+        base.iter().chain(more).map(ToString::to_string).collect()
+    };
+    let check = |code: i32, words: &[&str], call: Vec<String>| {
+        fails(code, words, &call.iter().map(String::as_str).collect::<Vec<_>>());
+    };
+    check(2, &["infrared source", "nosuchelement"], live("nosuchelement ! identity", &[]));
+    check(2, &["does not parse", "videotestsrc !!"], live("videotestsrc !! identity", &[]));
+    check(
+        2,
+        &["expected one appsink", "found 2"],
+        live("videotestsrc ! tee name=t t. ! appsink t. ! appsink name=b", &[]),
+    );
+    check(1, &["infrared source", "absent.mkv"], live("filesrc location=/absent.mkv ! decodebin", &[]));
+    check(1, &["holds no images"], live(text(folder.path()), &[]));
+    check(2, &[".webm, .mp4, .mkv, .avi"], live(good, &["--video", "out.gif"]));
+    check(2, &["--conf"], live(good, &["--conf", "7"]));
+    check(2, &["--every-frame"], live(good, &["--realtime", "--every-frame"]));
+    let unwritable = at("absent/out.webm");
+    check(1, &["absent/out.webm"], live(good, &["--video", text(&unwritable)]));
+    let unwritable = at("absent/out.json");
+    check(1, &["absent/out.json"], live(good, &["--summary", text(&unwritable)]));
+    let (rig, video, jsonl) = (at("rig.toml"), at("o.webm"), at("o.jsonl"));
+    std::fs::write(&rig, "nonsense = 1\n").unwrap();
+    check(1, &["rig.toml"], live(good, &["--rig", text(&rig)]));
+    check(2, &["unexpected argument"], vec!["live".into(), "--nonsense".into()]);
+    // A camera that fails in the middle: the error is reported, and no file is half written.
+    let breaks = "videotestsrc num-buffers=50 ! video/x-raw,width=20,height=10,framerate=25/1 ! identity error-after=8";
+    let call = live(breaks, &["--every-frame", "--video", text(&video), "--jsonl", text(&jsonl)]);
+    check(1, &["infrared source", "identity"], call);
+    if video.exists() {
+        assert!(decoded(&video).2 > 0);
+    }
+    assert!(leftovers(folder.path()).is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_finishes_every_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = common::fusion_model(folder.path(), "m.onnx", Samples::Bytes, ColourMode::Rgb);
+    let (video, jsonl, summary) =
+        (folder.path().join("o.webm"), folder.path().join("o.jsonl"), folder.path().join("o.json"));
+    let source = "videotestsrc is-live=true ! video/x-raw,width=50,height=38,framerate=25/1";
+    let child = std::process::Command::new(env!("CARGO_BIN_EXE_caf-run"))
+        .args(["live", "--model", text(&model), "--ir", source, "--vi", source, "--video", text(&video)])
+        .args(["--jsonl", text(&jsonl), "--summary", text(&summary)])
+        .stderr(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    let pid = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let summary = json(&summary);
+    accounts_balance(&summary);
+    assert_eq!(summary["ended_by"], "interrupt");
+    let written = number(&summary, "/pairs/written");
+    assert_eq!(lines(&jsonl).len() as u64, written);
+    assert!(written > 0);
+    assert_eq!(decoded(&video).2 as u64, written);
+    assert!(leftovers(folder.path()).is_empty());
+}
+
+#[test]
+fn help_names_examples() {
+    for command in ["fuse", "live", "check"] {
+        let output = caf_run(&[command, "--help"]);
+        assert!(output.status.success());
+        assert!(String::from_utf8_lossy(&output.stdout).contains("Example"), "{command}");
+    }
+}
