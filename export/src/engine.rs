@@ -28,7 +28,7 @@ pub struct Array {
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// No library.
-    #[error("cannot load ONNX Runtime from {} (ORT_DYLIB_PATH names another file): {reason}", path.display())]
+    #[error("cannot load ONNX Runtime from {}: {reason}; set ORT_DYLIB_PATH to the library", path.display())]
     Library {
         /// The file that was tried.
         path: PathBuf,

@@ -1,7 +1,7 @@
 //! Does a written model keep its promise, and does it compute what its weights say?
 
 use crate::engine::{Array, Engine, EngineError, Values};
-use caf_contract::{Colour, Contract, ContractError, Element, Extent, METADATA_KEY, Port};
+use caf_contract::{Colour, Contract, ContractError, Element, Extent, METADATA_KEY, OUTPUT_PREDICTIONS, Port};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashMap;
@@ -34,6 +34,13 @@ pub enum VerifyError {
 fn list(found: &[String]) -> String {
     found.iter().map(|line| format!("\n  {line}")).collect()
 }
+
+/// Name of the predictions' boxes, in pixels of the detector's input, after [`by_unit`].
+pub const BOXES: &str = "predictions: boxes";
+/// Name of the predictions' objectness and class probabilities after [`by_unit`].
+pub const SCORES: &str = "predictions: scores";
+/// Columns of a prediction before its scores.
+const BOX_COLUMNS: usize = 4;
 
 /// Extents chosen for the named ones.
 pub type Extents = HashMap<String, usize>;
@@ -101,7 +108,8 @@ pub fn random_inputs(contract: &Contract, extents: &Extents, seed: u64) -> Vec<(
     contract.inputs.iter().map(image).collect()
 }
 
-/// Runs a model on images by seed and checks every output: shape as promised, finite, images within [0, 1].
+/// Runs a model and checks every output: shape as promised, finite, images within [0, 1]. `extents` are those that `inputs`
+/// were made with.
 ///
 /// # Errors
 /// [`VerifyError::Broken`] with every difference.
@@ -109,11 +117,9 @@ pub fn run_checked(
     engine: &mut Engine,
     contract: &Contract,
     extents: &Extents,
-    seed: u64,
+    inputs: &[(&str, Array)],
 ) -> Result<Vec<(String, Array)>, VerifyError> {
-    let inputs = random_inputs(contract, extents, seed);
-    let given: Vec<(&str, Array)> = inputs.iter().map(|(name, array)| (name.as_str(), array.clone())).collect();
-    let outputs = engine.run(&given)?;
+    let outputs = engine.run(inputs)?;
     let mut found = Vec::new();
     for port in &contract.outputs {
         let Some((_, array)) = outputs.iter().find(|(name, _)| *name == port.name) else {
@@ -140,6 +146,28 @@ pub fn run_checked(
         }
     }
     if found.is_empty() { Ok(outputs) } else { Err(VerifyError::Broken { found }) }
+}
+
+/// Results with the predictions parted into `predictions: boxes` (pixels) and `predictions: scores` (probabilities), which have
+/// no common unit.
+pub fn by_unit(contract: &Contract, outputs: Vec<(String, Array)>) -> Vec<(String, Array)> {
+    let is_predictions = |name: &str| name == OUTPUT_PREDICTIONS && contract.detector.is_some();
+    let mut parted = Vec::with_capacity(outputs.len() + 1);
+    for (name, array) in outputs {
+        let columns = array.shape.last().copied().filter(|n| *n > BOX_COLUMNS);
+        let (Some(columns), Values::F32(values), true) = (columns, &array.values, is_predictions(&name)) else {
+            parted.push((name, array));
+            continue;
+        };
+        let rows: Vec<&[f32]> = values.chunks_exact(columns).collect();
+        let part = |take: fn(&[f32]) -> &[f32], width: usize| Array {
+            shape: vec![rows.len(), width],
+            values: Values::F32(rows.iter().flat_map(|row| take(row)).copied().collect()),
+        };
+        parted.push((BOXES.to_owned(), part(|row| row.split_at(BOX_COLUMNS).0, BOX_COLUMNS)));
+        parted.push((SCORES.to_owned(), part(|row| row.split_at(BOX_COLUMNS).1, columns - BOX_COLUMNS)));
+    }
+    parted
 }
 
 /// Largest distance between equally named outputs of two models.
@@ -211,6 +239,36 @@ mod tests {
         assert_eq!(d[0].max_abs, f64::INFINITY);
         assert!(distances(&[floats("y", &[0.0])], &[floats("z", &[0.0])]).is_err());
         assert!(distances(&[floats("y", &[0.0])], &[floats("y", &[0.0, 0.0])]).is_err());
+    }
+
+    #[test]
+    fn boxes_and_scores_are_compared_apart() {
+        let letterbox = caf_contract::LetterboxContract {
+            height_px: 32,
+            width_px: 32,
+            ratio: 1.0,
+            pad_left_px: 0.0,
+            pad_top_px: 0.0,
+        };
+        let contract = Contract {
+            version: caf_contract::VERSION,
+            role: caf_contract::Role::Detector,
+            precision: "fp32".into(),
+            inputs: vec![],
+            outputs: vec![],
+            detector: Some(caf_contract::DetectorContract { classes: vec!["a".into()], letterbox }),
+            sources: vec![],
+        };
+        let rows = (0..12u8).map(f32::from).collect();
+        let array = Array { shape: vec![1, 2, 6], values: Values::F32(rows) };
+        let parted = by_unit(&contract, vec![(OUTPUT_PREDICTIONS.into(), array), floats("fused", &[0.5])]);
+        let expected = [
+            (BOXES.to_owned(), vec![2, 4], vec![0.0, 1.0, 2.0, 3.0, 6.0, 7.0, 8.0, 9.0]),
+            (SCORES.to_owned(), vec![2, 2], vec![4.0, 5.0, 10.0, 11.0]),
+            ("fused".to_owned(), vec![1], vec![0.5]),
+        ];
+        let expected = expected.map(|(name, shape, v)| (name, Array { shape, values: Values::F32(v) }));
+        assert_eq!(parted, expected);
     }
 
     #[test]

@@ -119,7 +119,7 @@ fn a_pipeline_and_a_detector_are_written_and_verified() {
     assert_eq!(detector.letterbox.ratio, 128.0 / 117.0);
     assert_eq!((detector.letterbox.pad_left_px, detector.letterbox.pad_top_px), (0.0, 14.5));
     let out = f.good("verify p.onnx --against fusion.safetensors --task task.safetensors --runs 1");
-    assert!(out.contains("predictions: at most"), "{out}");
+    assert!(out.contains("predictions: boxes: at most") && out.contains("predictions: scores: at most"), "{out}");
     // The same network from a file that does not say what it is.
     f.good("onnx --task silent.safetensors --classes classes.txt --size 128x64 --task-size 64x64 --no-fold -o d.onnx");
     assert_eq!(f.contract("d.onnx").role, Role::Detector);
