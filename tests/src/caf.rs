@@ -3,7 +3,7 @@
 //! The layout is that of `golden/caf/README.md`: checkpoints `NAME_final.pth`, folders with `crop.safetensors`, `meta.json`.
 
 use crate::arrays::{Spread, as_floats, plane, stored};
-use crate::engine::Load;
+use crate::engine::{Load, Runner};
 use crate::golden::{checkpoints, json, number};
 use crate::table::{Table, say};
 use caf_data::color::{Quantize, luma, recolour};
@@ -102,6 +102,37 @@ impl Pair {
         }
         values
     }
+
+    /// Runs the whole pair: samples, statistics, 8-bit image, published result.
+    fn check_whole(&self, table: &mut Table, (network, engine): (&str, &str), key: &str, runner: &mut dyn Runner) {
+        let raw = runner.run(&[plane(&self.ir), plane(&self.luma)]).remove(0);
+        let raw = Plane::new(self.ir.width(), self.ir.height(), as_floats(&raw).to_vec()).unwrap();
+        let (stride, samples) = strided(&self.crop, key);
+        let spread = Spread::of(&every(&raw, stride), &samples);
+        assert!(spread.mean() <= RAW_MEAN, "{network} {}: mean error {}", self.name, spread.mean());
+        table.add(network, engine, &format!("whole images, every {stride}th pixel"), spread, RAW_MAX);
+        check_statistics(raw.data(), &self.meta[key]["full"]);
+
+        let bytes = read_vi(&self.folder.join(format!("full_{key}_u8.png"))).unwrap();
+        let expected: Vec<u8> = bytes.pixels().map(|rgb| rgb[0]).collect();
+        let spread = Spread::of(Quantize::ClampRound.plane(&raw).data(), &expected);
+        check_unequal(&format!("{network} {} in 8 bits", self.name), &spread, expected.len());
+        table.add(network, engine, "whole images, 8 bits (levels)", spread, 1.0);
+
+        let published = self.folder.join("result_official.png");
+        if key == PUBLISHED && published.is_file() {
+            let coloured = recolour(&Quantize::TruncateWrap.plane(&raw), &self.vi).unwrap();
+            let expected = read_vi(&published).unwrap();
+            let spread = Spread::of(coloured.data(), expected.data());
+            let pixels = coloured.pixels().zip(expected.pixels()).filter(|(a, b)| a != b).count();
+            check_unequal(
+                &format!("{network} {} published", self.name),
+                &Spread { unequal: pixels, ..spread },
+                raw.data().len(),
+            );
+            table.add(network, engine, "published colour images (levels)", spread, 1.0);
+        }
+    }
 }
 
 fn sha256(plane: &Plane) -> String {
@@ -113,8 +144,17 @@ fn sha256(plane: &Plane) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Compares every checkpoint on an engine with everything stored about it: crops, whole images, layers, published results.
-pub fn compare(test: &str, folder: &Path, (engine, load): (&str, Load)) {
+/// How much of the pairs is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// The stored crops.
+    Crops,
+    /// The crops and the whole images.
+    Whole,
+}
+
+/// Compares every checkpoint on an engine with what is stored about it: crops and layers, whole images, published results.
+pub fn compare(test: &str, folder: &Path, extent: Extent, (engine, load): (&str, Load)) {
     let mut table = Table::new(test);
     let graph = graph(&CafConfig::default()).unwrap();
     let pairs = pairs(folder);
@@ -131,32 +171,8 @@ pub fn compare(test: &str, folder: &Path, (engine, load): (&str, Load)) {
             table.add(&network, engine, "crops", spread, RAW_MAX);
             check_statistics(as_floats(&raw), &pair.meta[key]["crop"]);
 
-            let raw = runner.run(&[plane(&pair.ir), plane(&pair.luma)]).remove(0);
-            let raw = Plane::new(pair.ir.width(), pair.ir.height(), as_floats(&raw).to_vec()).unwrap();
-            let (stride, samples) = strided(&pair.crop, key);
-            let spread = Spread::of(&every(&raw, stride), &samples);
-            assert!(spread.mean() <= RAW_MEAN, "{network} {}: mean error {}", pair.name, spread.mean());
-            table.add(&network, engine, &format!("whole images, every {stride}th pixel"), spread, RAW_MAX);
-            check_statistics(raw.data(), &pair.meta[key]["full"]);
-
-            let bytes = read_vi(&pair.folder.join(format!("full_{key}_u8.png"))).unwrap();
-            let expected: Vec<u8> = bytes.pixels().map(|rgb| rgb[0]).collect();
-            let spread = Spread::of(Quantize::ClampRound.plane(&raw).data(), &expected);
-            check_unequal(&format!("{network} {} in 8 bits", pair.name), &spread, expected.len());
-            table.add(&network, engine, "whole images, 8 bits (levels)", spread, 1.0);
-
-            let published = pair.folder.join("result_official.png");
-            if key == PUBLISHED && published.is_file() {
-                let coloured = recolour(&Quantize::TruncateWrap.plane(&raw), &pair.vi).unwrap();
-                let expected = read_vi(&published).unwrap();
-                let spread = Spread::of(coloured.data(), expected.data());
-                let pixels = coloured.pixels().zip(expected.pixels()).filter(|(a, b)| a != b).count();
-                check_unequal(
-                    &format!("{network} {} published", pair.name),
-                    &Spread { unequal: pixels, ..spread },
-                    raw.data().len(),
-                );
-                table.add(&network, engine, "published colour images (levels)", spread, 1.0);
+            if extent == Extent::Whole {
+                pair.check_whole(&mut table, (&network, engine), key, runner.as_mut());
             }
         }
         if key == PUBLISHED {

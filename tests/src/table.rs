@@ -47,12 +47,12 @@ impl Table {
     /// Prints the table, then stops the test when it is empty or a row is beyond its tolerance.
     pub fn finish(self) {
         let mut text = format!(
-            "{}\n  {:<18} {:<24} {:<34} {:>10} {:>11} {:>11}",
+            "{}\n  {:<26} {:<33} {:<41} {:>10} {:>11} {:>11}",
             self.test, "network", "engine", "compared", "values", "max error", "tolerance"
         );
         for r in &self.rows {
             text.push_str(&format!(
-                "\n  {:<18} {:<24} {:<34} {:>10} {:>11.2e} {:>11.0e}",
+                "\n  {:<26} {:<33} {:<41} {:>10} {:>11.2e} {:>11.0e}",
                 r.network, r.engine, r.what, r.spread.count, r.spread.max, r.tolerance
             ));
         }

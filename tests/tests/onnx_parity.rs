@@ -1,0 +1,372 @@
+//! Files written by `caf-export` on ONNX Runtime: against the golden data, and against libtorch running the same graph.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use caf_contract::{Contract, METADATA_KEY};
+use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile, TaskOptions};
+use caf_export::{Array, Engine, ExportError, ExportOptions, onnx};
+use caf_net::zoo::caf::{self as fusion, CafConfig};
+use caf_net::zoo::pipeline::{ColourMode, Samples};
+use caf_net::zoo::yolov5::{self as detector, Variant, YoloConfig};
+use caf_net::{Dim, Element, Graph};
+use caf_tests::arrays::{Spread, as_floats, bytes, floats, of_rows, plane, plane_bytes, rgb_bytes};
+use caf_tests::engine::{LIBTORCH, Load, ONNX_FOLDED, ONNX_UNFOLDED};
+use caf_tests::table::{Table, say};
+use caf_tests::{caf, fixture, golden, yolov5};
+use caf_weights::{HostTensor, Weights, save_safetensors, sha256_of_file};
+use std::path::{Path, PathBuf};
+
+/// libtorch against ONNX Runtime, absolute: raw fusion output and raw heads.
+const ENGINES: f64 = 1e-4;
+/// 8-bit images: rounding may fall to either side of a half.
+const LEVELS: f64 = 1.0;
+/// Decoded boxes in pixels and probabilities. 1e-4 px is below the rounding of float32 at some hundred pixels, so both have the
+/// golden data's tolerances.
+const PREDICTIONS: [f64; 2] = [yolov5::BOXES_PX, yolov5::PROBABILITIES];
+/// The same behind a resampling of a large image. Each engine rounds sampling positions to float32, 6e-5 px at column 1024: the
+/// resampled pixels were 2.3e-5 (libtorch) and 1.9e-5 (ONNX Runtime) off the exact ones, 4.1e-5 off each other, which a detector
+/// turns into 1.0e-2 px and 2.3e-5.
+const RESAMPLED: [f64; 2] = [5e-2, 1e-4];
+const ONNX: [(&str, Load); 2] = [ONNX_FOLDED, ONNX_UNFOLDED];
+
+#[test]
+fn fusion_on_onnx_runtime_equals_the_original() {
+    let test = "fusion_on_onnx_runtime_equals_the_original";
+    let Some(folder) = golden::folder(test, "caf") else { return };
+    caf::compare(test, &folder, caf::Extent::Whole, ONNX_FOLDED);
+    caf::compare(test, &folder, caf::Extent::Crops, ONNX_UNFOLDED);
+}
+
+#[test]
+fn detection_on_onnx_runtime_equals_the_original() {
+    let test = "detection_on_onnx_runtime_equals_the_original";
+    let Some(folder) = golden::folder(test, "yolov5") else { return };
+    for engine in ONNX {
+        yolov5::compare(test, &folder, engine);
+    }
+}
+
+/// Adds the distances of ONNX Runtime's outputs from libtorch's, under names that say what each output is.
+fn against_libtorch(
+    table: &mut Table,
+    network: &str,
+    (graph, weights): (&Graph, &Weights),
+    engines: &[(&str, Load)],
+    inputs: &[Vec<Array>],
+) {
+    let mut libtorch = LIBTORCH.1(graph, weights);
+    let expected: Vec<Vec<Array>> = inputs.iter().map(|input| libtorch.run(input)).collect();
+    for (engine, load) in engines {
+        let mut runner = load(graph, weights);
+        for (input, expected) in inputs.iter().zip(&expected) {
+            let found = runner.run(input);
+            for ((output, found), expected) in graph.outputs().iter().zip(&found).zip(expected) {
+                add(table, (network, &format!("{engine} - libtorch")), &output.name, found, expected);
+            }
+        }
+    }
+}
+
+fn add(table: &mut Table, (network, engines): (&str, &str), output: &str, found: &Array, expected: &Array) {
+    assert_eq!(found.shape, expected.shape, "{network} {output}");
+    if !["predictions", "task.decode"].contains(&output) {
+        let tolerance = if matches!(found.values, caf_export::Values::U8(_)) { LEVELS } else { ENGINES };
+        table.add(network, engines, output, Spread::of_arrays(found, expected), tolerance);
+        return;
+    }
+    let tolerances = if output == "predictions" { PREDICTIONS } else { RESAMPLED };
+    let [boxes, probabilities] = of_rows(as_floats(found), as_floats(expected), *found.shape.last().unwrap());
+    table.add(network, engines, "predictions, boxes (px)", boxes, tolerances[0]);
+    table.add(network, engines, "predictions, probabilities", probabilities, tolerances[1]);
+}
+
+#[test]
+fn both_engines_agree_on_real_images() {
+    let test = "both_engines_agree_on_real_images";
+    let (Some(caf_folder), Some(yolo_folder)) = (golden::folder(test, "caf"), golden::folder(test, "yolov5")) else {
+        return;
+    };
+    let mut table = Table::new(test);
+    let graph = fusion::graph(&CafConfig::default()).unwrap();
+    let pairs = caf::pairs(&caf_folder);
+    for checkpoint in golden::checkpoints(&caf_folder) {
+        // One whole image for each network; `fusion_on_onnx_runtime_equals_the_original` has them all.
+        let inputs = pairs.iter().take(1).map(|p| vec![plane(&p.ir), plane(&p.luma)]).collect::<Vec<_>>();
+        let network = format!("CAF {}", checkpoint.name);
+        against_libtorch(&mut table, &network, (&graph, &checkpoint.weights), &[ONNX_FOLDED], &inputs);
+    }
+    let (checkpoint, _, config) = yolov5::checkpoint(&yolo_folder);
+    let graph = detector::graph(&config).unwrap();
+    let inputs: Vec<Vec<Array>> = yolov5::photographs(&yolo_folder).iter().map(|p| vec![p.input()]).collect();
+    against_libtorch(&mut table, &checkpoint.name, (&graph, &checkpoint.weights), &ONNX, &inputs);
+    table.finish();
+}
+
+#[test]
+fn a_pipeline_of_the_official_checkpoints_agrees_on_real_pairs() {
+    let test = "a_pipeline_of_the_official_checkpoints_agrees_on_real_pairs";
+    let (Some(caf_folder), Some(yolo_folder)) = (golden::folder(test, "caf"), golden::folder(test, "yolov5")) else {
+        return;
+    };
+    let mut table = Table::new(test);
+    let dir = tempfile::tempdir().unwrap();
+    let (checkpoint, _, _) = yolov5::checkpoint(&yolo_folder);
+    let (detector_name, task_path) = (checkpoint.name, save(dir.path(), "task", &checkpoint.weights));
+    let classes = checkpoint.weights.get("model.24.m.0.bias").unwrap().len() / 3 - 5;
+    let classes = Some((0..classes).map(|i| format!("class {i}")).collect());
+    let task = TaskFile::open(&task_path, &TaskOptions { classes, variant: None }).unwrap();
+    let pairs = caf::pairs(&caf_folder);
+    {
+        let checkpoint = golden::checkpoints(&caf_folder).remove(0);
+        let fusion = FusionFile::open(&save(dir.path(), &checkpoint.name, &checkpoint.weights)).unwrap();
+        for pair in &pairs {
+            let (width, height) = pair.ir.size_wh();
+            let settings = Settings {
+                size: Some(Size { width, height }),
+                detector_size: Some(Size { width: 320, height: 320 }),
+                ..Settings::default()
+            };
+            let model = Model::new(Parts::Pipeline(&fusion, &task), &settings).unwrap();
+            let input = vec![plane_bytes(&pair.ir), rgb_bytes(&pair.vi)];
+            let shown = model.graph().with_outputs(&["fused.bytes", "letterbox.resize", "task.decode"]).unwrap();
+            let network = format!("{} + {}", checkpoint.name, detector_name);
+            against_libtorch(&mut table, &network, (&shown, model.weights()), &[ONNX_FOLDED], &[input]);
+        }
+    }
+    table.finish();
+}
+
+fn save(folder: &Path, name: &str, weights: &Weights) -> PathBuf {
+    let path = folder.join(format!("{name}.safetensors"));
+    save_safetensors(weights, &path).unwrap();
+    path
+}
+
+fn tiny_detector() -> YoloConfig {
+    YoloConfig { width: 0.125, ..YoloConfig::new(Variant::N, 3) }
+}
+
+/// Seeded images for every input of a graph, named extents as given.
+fn images(graph: &Graph, extents: &[(&str, usize)], seed: u64) -> Vec<Array> {
+    let extent = |dim: &Dim| match dim {
+        Dim::Fixed(n) => *n,
+        Dim::Named(name) => extents.iter().find(|(known, _)| known == name).unwrap().1,
+        Dim::Any => panic!("an input of unknown size"),
+    };
+    let inputs = graph.inputs().iter().zip(seed..);
+    inputs
+        .map(|(input, seed)| {
+            let ty = graph.type_of(input.value);
+            let shape: Vec<usize> = ty.dims.iter().map(extent).collect();
+            let len = shape.iter().product();
+            match ty.element {
+                Element::F32 => floats(&shape, fixture::image(len, shape[3], seed)),
+                Element::U8 => bytes(&shape, fixture::image_bytes(len, shape[2] * shape[3], seed)),
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn both_engines_agree_on_seeded_networks_of_any_size_and_batch() {
+    let test = "both_engines_agree_on_seeded_networks_of_any_size_and_batch";
+    let mut table = Table::new(test);
+    let small = CafConfig { width: 8, depth: 2, normalised: true };
+    for (name, config) in
+        [("CAF 8 wide", small), ("CAF plain", CafConfig { normalised: false, ..small }), ("CAF", CafConfig::default())]
+    {
+        let graph = fusion::graph(&config).unwrap();
+        let sizes = [(1, 16, 16), (2, 37, 53), (3, 64, 40)];
+        let inputs: Vec<Vec<Array>> =
+            sizes.iter().map(|(n, h, w)| images(&graph, &[("batch", *n), ("height", *h), ("width", *w)], 5)).collect();
+        against_libtorch(&mut table, name, (&graph, &fixture::weights(&graph, 11)), &ONNX, &inputs);
+    }
+    let graph = detector::graph(&tiny_detector()).unwrap();
+    let weights = fixture::weights(&graph, 12);
+    let sizes = [(1, 64, 96), (2, 32, 32), (2, 128, 64)];
+    let extents = |n, h, w| [("batch", n), ("height", h), ("width", w)];
+    let inputs: Vec<Vec<Array>> = sizes.iter().map(|(n, h, w)| images(&graph, &extents(*n, *h, *w), 6)).collect();
+    against_libtorch(&mut table, "YOLOv5 tiny", (&graph, &weights), &ONNX, &inputs);
+    // The same with every extent fixed: the grid of the decoding is then a constant.
+    let bound = graph.bind(&extents(2, 64, 96)).unwrap();
+    against_libtorch(&mut table, "YOLOv5 tiny, bound", (&bound, &weights), &ONNX, &[images(&bound, &[], 7)]);
+    table.finish();
+}
+
+/// Files of a seeded fusion network and a seeded detector.
+struct Files {
+    _dir: tempfile::TempDir,
+    fusion: PathBuf,
+    task: PathBuf,
+}
+
+fn files() -> Files {
+    let dir = tempfile::tempdir().unwrap();
+    let graph = fusion::graph(&CafConfig { width: 8, depth: 2, normalised: true }).unwrap();
+    let fusion = save(dir.path(), "fusion", &fixture::weights(&graph, 21));
+    let graph = detector::graph(&tiny_detector()).unwrap();
+    let task = save(dir.path(), "task", &fixture::weights(&graph, 22));
+    Files { _dir: dir, fusion, task }
+}
+
+fn three_classes() -> TaskOptions {
+    TaskOptions { classes: Some(["person", "car", "lamp"].map(str::to_owned).to_vec()), variant: None }
+}
+
+#[test]
+fn pipelines_of_every_kind_agree_and_keep_their_contract() {
+    let test = "pipelines_of_every_kind_agree_and_keep_their_contract";
+    let files = files();
+    let fusion = FusionFile::open(&files.fusion).unwrap();
+    let task = TaskFile::open(&files.task, &three_classes()).unwrap();
+    let mut table = Table::new(test);
+    let mut contracts = 0;
+    // Wider than high, smaller than the detector's input, with a border above and below; no side is a multiple of four.
+    let size = Some(Size { width: 90, height: 47 });
+    let detector_size = Some(Size { width: 128, height: 96 });
+    for samples in [Samples::Bytes, Samples::Unit] {
+        for colour in [ColourMode::Rgb, ColourMode::Gray] {
+            let settings = Settings { samples, colour, size: None, batch: None, detector_size };
+            let with_size = Settings { size, ..settings };
+            let one = Settings { batch: Some(1), ..with_size };
+            for (kind, parts, settings) in [
+                ("fusion", Parts::Fusion(&fusion), settings),
+                ("detector", Parts::Detector(&task), with_size),
+                ("pipeline", Parts::Pipeline(&fusion, &task), with_size),
+                ("pipeline of one", Parts::Pipeline(&fusion, &task), one),
+            ] {
+                if kind == "detector" && colour == ColourMode::Gray {
+                    continue;
+                }
+                let model = Model::new(parts, &settings).unwrap();
+                let extents = [("batch", 2), ("height", 47), ("width", 90)];
+                let inputs = images(model.graph(), &extents, 31);
+                let name = format!("{kind} {samples:?} {colour:?}");
+                against_libtorch(&mut table, &name, (model.graph(), model.weights()), &ONNX, &[inputs]);
+                check_contract(&model, parts, &files);
+                contracts += 1;
+            }
+        }
+    }
+    say(&format!("{test}: {contracts} contracts read back"));
+    table.finish();
+}
+
+/// What the file says about itself, against the model, the weight files and the ports that ONNX Runtime sees.
+fn check_contract(model: &Model, parts: Parts<'_>, files: &Files) {
+    let engine = Engine::from_bytes(&model.to_onnx(true).unwrap()).unwrap();
+    let contract = Contract::from_metadata(engine.metadata(METADATA_KEY).as_deref()).unwrap();
+    assert_eq!(&contract, model.contract());
+    let hash = |path: &Path| sha256_of_file(path).unwrap();
+    let expected: Vec<(&str, String)> = match parts {
+        Parts::Fusion(_) => vec![("fusion", hash(&files.fusion))],
+        Parts::Detector(_) => vec![("task", hash(&files.task))],
+        Parts::Pipeline(..) => vec![("fusion", hash(&files.fusion)), ("task", hash(&files.task))],
+    };
+    let found: Vec<(&str, String)> = contract.sources.iter().map(|s| (s.role.as_str(), s.sha256.clone())).collect();
+    assert_eq!(found, expected);
+    if let Some(detector) = &contract.detector {
+        assert_eq!(detector.classes, ["person", "car", "lamp"]);
+        let l = &detector.letterbox;
+        assert!(l.height_px.is_multiple_of(32) && l.width_px.is_multiple_of(32));
+        assert!((l.ratio - 128.0 / 90.0).abs() < 1e-12, "{l:?}");
+    }
+    for (ports, real) in [(&contract.inputs, engine.inputs()), (&contract.outputs, engine.outputs())] {
+        let promised: Vec<(String, String, Vec<i64>)> = ports
+            .iter()
+            .map(|port| {
+                let extent = |e: &caf_contract::Extent| match e {
+                    caf_contract::Extent::Fixed(n) => *n as i64,
+                    caf_contract::Extent::Named(_) => -1,
+                };
+                let element = match port.element {
+                    caf_contract::Element::U8 => "u8",
+                    caf_contract::Element::F32 => "f32",
+                };
+                (port.name.clone(), element.to_owned(), port.shape.iter().map(extent).collect())
+            })
+            .collect();
+        assert_eq!(promised, real);
+    }
+}
+
+#[test]
+fn colour_inside_the_graph_is_that_of_the_programs_outside_it() {
+    // A fused luma equal to the visible one must give back the visible image: the graph's conversion and its inverse meet.
+    let files = files();
+    let fusion = FusionFile::open(&files.fusion).unwrap();
+    let model = Model::new(Parts::Fusion(&fusion), &Settings::default()).unwrap();
+    let gray = Model::new(
+        Parts::Fusion(&fusion),
+        &Settings { colour: ColourMode::Gray, samples: Samples::Unit, ..Settings::default() },
+    )
+    .unwrap();
+    let (height, width) = (23, 31);
+    let ir = fixture::image_bytes(height * width, width, 41);
+    let vi = fixture::image_bytes(height * width * 3, width * 3, 42);
+    let visible = caf_data::Rgb8::new(width, height, vi.clone()).unwrap();
+    let luma = caf_data::color::luma(&visible);
+    let unit = ir.iter().map(|v| f32::from(*v) / 255.0).collect();
+    let fused = ONNX_FOLDED.1(gray.graph(), gray.weights())
+        .run(&[floats(&[1, 1, height, width], unit), plane(&luma)])
+        .remove(0);
+    let inputs = [bytes(&[1, height, width, 1], ir), bytes(&[1, height, width, 3], vi)];
+    let coloured = ONNX_FOLDED.1(model.graph(), model.weights()).run(&inputs).remove(0);
+    let expected: Vec<u8> = visible
+        .pixels()
+        .zip(as_floats(&fused))
+        .flat_map(|(rgb, y)| {
+            let [_, cb, cr] = caf_data::color::ycbcr_from_rgb(rgb.map(|v| f32::from(v) / 255.0));
+            caf_data::color::rgb_from_ycbcr([*y, cb, cr]).map(|v| (v * 255.0).clamp(0.0, 255.0).round_ties_even() as u8)
+        })
+        .collect();
+    let mut table = Table::new("colour_inside_the_graph_is_that_of_the_programs_outside_it");
+    table.add(
+        "pipeline",
+        ONNX_FOLDED.0,
+        "RGB bytes (levels)",
+        Spread::of_arrays(&coloured, &bytes(&[1, height, width, 3], expected)),
+        LEVELS,
+    );
+    table.finish();
+}
+
+#[test]
+fn weights_that_do_not_fit_are_listed_and_nothing_is_written() {
+    let graph = fusion::graph(&CafConfig { width: 4, depth: 1, normalised: true }).unwrap();
+    let whole = fixture::weights(&graph, 51);
+    let mut broken = Weights::new();
+    for (name, tensor) in whole.iter() {
+        let tensor = match name {
+            "encoder2.0.weight" => continue,
+            "fuse.0.0.bias" => HostTensor::from_f32(&[2], &[0.0; 2]).unwrap(),
+            "fuse.1.1.weight" => HostTensor::from_f32(tensor.shape(), &vec![f32::NAN; tensor.len()]).unwrap(),
+            _ => tensor.clone(),
+        };
+        broken.insert(name, tensor).unwrap();
+    }
+    broken.insert("stray", HostTensor::from_f32(&[1], &[0.0]).unwrap()).unwrap();
+    let error = onnx(&graph, &broken, &ExportOptions::default()).unwrap_err();
+    assert!(matches!(error, ExportError::Weights(_)));
+    let text = error.to_string();
+    for part in ["encoder2.0.weight", "fuse.0.0.bias", "fuse.1.1.weight", "stray"] {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let error = FusionFile::open(&save(dir.path(), "broken", &broken)).unwrap_err();
+    assert!(format!("{error:?}").contains("stray"), "{error:?}");
+}
+
+#[test]
+fn a_foreign_onnx_file_is_refused_by_name() {
+    let graph = fusion::graph(&CafConfig { width: 4, depth: 1, normalised: false }).unwrap();
+    let without = onnx(&graph, &fixture::weights(&graph, 61), &ExportOptions::default()).unwrap();
+    let engine = Engine::from_bytes(&without).unwrap();
+    let error = Contract::from_metadata(engine.metadata(METADATA_KEY).as_deref()).unwrap_err();
+    assert!(error.to_string().contains("not written by caf-export"), "{error}");
+    for bytes in [&without[..without.len() / 2], b"no model".as_slice(), b""] {
+        assert!(Engine::from_bytes(bytes).is_err(), "{} bytes", bytes.len());
+    }
+    let missing = Engine::from_file(Path::new("absent.onnx")).err().unwrap();
+    assert!(missing.to_string().contains("absent.onnx"), "{missing}");
+}
