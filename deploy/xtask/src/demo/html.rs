@@ -44,16 +44,18 @@ p { max-width: 46rem; }
 .limits { border-left: 4px solid var(--mark); background: var(--card); padding: .75rem 1rem; }
 figure { margin: 1.25rem 0; }
 figcaption, caption { color: var(--soft); font-size: .9rem; text-align: left; padding: .35rem 0; }
-video { width: 100%; max-width: 48rem; }
+video { width: 100%; max-width: 40rem; }
 img, video { display: block; max-width: 100%; height: auto; border-radius: 6px; }
-.plots img { background: #ffffff; padding: .5rem; }
 .pictures { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); }
 .pictures figure { margin: 0; }
 .pictures img, .strips img { width: 100%; }
+.plots { grid-template-columns: repeat(auto-fit, minmax(min(28rem, 100%), 1fr)); }
+.plots img { background: #ffffff; padding: .5rem; }
 .table { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .8rem .25rem 0; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th[scope=row], td.text { text-align: left; }
+th[scope=row], td.text, th:first-child { text-align: left; }
+td.text { white-space: normal; }
 th[scope=col] { color: var(--soft); font-weight: 600; vertical-align: bottom; }
 .bar { display: inline-block; height: .7rem; background: var(--mark); border-radius: 2px; vertical-align: middle; }
 pre { background: var(--card); border: 1px solid var(--line); border-radius: 6px; padding: .6rem .8rem; overflow-x: auto; font-size: .85rem; }

@@ -20,8 +20,8 @@ pub enum Shown {
     Pictures(&'static str, usize),
     /// The same for pictures much wider than high: one above the other.
     Strips(&'static str, usize),
-    /// A JSON report as tables.
-    Report(&'static str),
+    /// A JSON report as tables, without the fields of these names at its top.
+    Report(&'static str, &'static [&'static str]),
     /// The found loss weights: table `weights` of a TOML file.
     Weights(&'static str),
     /// A video.
@@ -129,8 +129,8 @@ fn show(folder: &Path, shown: Shown) -> String {
         Shown::Plots(name) => pictures(folder, name, "pictures plots", &["svg", "png"], usize::MAX),
         Shown::Pictures(name, most) => pictures(folder, name, "pictures", PICTURES, most),
         Shown::Strips(name, most) => pictures(folder, name, "strips", PICTURES, most),
-        Shown::Report(name) => match fs::read(folder.join(name)).map(|text| serde_json::from_slice::<Value>(&text)) {
-            Ok(Ok(report)) => tables(&report) + &source(name),
+        Shown::Report(name, left_out) => match fs::read(folder.join(name)).map(|text| serde_json::from_slice(&text)) {
+            Ok(Ok(report)) => tables(&without(report, left_out)) + &source(name),
             Ok(Err(error)) => missing(name, &error.to_string()),
             Err(error) => missing(name, &error.to_string()),
         },
@@ -150,6 +150,13 @@ fn show(folder: &Path, shown: Shown) -> String {
             Err(error) => missing(name, &error.to_string()),
         },
     }
+}
+
+fn without(mut report: Value, fields: &[&str]) -> Value {
+    if let Some(object) = report.as_object_mut() {
+        object.retain(|name, _| !fields.contains(&name.as_str()));
+    }
+    report
 }
 
 /// What should be there and is not is said, not left out.
@@ -232,7 +239,7 @@ mod tests {
         fs::write(folder.path().join("plots/beta_trajectory.svg"), "<svg/>").unwrap();
         fs::write(folder.path().join("beta.toml"), "[weights]\nmse_ir = 0.75\nssim_vi = 0.25\n[loss]\nscale = 3.5\n")
             .unwrap();
-        fs::write(folder.path().join("eval.json"), r#"{"map50": 0.5}"#).unwrap();
+        fs::write(folder.path().join("eval.json"), r#"{"map50": 0.5, "contract": 1}"#).unwrap();
         let page = Page {
             lead: "Lead <with> marks".to_owned(),
             limits: "Limits".to_owned(),
@@ -242,7 +249,7 @@ mod tests {
                 shown: vec![
                     Shown::Plots("plots"),
                     Shown::Weights("beta.toml"),
-                    Shown::Report("eval.json"),
+                    Shown::Report("eval.json", &["contract"]),
                     Shown::Video("live/video.webm"),
                 ],
             }],
@@ -260,7 +267,7 @@ mod tests {
                 && html.contains("width:20.00rem")
                 && !html.contains("scale</th>")
         );
-        assert!(html.contains("map50") && html.contains("0.5"));
+        assert!(html.contains("map50") && html.contains("0.5") && !html.contains("contract"));
         assert!(html.contains("live/video.webm cannot be shown"));
         assert!(html.contains("caf-search search --out &#39;a b&#39;") && html.contains("12.3 s"));
         assert!(!html.contains("http://") && !html.contains("https://"));

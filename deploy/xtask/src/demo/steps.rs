@@ -14,11 +14,12 @@ struct Lengths {
     detector: &'static str,
 }
 
-/// Minutes on two processor cores.
+/// Minutes on two processor cores. The fusion network learns ten times as fast as in the paper: at the paper's rate of
+/// 1e-4 a few hundred iterations leave it almost black.
 const QUICK: Lengths = Lengths {
     scenes: "--count 160",
     search: "--iterations 60 --batch 2 --crop 128x128 --set task.variant=n",
-    fusion: "--iterations 250 --batch 2 --crop 128x128 --set validate_every=125",
+    fusion: "--iterations 250 --batch 2 --crop 128x128 --set validate_every=125 --set fusion.rate=0.001",
     detector: "--variant n --epochs 25 --batch 8 --set optimizer.warmup_min_iterations=20",
 };
 /// Hours on two processor cores; meant for a GPU.
@@ -103,7 +104,7 @@ impl<'a> Chain<'a> {
                 resume: Resume::Anew,
                 reads: vec![self.data.clone()],
                 writes: vec![self.at("lists")],
-                shows: vec![Shown::Report("lists/leaks.json")],
+                shows: vec![Shown::Report("lists/leaks.json", &[])],
             }),
             Some(_) => None,
         }
@@ -241,7 +242,7 @@ impl<'a> Chain<'a> {
             resume: Resume::Anew,
             reads: self.with_lists(&[images, task]),
             writes: vec![out],
-            shows: vec![Shown::Report("eval/fused.json")],
+            shows: vec![Shown::Report("eval/fused.json", &[])],
         }
     }
 
@@ -260,7 +261,7 @@ impl<'a> Chain<'a> {
             resume: Resume::Anew,
             reads: self.with_lists(&[images]),
             writes: vec![out],
-            shows: vec![Shown::Report("eval/average.json")],
+            shows: vec![Shown::Report("eval/average.json", &[])],
         }
     }
 
@@ -298,7 +299,7 @@ impl<'a> Chain<'a> {
             resume: Resume::Anew,
             reads: vec![model, fusion, task],
             writes: vec![report],
-            shows: vec![Shown::Report("model/verify.json")],
+            shows: vec![Shown::Report("model/verify.json", &["model", "contract", "test_extents"])],
         }
     }
 
@@ -346,7 +347,13 @@ impl<'a> Chain<'a> {
             resume: Resume::Anew,
             reads: vec![model, clip],
             writes: vec![video, lines, summary],
-            shows: vec![Shown::Video("live/fused.webm"), Shown::Report("live/summary.json")],
+            shows: vec![
+                Shown::Video("live/fused.webm"),
+                Shown::Report(
+                    "live/summary.json",
+                    &["infrared", "visible", "video", "encoder", "ended_by", "provider_reason"],
+                ),
+            ],
         }
     }
 

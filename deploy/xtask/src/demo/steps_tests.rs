@@ -54,7 +54,7 @@ fn what_is_shown_is_written_by_the_step_that_shows_it() {
                 let (Shown::Plots(name)
                 | Shown::Pictures(name, _)
                 | Shown::Strips(name, _)
-                | Shown::Report(name)
+                | Shown::Report(name, _)
                 | Shown::Weights(name)
                 | Shown::Video(name)) = *shown;
                 assert!(step.writes.iter().any(|path| plan.at(name).starts_with(path)), "{}: {name}", step.name);

@@ -52,7 +52,7 @@ fn is_simple(value: &Value) -> bool {
 fn pairs(html: &mut String, title: &str, rows: &[(&String, &Value)]) {
     open(html, title);
     for (name, value) in rows {
-        html.push_str(&format!("<tr><th scope=row>{}</th><td>{}</td></tr>\n", escape(&words(name)), cell(value)));
+        html.push_str(&format!("<tr><th scope=row>{}</th>{}</tr>\n", escape(&words(name)), data(Some(value))));
     }
     html.push_str("</table></figure>\n");
 }
