@@ -105,7 +105,7 @@ impl<'a> Canvas<'a> {
         let percent = (score.clamp(0.0, 1.0) * 100.0).round() as u8;
         let digits = [percent / 100, percent / 10 % 10, percent % 10].map(|d| char::from(b'0' + d));
         let leading = digits.iter().take(2).take_while(|d| **d == '0').count();
-        let label = name.chars().chain([' ']).chain(digits.into_iter().skip(leading));
+        let label = name.chars().chain([' ']).chain(digits.into_iter().skip(leading)).chain(['%']);
         let length = label.clone().count() as i64;
         let (plate_w, plate_h) = ((length * font::ADVANCE as i64 + 1) * scale, (font::HEIGHT as i64 + 2) * scale);
         let [left, top, ..] = box_px.map(edge);

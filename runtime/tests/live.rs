@@ -270,6 +270,7 @@ fn bad_calls_say_what_is_wrong_and_leave_nothing() {
         live("videotestsrc ! tee name=t t. ! appsink t. ! appsink name=b", &[]),
     );
     check(1, &["infrared source", "absent.mkv"], live("filesrc location=/absent.mkv ! decodebin", &[]));
+    check(1, &["no pair", "0 infrared"], live("videotestsrc num-buffers=0", &[]));
     check(1, &["holds no images"], live(text(folder.path()), &[]));
     check(2, &[".webm, .mp4, .mkv, .avi"], live(good, &["--video", "out.gif"]));
     check(2, &["--conf"], live(good, &["--conf", "7"]));

@@ -65,7 +65,7 @@ pub struct LiveArgs {
     /// Drop nothing; files run as fast as they are fused. The default when no source is live.
     #[arg(long)]
     every_frame: bool,
-    /// Items each queue holds.
+    /// Frames that each camera's queue and the sinks' queue hold; in real time one pair waits for the model.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     queue: u16,
     /// Stop after this time.

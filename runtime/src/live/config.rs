@@ -80,7 +80,7 @@ pub struct LiveConfig {
     pub max_skew_ns: i64,
     /// `None`: real time as soon as one camera is live, else every frame.
     pub pace: Option<Pace>,
-    /// Items that each queue holds.
+    /// Items that each queue holds; in real time the model's holds one, the newest pair.
     pub queue: usize,
     /// Geometry, and the distance in metres at which the images should match.
     pub rig: Option<(Rig, f64)>,

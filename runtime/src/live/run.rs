@@ -43,6 +43,8 @@ struct Plumbing {
 impl Plumbing {
     fn new(pace: Pace, queue: usize) -> Self {
         let when_full = if pace == Pace::Realtime { WhenFull::DropOldest } else { WhenFull::Wait };
+        // In real time only the newest pair may wait for the model: every place more would add a frame's time to the delay.
+        let waiting_pairs = if pace == Pace::Realtime { 1 } else { queue };
         // One slot in each stage and one in each place of the queue: the model never waits for one.
         let slots = queue.max(1) + 2;
         let free = Queue::new(slots, WhenFull::Wait);
@@ -52,7 +54,7 @@ impl Plumbing {
             began: Instant::now(),
             pace,
             capture: Arc::new(Lanes::new(queue, when_full)),
-            pairs: Queue::new(queue, when_full),
+            pairs: Queue::new(waiting_pairs, when_full),
             results: Queue::new(queue, when_full),
             free,
             fused: AtomicU64::new(0),
@@ -92,12 +94,16 @@ pub fn run(
     let sinks = config.files.open(detector.as_ref().map_or_else(Vec::new, |d| d.classes().to_vec()))?;
     let encoder = sinks.video.as_ref().map(VideoSink::encoder);
     let (provider, provider_reason) = (model.provider(), model.reason().map(str::to_owned));
+    let mut runner = Runner::new(model);
+    if let Some(took) = runner.warm_up()? {
+        tracing::info!(ms = took.as_millis(), "the model is warm");
+    }
     let mut sources = open(config)?;
     let live = sources.iter().any(Source::is_live);
     let pace = config.pace.unwrap_or(if live { Pace::Realtime } else { Pace::EveryFrame });
 
     let plumbing = Plumbing::new(pace, config.queue);
-    let work = Work { runner: Runner::new(model), detector, aligner, sinks };
+    let work = Work { runner, detector, aligner, sinks };
     let (paired, written, ended_by) = flow(&plumbing, config, &mut sources, work, stop, watch)?;
 
     let elapsed = plumbing.began.elapsed().as_secs_f64();

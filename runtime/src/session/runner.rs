@@ -7,10 +7,10 @@ use ort::memory::Allocator;
 use ort::session::{IoBinding, Session};
 use ort::value::Tensor;
 
-use super::ports::{Mismatch, Names};
+use super::ports::{Mismatch, Names, fixed_size};
 use super::provider::Provider;
 use super::{Model, SessionError};
-use crate::frame::ImageView;
+use crate::frame::{ImageView, PixelFormat};
 use crate::pixels;
 
 /// How long the parts of one run took.
@@ -121,6 +121,22 @@ impl Runner {
     pub fn new(model: Model) -> Self {
         let Model { session, contract, provider, .. } = model;
         Self { session, contract, provider, binding: None }
+    }
+
+    /// Fuses a black pair when the model's size is fixed, so that what the first run costs (memory, kernels, engines) is paid
+    /// before a camera starts. `None` when the size is not known yet.
+    pub fn warm_up(&mut self) -> Result<Option<Duration>, SessionError> {
+        let ports = (self.contract.input(INPUT_IR), self.contract.input(INPUT_VI));
+        let (Ok(ir), Ok(vi)) = ports else { return Ok(None) };
+        let ((Some(ir_h), Some(ir_w)), (Some(vi_h), Some(vi_w))) = (fixed_size(ir), fixed_size(vi)) else {
+            return Ok(None);
+        };
+        let black = vec![0; (ir_h * ir_w).max(vi_h * vi_w) * 3];
+        let view = |h: usize, w: usize| ImageView::new(&black, w, h, w * 3, PixelFormat::Rgb8);
+        let (Ok(ir), Ok(vi)) = (view(ir_h, ir_w), view(vi_h, vi_w)) else { return Ok(None) };
+        let start = Instant::now();
+        self.run(&ir, &vi)?;
+        Ok(Some(start.elapsed()))
     }
 
     /// Fuses a pair. The first run, and the first after a change of size, binds memory; every other run allocates nothing

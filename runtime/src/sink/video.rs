@@ -134,10 +134,11 @@ impl VideoSink {
         }
         let time = u64::try_from(time_ns.saturating_sub(running.origin_ns)).unwrap_or(0);
         let pushed = fill(running, rgb, time);
-        let Err(reason) = pushed else { return Ok(()) };
-        // The bus knows better than the failed push why.
-        let known = self.running.as_ref().and_then(|r| self.failure(r));
-        Err(known.unwrap_or_else(|| self.refused("appsrc", reason)))
+        // The bus knows why a push failed, and of failures (a full disk) that no push has met yet.
+        if let Some(error) = self.running.as_ref().and_then(|r| self.failure(r)) {
+            return Err(error);
+        }
+        pushed.map_err(|reason| self.refused("appsrc", reason))
     }
 
     /// Ends the file properly and puts it in its place; without a single frame nothing is written and `false` returned.

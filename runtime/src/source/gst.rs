@@ -124,6 +124,10 @@ impl GstSource {
         self.pipeline.set_start_time(gst::ClockTime::NONE);
         self.pipeline.set_base_time(clock.zero());
         self.sink.set_callbacks(self.callbacks(clock, capture));
+        // A source without a single frame ended before anybody listened.
+        if self.sink.is_eos() {
+            capture.close(self.settings.camera.index());
+        }
         if self.pipeline.set_state(gst::State::Playing).is_err() {
             let camera = self.settings.camera.name();
             return Err(self.failure_on_bus().unwrap_or_else(|| SourceError::Pipeline {
@@ -177,12 +181,19 @@ impl GstSource {
         gst_app::AppSinkCallbacks::builder().new_sample(deliver).eos(move |_| ended.close(lane)).build()
     }
 
+    /// The next error on the bus; warnings before it are logged, everything else is thrown away.
     fn failure_on_bus(&self) -> Option<SourceError> {
-        let message = self.pipeline.bus()?.pop_filtered(&[gst::MessageType::Error])?;
-        match message.view() {
-            gst::MessageView::Error(error) => Some(message_error(self.settings.camera, error)),
-            _ => None,
+        let bus = self.pipeline.bus()?;
+        while let Some(message) = bus.pop_filtered(&[gst::MessageType::Error, gst::MessageType::Warning]) {
+            match message.view() {
+                gst::MessageView::Error(error) => return Some(message_error(self.settings.camera, error)),
+                gst::MessageView::Warning(warning) => {
+                    tracing::warn!(camera = self.settings.camera.name(), "{}", warning.error());
+                }
+                _ => {}
+            }
         }
+        None
     }
 
     /// The first error of the frames or of the pipeline.
