@@ -35,6 +35,12 @@ pub struct DemoArguments {
     /// A longer search and longer trainings.
     #[arg(long)]
     full: bool,
+    /// Weights the detectors start from, such as YOLOv5n's COCO checkpoint [default: our own, trained on rendered scenes].
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// VGG-16 weights for the perceptual terms; these are off without it.
+    #[arg(long, value_name = "FILE")]
+    vgg: Option<PathBuf>,
     /// Where everything is written [default: demo-out in the workspace].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -306,7 +312,14 @@ mod tests {
 
     #[test]
     fn the_page_says_what_a_short_run_cannot_show() {
-        let plan = Plan { root: "/repo".into(), out: "demo-out".into(), pairs: None, full: false };
+        let plan = Plan {
+            root: "/repo".into(),
+            out: "demo-out".into(),
+            pairs: None,
+            full: false,
+            weights: "w".into(),
+            vgg: None,
+        };
         let page = make_page(&plan, &[], vec![], true);
         assert!(page.limits.contains("minutes") && page.lead.contains("failed"), "{page:?}");
     }

@@ -43,7 +43,7 @@ impl CropSettings {
 
 /// Random scale, shift and mirroring of whole images, for training a detector.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct ScaleShiftSettings {
     /// The fitted image is scaled by a factor drawn from \[1 − scale, 1 + scale\]; in \[0,1).
     pub scale: f64,

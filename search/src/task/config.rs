@@ -236,6 +236,13 @@ mod tests {
     }
 
     #[test]
+    fn one_setting_of_a_group_may_be_given_alone() {
+        let config: TaskConfig = toml::from_str("[augment]\nscale = 0.25\n[optimizer]\nrate = 0.02").unwrap();
+        let expected = ScaleShiftSettings { scale: 0.25, ..ScaleShiftSettings::default() };
+        assert_eq!((config.augment, config.optimizer.rate, config.optimizer.momentum), (expected, 0.02, 0.937));
+    }
+
+    #[test]
     fn bad_values_are_named() {
         for (text, name) in [
             ("image_width_px = 100", "image_width_px"),

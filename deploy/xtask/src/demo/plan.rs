@@ -24,7 +24,14 @@ pub struct Plan {
     pub pairs: Option<Pairs>,
     /// Longer searches and trainings.
     pub full: bool,
+    /// Weights the detectors of the search and of the training start from.
+    pub weights: PathBuf,
+    /// VGG-16 weights, if the perceptual terms shall take part.
+    pub vgg: Option<PathBuf>,
 }
+
+/// Our own detector, trained on rendered scenes of other seeds (its README says how), relative to the workspace root.
+const OWN_WEIGHTS: &str = "deploy/weights/yolov5n-scenes.safetensors";
 
 /// Labelled pairs on disk in the plain layout.
 #[derive(Debug, Clone)]
@@ -43,12 +50,24 @@ impl Plan {
             None => repo.root().join("demo-out"),
         };
         let pairs = arguments.data.as_deref().map(|data| Pairs::open(&from_caller(data)?)).transpose()?;
+        let given = |file: &Option<PathBuf>| -> Result<Option<PathBuf>> {
+            let Some(file) = file else { return Ok(None) };
+            let path = from_caller(file)?;
+            if !path.is_file() {
+                return Err(WrongCall(format!("{}: expected a weight file, found none", path.display())).into());
+            }
+            Ok(Some(repo.short(&path).to_path_buf()))
+        };
+        let weights = given(&arguments.weights)?.unwrap_or_else(|| PathBuf::from(OWN_WEIGHTS));
+        let vgg = given(&arguments.vgg)?;
         claim(&out)?;
         Ok(Self {
             root: repo.root().to_path_buf(),
             out: repo.short(&out).to_path_buf(),
             pairs: pairs.map(|pairs| Pairs { root: repo.short(&pairs.root).to_path_buf(), ..pairs }),
             full: arguments.full,
+            weights,
+            vgg,
         })
     }
 

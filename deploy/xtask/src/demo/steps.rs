@@ -18,9 +18,9 @@ struct Lengths {
 /// seen to give a picture of balanced brightness with both sources in it.
 const QUICK: Lengths = Lengths {
     scenes: "--count 160",
-    search: "--iterations 60 --batch 2 --crop 128x128 --set task.variant=n",
+    search: "--iterations 60 --batch 2 --crop 128x128 --set task.variant=n --set task.rate=0.001 --set fusion.rate=0.001",
     fusion: "--iterations 250 --batch 2 --crop 128x128 --set validate_every=125 --set fusion.rate=0.001",
-    detector: "--variant n --epochs 25 --batch 8 --set optimizer.warmup_min_iterations=20",
+    detector: "--variant n --epochs 10 --batch 8 --set optimizer.warmup_min_iterations=20 --set optimizer.nominal_batch=8",
 };
 /// Hours on two processor cores; meant for a GPU.
 const FULL: Lengths = Lengths {
@@ -114,20 +114,20 @@ impl<'a> Chain<'a> {
         let out = self.at("search");
         // Every rendered pair is a scene of its own, so that halving them need not keep neighbours together.
         let halving = if self.plan.pairs.is_none() { "--set data.neighbour_gap=0" } else { "" };
+        let weights = &self.plan.weights;
+        let mut paths: Vec<(&str, &Path)> =
+            vec![("--data", &self.data), ("--train", &self.train), ("--out", &out), ("--task-init", weights)];
+        paths.extend(self.plan.vgg.as_deref().map(|vgg| ("--vgg", vgg)));
         Step {
             name: "search",
             title: "Search",
             text: "The weights of the fusion loss, searched so that a detector does best on the fused image. The \
                    trajectory shows every weight over the iterations, the composition what the loss consists of in \
-                   the end. The perceptual terms need VGG-16 weights and are off here.",
+                   the end. The perceptual terms need VGG-16 weights (--vgg FILE) and are off without.",
             program: Program::Search,
-            arguments: words(
-                "search",
-                &[("--data", &self.data), ("--train", &self.train), ("--out", &out)],
-                &format!("{} {halving}", lengths.search),
-            ),
+            arguments: words("search", &paths, &format!("{} {halving}", lengths.search)),
             resume: Resume::SameCall,
-            reads: self.with_lists(&[]),
+            reads: self.with_lists(&[weights.clone()]),
             writes: vec![out],
             shows: vec![Shown::Plots("search/plots"), Shown::Weights("search/beta.toml")],
         }
@@ -198,8 +198,8 @@ impl<'a> Chain<'a> {
         Step {
             name: "train-task",
             title: "Detector",
-            text: "A small detector, trained from scratch on the fused images; average precision on validation \
-                   images after every epoch.",
+            text: "A small detector, trained on the fused images from weights that saw other pairs before (ours: rendered \
+                   scenes of other seeds, averaged); average precision on validation images after every epoch.",
             program: Program::Search,
             arguments: words(
                 "train task",
@@ -209,11 +209,12 @@ impl<'a> Chain<'a> {
                     ("--train", &self.train),
                     ("--val", &self.val),
                     ("--out", &out),
+                    ("--weights", &self.plan.weights),
                 ],
                 &format!("--size {} {}", self.size, lengths.detector),
             ),
             resume: Resume::With("--resume"),
-            reads: self.with_lists(&[images]),
+            reads: self.with_lists(&[images, self.plan.weights.clone()]),
             writes: vec![out],
             shows: vec![Shown::Plots("task")],
         }

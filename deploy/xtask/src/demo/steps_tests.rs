@@ -4,7 +4,14 @@ use super::*;
 use crate::demo::plan::Pairs;
 
 fn plan(pairs: Option<Pairs>) -> Plan {
-    Plan { root: "/repo".into(), out: "demo-out".into(), pairs, full: false }
+    Plan {
+        root: "/repo".into(),
+        out: "demo-out".into(),
+        pairs,
+        full: false,
+        weights: "weights.safetensors".into(),
+        vgg: None,
+    }
 }
 
 fn all_plans() -> Vec<Plan> {
