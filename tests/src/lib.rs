@@ -2,7 +2,8 @@
 //!
 //! The library is what the test programs share. A [`Runner`](engine::Runner) runs a graph on one engine; [`caf`] and [`yolov5`]
 //! compare a runner with the golden data, whichever engine it is; [`fixture`] makes seeded networks and images for machines
-//! without golden data. Everything here stops a test by panicking.
+//! without golden data; [`scenes`] renders a small data set and has settings that search and train on it in seconds. Everything
+//! here stops a test by panicking.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "the crate is tests throughout")]
 
@@ -11,5 +12,6 @@ pub mod caf;
 pub mod engine;
 pub mod fixture;
 pub mod golden;
+pub mod scenes;
 pub mod table;
 pub mod yolov5;

@@ -1,0 +1,126 @@
+//! A small rendered data set, and settings that search and train on it in seconds.
+
+use caf_data::scene::{Condition, DatasetSpec, write_dataset};
+use caf_data::{Dataset, DatasetOptions, Need};
+use caf_net::zoo::caf::CafConfig;
+use caf_net::zoo::yolov5::Variant;
+use caf_search::fusion::FusionTrainConfig;
+use caf_search::search::{DataSettings, SearchConfig};
+use caf_search::task::TaskConfig;
+use caf_weights::{Weights, load_safetensors};
+use std::path::{Path, PathBuf};
+
+/// Width and height of the images in pixels.
+pub const SIZE_PX: [usize; 2] = [112, 80];
+/// Width and height of what the networks are trained on.
+pub const CROP_PX: [usize; 2] = [64, 64];
+
+/// Rendered pairs in a temporary folder.
+pub struct Scenes(tempfile::TempDir);
+
+impl Scenes {
+    /// Eight pairs by day and night, half of them for validation.
+    pub fn new(seed: u64) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let spec = DatasetSpec {
+            count: 8,
+            seed,
+            width_px: SIZE_PX[0] as u32,
+            height_px: SIZE_PX[1] as u32,
+            conditions: vec![Condition::Day, Condition::Night],
+            frames_per_scene: 1,
+            val_share: 0.5,
+            replace: false,
+        };
+        let summary = write_dataset(&dir.path().join("pairs"), &spec, &|_| {}).unwrap();
+        assert_eq!((summary.train, summary.val), (4, 4));
+        Scenes(dir)
+    }
+
+    /// The data set.
+    pub fn root(&self) -> PathBuf {
+        self.0.path().join("pairs")
+    }
+
+    /// A folder beside it for results; it does not exist yet.
+    pub fn out(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// The pairs of a list, with labels.
+    pub fn dataset(&self, list: &str) -> Dataset {
+        let options = DatasetOptions { list: Some(list.into()), labels: Need::Required, ..DatasetOptions::default() };
+        Dataset::open(&self.root(), &options).unwrap()
+    }
+
+    fn data(&self) -> DataSettings {
+        let (root, train, val) = (self.root(), Some("train.txt".into()), Some("val.txt".into()));
+        DataSettings { root, train, val, ..DataSettings::default() }
+    }
+
+    /// A search of so many iterations.
+    pub fn search(&self, iterations: usize) -> SearchConfig {
+        let mut config = SearchConfig {
+            seed: 3,
+            device: "cpu".into(),
+            // Several tests run at once, and sums on one thread have one order.
+            threads: 1,
+            iterations: Some(iterations),
+            batch: 2,
+            crop_px: CROP_PX,
+            data: self.data(),
+            ..SearchConfig::default()
+        };
+        config.fusion.network = CafConfig { width: 8, depth: 2, normalised: true };
+        config.task.variant = Variant::N;
+        config.task.warmup = 2;
+        config
+    }
+
+    /// A training of the same fusion network with a found loss.
+    pub fn fusion(&self, beta: PathBuf, iterations: usize) -> FusionTrainConfig {
+        let search = self.search(1);
+        FusionTrainConfig {
+            seed: 4,
+            device: search.device,
+            threads: search.threads,
+            iterations: Some(iterations),
+            batch: search.batch,
+            crop_px: search.crop_px,
+            validate_every: 2,
+            data: search.data,
+            beta,
+            fusion: search.fusion,
+            ..FusionTrainConfig::default()
+        }
+    }
+
+    /// One epoch of a narrow detector.
+    pub fn task(&self) -> TaskConfig {
+        let mut config = TaskConfig {
+            width_multiple: Some(0.125),
+            image_width_px: 128,
+            image_height_px: 96,
+            epochs: 1,
+            batch: 2,
+            seed: 5,
+            device: "cpu".into(),
+            threads: 1,
+            ..TaskConfig::default()
+        };
+        config.optimizer.warmup_min_iterations = 2;
+        config
+    }
+}
+
+/// All tensors of a safetensors file that differ, by name, or that only one of two files has.
+pub fn differing(a: &Path, b: &Path) -> Vec<String> {
+    let [a, b] = [a, b].map(|path| load_safetensors(path).unwrap());
+    let missing = |from: &Weights, of: &Weights| -> Vec<String> {
+        of.iter().map(|(name, _)| name.to_owned()).filter(|name| from.get(name).is_none()).collect()
+    };
+    let mut found = missing(&a, &b);
+    found.extend(missing(&b, &a));
+    found.extend(a.iter().filter(|(name, t)| b.get(name).is_some_and(|o| o != *t)).map(|(name, _)| name.to_owned()));
+    found
+}

@@ -1,0 +1,100 @@
+//! Rendered pairs → search → fusion training → fused images → detector training → ONNX, as a program would call it.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use caf_contract::Role;
+use caf_data::image_file::{IrRange, image_size, read_ir, read_vi};
+use caf_detect::{NmsSettings, nms};
+use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile, TaskOptions};
+use caf_search::fusion::{FuseJob, Fuser, Method, fuse_folder, train};
+use caf_search::progress::Silent;
+use caf_search::search::{BetaFile, run};
+use caf_search::stop::StopFlag;
+use caf_search::task::{ImageSource, TaskImages, TaskRun, files, train_task};
+use caf_tests::arrays::{Spread, as_bytes, as_floats, of_rows, plane_bytes, rgb_bytes};
+use caf_tests::engine::{LIBTORCH, ONNX_FOLDED};
+use caf_tests::scenes::{SIZE_PX, Scenes};
+use caf_tests::table::Table;
+use caf_tests::yolov5::{BOXES_PX, PROBABILITIES};
+
+#[test]
+fn from_rendered_pairs_to_a_model_on_onnx_runtime() {
+    let scenes = Scenes::new(1);
+    let stop = StopFlag::default();
+
+    let searched = scenes.out("search");
+    let finished = run(&scenes.search(3), &searched, &Silent, &stop).unwrap();
+    assert_eq!((finished.iterations, finished.interrupted), (3, false));
+    let beta = BetaFile::read(&searched.join("beta.toml")).unwrap();
+    assert_eq!(beta, finished.beta);
+    let sum: f64 = beta.weights.values().sum();
+    // Weights of a softmax; the perceptual terms are off without features.
+    assert!(beta.weights.len() == 13 && (sum - 1.0).abs() < 1e-6, "{:?}", beta.weights);
+    assert!(beta.weights.values().any(|w| (w - 1.0 / 13.0).abs() > 1e-4), "β has not moved: {:?}", beta.weights);
+    assert_eq!(std::fs::read_to_string(searched.join("log.csv")).unwrap().lines().count(), 4);
+
+    let trained = scenes.out("fusion");
+    let config = scenes.fusion(searched.join("beta.toml"), 3);
+    let finished = train(&config, &trained, &Silent, &stop).unwrap();
+    assert!(finished.iterations == 3 && !finished.interrupted && finished.last_loss.is_finite());
+    let fusion_path = trained.join("fusion.safetensors");
+    assert_eq!(std::fs::read_dir(trained.join("panels")).unwrap().count(), 2);
+
+    let fused = scenes.out("fused");
+    let fuser = Fuser::new(&Method::Network(fusion_path.clone()), tch::Device::Cpu).unwrap();
+    for list in ["train.txt", "val.txt"] {
+        let dataset = scenes.dataset(list);
+        let job = FuseJob { dataset: &dataset, fuser: &fuser, out: &fused, colour: true, resume: false };
+        assert_eq!(fuse_folder(&job, &Silent, &stop).unwrap().written, dataset.len());
+    }
+
+    let source = ImageSource::Folder(fused.clone());
+    let images = |list: &str| TaskImages::open(&scenes.dataset(list), &source, 16).unwrap();
+    let tasked = scenes.out("task");
+    let outcome = train_task(&TaskRun {
+        config: &scenes.task(),
+        train: &images("train.txt"),
+        val: &images("val.txt"),
+        out_dir: &tasked,
+        resume: false,
+        stop: &stop,
+        progress: &Silent,
+    })
+    .unwrap();
+    assert!(outcome.finished && outcome.iterations == 2 && outcome.last_report.is_some());
+
+    let fusion = FusionFile::open(&fusion_path).unwrap();
+    let task = TaskFile::open(&tasked.join(files::LAST), &TaskOptions::default()).unwrap();
+    let [width, height] = SIZE_PX;
+    let settings = Settings { size: Some(Size { width, height }), ..Settings::default() };
+    let model = Model::new(Parts::Pipeline(&fusion, &task), &settings).unwrap();
+    assert_eq!(model.contract().role, Role::Pipeline);
+    // Class names and size of the detector's images came along in its file.
+    let detector = model.contract().detector.clone().unwrap();
+    assert_eq!(detector.classes, scenes.dataset("val.txt").classes());
+    assert_eq!((detector.letterbox.width_px, detector.letterbox.height_px), (128, 96));
+
+    let mut table = Table::new("from_rendered_pairs_to_a_model_on_onnx_runtime");
+    let mut engines = [LIBTORCH, ONNX_FOLDED].map(|(_, load)| load(model.graph(), model.weights()));
+    for entry in scenes.dataset("val.txt").entries() {
+        let (ir, vi) = (read_ir(&entry.ir, IrRange::Full).unwrap(), read_vi(&entry.vi).unwrap());
+        let input = [plane_bytes(&ir), rgb_bytes(&vi)];
+        let [libtorch, onnx] = engines.each_mut().map(|engine| engine.run(&input));
+        let mut add =
+            |what: &str, spread, tolerance| table.add("chain", "ONNX Runtime - libtorch", what, spread, tolerance);
+        add("fused (levels)", Spread::of_arrays(&onnx[0], &libtorch[0]), 1.0);
+        let columns = 5 + detector.classes.len();
+        let [boxes, probabilities] = of_rows(as_floats(&onnx[1]), as_floats(&libtorch[1]), columns);
+        add("predictions, boxes (px)", boxes, BOXES_PX);
+        add("predictions, probabilities", probabilities, PROBABILITIES);
+        // The program that fuses folders and the model on the vehicle show the same image.
+        let written = read_vi(&fused.join(format!("{}.png", entry.name))).unwrap();
+        let spread = Spread::of(as_bytes(&onnx[0]), written.data());
+        table.add("chain", "ONNX Runtime - `fuse`", "fused (levels)", spread, 1.0);
+        nms(as_floats(&onnx[1]), detector.classes.len(), &NmsSettings::validation()).unwrap();
+    }
+    table.finish();
+    for entry in std::fs::read_dir(&fused).unwrap() {
+        assert_eq!(image_size(&entry.unwrap().path()).unwrap(), (width, height), "only finished images are left");
+    }
+}

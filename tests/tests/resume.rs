@@ -1,0 +1,161 @@
+//! Interrupted and killed runs give the same bits as uninterrupted ones; the β step leaves nothing behind but β.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use caf_search::fusion::train;
+use caf_search::progress::{Progress, Silent};
+use caf_search::search::{SearchConfig, run};
+use caf_search::settings::load;
+use caf_search::stop::StopFlag;
+use caf_tests::scenes::{Scenes, differing};
+use caf_tests::table::say;
+use caf_weights::load_safetensors;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Names the folder of the process that is going to be killed.
+const VICTIM: &str = "CAF_TESTS_VICTIM";
+
+/// Raises the flag once so many iterations are done.
+struct StopAfter<'a>(u64, &'a StopFlag);
+
+impl Progress for StopAfter<'_> {
+    fn begin(&self, _: &str, _: u64, _: u64) {}
+    fn advance(&self, done: u64, _: &str) {
+        if done == self.0 {
+            self.1.raise();
+        }
+    }
+    fn end(&self) {}
+    fn say(&self, _: &str) {}
+}
+
+fn search_until(config: &SearchConfig, out: &Path, iterations: u64) {
+    let stop = StopFlag::default();
+    let finished = run(config, out, &StopAfter(iterations, &stop), &stop).unwrap();
+    assert_eq!((finished.iterations as u64, finished.interrupted), (iterations, true));
+}
+
+/// The log without what the clock decides.
+fn log(out: &Path) -> Vec<Vec<String>> {
+    let text = std::fs::read_to_string(out.join("log.csv")).unwrap();
+    let rows: Vec<Vec<String>> = text.lines().map(|line| line.split(',').map(str::to_owned).collect()).collect();
+    let kept: Vec<usize> = (0..rows[0].len()).filter(|i| !rows[0][*i].starts_with("ms")).collect();
+    assert!(kept.len() > 20, "{:?}", rows[0]);
+    rows.iter().map(|row| kept.iter().map(|i| row[*i].clone()).collect()).collect()
+}
+
+/// Everything two searches leave must be the same bits.
+fn assert_same_search(a: &Path, b: &Path) {
+    let mut tensors = 0;
+    for file in ["state.safetensors", "fusion.safetensors", "task.safetensors"] {
+        assert_eq!(differing(&a.join(file), &b.join(file)), Vec::<String>::new(), "{file}");
+        tensors += load_safetensors(a.join(file)).unwrap().len();
+    }
+    assert_eq!(log(a), log(b));
+    let beta = |out: &Path| std::fs::read_to_string(out.join("beta.toml")).unwrap();
+    assert_eq!(beta(a), beta(b));
+    let name = b.file_name().unwrap().to_string_lossy();
+    say(&format!("search, {name} and resumed: {tensors} tensors, {} rows of the log equal", log(a).len() - 1));
+}
+
+#[test]
+fn a_search_that_was_stopped_gives_the_same_bits() {
+    let scenes = Scenes::new(2);
+    let config = scenes.search(4);
+    let (straight, stopped) = (scenes.out("straight"), scenes.out("stopped"));
+    run(&config, &straight, &Silent, &StopFlag::default()).unwrap();
+    search_until(&config, &stopped, 1);
+    search_until(&config, &stopped, 3);
+    let finished = run(&config, &stopped, &Silent, &StopFlag::default()).unwrap();
+    assert_eq!((finished.iterations, finished.interrupted), (4, false));
+    assert_same_search(&straight, &stopped);
+}
+
+#[test]
+fn a_search_that_was_killed_loses_at_most_the_running_iteration() {
+    if let Some(root) = std::env::var_os(VICTIM) {
+        // The process that is going to be killed; see below.
+        let config = load(Some(&Path::new(&root).join("search.toml")), &[]).unwrap();
+        run(&config, &Path::new(&root).join("killed"), &Silent, &StopFlag::default()).unwrap();
+        return;
+    }
+    let scenes = Scenes::new(3);
+    let (straight, killed) = (scenes.out("straight"), scenes.out("killed"));
+    // Enough that it cannot end while the kill is under way. The number stays the same: learning rates fall towards the end.
+    let config = scenes.search(16);
+    std::fs::write(scenes.out("search.toml"), toml::to_string(&config).unwrap()).unwrap();
+    let mut victim = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_search_that_was_killed_loses_at_most_the_running_iteration"])
+        .env(VICTIM, scenes.out(""))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let rows =
+        || std::fs::read_to_string(killed.join("log.csv")).map_or(0, |text| text.lines().count().saturating_sub(1));
+    let patience = Instant::now();
+    while rows() < 3 {
+        assert!(victim.try_wait().unwrap().is_none(), "the search ended by itself after {} rows", rows());
+        assert!(patience.elapsed() < Duration::from_secs(300), "no third iteration in five minutes");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+
+    let saved = load_safetensors(killed.join("state.safetensors")).unwrap();
+    let saved = saved.get("iteration").unwrap().to_i64_vec().unwrap()[0] as usize;
+    let logged = rows();
+    assert!((2..16).contains(&saved) && saved + 1 >= logged, "{logged} iterations were logged, {saved} saved");
+    // A result folder that was never finished is continued to the same end as one that was never interrupted.
+    run(&config, &killed, &Silent, &StopFlag::default()).unwrap();
+    run(&config, &straight, &Silent, &StopFlag::default()).unwrap();
+    assert_same_search(&straight, &killed);
+}
+
+#[test]
+fn a_fusion_training_that_was_stopped_gives_the_same_bits() {
+    let scenes = Scenes::new(4);
+    let beta = scenes.out("beta.toml");
+    std::fs::write(&beta, "[weights]\n\"l1.ir\" = 0.4\n\"ssim.vi\" = 0.3\n\"grad.max\" = 0.3\n").unwrap();
+    let config = scenes.fusion(beta, 4);
+    let (straight, stopped) = (scenes.out("straight"), scenes.out("stopped"));
+    train(&config, &straight, &Silent, &StopFlag::default()).unwrap();
+    let stop = StopFlag::default();
+    let finished = train(&config, &stopped, &StopAfter(2, &stop), &stop).unwrap();
+    assert_eq!((finished.iterations, finished.interrupted), (2, true));
+    train(&config, &stopped, &Silent, &StopFlag::default()).unwrap();
+    for file in ["state.safetensors", "fusion.safetensors"] {
+        assert_eq!(differing(&straight.join(file), &stopped.join(file)), Vec::<String>::new(), "{file}");
+    }
+}
+
+/// Two searches, of which one takes β steps too small to show in β (its logits stay the same floats): whatever else differs was left
+/// behind by the β step.
+#[test]
+fn the_beta_step_of_a_real_search_has_no_side_effects() {
+    let scenes = Scenes::new(5);
+    let mut config = scenes.search(3);
+    config.beta.rest = 3;
+    let resting = scenes.out("resting");
+    run(&config, &resting, &Silent, &StopFlag::default()).unwrap();
+    for method in ["fd", "exact"] {
+        let mut moving = config.clone();
+        moving.beta.rest = 0;
+        moving.beta.rate = 1e-20;
+        // Both forms in every iteration, one of them moves β.
+        moving.unrolled.check_every = 1;
+        let forms: SearchConfig = load(None, &[format!("unrolled.method={method}")]).unwrap();
+        moving.unrolled.method = forms.unrolled.method;
+        let out = scenes.out(method);
+        run(&moving, &out, &Silent, &StopFlag::default()).unwrap();
+        let [before, after] = [&resting, &out].map(|f| load_safetensors(f.join("state.safetensors")).unwrap());
+        assert_eq!(before.get("beta"), after.get("beta"));
+        let changed = differing(&resting.join("state.safetensors"), &out.join("state.safetensors"));
+        assert!(!changed.is_empty(), "{method}: the optimiser of β has not moved, so no β step was taken");
+        let foreign: Vec<&String> = changed.iter().filter(|name| !name.starts_with("beta_adam")).collect();
+        assert!(foreign.is_empty(), "{method}: {foreign:?}");
+        say(&format!("β steps ({method}): {} tensors untouched, {changed:?} moved", before.len() - changed.len()));
+    }
+}
