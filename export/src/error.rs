@@ -118,11 +118,9 @@ impl From<caf_net::GraphError> for ModelError {
 
 /// A file that cannot be written.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {action} {}", path.display())]
+#[error("cannot write {}", path.display())]
 pub struct WriteError {
-    /// What was tried: `create a file in`, `write`, `rename to`.
-    pub action: &'static str,
-    /// On which file or folder.
+    /// The file.
     pub path: PathBuf,
     /// Its reason.
     pub source: std::io::Error,

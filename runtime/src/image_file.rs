@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, ImageEncoder as _};
@@ -117,17 +116,16 @@ pub fn list(folder: &Path) -> Result<(BTreeMap<String, PathBuf>, Vec<PathBuf>), 
 /// Writes RGB bytes as a PNG that appears complete or not at all.
 pub fn write_png(path: &Path, rgb: &[u8], width_px: u32, height_px: u32) -> Result<(), ImageFileError> {
     let failed = |source| ImageFileError::Write { path: path.to_path_buf(), source };
-    let mut file = crate::atomic::begin(path).map_err(failed)?;
-    let mut out = std::io::BufWriter::new(file.as_file_mut());
+    let aside = caf_file::begin(path).map_err(failed)?;
+    let mut out = std::io::BufWriter::new(aside);
     image::codecs::png::PngEncoder::new(&mut out)
         .write_image(rgb, width_px, height_px, image::ExtendedColorType::Rgb8)
         .map_err(|e| match e {
             image::ImageError::IoError(e) => failed(e),
             other => failed(std::io::Error::other(other)),
         })?;
-    out.flush().map_err(failed)?;
-    drop(out);
-    crate::atomic::finish(file, path).map_err(failed)
+    let aside = out.into_inner().map_err(|e| failed(e.into_error()))?;
+    aside.finish().map_err(failed)
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@
 //! arrival. The model runs in ONNX Runtime; see [`session`].
 
 pub mod align;
-pub mod atomic;
 pub mod check;
 pub mod cli;
 pub mod detect;

@@ -3,7 +3,6 @@
 use crate::error::SearchError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::io::Write;
 use std::path::Path;
 
 /// Writes `text` so that `path` holds either its old content or all of the new.
@@ -11,14 +10,7 @@ use std::path::Path;
 /// # Errors
 /// [`SearchError::Io`] with the path.
 pub fn write_text(path: &Path, text: &str) -> Result<(), SearchError> {
-    let folder = match path.parent() {
-        Some(p) if !p.as_os_str().is_empty() => p,
-        _ => Path::new("."),
-    };
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(SearchError::io("create a file in", folder))?;
-    file.write_all(text.as_bytes()).map_err(SearchError::io("write", path))?;
-    file.persist(path).map_err(|e| SearchError::io("rename to", path)(e.error))?;
-    Ok(())
+    caf_file::write(path, text.as_bytes()).map_err(SearchError::io("write", path))
 }
 
 /// Makes a folder and its parents.

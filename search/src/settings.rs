@@ -5,6 +5,9 @@ use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
+/// What [`SearchError::Config`] names in place of a file when there is none.
+pub const OVERRIDES: &str = "--set";
+
 /// Reads `file` (or starts empty), applies the overrides in order, and parses the result; keys that the configuration does not
 /// know are refused.
 ///
@@ -13,7 +16,7 @@ use toml::{Table, Value};
 /// # Errors
 /// [`SearchError::Io`], or [`SearchError::Config`] with the file or the override and the parser's words.
 pub fn load<T: DeserializeOwned>(file: Option<&Path>, overrides: &[String]) -> Result<T, SearchError> {
-    let place = file.map_or_else(|| PathBuf::from("--set"), Path::to_owned);
+    let place = file.map_or_else(|| PathBuf::from(OVERRIDES), Path::to_owned);
     let refuse = |message: String| SearchError::Config { path: place.clone(), message };
     let text = match file {
         Some(path) => std::fs::read_to_string(path).map_err(SearchError::io("read", path))?,

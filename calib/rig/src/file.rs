@@ -1,6 +1,5 @@
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::error::RigError;
 use crate::rig::Rig;
@@ -43,16 +42,11 @@ impl Rig {
             "# Two cameras: pixel centres at integers; frames x right, y down, z forward, metres; \
              x_vis = rotation * x_ir + translation_m.\n\n{body}"
         );
-        let io = |doing| move |source| RigError::Io { path: path.to_owned(), doing, source };
-        let folder = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-            _ => PathBuf::from("."),
-        };
-        let mut aside = tempfile::NamedTempFile::new_in(&folder).map_err(io("creating a file beside it"))?;
-        aside.write_all(text.as_bytes()).map_err(io("writing"))?;
-        aside.as_file().sync_all().map_err(io("writing"))?;
-        aside.persist(path).map_err(|failed| io("renaming")(failed.error))?;
-        Ok(())
+        caf_file::write(path, text.as_bytes()).map_err(|source| RigError::Io {
+            path: path.to_owned(),
+            doing: "writing",
+            source,
+        })
     }
 }
 

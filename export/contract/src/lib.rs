@@ -219,7 +219,12 @@ mod tests {
             inputs: vec![Port {
                 name: INPUT_IR.into(),
                 element: Element::U8,
-                shape: vec![Extent::Fixed(1), Extent::Named("height".into()), Extent::Named("width".into()), Extent::Fixed(1)],
+                shape: vec![
+                    Extent::Fixed(1),
+                    Extent::Named("height".into()),
+                    Extent::Named("width".into()),
+                    Extent::Fixed(1),
+                ],
                 colour: Colour::Gray,
             }],
             outputs: vec![],

@@ -26,6 +26,14 @@ pub(crate) fn batch(text: &str) -> Result<Batch, String> {
     }
 }
 
+/// A largest accepted difference. Not a number would accept every difference.
+pub(crate) fn tolerance(text: &str) -> Result<f64, String> {
+    text.parse::<f64>()
+        .ok()
+        .filter(|t| t.is_finite() && *t >= 0.0)
+        .ok_or_else(|| format!("expected a number of at least 0, found `{text}`"))
+}
+
 /// One of the five published sizes.
 pub(crate) fn variant(text: &str) -> Result<Variant, String> {
     match text {
@@ -65,6 +73,14 @@ mod tests {
         assert_eq!(batch("8").unwrap().0, Some(8));
         assert!(batch("0").is_err() && batch("-1").is_err());
         assert!(variant("n").is_ok() && variant("N").is_err());
+    }
+
+    #[test]
+    fn a_tolerance_that_accepts_everything_is_none() {
+        assert_eq!(tolerance("1e-4").unwrap(), 1e-4);
+        for wrong in ["nan", "inf", "-1", "", "x"] {
+            assert!(tolerance(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(crate) struct VerifyArguments {
     #[arg(long, default_value = "161x97", value_parser = parse::size)]
     size: Size,
     /// Largest accepted difference between folded and unfolded. Bytes may differ by one step.
-    #[arg(long, default_value_t = 1e-4)]
+    #[arg(long, default_value_t = 1e-4, value_parser = parse::tolerance)]
     tolerance: f64,
     /// Timed runs.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]

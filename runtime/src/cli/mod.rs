@@ -62,12 +62,12 @@ fn is_wrong_call(error: &anyhow::Error) -> bool {
 fn write_json(path: Option<&Path>, report: &impl serde::Serialize) -> anyhow::Result<()> {
     let Some(path) = path else { return Ok(()) };
     let text = serde_json::to_string_pretty(report).context("the report cannot be put into JSON")?;
-    crate::atomic::write(path, &(text + "\n")).with_context(|| path.display().to_string())
+    caf_file::write(path, (text + "\n").as_bytes()).with_context(|| path.display().to_string())
 }
 
 /// Fails now when the report could not be written later.
 fn claim(path: Option<&Path>) -> anyhow::Result<()> {
-    path.map_or(Ok(()), |p| crate::atomic::begin(p).map(drop).with_context(|| p.display().to_string()))
+    path.map_or(Ok(()), |p| caf_file::begin(p).map(drop).with_context(|| p.display().to_string()))
 }
 
 /// A bar on a terminal, a line now and then elsewhere.

@@ -1,32 +1,27 @@
 //! One JSON object a line for every fused pair.
 
-use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use caf_detect::Detection;
+use caf_file::Aside;
 use serde::ser::{Serialize, SerializeSeq, SerializeStruct, Serializer};
-use tempfile::NamedTempFile;
 
 use super::SinkError;
-use crate::atomic;
 use crate::detect::class_name;
 
 /// A file of lines being written: beside its place until it is finished.
 #[derive(Debug)]
 pub struct JsonLines {
     path: PathBuf,
-    file: NamedTempFile,
-    out: BufWriter<File>,
+    out: BufWriter<Aside>,
 }
 
 impl JsonLines {
     /// Claims the file's place.
     pub fn create(path: &Path) -> Result<Self, SinkError> {
-        let refused = |source| SinkError::Write { path: path.to_path_buf(), source };
-        let file = atomic::begin(path).map_err(refused)?;
-        let out = BufWriter::new(file.as_file().try_clone().map_err(refused)?);
-        Ok(Self { path: path.to_path_buf(), file, out })
+        let aside = caf_file::begin(path).map_err(|source| SinkError::Write { path: path.to_path_buf(), source })?;
+        Ok(Self { path: path.to_path_buf(), out: BufWriter::new(aside) })
     }
 
     /// Adds a line.
@@ -38,12 +33,9 @@ impl JsonLines {
 
     /// Puts the file in its place.
     pub fn finish(self) -> Result<(), SinkError> {
-        let Self { path, file, mut out } = self;
-        let done = out.flush().and_then(|()| {
-            drop(out);
-            atomic::finish(file, &path)
-        });
-        done.map_err(|source| SinkError::Write { path, source })
+        let Self { path, out } = self;
+        let aside = out.into_inner().map_err(std::io::IntoInnerError::into_error);
+        aside.and_then(Aside::finish).map_err(|source| SinkError::Write { path, source })
     }
 }
 

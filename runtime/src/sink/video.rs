@@ -2,16 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use caf_file::Aside;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 use gstreamer_video::prelude::*;
-use tempfile::NamedTempFile;
 
 use super::SinkError;
 use super::encoder::{Chosen, choose};
-use crate::atomic;
 
 /// How long an encoder may take to finish a file after its last frame.
 const FINISH_TIMEOUT_S: u64 = 60;
@@ -30,7 +29,7 @@ struct Running {
 /// A video file being written: beside its place until it is finished.
 pub struct VideoSink {
     path: PathBuf,
-    file: NamedTempFile,
+    aside: Aside,
     chosen: Chosen,
     running: Option<Running>,
 }
@@ -48,8 +47,8 @@ impl VideoSink {
     /// encoder starts with the first frame, whose size it takes.
     pub fn create(path: &Path) -> Result<Self, SinkError> {
         let chosen = choose(path)?;
-        let file = atomic::begin(path).map_err(|source| SinkError::Write { path: path.to_path_buf(), source })?;
-        Ok(Self { path: path.to_path_buf(), file, chosen, running: None })
+        let aside = caf_file::begin(path).map_err(|source| SinkError::Write { path: path.to_path_buf(), source })?;
+        Ok(Self { path: path.to_path_buf(), aside, chosen, running: None })
     }
 
     /// The element that compresses.
@@ -80,7 +79,7 @@ impl VideoSink {
         let source = pipeline.by_name("frames").and_then(|e| e.downcast::<gst_app::AppSrc>().ok());
         let source = source.ok_or_else(|| self.refused("appsrc", "is missing"))?;
         let file = pipeline.by_name("file").ok_or_else(|| self.refused("filesink", "is missing"))?;
-        file.set_property("location", self.file.path());
+        file.set_property("location", self.aside.path());
         source.set_caps(Some(&caps));
         source.set_format(gst::Format::Time);
         source.set_block(true);
@@ -155,8 +154,8 @@ impl VideoSink {
             return Err(error);
         }
         drop(running);
-        let Self { path, file, .. } = self;
-        atomic::finish(file, &path).map_err(|source| SinkError::Write { path, source })?;
+        let Self { path, aside, .. } = self;
+        aside.finish().map_err(|source| SinkError::Write { path, source })?;
         Ok(true)
     }
 }

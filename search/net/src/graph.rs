@@ -243,7 +243,7 @@ impl Graph {
         &self.outputs
     }
 
-    /// Parameters and buffers in the order of the original `state_dict`'s modules.
+    /// Parameters and buffers in the order in which the graph uses them.
     pub fn params(&self) -> &[ParamSpec] {
         &self.params
     }

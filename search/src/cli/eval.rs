@@ -1,5 +1,6 @@
 //! `caf-search eval`
 
+use super::WrongCall;
 use super::train::image_source;
 use anyhow::{Result, bail};
 use caf_data::{Dataset, DatasetOptions, Need};
@@ -63,7 +64,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     };
     let detection = args.task.as_ref().map(|_| detect(args, &dataset, &source)).transpose()?;
     if fusion.is_none() && detection.is_none() {
-        bail!("nothing to measure: give a folder of images, or --task");
+        bail!(WrongCall("nothing to measure: give a folder of images, or --task".to_owned()));
     }
     for (name, mean) in fusion.iter().flatten() {
         let note =

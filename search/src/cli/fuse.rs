@@ -1,5 +1,6 @@
 //! `caf-search fuse`
 
+use super::WrongCall;
 use anyhow::{Result, bail};
 use caf_data::{Dataset, DatasetOptions, IrRange, Need};
 use caf_search::file::write_json;
@@ -63,7 +64,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<()> {
     let method = match (args.method, &args.fusion) {
         (Way::Network, Some(path)) => Method::Network(path.clone()),
-        (Way::Network, None) => bail!("--method network needs --fusion FILE"),
+        (Way::Network, None) => bail!(WrongCall("--method network needs --fusion FILE".to_owned())),
         (Way::Visible, _) => Method::Visible,
         (Way::Infrared, _) => Method::Infrared,
         (Way::Average, _) => Method::Average,

@@ -11,11 +11,23 @@ mod split;
 mod train;
 
 use anyhow::Result;
+use caf_data::DataError;
+use caf_data::scene::SceneError;
+use caf_search::error::SearchError;
+use caf_search::settings;
+use caf_search::task::TaskError;
 use clap::{Parser, Subcommand};
+use std::path::Path;
 
 /// Search, training and evaluation of infrared + visible fusion.
 #[derive(Debug, Parser)]
-#[command(name = "caf-search", version, about, arg_required_else_help = true)]
+#[command(
+    name = "caf-search",
+    version,
+    about,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 done, 1 the work failed, 2 the call is wrong."
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -46,7 +58,7 @@ impl Cli {
     /// Does what was asked.
     ///
     /// # Errors
-    /// When the work fails; a wrong call ends the program in clap.
+    /// When the work fails, or the call turns out to be wrong where clap could not see it: [`is_wrong_call`].
     pub fn run(self) -> Result<()> {
         match self.command {
             Command::Scene(args) => scene::run(&args),
@@ -61,10 +73,69 @@ impl Cli {
     }
 }
 
+/// Options that do not go together.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct WrongCall(String);
+
+/// Whether the call is wrong and not the work: options that do not go together, and settings out of their range.
+pub fn is_wrong_call(error: &anyhow::Error) -> bool {
+    let of_task = |e: &TaskError| matches!(e, TaskError::Setting { .. });
+    let of_search = |e: &SearchError| match e {
+        SearchError::Setting { .. } => true,
+        SearchError::Config { path, .. } => path.as_path() == Path::new(settings::OVERRIDES),
+        SearchError::Task(e) => of_task(e),
+        SearchError::Data(e) => matches!(e, DataError::Setting { .. }),
+        _ => false,
+    };
+    error.is::<WrongCall>()
+        || error.downcast_ref().is_some_and(of_search)
+        || error.downcast_ref().is_some_and(of_task)
+        || error.downcast_ref().is_some_and(|e| matches!(e, DataError::Setting { .. }))
+        || error.downcast_ref().is_some_and(|e| matches!(e, SceneError::Setting { .. } | SceneError::Size { .. }))
+}
+
 /// `WIDTHxHEIGHT` in pixels.
 fn size(text: &str) -> Result<[usize; 2], String> {
     let parse = |s: &str| s.trim().parse::<usize>().ok().filter(|n| *n > 0);
     text.split_once(['x', '×'])
         .and_then(|(w, h)| Some([parse(w)?, parse(h)?]))
         .ok_or_else(|| format!("expected WIDTHxHEIGHT such as 640x480, found `{text}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_calls_are_told_from_failed_work() {
+        let run = |line: &[&str]| Cli::parse_from([&["caf-search"], line].concat()).run().unwrap_err();
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("out");
+        let out = out.to_str().unwrap();
+        for line in [
+            &["scene", "--out", out, "--count", "0"][..],
+            &["scene", "--out", out, "--size", "1x1", "--count", "1"],
+            &["scene", "--out", out, "--clip", "nan"],
+            &["scene", "--out", out, "--clip", "1", "--condition", "day", "--condition", "fog"],
+            &["fuse", "--data", "absent", "--out", out],
+            &["search", "--out", out, "--batch", "0"],
+            &["search", "--out", out, "--iterations", "0"],
+            &["search", "--out", out, "--set", "beta.nothing=1"],
+            &["train", "task", "--data", "absent", "--images", "visible", "--out", out, "--size", "33x33"],
+            &["train", "fusion", "--out", out, "--set", "batch=-1"],
+        ] {
+            let error = run(line);
+            assert!(is_wrong_call(&error), "{line:?}: {error:#}");
+        }
+        for line in [
+            &["fuse", "--data", "absent", "--out", out, "--method", "max"][..],
+            &["search", "--out", out, "--data", "absent"],
+            &["train", "fusion", "--out", out, "--beta", "absent.toml"],
+        ] {
+            let error = run(line);
+            assert!(!is_wrong_call(&error), "{line:?}: {error:#}");
+        }
+        assert!(!Path::new(out).exists(), "a wrong call left something behind");
+    }
 }

@@ -11,7 +11,7 @@ pub(super) struct SettingsArgs {
     /// Settings in TOML; unknown keys are refused. What is not given has the paper's value.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// One setting, such as `--set beta.rate=0.01`; may be repeated.
+    /// One setting, such as `--set epochs=5`; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
 }

@@ -1,5 +1,6 @@
 //! `caf-search scene`
 
+use super::WrongCall;
 use anyhow::{Result, bail};
 use caf_data::scene::{ClipSpec, Condition, DatasetSpec, offset_rig, write_clip, write_dataset};
 use caf_search::file::write_json;
@@ -63,23 +64,29 @@ fn condition(text: &str) -> Result<Condition, String> {
 
 pub(super) fn run(args: &Args) -> Result<()> {
     let [width_px, height_px] = args.size.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
-    let console = Console::default();
-    let counted = Mutex::new(0u64);
     let (total, what) = match args.clip {
-        Some(seconds) => ((seconds * args.fps).max(0.0) as u64, "render clip"),
+        Some(seconds) => ((seconds * args.fps).round() as u64, "render clip"),
         None => (args.count as u64, "render scenes"),
     };
-    console.begin(what, total, 0);
-    // Rendering calls back from many threads, a console belongs to one: only the count is shared.
+    // Rendering calls back from many threads. It begins to count when the request has proved good.
+    let counted = Mutex::new((Console::default(), 0u64));
     let tick = |_: usize| {
-        if let Ok(mut n) = counted.lock() {
-            *n += 1;
+        if let Ok(mut guard) = counted.lock() {
+            let (console, done) = &mut *guard;
+            if *done == 0 {
+                console.begin(what, total, 0);
+            }
+            *done += 1;
+            console.advance(*done, "");
+            if *done == total {
+                console.end();
+            }
         }
     };
     match args.clip {
         Some(seconds) => {
             if args.condition.len() > 1 {
-                bail!("a clip has one condition, found {}", args.condition.len());
+                bail!(WrongCall(format!("a clip has one condition, found {}", args.condition.len())));
             }
             let spec = ClipSpec {
                 seed: args.seed,
@@ -93,7 +100,6 @@ pub(super) fn run(args: &Args) -> Result<()> {
                 replace: args.replace,
             };
             let summary = write_clip(&args.out, &spec, &tick)?;
-            console.end();
             println!(
                 "{} frames ({}), {} labels in {}",
                 summary.frames,
@@ -117,7 +123,6 @@ pub(super) fn run(args: &Args) -> Result<()> {
                 replace: args.replace,
             };
             let summary = write_dataset(&args.out, &spec, &tick)?;
-            console.end();
             println!("{} train and {} val pairs in {}", summary.train, summary.val, args.out.display());
             if let Some(path) = &args.json {
                 write_json(path, &summary)?;

@@ -205,8 +205,8 @@ fn task(args: &TaskArgs) -> Result<()> {
         println!("stopped after {} iterations; the same call with --resume goes on", outcome.iterations);
         return Ok(());
     };
-    if let Some(row) = outcome.rows.iter().find(|r| r.epoch == best) {
-        println!("best epoch {best}: {row:?}");
+    if let Some(scores) = outcome.rows.iter().find(|r| r.epoch == best).and_then(|r| r.scores) {
+        println!("best epoch {best}: mAP@.5 {:.3}, mAP@.5:.95 {:.3}", scores.map50, scores.map50_95);
     }
     let how = if outcome.finished { "done" } else { "stopped; the same call with --resume goes on" };
     println!("{how}: {}", args.out.join(files::BEST).display());

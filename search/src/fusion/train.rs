@@ -7,7 +7,7 @@ use crate::file::{make_folder, write_toml};
 use crate::fusion_net::FusionNet;
 use crate::pairs::{CropPlan, Feed, PairBatch, PairStore, Stream};
 use crate::progress::Progress;
-use crate::search::{BetaFile, DataSettings, FusionSettings, Record, require};
+use crate::search::{BetaFile, DataSettings, FusionSettings, MAX_SIDE_PX, Record, require, require_extent};
 use crate::stop::StopFlag;
 use caf_data::augment::CropSettings;
 use caf_data::{Dataset, DatasetOptions, Need};
@@ -121,7 +121,7 @@ pub fn train(
     };
     let pairs = open(train)?;
     let val = val.is_some().then(|| open(val)).transpose()?;
-    let store = Arc::new(PairStore::new(pairs, *saliency, cache_mib << 20));
+    let store = Arc::new(PairStore::new(pairs, *saliency, cache_mib.saturating_mul(1 << 20)));
     let beta = BetaFile::read(&config.beta)?;
     make_folder(out)?;
     let mut training = Training::new(config, &beta, device)?;
@@ -171,12 +171,11 @@ pub fn train(
 }
 
 fn check(config: &FusionTrainConfig) -> Result<(), SearchError> {
-    require("batch", config.batch > 0, "at least 1", config.batch)?;
-    require("epochs", config.epochs > 0, "at least 1", config.epochs)?;
+    require_extent(config.batch, config.epochs, config.iterations)?;
     require("save_every", config.save_every > 0, "at least 1", config.save_every)?;
     require("validate_every", config.validate_every > 0, "at least 1", config.validate_every)?;
     for side in config.crop_px {
-        require("crop_px", side >= 16, "at least 16", side)?;
+        require("crop_px", (16..=MAX_SIDE_PX).contains(&side), &format!("16 to {MAX_SIDE_PX}"), side)?;
     }
     let rate = config.fusion.rate;
     require("fusion.rate", rate.is_finite() && rate > 0.0, "a number above 0", rate)

@@ -216,11 +216,11 @@ impl SearchConfig {
     /// [`SearchError::Setting`] with the name and the value.
     pub fn check(&self) -> Result<(), SearchError> {
         let positive = |name, value: f64| require(name, value.is_finite() && value > 0.0, "a number above 0", value);
-        require("batch", self.batch > 0, "at least 1", self.batch)?;
-        require("epochs", self.epochs > 0, "at least 1", self.epochs)?;
+        require_extent(self.batch, self.epochs, self.iterations)?;
         require("save_every", self.save_every > 0, "at least 1", self.save_every)?;
         for side in self.crop_px {
-            require("crop_px", side >= 32 && side % 32 == 0, "multiples of 32", side)?;
+            let fits = (32..=MAX_SIDE_PX).contains(&side) && side % 32 == 0;
+            require("crop_px", fits, &format!("multiples of 32 up to {MAX_SIDE_PX}"), side)?;
         }
         positive("beta.rate", self.beta.rate)?;
         require("beta.decay", (0.0..=1.0).contains(&self.beta.decay), "0 to 1", self.beta.decay)?;
@@ -229,6 +229,22 @@ impl SearchConfig {
         positive("unrolled.radius", self.unrolled.radius)?;
         self.unrolled.eta.map_or(Ok(()), |eta| positive("unrolled.eta", eta))
     }
+}
+
+/// Largest side of a crop or network input.
+pub(crate) const MAX_SIDE_PX: usize = 8192;
+/// Largest batch: more is a slip of the pen, and its memory would end the program.
+pub(crate) const MAX_BATCH: usize = 4096;
+/// Most epochs or iterations: products of them must be countable.
+pub(crate) const MAX_COUNT: usize = 1_000_000_000;
+
+/// Refuses a batch and a length of training that cannot be worked through.
+pub(crate) fn require_extent(batch: usize, epochs: usize, iterations: Option<usize>) -> Result<(), SearchError> {
+    let count = format!("1 to {MAX_COUNT}");
+    require("batch", (1..=MAX_BATCH).contains(&batch), &format!("1 to {MAX_BATCH}"), batch)?;
+    require("epochs", (1..=MAX_COUNT).contains(&epochs), &count, epochs)?;
+    let iterations = iterations.unwrap_or(1);
+    require("iterations", (1..=MAX_COUNT).contains(&iterations), &count, iterations)
 }
 
 /// [`SearchError::Setting`] unless `holds`.
@@ -270,5 +286,14 @@ mod tests {
         let bad = SearchConfig { crop_px: [320, 100], ..SearchConfig::default() };
         let error = bad.check().unwrap_err().to_string();
         assert!(error.contains("crop_px") && error.contains("100"), "{error}");
+        for (bad, name) in [
+            (SearchConfig { iterations: Some(0), ..SearchConfig::default() }, "iterations"),
+            (SearchConfig { batch: usize::MAX, ..SearchConfig::default() }, "batch"),
+            (SearchConfig { epochs: usize::MAX, ..SearchConfig::default() }, "epochs"),
+            (SearchConfig { crop_px: [320, 8224], ..SearchConfig::default() }, "crop_px"),
+        ] {
+            let error = bad.check().unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+        }
     }
 }

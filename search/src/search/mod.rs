@@ -8,9 +8,9 @@ mod session;
 mod step;
 
 pub use beta_file::{BetaFile, Origin};
-pub(crate) use config::require;
 pub use config::{
-    BetaSettings, DataSettings, DecayEvery, FusionSettings, SearchConfig, TaskSettings, UnrolledSettings,
+    BetaSettings, DataSettings, DecayEvery, FusionSettings, Method, SearchConfig, TaskSettings, UnrolledSettings,
 };
+pub(crate) use config::{MAX_BATCH, MAX_COUNT, MAX_SIDE_PX, require, require_extent};
 pub use record::Record;
 pub use run::{Finished, run};

@@ -37,6 +37,9 @@ pub struct Finished {
 /// Makes there `config.toml` (resolved), `train.txt` and `val.txt` (the halves used), `log.csv`, `state.safetensors` (everything the
 /// next iteration depends on), and as results `beta.toml`, `fusion.safetensors`, `task.safetensors`.
 ///
+/// A search may be resumed with another number of iterations. The task network's learning rate falls towards that number, so the
+/// bits are then those of neither straight search.
+///
 /// # Errors
 /// On bad settings or data, when `out` belongs to another search, or when a value stops being a number.
 pub fn run(
@@ -136,7 +139,7 @@ fn halves(config: &SearchConfig, out: &Path, progress: &dyn Progress) -> Result<
     };
     let (train, val) = (open(train_list)?, open(val_list)?);
     check_disjoint(&train, &val, &LeakageOptions::default())?;
-    let limit = cache_mib * (1 << 20) / 2;
+    let limit = cache_mib.saturating_mul(1 << 20) / 2;
     Ok([train, val].map(|d| Arc::new(PairStore::new(d, *saliency, limit))))
 }
 

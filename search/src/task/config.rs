@@ -1,6 +1,7 @@
 //! Settings of a detector's training.
 
 use super::error::TaskError;
+use crate::search::{MAX_BATCH, MAX_COUNT, MAX_SIDE_PX};
 use caf_data::augment::ScaleShiftSettings;
 use caf_detect::NmsSettings;
 use caf_net::zoo::yolov5::{Variant, YoloConfig};
@@ -144,6 +145,14 @@ impl Default for ValidationConfig {
     }
 }
 
+/// Most threads that prepare batches.
+const MAX_WORKERS: usize = 256;
+
+/// Whether the network takes images with such a side: its coarsest level has a stride of 32.
+pub(super) fn is_input_side(side_px: usize) -> bool {
+    (1..=MAX_SIDE_PX).contains(&side_px) && side_px.is_multiple_of(32)
+}
+
 impl TaskConfig {
     /// Refuses settings out of range.
     ///
@@ -151,19 +160,19 @@ impl TaskConfig {
     /// [`TaskError::Setting`], or that of the part a setting belongs to.
     pub fn check(&self) -> Result<(), TaskError> {
         let counts = [
-            ("epochs", self.epochs),
-            ("batch", self.batch),
-            ("workers", self.workers),
-            ("checkpoint_every", self.checkpoint_every),
-            ("validation.every", self.validation.every),
-            ("validation.batch", self.validation.batch),
+            ("epochs", self.epochs, MAX_COUNT),
+            ("batch", self.batch, MAX_BATCH),
+            ("workers", self.workers, MAX_WORKERS),
+            ("checkpoint_every", self.checkpoint_every, MAX_COUNT),
+            ("validation.every", self.validation.every, MAX_COUNT),
+            ("validation.batch", self.validation.batch, MAX_BATCH),
         ];
-        if let Some((name, _)) = counts.into_iter().find(|(_, n)| *n == 0) {
-            return Err(TaskError::Setting { name, expected: "at least 1".into(), found: "0".into() });
+        if let Some((name, found, most)) = counts.into_iter().find(|(_, n, most)| !(1..=*most).contains(n)) {
+            return Err(TaskError::Setting { name, expected: format!("1 to {most}"), found: found.to_string() });
         }
         for (name, side) in [("image_width_px", self.image_width_px), ("image_height_px", self.image_height_px)] {
-            if side == 0 || side % 32 != 0 || side > 8192 {
-                let expected = "a multiple of 32 up to 8192".into();
+            if !is_input_side(side) {
+                let expected = format!("a multiple of 32 up to {MAX_SIDE_PX}");
                 return Err(TaskError::Setting { name, expected, found: side.to_string() });
             }
         }
@@ -247,6 +256,10 @@ mod tests {
         for (text, name) in [
             ("image_width_px = 100", "image_width_px"),
             ("batch = 0", "batch"),
+            ("batch = 9000000000000000000", "batch"),
+            ("epochs = 9000000000000000000", "epochs"),
+            ("workers = 100000", "workers"),
+            ("validation = { batch = 5000 }", "validation.batch"),
             ("[optimizer]\nrate = -1.0", "rate"),
             ("[loss]\nanchor_t = 0.5", "anchor_t"),
             ("[validation.nms]\nconf = 2.0", "conf"),

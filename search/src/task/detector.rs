@@ -1,6 +1,8 @@
 //! A detector: its network as data, its starting values, its file.
 
+use super::config::is_input_side;
 use super::error::TaskError;
+use crate::search::MAX_SIDE_PX;
 use caf_net::zoo::yolov5::{self, STRIDES, YoloConfig};
 use caf_net::{Builder, Dim, Graph, TensorType};
 use caf_torch::Params;
@@ -78,10 +80,17 @@ impl Detector {
             return Ok(None);
         }
         let config = metadata(weights, path, CONFIG_KEY)?.ok_or_else(|| absent(path, CONFIG_KEY))?;
+        let image_size_px: Option<[usize; 2]> = metadata(weights, path, IMAGE_SIZE_KEY)?;
+        if let Some([width, height]) = image_size_px.filter(|sides| !sides.iter().all(|side| is_input_side(*side))) {
+            let what = format!(
+                "metadata `{IMAGE_SIZE_KEY}`: expected multiples of 32 up to {MAX_SIDE_PX}, found {width}x{height}"
+            );
+            return Err(TaskError::Checkpoint { path: path.to_owned(), what });
+        }
         Ok(Some(Description {
             detector: Detector::new(config)?,
             classes: metadata(weights, path, CLASSES_KEY)?.ok_or_else(|| absent(path, CLASSES_KEY))?,
-            image_size_px: metadata(weights, path, IMAGE_SIZE_KEY)?,
+            image_size_px,
         }))
     }
 }
@@ -274,6 +283,12 @@ mod tests {
         assert_eq!(found.detector.config(), d.config());
         assert_eq!(found.classes, ["a", "b"]);
         assert_eq!(found.image_size_px, Some([64, 32]));
+        for size in ["[33,64]", "[0,64]", "[18446744073709551615,64]"] {
+            weights.set_metadata(IMAGE_SIZE_KEY, size);
+            let error = Detector::described(&weights, Path::new("x")).unwrap_err().to_string();
+            assert!(error.contains(IMAGE_SIZE_KEY), "{error}");
+        }
+        weights.set_metadata(IMAGE_SIZE_KEY, "[64,32]");
         weights.set_metadata(CLASSES_KEY, "a, b");
         let error = Detector::described(&weights, Path::new("x")).unwrap_err().to_string();
         assert!(error.contains("`classes`"), "{error}");

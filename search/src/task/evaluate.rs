@@ -1,11 +1,12 @@
 //! Measuring a detector on labelled images.
 
 use super::batch::unit_tensor;
-use super::config::TaskConfig;
+use super::config::{TaskConfig, is_input_side};
 use super::detector::Detector;
 use super::error::TaskError;
 use super::images::TaskImages;
 use super::log::Scores;
+use crate::search::MAX_SIDE_PX;
 use caf_detect::{Detection, Letterbox, LetterboxPainter, NmsScratch, NmsSettings, nms_into};
 use caf_eval::detection::{ImageRecord, Label, yolo};
 use caf_torch::{Mode, Params, forward};
@@ -50,7 +51,7 @@ pub struct Detected {
 /// its results differ by some tenths of a point.
 ///
 /// # Errors
-/// When an image cannot be read or `params` do not fit the network.
+/// When the size is none the network takes, an image cannot be read, or `params` do not fit the network.
 pub fn detect(
     detector: &Detector,
     params: &Params,
@@ -58,6 +59,10 @@ pub fn detect(
     settings: &EvalSettings,
 ) -> Result<Detected, TaskError> {
     let (width, height) = settings.size;
+    if let Some(side) = [width, height].into_iter().find(|side| !is_input_side(*side)) {
+        let expected = format!("multiples of 32 up to {MAX_SIDE_PX}");
+        return Err(TaskError::Setting { name: "size", expected, found: side.to_string() });
+    }
     let classes = detector.config().classes;
     let frame = width * height * 3;
     let mut found = Detected::default();

@@ -10,9 +10,9 @@ pub enum WeightsError {
     /// The operating system refused.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// What was tried: `open`, `read`, `create a file in`, `write`, `rename to`.
+        /// What was tried: `open`, `read`, `write`.
         action: &'static str,
-        /// On which file or folder.
+        /// On which file.
         path: PathBuf,
         /// Its reason.
         source: std::io::Error,

@@ -76,22 +76,15 @@ fn parse(bytes: &[u8]) -> Result<Weights, FileFault> {
     Ok(weights)
 }
 
-/// Writes a safetensors file: into a temporary file in the same folder first, renamed when it is complete and on disk.
+/// Writes a safetensors file: aside first, renamed when it is complete and on disk.
 ///
 /// # Errors
-/// [`WeightsError::Io`] naming the folder or file; an existing file is untouched then.
+/// [`WeightsError::Io`] naming the file; an existing file is untouched then.
 pub fn save_safetensors(weights: &Weights, path: impl AsRef<Path>) -> Result<(), WeightsError> {
     let path = path.as_ref();
     let json = header_of(weights)
         .map_err(|e| WeightsError::File { path: path.to_owned(), source: FileFault::Header(e.to_string()) })?;
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut aside = tempfile::NamedTempFile::new_in(folder).map_err(WeightsError::io("create a file in", folder))?;
-    write_all(aside.as_file_mut(), &json, weights).map_err(WeightsError::io("write", path))?;
-    aside.persist(path).map_err(|e| e.error).map_err(WeightsError::io("rename to", path))?;
-    Ok(())
+    write_all(path, &json, weights).map_err(WeightsError::io("write", path))
 }
 
 fn header_of(weights: &Weights) -> serde_json::Result<Vec<u8>> {
@@ -109,28 +102,14 @@ fn header_of(weights: &Weights) -> serde_json::Result<Vec<u8>> {
     Ok(json)
 }
 
-fn write_all(file: &mut File, json: &[u8], weights: &Weights) -> std::io::Result<()> {
-    let mut out = BufWriter::new(file);
+fn write_all(path: &Path, json: &[u8], weights: &Weights) -> std::io::Result<()> {
+    let mut out = BufWriter::new(caf_file::begin(path)?);
     out.write_all(&(json.len() as u64).to_le_bytes())?;
     out.write_all(json)?;
     for (_, tensor) in weights.iter() {
         out.write_all(tensor.bytes())?;
     }
-    let file = out.into_inner().map_err(|e| e.into_error())?;
-    set_readable(file)?;
-    file.sync_all()
-}
-
-/// Temporary files are private to their owner; a finished weight file is an ordinary file.
-#[cfg(unix)]
-fn set_readable(file: &File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn set_readable(_: &File) -> std::io::Result<()> {
-    Ok(())
+    out.into_inner().map_err(|e| e.into_error())?.finish()
 }
 
 /// SHA-256 of a file's bytes in lower-case hexadecimal.

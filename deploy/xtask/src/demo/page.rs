@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -67,11 +66,8 @@ impl Page {
     /// Writes `index.html` into `folder`, where the shown files lie, and returns its path.
     pub fn write(&self, folder: &Path) -> Result<PathBuf> {
         let path = folder.join("index.html");
-        let context = || format!("cannot write {}", path.display());
-        let mut file = tempfile::NamedTempFile::new_in(folder).with_context(context)?;
-        file.write_all(self.html(folder).as_bytes()).with_context(context)?;
-        readable_by_all(file.as_file()).with_context(context)?;
-        file.persist(&path).with_context(context)?;
+        caf_file::write(&path, self.html(folder).as_bytes())
+            .with_context(|| format!("cannot write {}", path.display()))?;
         Ok(path)
     }
 
@@ -108,17 +104,6 @@ impl Page {
         }
         html
     }
-}
-
-#[cfg(unix)]
-fn readable_by_all(file: &fs::File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    file.set_permissions(fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn readable_by_all(_file: &fs::File) -> std::io::Result<()> {
-    Ok(())
 }
 
 /// Endings of pictures that every browser shows.

@@ -118,7 +118,7 @@ fn claim(out: &Path) -> Result<()> {
         return Err(WrongCall(message).into());
     }
     fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
-    fs::write(&mark, "Written by `cargo xtask demo`, which clears and rewrites what is here.\n")
+    caf_file::write(&mark, b"Written by `cargo xtask demo`, which clears and rewrites what is here.\n")
         .with_context(|| format!("cannot write {}", mark.display()))
 }
 

@@ -1,7 +1,6 @@
 //! Which steps are up to date: the same command, the same inputs, and all outputs in place.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -43,11 +42,8 @@ impl Stamps {
     pub fn write(&self, step: &str, stamp: &Stamp) -> Result<()> {
         let path = self.path(step);
         let context = || format!("cannot write {}", path.display());
-        let mut file = tempfile::NamedTempFile::new_in(&self.folder).with_context(context)?;
-        serde_json::to_writer(&mut file, stamp).with_context(context)?;
-        file.flush().with_context(context)?;
-        file.persist(&path).with_context(context)?;
-        Ok(())
+        let json = serde_json::to_vec(stamp).with_context(context)?;
+        caf_file::write(&path, &json).with_context(context)
     }
 
     fn path(&self, step: &str) -> PathBuf {

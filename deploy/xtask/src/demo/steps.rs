@@ -127,7 +127,7 @@ impl<'a> Chain<'a> {
             program: Program::Search,
             arguments: words("search", &paths, &format!("{} {halving}", lengths.search)),
             resume: Resume::SameCall,
-            reads: self.with_lists(&[weights.clone()]),
+            reads: self.with_lists(std::slice::from_ref(weights)),
             writes: vec![out],
             shows: vec![Shown::Plots("search/plots"), Shown::Weights("search/beta.toml")],
         }

@@ -51,6 +51,7 @@ pub const ROWS: &[Row] = &[
     ("caf-export", &[Torch, GStreamer]),
     ("caf-rig", &[Torch, OnnxRuntime, GStreamer, Protobuf, Bulky]),
     ("caf-runtime", &[Torch, Crate("caf-net"), Crate("caf-data")]),
+    ("caf-file", &[Torch, OnnxRuntime, GStreamer, Protobuf, Bulky]),
     ("caf-tests", &[]),
     ("xtask", &[Torch, OnnxRuntime, GStreamer]),
 ];

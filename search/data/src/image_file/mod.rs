@@ -7,7 +7,7 @@ mod jpeg;
 mod range;
 
 use std::fs::File;
-use std::io::{BufReader, Cursor, Write as _};
+use std::io::{BufReader, Cursor};
 use std::path::Path;
 
 use image::{DynamicImage, ImageEncoder as _, ImageReader};
@@ -158,17 +158,7 @@ fn write_png<const C: usize>(
 /// # Errors
 /// [`DataError::Write`] with the path; then nothing new is at `path`.
 pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
-    let write = |source| DataError::Write { path: path.to_owned(), source };
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Temporary files are private by default; a result is as readable as any other file.
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".partial-");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(write)?;
-    file.write_all(bytes).map_err(write)?;
-    file.persist(path).map_err(|e| write(e.error))?;
-    Ok(())
+    caf_file::write(path, bytes).map_err(|source| DataError::Write { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

@@ -140,10 +140,13 @@ fn lines(names: &[&str]) -> String {
     names.iter().map(|name| format!("{name}\n")).collect()
 }
 
+/// Most pairs of one data set.
+const MAX_PAIRS: usize = 1_000_000;
+
 fn plan(spec: &DatasetSpec) -> Result<Vec<SceneEntry>, SceneError> {
     let refuse = |setting, expected, found: String| Err(SceneError::Setting { setting, expected, found });
-    if spec.count == 0 {
-        return refuse("count", "at least 1 pair", spec.count.to_string());
+    if !(1..=MAX_PAIRS).contains(&spec.count) {
+        return refuse("count", "1 to 1000000 pairs", spec.count.to_string());
     }
     if spec.frames_per_scene == 0 {
         return refuse("frames_per_scene", "at least 1", spec.frames_per_scene.to_string());
@@ -247,6 +250,7 @@ mod tests {
         for (broken, name) in [
             (DatasetSpec { count: 0, ..spec() }, "count"),
             (DatasetSpec { frames_per_scene: 0, ..spec() }, "frames_per_scene"),
+            (DatasetSpec { count: usize::MAX, ..spec() }, "count"),
             (DatasetSpec { val_share: f64::NAN, ..spec() }, "val_share"),
         ] {
             assert!(matches!(plan(&broken), Err(SceneError::Setting { setting, .. }) if setting == name));

@@ -15,6 +15,11 @@ const EPS: f64 = 1e-5;
 /// Share of a new batch in its running statistics.
 const MOMENTUM: f64 = 0.1;
 
+/// Largest accepted width: 32 times the published one. Widths come from files, and a graph must fit into memory.
+pub const MAX_WIDTH: usize = 1024;
+/// Largest accepted number of dense convolutions.
+pub const MAX_DEPTH: usize = 64;
+
 /// Widths of the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -37,13 +42,16 @@ impl Default for CafConfig {
 /// Adds the network: infrared and visible luma in [0, 1], `[n, 1, h, w]` each, to the raw result in (−1, 1).
 ///
 /// # Errors
-/// When a width is odd or zero, or the inputs do not fit.
+/// When a width is odd, a width or depth is zero or above [`MAX_WIDTH`] or [`MAX_DEPTH`], or the inputs do not fit.
 pub fn fuse(b: &mut Builder, config: &CafConfig, ir: Value, vi: Value) -> Result<Value, GraphError> {
     let CafConfig { width, depth, normalised } = *config;
-    if width == 0 || width % 2 != 0 || depth == 0 {
+    if width % 2 != 0 || !(2..=MAX_WIDTH).contains(&width) || !(1..=MAX_DEPTH).contains(&depth) {
         return Err(GraphError::Config {
             network: "caf",
-            what: format!("width must be even and positive and depth positive, found width {width} and depth {depth}"),
+            what: format!(
+                "expected an even width from 2 to {MAX_WIDTH} and a depth from 1 to {MAX_DEPTH}, found width {width} and \
+                 depth {depth}"
+            ),
         });
     }
     let block = |b: &mut Builder, name: &str, out: usize, x: Value, normalised: bool| {
@@ -107,5 +115,13 @@ mod tests {
     fn an_odd_width_is_refused_with_what_was_found() {
         let error = graph(&CafConfig { width: 7, ..CafConfig::default() }).unwrap_err();
         assert!(error.to_string().contains("found width 7"), "{error}");
+    }
+
+    #[test]
+    fn widths_that_no_memory_holds_are_refused() {
+        for (width, depth) in [(usize::MAX - 1, 3), (MAX_WIDTH + 2, 3), (0, 3), (8, 0), (8, usize::MAX)] {
+            let error = graph(&CafConfig { width, depth, normalised: true }).unwrap_err();
+            assert!(matches!(error, GraphError::Config { network: "caf", .. }), "{error}");
+        }
     }
 }

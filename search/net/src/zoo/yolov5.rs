@@ -93,6 +93,11 @@ impl YoloConfig {
     }
 }
 
+/// Most classes accepted: configurations come from files, and a graph must fit into memory.
+pub const MAX_CLASSES: usize = 10_000;
+/// Largest accepted multiple of width or depth; the largest published one is 1.33.
+pub const MAX_MULTIPLE: f64 = 8.0;
+
 /// The three raw heads, finest first: `[n, 3·(5 + classes), h / stride, w / stride]`.
 pub type Heads = [Value; 3];
 
@@ -101,11 +106,13 @@ pub type Heads = [Value; 3];
 /// # Errors
 /// When the configuration is impossible or the sides do not fit; the message names the node.
 pub fn heads(b: &mut Builder, config: &YoloConfig, image: Value) -> Result<Heads, GraphError> {
-    if config.classes == 0 || !(config.width > 0.0 && config.depth > 0.0) || config.width > 8.0 || config.depth > 8.0 {
+    let multiple = |m: f64| m > 0.0 && m <= MAX_MULTIPLE;
+    if !(1..=MAX_CLASSES).contains(&config.classes) || !multiple(config.width) || !multiple(config.depth) {
         return Err(GraphError::Config {
             network: "yolov5",
             what: format!(
-                "classes, width and depth must be positive and width and depth at most 8, found {}, {} and {}",
+                "expected 1 to {MAX_CLASSES} classes and width and depth above 0 and at most {MAX_MULTIPLE}, found {} \
+                 classes, width {:?} and depth {:?}",
                 config.classes, config.width, config.depth
             ),
         });
@@ -270,5 +277,16 @@ mod tests {
         let g = graph(&YoloConfig::new(Variant::N, 6)).unwrap();
         let error = g.bind(&[("height", 500), ("width", 640)]).unwrap_err();
         assert!(matches!(error, GraphError::Shape { op: "concat", .. }), "{error}");
+    }
+
+    #[test]
+    fn configurations_that_no_memory_holds_are_refused() {
+        let n = YoloConfig::new(Variant::N, 6);
+        for (classes, width, depth) in
+            [(0, 0.25, 0.33), (usize::MAX / 2, 0.25, 0.33), (6, 1e300, 0.33), (6, 0.25, f64::NAN)]
+        {
+            let error = graph(&YoloConfig { classes, width, depth, ..n.clone() }).unwrap_err();
+            assert!(matches!(error, GraphError::Config { network: "yolov5", .. }), "{error}");
+        }
     }
 }

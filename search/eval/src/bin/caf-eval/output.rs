@@ -1,7 +1,6 @@
 //! Result files and tables.
 
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::Value;
@@ -10,15 +9,7 @@ use crate::failure::Failure;
 
 /// Writes `bytes` aside and renames: the file is there completely or not at all.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let failed = |source| Failure::Write { path: path.to_owned(), source };
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Temporary files are private by default; a result is not. The process's mask still applies.
-    let permissions = std::fs::Permissions::from_mode(0o666);
-    let mut file = tempfile::Builder::new().permissions(permissions).tempfile_in(folder).map_err(failed)?;
-    file.write_all(bytes).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|e| failed(e.error))?;
-    Ok(())
+    caf_file::write(path, bytes).map_err(|source| Failure::Write { path: path.to_owned(), source })
 }
 
 /// Writes a JSON value with a final line end.
