@@ -1,18 +1,23 @@
 //! Stopping on request.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// A request to stop, shared between a signal handler and a loop. Loops look after every iteration, save, and return.
 #[derive(Clone, Debug, Default)]
 pub struct StopFlag(Arc<AtomicBool>);
 
 impl StopFlag {
-    /// A flag that Ctrl-C or a termination signal raises; a second signal ends the program at once.
+    /// The flag that Ctrl-C or a termination signal raises, one for the whole process; a second signal ends the program at
+    /// once.
     ///
     /// # Errors
-    /// When another handler is installed already.
+    /// When somebody else's handler is installed already.
     pub fn on_signals() -> Result<Self, ctrlc::Error> {
+        static FLAG: OnceLock<StopFlag> = OnceLock::new();
+        if let Some(flag) = FLAG.get() {
+            return Ok(flag.clone());
+        }
         let flag = StopFlag::default();
         let raised = flag.clone();
         ctrlc::set_handler(move || {
@@ -21,7 +26,7 @@ impl StopFlag {
             }
             eprintln!("stopping after this iteration (again to stop at once)");
         })?;
-        Ok(flag)
+        Ok(FLAG.get_or_init(|| flag).clone())
     }
 
     /// Asks the loop to stop.

@@ -171,6 +171,7 @@ fn task(args: &TaskArgs) -> Result<()> {
         .text("device", args.device.as_deref())
         .value("seed", args.seed);
     let config: TaskConfig = args.settings.load(short)?;
+    config.check()?;
     let source = image_source(&args.images);
     let open = |list: &PathBuf| -> Result<TaskImages> {
         let options = DatasetOptions { list: Some(list.clone()), labels: Need::Required, ..DatasetOptions::default() };

@@ -53,8 +53,8 @@ pub fn run(
     if config.threads > 0 {
         tch::set_num_threads(i32::try_from(config.threads).unwrap_or(i32::MAX));
     }
-    make_folder(out)?;
     let [train, val] = halves(config, out, progress)?;
+    make_folder(out)?;
     let classes = train.dataset().classes().to_vec();
     let pairs = train.dataset().len();
     let mut session = Session::new(config.clone(), classes, pairs, device)?;
@@ -121,6 +121,7 @@ fn halves(config: &SearchConfig, out: &Path, progress: &dyn Progress) -> Result<
             };
             let scenes = Scenes::by_number(&names, settings.neighbour_gap, settings.longest_scene);
             let parts = split(&scenes, &settings)?;
+            make_folder(out)?;
             let lists = [out.join("train.txt"), out.join("val.txt")].map(absolute);
             for (list, part, what) in
                 [(&lists[0], &parts.train, "train the networks"), (&lists[1], &parts.val, "move beta")]
