@@ -314,7 +314,7 @@ impl<'a> Chain<'a> {
             arguments: words(
                 "scene",
                 &[("--out", &out)],
-                &format!("--clip 8 --fps 10 --skew-ms 8 --condition night --seed 7 --size {}", self.size),
+                &format!("--clip 8 --fps 10 --skew-ms 8 --condition night --seed 5 --size {}", self.size),
             ),
             resume: Resume::Anew,
             reads: vec![],
