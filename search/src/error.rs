@@ -41,7 +41,7 @@ pub enum SearchError {
     #[error(transparent)]
     Yolo(#[from] caf_yolo::YoloError),
     /// The operating system refused.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}", path.display())]
     Io {
         /// What was tried.
         action: &'static str,
@@ -114,7 +114,7 @@ pub enum SearchError {
         message: String,
     },
     /// JSON that cannot be written or read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", path.display())]
     Json {
         /// The file.
         path: PathBuf,

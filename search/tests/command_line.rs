@@ -60,6 +60,14 @@ fn failed_work_ends_with_1() {
 }
 
 #[test]
+fn a_cause_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = caf_search(folder.path(), &["search", "--out", "out", "--config", "absent.toml"]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("absent.toml") && text.matches("os error 2").count() == 1, "{text}");
+}
+
+#[test]
 fn rendered_pairs_are_told_in_words_and_in_json() {
     let folder = tempfile::tempdir().unwrap();
     let line = ["scene", "--out", "out", "--count", "2", "--size", "64x48", "--json", "made.json"];

@@ -84,8 +84,10 @@ impl FusionFile {
         let config = match file.metadata(CONFIG)? {
             Some(config) => config,
             None => {
-                let half = file.outputs("encoder1.0.weight").ok_or_else(|| {
-                    let found = format!("{} tensors without `encoder1.0.weight`", file.weights.len());
+                // Either encoder tells the width, so that a file that lacks one tensor is told which.
+                let encoders = ["encoder1.0.weight", "encoder2.0.weight"];
+                let half = encoders.iter().find_map(|name| file.outputs(name)).ok_or_else(|| {
+                    let found = format!("{} tensors without `{}`", file.weights.len(), encoders.join("` or `"));
                     file.network("the weights of a CAF fusion network", found)
                 })?;
                 let normalised = file.weights.get("encoder1.1.weight").is_some();

@@ -47,10 +47,22 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", told_once(&error));
             ExitCode::from(if is_wrong_call(&error) { 2 } else { 1 })
         }
     }
+}
+
+/// The error and its causes, without those whose words an outer message holds already.
+fn told_once(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |text, cause| {
+        let cause = cause.to_string();
+        match text.as_str() {
+            "" => cause,
+            told if told.contains(&cause) => text,
+            told => format!("{told}: {cause}"),
+        }
+    })
 }
 
 fn is_wrong_call(error: &anyhow::Error) -> bool {
@@ -128,5 +140,12 @@ mod tests {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("caf-run "), "{} has no example", command.get_name());
         }
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let missing = std::io::Error::new(std::io::ErrorKind::NotFound, "no such file");
+        let error = anyhow::Error::from(missing).context("a.onnx: no such file").context("the model");
+        assert_eq!(told_once(&error), "the model: a.onnx: no such file");
     }
 }

@@ -85,7 +85,7 @@ pub enum FileFault {
         found: usize,
     },
     /// A tensor's bytes do not fill its shape.
-    #[error("tensor `{name}`: {source}")]
+    #[error("tensor `{name}`")]
     Tensor {
         /// The tensor.
         name: String,

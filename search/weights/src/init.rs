@@ -13,7 +13,7 @@ pub enum InitError {
     #[error(transparent)]
     Duplicate(#[from] DuplicateName),
     /// A constant that does not fill its shape, or a shape that overflows.
-    #[error("parameter `{name}`: {source}")]
+    #[error("parameter `{name}`")]
     Tensor {
         /// The parameter.
         name: String,
