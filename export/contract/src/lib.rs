@@ -100,6 +100,17 @@ pub struct LetterboxContract {
     pub pad_top_px: f64,
 }
 
+impl LetterboxContract {
+    /// Whether some image is fitted so: a positive finite ratio, and borders that leave room within the input.
+    fn is_possible(&self) -> bool {
+        let within = |pad: f64, side: usize| pad >= 0.0 && 2.0 * pad < side as f64;
+        self.ratio.is_finite()
+            && self.ratio > 0.0
+            && within(self.pad_left_px, self.width_px)
+            && within(self.pad_top_px, self.height_px)
+    }
+}
+
 /// The detector inside a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -155,6 +166,17 @@ pub enum ContractError {
         /// What the file says.
         found: u32,
     },
+    /// A detector that no image can be fitted to.
+    #[error(
+        "the contract's detector: expected at least one class, an input of at least one pixel, a positive scale and borders \
+         within the input, found {classes} classes and {letterbox:?}"
+    )]
+    Detector {
+        /// Number of class names.
+        classes: usize,
+        /// What the file says.
+        letterbox: LetterboxContract,
+    },
     /// A port is absent.
     #[error("the contract lists no {direction} named `{name}`; it has: {present}")]
     Port {
@@ -185,7 +207,13 @@ impl Contract {
         if head.version != VERSION {
             return Err(ContractError::Version { found: head.version });
         }
-        Ok(serde_json::from_str(text)?)
+        let contract: Contract = serde_json::from_str(text)?;
+        match &contract.detector {
+            Some(DetectorContract { classes, letterbox }) if classes.is_empty() || !letterbox.is_possible() => {
+                Err(ContractError::Detector { classes: classes.len(), letterbox: *letterbox })
+            }
+            _ => Ok(contract),
+        }
     }
 
     /// The input of that name.
@@ -243,6 +271,27 @@ mod tests {
     fn says_which_version_it_found() {
         let text = sample().to_json().unwrap().replace("\"version\":1", "\"version\":7,\"new_field\":0");
         assert!(matches!(Contract::from_metadata(Some(&text)), Err(ContractError::Version { found: 7 })));
+    }
+
+    #[test]
+    fn an_impossible_detector_is_refused() {
+        let good = LetterboxContract { height_px: 64, width_px: 96, ratio: 0.5, pad_left_px: 0.0, pad_top_px: 10.5 };
+        let read = |letterbox, classes: &[&str]| {
+            let classes = classes.iter().map(|c| (*c).to_owned()).collect();
+            let contract = Contract { detector: Some(DetectorContract { classes, letterbox }), ..sample() };
+            Contract::from_metadata(Some(&contract.to_json().unwrap()))
+        };
+        assert!(read(good, &["car"]).is_ok());
+        assert!(matches!(read(good, &[]), Err(ContractError::Detector { classes: 0, .. })));
+        for bad in [
+            LetterboxContract { ratio: 0.0, ..good },
+            LetterboxContract { ratio: -1e300, ..good },
+            LetterboxContract { height_px: 0, ..good },
+            LetterboxContract { pad_top_px: 1e99, ..good },
+            LetterboxContract { pad_left_px: -1.0, ..good },
+        ] {
+            assert!(matches!(read(bad, &["car"]), Err(ContractError::Detector { .. })), "{bad:?}");
+        }
     }
 
     #[test]

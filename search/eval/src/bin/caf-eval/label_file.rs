@@ -7,6 +7,9 @@ use caf_eval::detection::Label;
 
 use crate::failure::{Offence, Reason};
 
+/// Class numbers are below this: tables of classes by classes are kept in memory.
+const MAX_CLASSES: u32 = 4096;
+
 /// A line of a label, ignore or prediction file.
 struct Row {
     class: u32,
@@ -67,9 +70,9 @@ fn row(line: &str, with_confidence: bool) -> Result<Row, Reason> {
             return Err(Reason::Columns { expected, found: columns.len() });
         }
     };
-    let class = class.parse().map_err(|_| Reason::Value {
+    let class = class.parse().ok().filter(|class| *class < MAX_CLASSES).ok_or_else(|| Reason::Value {
         column: "class",
-        expected: "a whole number from 0",
+        expected: "a whole number from 0 to 4095",
         found: (*class).to_owned(),
     })?;
     let side = |column, text: &str| match number(column, text)? {
@@ -91,6 +94,7 @@ mod tests {
         assert!(matches!(row("2 0.5 0.5 0.1", false), Err(Reason::Columns { found: 4, .. })));
         assert!(matches!(row("2 0.5 0.5 0.1 0.1 0.9", false), Err(Reason::Columns { found: 6, .. })));
         assert!(matches!(row("-1 0.5 0.5 0.1 0.1", false), Err(Reason::Value { column: "class", .. })));
+        assert!(matches!(row("4096 0.5 0.5 0.1 0.1", false), Err(Reason::Value { column: "class", .. })));
         assert!(matches!(row("1 NaN 0.5 0.1 0.1", false), Err(Reason::Value { column: "cx", .. })));
         assert!(matches!(row("1 0.5 0.5 -0.1 0.1", false), Err(Reason::Value { column: "w", .. })));
     }
