@@ -1,8 +1,10 @@
 //! `caf-search import`
 
 use anyhow::Result;
+use caf_search::file::write_json;
 use caf_weights::import::{ImportOptions, import_checkpoint};
 use caf_weights::save_safetensors;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -27,6 +29,16 @@ pub(super) struct Args {
     /// Print every tensor.
     #[arg(long)]
     list: bool,
+    /// Write names and shapes, the pickled class and what was left out as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(serde::Serialize)]
+struct Report<'a> {
+    class: Option<&'a str>,
+    left_out: &'a [String],
+    shapes: BTreeMap<&'a str, &'a [usize]>,
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
@@ -41,6 +53,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
         for (name, tensor) in found.weights.iter() {
             println!("{name} {tensor:?}");
         }
+    }
+    if let Some(path) = &args.json {
+        let shapes = found.weights.iter().map(|(name, tensor)| (name, tensor.shape())).collect();
+        write_json(path, &Report { class: found.class.as_deref(), left_out: &found.ignored, shapes })?;
     }
     let class = found.class.map_or_else(String::new, |c| format!(" of a pickled {c}"));
     println!("{} tensors{class} in {}", found.weights.len(), args.out.display());

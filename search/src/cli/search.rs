@@ -2,6 +2,7 @@
 
 use super::overrides::{SettingsArgs, Short};
 use anyhow::Result;
+use caf_search::file::write_json;
 use caf_search::progress::{Console, Progress};
 use caf_search::search::{self, SearchConfig};
 use caf_search::stop::StopFlag;
@@ -48,6 +49,9 @@ pub(super) struct Args {
     /// Weights the detector starts from.
     #[arg(long, value_name = "FILE")]
     task_init: Option<PathBuf>,
+    /// Write the outcome as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
@@ -65,6 +69,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let config: SearchConfig = args.settings.load(short)?;
     let (console, stop) = (Console::default(), StopFlag::on_signals()?);
     let done = search::run(&config, &args.out, &console, &stop)?;
+    if let Some(path) = &args.json {
+        write_json(path, &done)?;
+    }
     let plots = caf_search::report::search_plots(&args.out)?;
     let [task, fusion, beta] = done.median_ms;
     console.say(&format!("median of an iteration: task {task:.0} ms, fusion {fusion:.0} ms, beta {beta:.0} ms"));

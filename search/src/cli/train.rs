@@ -62,6 +62,9 @@ pub(super) struct FusionArgs {
     /// VGG-16 weights, in place of those the loss names.
     #[arg(long, value_name = "FILE")]
     vgg: Option<PathBuf>,
+    /// Write the outcome as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -139,6 +142,9 @@ fn fusion(args: &FusionArgs) -> Result<()> {
     let config: FusionTrainConfig = args.settings.load(short)?;
     let (console, stop) = (Console::default(), StopFlag::on_signals()?);
     let done = fusion::train(&config, &args.out, &console, &stop)?;
+    if let Some(path) = &args.json {
+        write_json(path, &done)?;
+    }
     log_plot(&args.out.join("log.csv"), &["total"], "Fusion loss", &args.out.join("loss.svg"))?;
     let how = if done.interrupted { "stopped; the same call goes on" } else { "done" };
     println!(

@@ -14,13 +14,14 @@ use caf_data::augment::CropSettings;
 use caf_data::leakage::{LeakageOptions, check_disjoint};
 use caf_data::split::{Scenes, SplitSettings, split};
 use caf_data::{Dataset, DatasetOptions, Need};
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 use tch::Kind;
 
 /// How a search ended.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Finished {
     /// The result, also in `beta.toml`.
     pub beta: BetaFile,
