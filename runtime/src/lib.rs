@@ -10,6 +10,8 @@
 //! files, where every frame matters, it makes the producer wait instead. Frames are paired by capture time, never by
 //! arrival. The model runs in ONNX Runtime; see [`session`].
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod align;
 pub mod check;
 pub mod cli;

@@ -40,16 +40,6 @@ pub fn write_toml<T: Serialize>(path: &Path, value: &T) -> Result<(), SearchErro
     write_text(path, &text)
 }
 
-/// Writes a value as indented JSON.
-///
-/// # Errors
-/// [`SearchError::Io`] or [`SearchError::Json`].
-pub fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), SearchError> {
-    let text =
-        serde_json::to_string_pretty(value).map_err(|source| SearchError::Json { path: path.to_owned(), source })?;
-    write_text(path, &(text + "\n"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,8 @@
 //! pairs ──search::run──► beta.toml ──fusion::train──► fusion.safetensors ──fuse──► images ──task::train_task──► task.safetensors
 //! ```
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod error;
 pub mod evaluate;
 pub mod file;
@@ -11,11 +13,9 @@ pub mod fusion;
 pub mod fusion_net;
 pub mod hypergradient;
 pub mod pairs;
-pub mod progress;
 pub mod report;
 pub mod search;
 pub mod settings;
-pub mod stop;
 pub mod task;
 
 pub use error::SearchError;

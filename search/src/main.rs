@@ -1,20 +1,13 @@
 //! `caf-search`: search, training and evaluation of infrared + visible fusion.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod cli;
 
 use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-        .with_writer(std::io::stderr)
-        .init();
-    match cli::Cli::parse().run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::from(if cli::is_wrong_call(&error) { 2 } else { 1 })
-        }
-    }
+    caf_console::start_log();
+    caf_console::exit_code(cli::Cli::parse().run(), cli::is_wrong_call)
 }

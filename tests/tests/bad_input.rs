@@ -2,13 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use caf_console::{Silent, StopFlag};
 use caf_data::image_file::{write_gray8, write_rgb8};
 use caf_data::{Gray8, Rgb8};
 use caf_search::error::SearchError;
 use caf_search::fusion::{FuseJob, Fuser, Method, fuse_folder, train};
-use caf_search::progress::Silent;
 use caf_search::search::run;
-use caf_search::stop::StopFlag;
 use caf_search::task::{ImageSource, TaskImages, TaskRun, train_task};
 use caf_tests::fixture;
 use caf_tests::scenes::{SIZE_PX, Scenes};

@@ -2,14 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use caf_console::{Silent, StopFlag};
 use caf_contract::Role;
 use caf_data::image_file::{IrRange, image_size, read_ir, read_vi};
 use caf_detect::{NmsSettings, nms};
 use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile, TaskOptions};
 use caf_search::fusion::{FuseJob, Fuser, Method, fuse_folder, train};
-use caf_search::progress::Silent;
 use caf_search::search::{BetaFile, run};
-use caf_search::stop::StopFlag;
 use caf_search::task::{ImageSource, TaskImages, TaskRun, files, train_task};
 use caf_tests::arrays::{Spread, as_bytes, as_floats, of_rows, plane_bytes, rgb_bytes};
 use caf_tests::engine::{LIBTORCH, ONNX_FOLDED};

@@ -2,11 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use caf_console::{Progress, Silent, StopFlag};
 use caf_search::fusion::train;
-use caf_search::progress::{Progress, Silent};
 use caf_search::search::{SearchConfig, run};
 use caf_search::settings::load;
-use caf_search::stop::StopFlag;
 use caf_tests::scenes::{Scenes, differing};
 use caf_tests::table::say;
 use caf_weights::load_safetensors;

@@ -5,7 +5,6 @@ mod parse;
 mod verify;
 
 use clap::{Parser, Subcommand};
-use std::path::Path;
 
 /// Turns trained weights into ONNX files that carry their contract, and checks such files.
 #[derive(Debug, Parser)]
@@ -28,14 +27,4 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Onnx(arguments) => onnx::run(arguments),
         Command::Verify(arguments) => verify::run(arguments),
     }
-}
-
-/// Writes a report for machines, if one is asked for.
-fn write_json(path: Option<&Path>, report: &impl serde::Serialize) -> anyhow::Result<()> {
-    if let Some(path) = path {
-        let mut text = serde_json::to_vec_pretty(report)?;
-        text.push(b'\n');
-        caf_export::write_atomically(path, &text)?;
-    }
-    Ok(())
 }

@@ -2,9 +2,10 @@
 
 use super::parse::{self, Batch};
 use anyhow::Context;
+use caf_console::{claim, out, write_json};
 use caf_contract::Contract;
 use caf_export::ModelError;
-use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile};
+use caf_export::model::{FusionFile, Model, Parts, Settings, TaskFile};
 use caf_net::zoo::pipeline::{ColourMode, Samples};
 use caf_net::zoo::yolov5::Variant;
 use clap::Args;
@@ -27,12 +28,12 @@ pub(crate) struct OnnxArguments {
     /// Size of the detector (n, s, m, l, x); otherwise as the task file says or its tensors tell.
     #[arg(long, requires = "task", value_parser = parse::variant)]
     variant: Option<Variant>,
-    /// Images are exactly this large, WIDTHxHEIGHT; otherwise any size.
-    #[arg(long, value_parser = parse::size)]
-    size: Option<Size>,
-    /// The detector sees the image fitted into this, WIDTHxHEIGHT in multiples of 32; otherwise its training size.
-    #[arg(long, requires = "task", value_parser = parse::size)]
-    task_size: Option<Size>,
+    /// Images are exactly this large; otherwise any size.
+    #[arg(long, value_name = "WIDTHxHEIGHT")]
+    size: Option<caf_console::Size>,
+    /// The detector sees the image fitted into this, in multiples of 32; otherwise its training size.
+    #[arg(long, requires = "task", value_name = "WIDTHxHEIGHT")]
+    task_size: Option<caf_console::Size>,
     /// Images at once, or `any`.
     #[arg(long, default_value = "1", value_parser = parse::batch)]
     batch: Batch,
@@ -63,6 +64,7 @@ struct Report<'a> {
 }
 
 pub(crate) fn run(arguments: &OnnxArguments) -> anyhow::Result<()> {
+    claim(arguments.json.as_deref())?;
     let fusion = arguments.fusion.as_deref().map(FusionFile::open).transpose()?;
     let options = parse::task_options(arguments.classes.as_deref(), arguments.variant)?;
     let task = arguments.task.as_deref().map(|path| TaskFile::open(path, &options)).transpose()?;
@@ -75,9 +77,9 @@ pub(crate) fn run(arguments: &OnnxArguments) -> anyhow::Result<()> {
     let settings = Settings {
         samples: if arguments.float { Samples::Unit } else { Samples::Bytes },
         colour: if arguments.gray { ColourMode::Gray } else { ColourMode::Rgb },
-        size: arguments.size,
+        size: arguments.size.map(parse::size),
         batch: arguments.batch.0,
-        detector_size: arguments.task_size,
+        detector_size: arguments.task_size.map(parse::size),
     };
     let model = Model::new(parts, &settings)?;
     let bytes = model.to_onnx(!arguments.no_fold).context("cannot write the graph as ONNX")?;
@@ -89,12 +91,12 @@ pub(crate) fn run(arguments: &OnnxArguments) -> anyhow::Result<()> {
         parameters: model.graph().trainable_count(),
         contract: model.contract(),
     };
-    super::write_json(arguments.json.as_deref(), &report)?;
+    write_json(arguments.json.as_deref(), &report)?;
     let (parameters, bytes) = (report.parameters, report.bytes);
-    println!("{}: {parameters} parameters, {bytes} bytes", arguments.output.display());
+    out!("{}: {parameters} parameters, {bytes} bytes", arguments.output.display())?;
     for (direction, ports) in [("input ", &model.contract().inputs), ("output", &model.contract().outputs)] {
         for port in ports {
-            println!("  {direction} {}", super::verify::describe(port));
+            out!("  {direction} {}", super::verify::describe(port))?;
         }
     }
     Ok(())

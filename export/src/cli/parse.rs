@@ -5,12 +5,9 @@ use caf_export::model::{Size, TaskOptions};
 use caf_net::zoo::yolov5::Variant;
 use std::path::Path;
 
-/// `640x480`: width, then height, in pixels.
-pub(crate) fn size(text: &str) -> Result<Size, String> {
-    let wrong = || format!("expected WIDTHxHEIGHT in pixels such as 640x480, found `{text}`");
-    let (width, height) = text.split_once(['x', 'X']).ok_or_else(wrong)?;
-    let side = |s: &str| s.parse::<usize>().ok().filter(|n| (1..=65_536).contains(n)).ok_or_else(wrong);
-    Ok(Size { width: side(width)?, height: side(height)? })
+/// The extent of an image.
+pub(crate) fn size(size: caf_console::Size) -> Size {
+    Size { width: size.width_px, height: size.height_px }
 }
 
 /// A number of images at once; `any` leaves it open.
@@ -64,11 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_and_batches() {
-        assert_eq!(size("640x480").unwrap(), Size { width: 640, height: 480 });
-        for wrong in ["640", "640x", "x480", "0x480", "640x-1", "640x480x3", "axb"] {
-            assert!(size(wrong).unwrap_err().contains(wrong), "{wrong}");
-        }
+    fn batches_and_variants() {
         assert_eq!(batch("any").unwrap().0, None);
         assert_eq!(batch("8").unwrap().0, Some(8));
         assert!(batch("0").is_err() && batch("-1").is_err());

@@ -2,6 +2,7 @@
 
 use super::parse;
 use anyhow::{Context, bail};
+use caf_console::{claim, out, write_json};
 use caf_contract::{Colour, Contract, Element, Extent, Port, Role};
 use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile, TaskOptions};
 use caf_export::verify::{BOXES, Distance, Extents, by_unit, contract_of, distances, random_inputs, run_checked};
@@ -31,9 +32,9 @@ pub(crate) struct VerifyArguments {
     /// Size of the detector, where it was given at export.
     #[arg(long, requires = "task", value_parser = parse::variant)]
     variant: Option<Variant>,
-    /// Size of the test images where the model leaves it open, WIDTHxHEIGHT.
-    #[arg(long, default_value = "161x97", value_parser = parse::size)]
-    size: Size,
+    /// Size of the test images where the model leaves it open.
+    #[arg(long, default_value = "161x97", value_name = "WIDTHxHEIGHT")]
+    size: caf_console::Size,
     /// Largest accepted difference between folded and unfolded. Bytes may differ by one step.
     #[arg(long, default_value_t = 1e-4, value_parser = parse::tolerance)]
     tolerance: f64,
@@ -58,21 +59,22 @@ struct Report<'a> {
 }
 
 pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
+    claim(arguments.json.as_deref())?;
     let place = || format!("{}", arguments.model.display());
     let mut engine = Engine::from_file(&arguments.model).with_context(place)?;
     let contract = contract_of(&engine).with_context(place)?;
     let extents = Extents::from([
         ("batch".to_owned(), 2),
-        ("height".to_owned(), arguments.size.height),
-        ("width".to_owned(), arguments.size.width),
+        ("height".to_owned(), arguments.size.height_px),
+        ("width".to_owned(), arguments.size.width_px),
     ]);
     let images = random_inputs(&contract, &extents, arguments.seed);
     let images: Vec<(&str, Array)> = images.iter().map(|(name, array)| (name.as_str(), array.clone())).collect();
     let outputs = run_checked(&mut engine, &contract, &extents, &images).with_context(place)?;
-    println!("{}: keeps its contract", arguments.model.display());
+    out!("{}: runs as its contract says", arguments.model.display())?;
     for (direction, ports) in [("input ", &contract.inputs), ("output", &contract.outputs)] {
         for port in ports {
-            println!("  {direction} {}", describe(port));
+            out!("  {direction} {}", describe(port))?;
         }
     }
     let mut times = Vec::new();
@@ -83,7 +85,7 @@ pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
     }
     times.sort_by(f64::total_cmp);
     let median_ms = times.get(times.len() / 2).copied().unwrap_or_default();
-    println!("  median of {} runs: {median_ms:.1} ms on the CPU", arguments.runs);
+    out!("  median of {} runs: {median_ms:.1} ms on the CPU", arguments.runs)?;
 
     let against_unfolded = match rebuild(arguments, &contract)? {
         None => None,
@@ -96,14 +98,14 @@ pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
     };
     let report =
         Report { model: &arguments.model, contract: &contract, test_extents: &extents, median_ms, against_unfolded };
-    super::write_json(arguments.json.as_deref(), &report)?;
+    write_json(arguments.json.as_deref(), &report)?;
     let mut far = Vec::new();
     for distance in report.against_unfolded.iter().flatten() {
         let limit = limit(&contract, &distance.output, arguments.tolerance);
         let Distance { output, max_abs, range: [low, high], values } = distance;
-        println!("  {output}: at most {max_abs:.3e} from the weights, not folded ({values} values, limit {limit:.1e})");
+        out!("  {output}: at most {max_abs:.3e} from the weights, not folded ({values} values, limit {limit:.1e})")?;
         if low == high {
-            println!("  {output}: is {low} everywhere on the test images, so that this comparison says little");
+            out!("  {output}: is {low} everywhere on the test images, so that this comparison says little")?;
         }
         if *max_abs > limit {
             far.push(format!("`{output}` {max_abs:.3e} > {limit:.1e}"));
@@ -111,6 +113,9 @@ pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
     }
     if !far.is_empty() {
         bail!("{}: differs from its weights: {}", arguments.model.display(), far.join(", "));
+    }
+    if report.against_unfolded.is_some() {
+        out!("{}: is made of its weights", arguments.model.display())?;
     }
     Ok(())
 }

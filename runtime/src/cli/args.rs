@@ -69,10 +69,3 @@ pub fn milliseconds(text: &str) -> Result<i64, String> {
         _ => Err("expected milliseconds from -60000 to 60000".to_owned()),
     }
 }
-
-/// `WIDTHxHEIGHT` in pixels.
-pub fn size(text: &str) -> Result<(usize, usize), String> {
-    let side = |t: &str| t.parse::<usize>().ok().filter(|v| (1..=16384).contains(v));
-    let parsed = text.split_once('x').and_then(|(w, h)| Some((side(w)?, side(h)?)));
-    parsed.ok_or_else(|| "expected WIDTHxHEIGHT, each from 1 to 16384".to_owned())
-}

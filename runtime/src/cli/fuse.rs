@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use caf_console::{Console, Progress as _, claim, out, write_json};
 use clap::Args;
 
-use super::Reporter;
 use super::args::{DetectorArgs, ModelArgs};
 use crate::fuse::{FuseConfig, run};
 use crate::session::Model;
@@ -44,7 +44,7 @@ pub struct FuseArgs {
 
 impl FuseArgs {
     pub fn run(self) -> anyhow::Result<()> {
-        super::claim(self.json.as_deref())?;
+        claim(self.json.as_deref())?;
         let model = Model::load(&self.model.model, self.model.options())?;
         super::live::announce(&model);
         let config = FuseConfig {
@@ -56,16 +56,16 @@ impl FuseArgs {
             resume: self.resume,
             nms: self.detector.settings(),
         };
-        let mut reporter: Option<Reporter> = None;
+        let (console, mut begun) = (Console::default(), false);
         let report = run(model, &config, &mut |done, total| {
-            let reporter = reporter.get_or_insert_with(|| Reporter::new(Some(total as u64)));
-            reporter.show(done as u64, done == total, || format!("{done} of {total} pairs"));
+            if !std::mem::replace(&mut begun, true) {
+                console.begin("fuse", total as u64, 0);
+            }
+            console.advance(done as u64, "");
         });
-        if let Some(reporter) = reporter {
-            reporter.finish();
-        }
+        console.end();
         let report = report?;
-        println!(
+        out!(
             "{} fused, {} there already, {} detections; inference p50 {:.1} ms, p95 {:.1} ms on {}",
             report.fused,
             report.skipped,
@@ -73,7 +73,7 @@ impl FuseArgs {
             report.infer.p50_ms,
             report.infer.p95_ms,
             report.provider.name()
-        );
-        super::write_json(self.json.as_deref(), &report)
+        )?;
+        Ok(write_json(self.json.as_deref(), &report)?)
     }
 }

@@ -1,22 +1,17 @@
 //! `caf-run live`.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use caf_console::{Console, Progress as _, StopFlag, claim, out, print, say, write_json};
 use caf_rig::Rig;
 use clap::Args;
 
-use super::Reporter;
 use super::args::{DetectorArgs, ModelArgs, milliseconds, positive};
 use crate::live::{EndedBy, LiveConfig, OutputFiles, run};
 use crate::session::Model;
 use crate::source::{Pace, SourceSpec};
-
-/// Exit code of a program that was interrupted twice.
-const INTERRUPTED: i32 = 130;
 
 /// Fuse two live cameras.
 ///
@@ -84,7 +79,7 @@ pub struct LiveArgs {
 
 impl LiveArgs {
     pub fn run(self) -> anyhow::Result<()> {
-        super::claim(self.summary.as_deref())?;
+        claim(self.summary.as_deref())?;
         let rig = self.rig.as_deref().map(Rig::read).transpose()?;
         let stated = rig.as_ref().map_or([0.0; 2], |r| [r.latency_ms.infrared, r.latency_ms.visible]);
         let [ir_stated, vi_stated] = stated.map(|ms| (ms * 1e6).round() as i64);
@@ -109,35 +104,21 @@ impl LiveArgs {
             files: OutputFiles { video: self.video, lines: self.jsonl },
             limit,
         };
-        let stop = Arc::new(AtomicBool::new(false));
-        let interrupt = Arc::clone(&stop);
-        ctrlc::set_handler(move || {
-            // The first asks for a proper end, the second does not wait for it.
-            if interrupt.swap(true, Ordering::Relaxed) {
-                std::process::exit(INTERRUPTED);
-            }
-            eprintln!("finishing; once more to stop at once");
-        })
-        .context("interrupts cannot be caught")?;
-        let mut reporter = Reporter::new(None);
+        let (console, stop) = (Console::default(), StopFlag::on_signals().context("interrupts cannot be caught")?);
+        console.watch("live");
         let summary = run(model, &config, &stop, &mut |p| {
-            reporter.show(0, false, || {
-                let rate = p.written as f64 / p.elapsed.as_secs_f64().max(1e-3);
-                format!(
-                    "{:.0} s: {} pairs, {rate:.1} per second, {} dropped",
-                    p.elapsed.as_secs_f64(),
-                    p.written,
-                    p.dropped
-                )
-            });
+            let seconds = p.elapsed.as_secs_f64();
+            let rate = p.written as f64 / seconds.max(1e-3);
+            let state = format!("{seconds:.0} s: {} pairs, {rate:.1} per second, {} dropped", p.written, p.dropped);
+            console.advance(p.written, &state);
         });
-        reporter.finish();
+        console.end();
         let summary = summary?;
-        print!("{}", summary.table());
+        print(&summary.table())?;
         if let (Some(video), Some(encoder)) = (&summary.video, summary.encoder) {
-            println!("video: {} by {encoder}", video.display());
+            out!("video: {} by {encoder}", video.display())?;
         }
-        super::write_json(self.summary.as_deref(), &summary)?;
+        write_json(self.summary.as_deref(), &summary)?;
         if summary.pairs.written == 0 && summary.ended_by != EndedBy::Interrupt {
             bail!(
                 "no pair: {} infrared and {} visible frames came, and none of them lie within {} ms of each other",
@@ -153,5 +134,5 @@ impl LiveArgs {
 /// Says where a model runs.
 pub fn announce(model: &Model) {
     let reason = model.reason().map(|r| format!(" ({r})")).unwrap_or_default();
-    eprintln!("provider: {}{reason}", model.provider().name());
+    say!("provider: {}{reason}", model.provider().name());
 }

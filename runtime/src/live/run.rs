@@ -1,8 +1,10 @@
 //! Puts the stages together and looks after them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+use caf_console::StopFlag;
 
 use super::config::{LiveConfig, LiveError, Progress};
 use super::output::{Output, Sinks, Written};
@@ -77,7 +79,7 @@ impl Plumbing {
     }
 }
 
-/// Runs until the sources end, the time is over, `stop` becomes true or something fails. `watch` is called about forty
+/// Runs until the sources end, the time is over, `stop` is raised or something fails. `watch` is called about forty
 /// times a second.
 ///
 /// Files appear when the run is over, complete. When a camera fails in the middle of a run, what was fused until then is
@@ -85,7 +87,7 @@ impl Plumbing {
 pub fn run(
     model: Model,
     config: &LiveConfig,
-    stop: &AtomicBool,
+    stop: &StopFlag,
     watch: &mut dyn FnMut(Progress),
 ) -> Result<Summary, LiveError> {
     gst::initialise()?;
@@ -157,7 +159,7 @@ fn flow(
     config: &LiveConfig,
     sources: &mut [Source; 2],
     work: Work,
-    stop: &AtomicBool,
+    stop: &StopFlag,
     watch: &mut dyn FnMut(Progress),
 ) -> Result<(Paired, Written, EndedBy), LiveError> {
     let patience_ns = config.latency_ns.map(|l| l.saturating_add(config.max_skew_ns).saturating_add(JITTER_NS).max(0));
@@ -197,7 +199,7 @@ fn flow(
                 p.capture.close_all();
             }
             let over = p.pace == Pace::Realtime && config.limit.is_some_and(|limit| p.began.elapsed() >= limit);
-            if (over || stop.load(Ordering::Relaxed)) && p.capturing() {
+            if (over || stop.is_raised()) && p.capturing() {
                 ended_by = if over { EndedBy::Seconds } else { EndedBy::Interrupt };
                 p.capture.close_all();
             }

@@ -3,10 +3,10 @@
 use super::WrongCall;
 use super::train::image_source;
 use anyhow::{Result, bail};
+use caf_console::{Size, claim, out, write_json};
 use caf_data::{Dataset, DatasetOptions, Need};
 use caf_eval::fusion::Metric;
 use caf_search::evaluate::{FusionReport, fusion_report};
-use caf_search::file::write_json;
 use caf_search::task::{
     DetectionReport, EvalSettings, ImageSource, TaskConfig, TaskImages, evaluate_task, load_detector,
 };
@@ -31,8 +31,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     task: Option<PathBuf>,
     /// Size of the detector's input.
-    #[arg(long, value_name = "WxH", value_parser = super::size)]
-    size: Option<[usize; 2]>,
+    #[arg(long, value_name = "WIDTHxHEIGHT")]
+    size: Option<Size>,
     /// Leave the fusion metrics out.
     #[arg(long)]
     no_fusion: bool,
@@ -52,6 +52,7 @@ struct Report {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
+    claim(args.json.as_deref())?;
     let labels = if args.task.is_some() { Need::Required } else { Need::Ignore };
     let options = DatasetOptions { list: args.list.clone(), labels, ..DatasetOptions::default() };
     let dataset = Dataset::open(&args.data, &options)?;
@@ -69,14 +70,12 @@ pub(super) fn run(args: &Args) -> Result<()> {
     for (name, mean) in fusion.iter().flatten() {
         let note =
             if mean.left_out > 0 { format!("  ({} not finite, left out)", mean.left_out) } else { String::new() };
-        println!("{name:<6} {:.4}{note}", mean.mean);
+        out!("{name:<6} {:.4}{note}", mean.mean)?;
     }
     if let Some(report) = &detection {
-        print_detection(report);
+        print_detection(report)?;
     }
-    if let Some(path) = &args.json {
-        write_json(path, &Report { images: dataset.len(), fusion, detection })?;
-    }
+    write_json(args.json.as_deref(), &Report { images: dataset.len(), fusion, detection })?;
     Ok(())
 }
 
@@ -86,7 +85,7 @@ fn detect(args: &Args, dataset: &Dataset, source: &ImageSource) -> Result<Detect
     let loaded = load_detector(path, device)?;
     let config = TaskConfig::default();
     let mut settings = EvalSettings::of_training(&config);
-    if let Some(size) = args.size.or(loaded.image_size_px) {
+    if let Some(size) = args.size.map(Size::wh).or(loaded.image_size_px) {
         settings.size = (size[0], size[1]);
     }
     let images = TaskImages::open(dataset, source, config.cache_mib)?;
@@ -96,16 +95,16 @@ fn detect(args: &Args, dataset: &Dataset, source: &ImageSource) -> Result<Detect
     Ok(evaluate_task(&loaded.detector, &loaded.params, &images, &settings)?)
 }
 
-fn print_detection(report: &DetectionReport) {
-    println!("{:<12} {:>6} {:>7} {:>7} {:>7} {:>9}", "class", "labels", "P", "R", "AP@.5", "AP@.5:.95");
+fn print_detection(report: &DetectionReport) -> Result<()> {
+    out!("{:<12} {:>6} {:>7} {:>7} {:>7} {:>9}", "class", "labels", "P", "R", "AP@.5", "AP@.5:.95")?;
     let row = |name: &str, labels: usize, values: [Option<f64>; 4]| {
         let cell = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), |v| format!("{:.1}", 100.0 * v));
         let [p, r, a, b] = values.map(cell);
-        println!("{name:<12} {labels:>6} {p:>7} {r:>7} {a:>7} {b:>9}");
+        out!("{name:<12} {labels:>6} {p:>7} {r:>7} {a:>7} {b:>9}")
     };
     for c in &report.classes {
-        row(&c.name, c.labels, [c.precision, c.recall, c.ap50, c.ap50_95]);
+        row(&c.name, c.labels, [c.precision, c.recall, c.ap50, c.ap50_95])?;
     }
     let means = [report.precision, report.recall, report.map50, report.map50_95].map(Some);
-    row("mean", report.labels, means);
+    Ok(row("mean", report.labels, means)?)
 }

@@ -2,11 +2,9 @@
 
 use super::WrongCall;
 use anyhow::{Result, bail};
+use caf_console::{Console, StopFlag, claim, out, write_json};
 use caf_data::{Dataset, DatasetOptions, IrRange, Need};
-use caf_search::file::write_json;
 use caf_search::fusion::{FuseJob, Fuser, Method, fuse_folder};
-use caf_search::progress::Console;
-use caf_search::stop::StopFlag;
 use clap::ValueEnum;
 use std::path::PathBuf;
 
@@ -62,6 +60,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
+    claim(args.json.as_deref())?;
     let method = match (args.method, &args.fusion) {
         (Way::Network, Some(path)) => Method::Network(path.clone()),
         (Way::Network, None) => bail!(WrongCall("--method network needs --fusion FILE".to_owned())),
@@ -76,15 +75,12 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let fuser = Fuser::new(&method, caf_torch::device_from_name(&args.device)?)?;
     let job = FuseJob { dataset: &dataset, fuser: &fuser, out: &args.out, colour: !args.gray, resume: args.resume };
     let report = fuse_folder(&job, &Console::default(), &StopFlag::on_signals()?)?;
-    println!(
+    out!(
         "{} written, {} skipped, {:.0} ms a pair: {}",
         report.written,
         report.skipped,
         report.fuse_ms,
         args.out.display()
-    );
-    if let Some(path) = &args.json {
-        write_json(path, &report)?;
-    }
-    Ok(())
+    )?;
+    Ok(write_json(args.json.as_deref(), &report)?)
 }

@@ -1,7 +1,7 @@
 //! `caf-search import`
 
 use anyhow::Result;
-use caf_search::file::write_json;
+use caf_console::{claim, out, write_json};
 use caf_weights::import::{ImportOptions, import_checkpoint};
 use caf_weights::save_safetensors;
 use std::collections::BTreeMap;
@@ -42,6 +42,7 @@ struct Report<'a> {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
+    claim(args.json.as_deref())?;
     let options = ImportOptions {
         entry: args.entry.clone(),
         strip_prefix: args.strip_prefix.clone(),
@@ -51,17 +52,15 @@ pub(super) fn run(args: &Args) -> Result<()> {
     save_safetensors(&found.weights, &args.out)?;
     if args.list {
         for (name, tensor) in found.weights.iter() {
-            println!("{name} {tensor:?}");
+            out!("{name} {tensor:?}")?;
         }
     }
-    if let Some(path) = &args.json {
-        let shapes = found.weights.iter().map(|(name, tensor)| (name, tensor.shape())).collect();
-        write_json(path, &Report { class: found.class.as_deref(), left_out: &found.ignored, shapes })?;
-    }
+    let shapes = found.weights.iter().map(|(name, tensor)| (name, tensor.shape())).collect();
+    write_json(args.json.as_deref(), &Report { class: found.class.as_deref(), left_out: &found.ignored, shapes })?;
     let class = found.class.map_or_else(String::new, |c| format!(" of a pickled {c}"));
-    println!("{} tensors{class} in {}", found.weights.len(), args.out.display());
+    out!("{} tensors{class} in {}", found.weights.len(), args.out.display())?;
     if !found.ignored.is_empty() {
-        println!("left out (no tensors): {}", found.ignored.join(", "));
+        out!("left out (no tensors): {}", found.ignored.join(", "))?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod eval;
 mod fuse;
 mod import;
+mod learning;
 mod overrides;
 mod report;
 mod scene;
@@ -11,6 +12,7 @@ mod split;
 mod train;
 
 use anyhow::Result;
+use caf_console::WrongCall;
 use caf_data::DataError;
 use caf_data::scene::SceneError;
 use caf_search::error::SearchError;
@@ -73,11 +75,6 @@ impl Cli {
     }
 }
 
-/// Options that do not go together.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct WrongCall(String);
-
 /// Whether the call is wrong and not the work: options that do not go together, and settings out of their range.
 pub fn is_wrong_call(error: &anyhow::Error) -> bool {
     let of_task = |e: &TaskError| matches!(e, TaskError::Setting { .. });
@@ -88,17 +85,8 @@ pub fn is_wrong_call(error: &anyhow::Error) -> bool {
         SearchError::Data(e) => matches!(e, DataError::Setting { .. }),
         _ => false,
     };
-    error.is::<WrongCall>()
-        || error.downcast_ref().is_some_and(of_search)
+    error.downcast_ref().is_some_and(of_search)
         || error.downcast_ref().is_some_and(of_task)
         || error.downcast_ref().is_some_and(|e| matches!(e, DataError::Setting { .. }))
         || error.downcast_ref().is_some_and(|e| matches!(e, SceneError::Setting { .. } | SceneError::Size { .. }))
-}
-
-/// `WIDTHxHEIGHT` in pixels.
-fn size(text: &str) -> Result<[usize; 2], String> {
-    let parse = |s: &str| s.trim().parse::<usize>().ok().filter(|n| *n > 0);
-    text.split_once(['x', '×'])
-        .and_then(|(w, h)| Some([parse(w)?, parse(h)?]))
-        .ok_or_else(|| format!("expected WIDTHxHEIGHT such as 640x480, found `{text}`"))
 }

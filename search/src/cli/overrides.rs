@@ -1,6 +1,7 @@
 //! Settings from a file, from `--set`, and from options that are short for common ones.
 
 use anyhow::Result;
+use caf_console::Size;
 use clap::Args;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -40,8 +41,8 @@ impl Short {
     }
 
     /// A pair of sides, if given.
-    pub(super) fn size(mut self, key: &str, value: Option<[usize; 2]>) -> Self {
-        self.0.extend(value.map(|[w, h]| format!("{key}=[{w}, {h}]")));
+    pub(super) fn size(mut self, key: &str, value: Option<Size>) -> Self {
+        self.0.extend(value.map(|s| format!("{key}=[{}, {}]", s.width_px, s.height_px)));
         self
     }
 }

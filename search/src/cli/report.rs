@@ -1,6 +1,7 @@
 //! `caf-search report`
 
 use anyhow::Result;
+use caf_console::out;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -14,7 +15,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<()> {
     for plot in caf_search::report::search_plots(&args.run)? {
-        println!("plot: {}", plot.display());
+        out!("plot: {}", plot.display())?;
     }
     Ok(())
 }

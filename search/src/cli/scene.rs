@@ -2,11 +2,10 @@
 
 use super::WrongCall;
 use anyhow::{Result, bail};
+use caf_console::{Console, Progress, Size, claim, out, write_json};
 use caf_data::scene::{ClipSpec, Condition, DatasetSpec, offset_rig, write_clip, write_dataset};
-use caf_search::file::write_json;
-use caf_search::progress::{Console, Progress};
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::Once;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -20,8 +19,8 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 200)]
     count: usize,
     /// Size of the images.
-    #[arg(long, value_name = "WxH", default_value = "256x192", value_parser = super::size)]
-    size: [usize; 2],
+    #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "256x192")]
+    size: Size,
     /// Decides everything random.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -63,24 +62,19 @@ fn condition(text: &str) -> Result<Condition, String> {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let [width_px, height_px] = args.size.map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+    claim(args.json.as_deref())?;
+    let [width_px, height_px] = args.size.wh().map(|n| u32::try_from(n).unwrap_or(u32::MAX));
     let (total, what) = match args.clip {
         Some(seconds) => ((seconds * args.fps).round() as u64, "render clip"),
         None => (args.count as u64, "render scenes"),
     };
     // Rendering calls back from many threads. It begins to count when the request has proved good.
-    let counted = Mutex::new((Console::default(), 0u64));
-    let tick = |_: usize| {
-        if let Ok(mut guard) = counted.lock() {
-            let (console, done) = &mut *guard;
-            if *done == 0 {
-                console.begin(what, total, 0);
-            }
-            *done += 1;
-            console.advance(*done, "");
-            if *done == total {
-                console.end();
-            }
+    let (console, begun) = (Console::default(), Once::new());
+    let tick = |done: usize| {
+        begun.call_once(|| console.begin(what, total, 0));
+        console.advance(done as u64, "");
+        if done as u64 == total {
+            console.end();
         }
     };
     match args.clip {
@@ -100,16 +94,14 @@ pub(super) fn run(args: &Args) -> Result<()> {
                 replace: args.replace,
             };
             let summary = write_clip(&args.out, &spec, &tick)?;
-            println!(
+            out!(
                 "{} frames ({}), {} labels in {}",
                 summary.frames,
                 summary.condition.name(),
                 summary.labels,
                 args.out.display()
-            );
-            if let Some(path) = &args.json {
-                write_json(path, &summary)?;
-            }
+            )?;
+            write_json(args.json.as_deref(), &summary)?;
         }
         None => {
             let spec = DatasetSpec {
@@ -123,10 +115,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
                 replace: args.replace,
             };
             let summary = write_dataset(&args.out, &spec, &tick)?;
-            println!("{} train and {} val pairs in {}", summary.train, summary.val, args.out.display());
-            if let Some(path) = &args.json {
-                write_json(path, &summary)?;
-            }
+            out!("{} train and {} val pairs in {}", summary.train, summary.val, args.out.display())?;
+            write_json(args.json.as_deref(), &summary)?;
         }
     }
     Ok(())

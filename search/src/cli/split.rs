@@ -1,11 +1,11 @@
 //! `caf-search split`
 
 use anyhow::Result;
+use caf_console::{claim, out, print, write_json};
 use caf_data::dataset::write_name_list;
 use caf_data::leakage::{LeakageOptions, check_disjoint};
 use caf_data::split::{Scenes, SplitSettings, split};
 use caf_data::{Dataset, DatasetOptions, Need};
-use caf_search::file::write_json;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
@@ -43,6 +43,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
+    claim(args.json.as_deref())?;
     let out = std::path::absolute(args.out.as_deref().unwrap_or(&args.data))?;
     let [train, val] = ["train.txt", "val.txt"].map(|name| out.join(name));
     if !args.check {
@@ -62,21 +63,18 @@ pub(super) fn run(args: &Args) -> Result<()> {
         caf_search::file::make_folder(&out)?;
         write_name_list(&train, "to train on", &parts.train)?;
         write_name_list(&val, "to validate on", &parts.val)?;
-        println!(
+        out!(
             "{} scenes: {} pairs to train on, {} to validate on, {} left out",
             parts.scenes,
             parts.train.len(),
             parts.val.len(),
             parts.left_out.len()
-        );
+        )?;
     }
     let report =
         check_disjoint(&open(&args.data, Some(&train))?, &open(&args.data, Some(&val))?, &LeakageOptions::default())?;
-    print!("{report}");
-    if let Some(path) = &args.json {
-        write_json(path, &report)?;
-    }
-    Ok(())
+    print(&report.to_string())?;
+    Ok(write_json(args.json.as_deref(), &report)?)
 }
 
 fn open(root: &Path, list: Option<&Path>) -> Result<Dataset> {

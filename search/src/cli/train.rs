@@ -1,13 +1,12 @@
 //! `caf-search train fusion` and `caf-search train task`
 
+use super::learning::LearningArgs;
 use super::overrides::{SettingsArgs, Short};
 use anyhow::{Result, bail};
+use caf_console::{Console, Progress, Size, StopFlag, claim, out, write_json};
 use caf_data::{Dataset, DatasetOptions, Need};
-use caf_search::file::write_json;
 use caf_search::fusion::{self, FusionTrainConfig};
-use caf_search::progress::{Console, Progress};
 use caf_search::report::log_plot;
-use caf_search::stop::StopFlag;
 use caf_search::task::{ImageSource, TaskConfig, TaskImages, TaskRun, files, train_task};
 use std::path::{Path, PathBuf};
 
@@ -25,46 +24,16 @@ pub(super) enum Command {
     The same call goes on where an interrupted one stopped. The result is OUT/fusion.safetensors.")]
 pub(super) struct FusionArgs {
     #[command(flatten)]
-    settings: SettingsArgs,
-    /// Folder of the results.
-    #[arg(long)]
-    out: PathBuf,
+    learning: LearningArgs,
     /// The loss.
     #[arg(long, value_name = "FILE")]
     beta: Option<PathBuf>,
-    /// Data set in the plain layout.
-    #[arg(long)]
-    data: Option<PathBuf>,
-    /// Names to train on.
-    #[arg(long, value_name = "LIST")]
-    train: Option<PathBuf>,
-    /// Names for the panels.
-    #[arg(long, value_name = "LIST")]
-    val: Option<PathBuf>,
-    /// Iterations in all, in place of epochs.
-    #[arg(long)]
-    iterations: Option<usize>,
-    /// Crops in a batch.
-    #[arg(long)]
-    batch: Option<usize>,
-    /// Size of the crops.
-    #[arg(long, value_name = "WxH", value_parser = super::size)]
-    crop: Option<[usize; 2]>,
-    /// cpu, cuda, cuda:N or auto.
-    #[arg(long)]
-    device: Option<String>,
-    /// Seed.
-    #[arg(long)]
-    seed: Option<u64>,
     /// Weights to start from.
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
     /// VGG-16 weights, in place of those the loss names.
     #[arg(long, value_name = "FILE")]
     vgg: Option<PathBuf>,
-    /// Write the outcome as JSON.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -97,8 +66,8 @@ pub(super) struct TaskArgs {
     #[arg(long)]
     variant: Option<String>,
     /// Size of the network's input, multiples of 32.
-    #[arg(long, value_name = "WxH", value_parser = super::size)]
-    size: Option<[usize; 2]>,
+    #[arg(long, value_name = "WIDTHxHEIGHT")]
+    size: Option<Size>,
     /// Passes over the images.
     #[arg(long)]
     epochs: Option<usize>,
@@ -127,32 +96,20 @@ pub(super) fn run(command: &Command) -> Result<()> {
 }
 
 fn fusion(args: &FusionArgs) -> Result<()> {
-    let short = Short::default()
+    let LearningArgs { out, json, .. } = &args.learning;
+    claim(json.as_deref())?;
+    let own = Short::default()
         .path("beta", args.beta.as_deref())
-        .path("data.root", args.data.as_deref())
-        .path("data.train", args.train.as_deref())
-        .path("data.val", args.val.as_deref())
-        .value("iterations", args.iterations)
-        .value("batch", args.batch)
-        .size("crop_px", args.crop)
-        .text("device", args.device.as_deref())
-        .value("seed", args.seed)
         .path("fusion.init", args.init.as_deref())
         .path("vgg.file", args.vgg.as_deref());
-    let config: FusionTrainConfig = args.settings.load(short)?;
+    let config: FusionTrainConfig = args.learning.load(own)?;
     let (console, stop) = (Console::default(), StopFlag::on_signals()?);
-    let done = fusion::train(&config, &args.out, &console, &stop)?;
-    if let Some(path) = &args.json {
-        write_json(path, &done)?;
-    }
-    log_plot(&args.out.join("log.csv"), &["total"], "Fusion loss", &args.out.join("loss.svg"))?;
+    let done = fusion::train(&config, out, &console, &stop)?;
+    write_json(json.as_deref(), &done)?;
+    log_plot(&out.join("log.csv"), &["total"], "Fusion loss", &out.join("loss.svg"))?;
     let how = if done.interrupted { "stopped; the same call goes on" } else { "done" };
-    println!(
-        "{how} after {} iterations, loss {:.4}: {}",
-        done.iterations,
-        done.last_loss,
-        args.out.join("fusion.safetensors").display()
-    );
+    let (iterations, loss) = (done.iterations, done.last_loss);
+    out!("{how} after {iterations} iterations, loss {loss:.4}: {}", out.join("fusion.safetensors").display())?;
     Ok(())
 }
 
@@ -166,12 +123,12 @@ pub(super) fn image_source(images: &Path) -> ImageSource {
 }
 
 fn task(args: &TaskArgs) -> Result<()> {
-    let [width, height] = args.size.map_or([None, None], |s| s.map(Some));
+    claim(args.json.as_deref())?;
     let short = Short::default()
         .path("weights", args.weights.as_deref())
         .text("variant", args.variant.as_deref())
-        .value("image_width_px", width)
-        .value("image_height_px", height)
+        .value("image_width_px", args.size.map(|s| s.width_px))
+        .value("image_height_px", args.size.map(|s| s.height_px))
         .value("epochs", args.epochs)
         .value("batch", args.batch)
         .text("device", args.device.as_deref())
@@ -198,9 +155,7 @@ fn task(args: &TaskArgs) -> Result<()> {
     if let Some((taken, of)) = outcome.taken.filter(|_| config.weights.is_some()) {
         console.say(&format!("{taken} of {of} tensors came from the starting weights"));
     }
-    if let Some(path) = &args.json {
-        write_json(path, &outcome)?;
-    }
+    write_json(args.json.as_deref(), &outcome)?;
     if !outcome.rows.is_empty() {
         let log = args.out.join(files::LOG);
         log_plot(&log, &["map50", "map50_95"], "Average precision on validation images", &args.out.join("map.svg"))?;
@@ -209,13 +164,13 @@ fn task(args: &TaskArgs) -> Result<()> {
         if outcome.finished {
             bail!("no epoch was validated: there is no best network in {}", args.out.display());
         }
-        println!("stopped after {} iterations; the same call with --resume goes on", outcome.iterations);
+        out!("stopped after {} iterations; the same call with --resume goes on", outcome.iterations)?;
         return Ok(());
     };
     if let Some(scores) = outcome.rows.iter().find(|r| r.epoch == best).and_then(|r| r.scores) {
-        println!("best epoch {best}: mAP@.5 {:.3}, mAP@.5:.95 {:.3}", scores.map50, scores.map50_95);
+        out!("best epoch {best}: mAP@.5 {:.3}, mAP@.5:.95 {:.3}", scores.map50, scores.map50_95)?;
     }
     let how = if outcome.finished { "done" } else { "stopped; the same call with --resume goes on" };
-    println!("{how}: {}", args.out.join(files::BEST).display());
+    out!("{how}: {}", args.out.join(files::BEST).display())?;
     Ok(())
 }

@@ -3,8 +3,7 @@
 use super::method::Fuser;
 use crate::error::SearchError;
 use crate::file::make_folder;
-use crate::progress::Progress;
-use crate::stop::StopFlag;
+use caf_console::{Progress, StopFlag};
 use caf_data::image_file::{write_gray8, write_rgb8};
 use caf_data::{Dataset, Gray8, Plane, Rgb8, Sample};
 use serde::Serialize;

@@ -2,8 +2,7 @@
 
 use super::fixture::{Folder, images};
 use super::*;
-use crate::progress::{Progress, Silent};
-use crate::stop::StopFlag;
+use caf_console::{Progress, Silent, StopFlag};
 use caf_weights::{HostTensor, Weights, load_safetensors, save_safetensors};
 use std::path::Path;
 use tch::Device;

@@ -52,6 +52,8 @@ pub const ROWS: &[Row] = &[
     ("caf-rig", &[Torch, OnnxRuntime, GStreamer, Protobuf, Bulky]),
     ("caf-runtime", &[Torch, Crate("caf-net"), Crate("caf-data")]),
     ("caf-file", &[Torch, OnnxRuntime, GStreamer, Protobuf, Bulky]),
+    ("caf-console", &[Torch, OnnxRuntime, GStreamer, Protobuf, Bulky]),
+    ("caf-golden", &[Torch, OnnxRuntime, GStreamer, Protobuf, Bulky]),
     ("caf-tests", &[]),
     ("xtask", &[Torch, OnnxRuntime, GStreamer]),
 ];

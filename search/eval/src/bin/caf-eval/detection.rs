@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
+use caf_console::{Size, claim, print, write_json};
 use caf_eval::detection::{ImageRecord, coco, confusion::ConfusionMatrix, yolo};
 use serde_json::{Value, json};
 
@@ -51,21 +51,6 @@ pub struct Args {
     json: Option<PathBuf>,
 }
 
-/// Height and width in pixels.
-#[derive(Clone, Copy, Debug)]
-struct Size(usize, usize);
-
-impl FromStr for Size {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let side = |s: &str| s.parse().ok().filter(|&n| n > 0);
-        text.split_once('x')
-            .and_then(|(w, h)| Some(Self(side(h)?, side(w)?)))
-            .ok_or("expected WIDTHxHEIGHT in pixels, for example 640x480")
-    }
-}
-
 /// All inputs, read and checked.
 struct Input {
     images: Vec<ImageRecord>,
@@ -75,6 +60,7 @@ struct Input {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<(), Failure> {
+    claim(args.json.as_deref())?;
     let input = read(args)?;
     let classes = input.classes.len();
     let report = yolo::evaluate(&input.images, classes)?;
@@ -84,10 +70,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     for size in coco::Size::ALL {
         tables.push(coco::evaluate(&images, classes, size, COCO_LIMIT)?);
     }
-    if let Some(path) = &args.json {
-        output::write_json(path, &to_json(&input, &report, &matrix, &tables))?;
-    }
-    output::print(&to_text(&input, &report, &tables))
+    write_json(args.json.as_deref(), &to_json(&input, &report, &matrix, &tables))?;
+    Ok(print(&to_text(&input, &report, &tables))?)
 }
 
 fn read(args: &Args) -> Result<Input, Failure> {
@@ -156,7 +140,7 @@ fn size_of(
     pictures: &BTreeMap<String, PathBuf>,
     offences: &mut Vec<Offence>,
 ) -> Option<(usize, usize)> {
-    if let Some(Size(height, width)) = fixed {
+    if let Some(Size { width_px: width, height_px: height }) = fixed {
         return Some((height, width));
     }
     let Some(path) = pictures.get(name) else {

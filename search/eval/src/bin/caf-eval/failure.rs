@@ -38,27 +38,12 @@ pub enum Failure {
         /// Why.
         source: std::io::Error,
     },
-    /// A result that cannot be written.
-    #[error("cannot write {}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    /// A result that cannot be handed over.
+    #[error(transparent)]
+    Output(#[from] caf_console::OutputError),
     /// The measurement refused its input.
     #[error("the data cannot be measured")]
     Eval(#[from] EvalError),
-}
-
-impl Failure {
-    /// 2 when the call itself is wrong, else 1.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::NotAFolder { .. } => 2,
-            Self::Empty { .. } | Self::Offences(_) | Self::Read { .. } | Self::Write { .. } | Self::Eval(_) => 1,
-        }
-    }
 }
 
 fn lines(offences: &[Offence]) -> String {

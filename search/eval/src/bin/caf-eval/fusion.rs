@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use caf_console::{Console, OutputError, Progress as _, claim, print, write_json};
 use caf_eval::fusion::{Gray, Metric, Scores, Triple, gray_from_rgb, score};
 use caf_eval::statistics::Summary;
-use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
@@ -74,21 +75,21 @@ struct Files {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<(), Failure> {
+    claim(args.json.as_deref())?;
+    claim(args.csv.as_deref())?;
     let metrics = args.metrics.as_ref().map_or(Metric::USUAL, |list| &list.0);
     let files = find(args)?;
-    let bar = ProgressBar::new(files.len() as u64);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} images, {eta} left") {
-        bar.set_style(style);
-    }
+    let (console, measured) = (Console::default(), AtomicU64::new(0));
+    console.begin("measure", files.len() as u64, 0);
     let results: Vec<Result<Scores, Vec<Offence>>> = files
         .par_iter()
         .map(|f| {
             let result = measure(f, metrics);
-            bar.inc(1);
+            console.advance(measured.fetch_add(1, Ordering::Relaxed) + 1, "");
             result
         })
         .collect();
-    bar.finish_and_clear();
+    console.end();
     let (mut scores, mut offences) = (vec![], vec![]);
     for (file, result) in files.iter().zip(results) {
         match result {
@@ -101,13 +102,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     let summaries: Vec<(Metric, Summary)> =
         metrics.iter().map(|&m| (m, Summary::of(scores.iter().filter_map(|(_, s)| s.get(m))))).collect();
-    if let Some(path) = &args.json {
-        output::write_json(path, &to_json(&scores, &summaries))?;
-    }
+    write_json(args.json.as_deref(), &to_json(&scores, &summaries))?;
     if let Some(path) = &args.csv {
-        output::write_file(path, to_csv(&scores, metrics).as_bytes())?;
+        let error = |source| OutputError::File { path: path.clone(), source };
+        caf_file::write(path, to_csv(&scores, metrics).as_bytes()).map_err(error)?;
     }
-    output::print(&summary_table(&summaries, scores.len()))
+    Ok(print(&summary_table(&summaries, scores.len()))?)
 }
 
 fn find(args: &Args) -> Result<Vec<Files>, Failure> {

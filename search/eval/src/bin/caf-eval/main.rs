@@ -1,5 +1,7 @@
 //! `caf-eval`: fusion metrics and detection average precision of folders, without libtorch.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod detection;
 mod failure;
 mod folder;
@@ -11,11 +13,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use failure::Failure;
+
 /// Measures fused images and detections on folders.
-///
-/// Exit code 0: measured; 1: an input could not be read or does not fit; 2: the call is wrong.
 #[derive(Parser)]
-#[command(name = "caf-eval", version)]
+#[command(name = "caf-eval", version, after_help = "Exit codes: 0 done, 1 the work failed, 2 the call is wrong.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -28,16 +30,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    caf_console::start_log();
     let result = match Cli::parse().command {
         Command::Fusion(args) => fusion::run(&args),
         Command::Detection(args) => detection::run(&args),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            let code = failure.exit_code();
-            eprintln!("error: {:#}", anyhow::Error::new(failure));
-            ExitCode::from(code)
-        }
-    }
+    let wrong_call = |e: &anyhow::Error| matches!(e.downcast_ref(), Some(Failure::NotAFolder { .. }));
+    caf_console::exit_code(result.map_err(anyhow::Error::new), wrong_call)
 }

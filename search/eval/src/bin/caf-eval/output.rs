@@ -1,21 +1,6 @@
 //! Result files and tables.
 
-use std::io::Write;
-use std::path::Path;
-
 use serde_json::Value;
-
-use crate::failure::Failure;
-
-/// Writes `bytes` aside and renames: the file is there completely or not at all.
-pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    caf_file::write(path, bytes).map_err(|source| Failure::Write { path: path.to_owned(), source })
-}
-
-/// Writes a JSON value with a final line end.
-pub fn write_json(path: &Path, value: &Value) -> Result<(), Failure> {
-    write_file(path, format!("{value:#}\n").as_bytes())
-}
 
 /// A number for JSON: NaN and infinities, which JSON lacks, as the strings "NaN", "Inf" and "-Inf".
 pub fn json_number(value: f64) -> Value {
@@ -29,16 +14,6 @@ pub fn text_number(value: f64) -> String {
         f64::INFINITY => "Inf".to_owned(),
         f64::NEG_INFINITY => "-Inf".to_owned(),
         v => v.to_string(),
-    }
-}
-
-/// Prints `text`; a reader that has gone away, as `head` does, is no failure.
-pub fn print(text: &str) -> Result<(), Failure> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(source) if source.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::Write { path: "standard output".into(), source })
-        }
-        _ => Ok(()),
     }
 }
 

@@ -1,8 +1,8 @@
-//! Telling a person how far the work is: bars on a terminal, plain lines elsewhere, nothing in tests.
+//! Telling a person how far the work is: a bar on a terminal, plain lines elsewhere, nothing in tests.
 
 use indicatif::{ProgressBar, ProgressStyle};
-use std::cell::RefCell;
 use std::io::IsTerminal;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Somebody who is told about progress.
@@ -28,19 +28,21 @@ impl Progress for Silent {
     fn say(&self, _: &str) {}
 }
 
-/// Writes to standard error: a bar with the time left on a terminal, else a line every [`PLAIN_INTERVAL`].
+/// Writes to standard error: a bar with the time left on a terminal, else a line every 5 seconds. Many threads may tell it
+/// at once.
 #[derive(Debug, Default)]
 pub struct Console {
-    stretch: RefCell<Option<Stretch>>,
+    stretch: Mutex<Option<Stretch>>,
 }
 
 /// Time between two lines where there is no terminal.
-pub const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
+const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 struct Stretch {
     what: String,
-    total: u64,
+    /// Steps in all, where there is an end.
+    total: Option<u64>,
     before: u64,
     began: Instant,
     said: Instant,
@@ -48,19 +50,29 @@ struct Stretch {
 }
 
 impl Stretch {
-    /// One line: what, how far, how it goes, time left.
+    /// One line: what, how far, how it goes, time gone and left. Without an end, what and how it goes.
     fn line(&self, done: u64, state: &str) -> String {
-        let left = remaining(self.began.elapsed(), done.saturating_sub(self.before), self.total.saturating_sub(done));
+        let gone = self.began.elapsed();
+        let Some(total) = self.total else { return format!("{}: {state}", self.what) };
+        let left = remaining(gone, done.saturating_sub(self.before), total.saturating_sub(done));
         let left = left.map_or_else(String::new, |t| format!(", {} left", clock(t)));
-        format!("{} {done}/{} {state} ({}{left})", self.what, self.total, clock(self.began.elapsed()))
+        format!("{} {done}/{total} {state} ({}{left})", self.what, clock(gone))
     }
 }
 
-impl Progress for Console {
-    fn begin(&self, what: &str, total: u64, done: u64) {
+impl Console {
+    /// Work without a known end begins: a spinner on a terminal. [`Progress::advance`] and [`Progress::end`] as usual.
+    pub fn watch(&self, what: &str) {
+        self.start(what, None, 0);
+    }
+
+    fn start(&self, what: &str, total: Option<u64>, done: u64) {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new(total);
-            let template = "{prefix} {bar:32} {pos}/{len} {elapsed}, {eta} left  {msg}";
+            let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+            let template = match total {
+                Some(_) => "{prefix} {bar:32} {pos}/{len} {elapsed}, {eta} left  {msg}",
+                None => "{prefix} {spinner} {msg}",
+            };
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style);
             }
@@ -69,26 +81,34 @@ impl Progress for Console {
             bar.reset_eta();
             bar
         });
-        if bar.is_none() {
-            eprintln!(
-                "{what}: {total} steps{}",
-                if done > 0 { format!(", {done} done already") } else { String::new() }
-            );
+        if let (None, Some(total)) = (&bar, total) {
+            let before = if done > 0 { format!(", {done} done already") } else { String::new() };
+            crate::say!("{what}: {total} steps{before}");
         }
         let now = Instant::now();
-        *self.stretch.borrow_mut() =
-            Some(Stretch { what: what.to_owned(), total, before: done, began: now, said: now, bar });
+        *self.stretch() = Some(Stretch { what: what.to_owned(), total, before: done, began: now, said: now, bar });
+    }
+
+    /// A thread that failed while it told something leaves a valid state.
+    fn stretch(&self) -> MutexGuard<'_, Option<Stretch>> {
+        self.stretch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Progress for Console {
+    fn begin(&self, what: &str, total: u64, done: u64) {
+        self.start(what, Some(total), done);
     }
 
     fn advance(&self, done: u64, state: &str) {
-        if let Some(stretch) = self.stretch.borrow_mut().as_mut() {
+        if let Some(stretch) = self.stretch().as_mut() {
             match &stretch.bar {
                 Some(bar) => {
                     bar.set_position(done);
                     bar.set_message(state.to_owned());
                 }
-                None if stretch.said.elapsed() >= PLAIN_INTERVAL || done == stretch.total => {
-                    eprintln!("{}", stretch.line(done, state));
+                None if stretch.said.elapsed() >= PLAIN_INTERVAL || Some(done) == stretch.total => {
+                    crate::say!("{}", stretch.line(done, state));
                     stretch.said = Instant::now();
                 }
                 None => {}
@@ -97,15 +117,15 @@ impl Progress for Console {
     }
 
     fn end(&self) {
-        if let Some(Stretch { bar: Some(bar), .. }) = self.stretch.borrow_mut().take() {
+        if let Some(Stretch { bar: Some(bar), .. }) = self.stretch().take() {
             bar.finish();
         }
     }
 
     fn say(&self, line: &str) {
-        match self.stretch.borrow().as_ref().and_then(|s| s.bar.as_ref()) {
+        match self.stretch().as_ref().and_then(|s| s.bar.as_ref()) {
             Some(bar) => bar.println(line),
-            None => eprintln!("{line}"),
+            None => crate::say!("{line}"),
         }
     }
 }
@@ -139,5 +159,13 @@ mod tests {
     fn time_left_follows_the_pace_since_the_start() {
         assert_eq!(remaining(Duration::from_secs(10), 5, 15), Some(Duration::from_secs(30)));
         assert_eq!(remaining(Duration::from_secs(10), 0, 15), None);
+    }
+
+    #[test]
+    fn lines_say_how_far_the_work_is_where_it_has_an_end() {
+        let now = Instant::now();
+        let stretch = |total| Stretch { what: "train".to_owned(), total, before: 2, began: now, said: now, bar: None };
+        assert_eq!(stretch(Some(4)).line(4, "loss 1"), "train 4/4 loss 1 (0:00, 0:00 left)");
+        assert_eq!(stretch(None).line(4, "7 pairs"), "train: 7 pairs");
     }
 }

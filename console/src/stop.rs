@@ -3,7 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// A request to stop, shared between a signal handler and a loop. Loops look after every iteration, save, and return.
+/// Exit code of a program that was interrupted twice.
+const INTERRUPTED: i32 = 130;
+
+/// A request to stop, shared between a signal handler and a loop. Loops look after every step, save, and return.
 #[derive(Clone, Debug, Default)]
 pub struct StopFlag(Arc<AtomicBool>);
 
@@ -22,9 +25,9 @@ impl StopFlag {
         let raised = flag.clone();
         ctrlc::set_handler(move || {
             if raised.0.swap(true, Ordering::SeqCst) {
-                std::process::exit(130);
+                std::process::exit(INTERRUPTED);
             }
-            eprintln!("stopping after this iteration (again to stop at once)");
+            crate::say!("stopping properly; once more to stop at once");
         })?;
         Ok(FLAG.get_or_init(|| flag).clone())
     }
@@ -35,7 +38,20 @@ impl StopFlag {
     }
 
     /// Whether somebody asked.
+    #[must_use]
     pub fn is_raised(&self) -> bool {
         self.0.load(Ordering::SeqCst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_copies_are_one_flag() {
+        let (flag, other) = (StopFlag::default(), StopFlag::default());
+        flag.clone().raise();
+        assert!(flag.is_raised() && !other.is_raised());
     }
 }

@@ -1,0 +1,60 @@
+//! Options that the search and the training of the fusion network share.
+
+use super::overrides::{SettingsArgs, Short};
+use anyhow::Result;
+use caf_console::Size;
+use serde::de::DeserializeOwned;
+use std::path::PathBuf;
+
+/// What is learned from, how long, and where the results go.
+#[derive(Debug, clap::Args)]
+pub(super) struct LearningArgs {
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// Folder of the results.
+    #[arg(long)]
+    pub(super) out: PathBuf,
+    /// Data set in the plain layout.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Names to learn from; a search without --val halves them.
+    #[arg(long, value_name = "LIST")]
+    train: Option<PathBuf>,
+    /// Names to validate on: a search moves the weights by their task loss.
+    #[arg(long, value_name = "LIST")]
+    val: Option<PathBuf>,
+    /// Iterations in all, in place of epochs.
+    #[arg(long)]
+    iterations: Option<usize>,
+    /// Pairs in a batch.
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Size of the crops.
+    #[arg(long, value_name = "WIDTHxHEIGHT")]
+    crop: Option<Size>,
+    /// cpu, cuda, cuda:N or auto.
+    #[arg(long)]
+    device: Option<String>,
+    /// Seed.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Write the outcome as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(super) json: Option<PathBuf>,
+}
+
+impl LearningArgs {
+    /// The configuration: the file, these options and those of the command, `--set`; later ones win.
+    pub(super) fn load<T: DeserializeOwned>(&self, command: Short) -> Result<T> {
+        let short = command
+            .path("data.root", self.data.as_deref())
+            .path("data.train", self.train.as_deref())
+            .path("data.val", self.val.as_deref())
+            .value("iterations", self.iterations)
+            .value("batch", self.batch)
+            .size("crop_px", self.crop)
+            .text("device", self.device.as_deref())
+            .value("seed", self.seed);
+        self.settings.load(short)
+    }
+}
