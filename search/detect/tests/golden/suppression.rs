@@ -1,26 +1,24 @@
 //! Decoding and suppression against the original's.
 
-use crate::shared;
+use crate::{Photograph, f32s, sizes};
 use caf_detect::decode::{ANCHORS_PX, HeadShape, decode_level};
 use caf_detect::{Detection, Letterbox, NmsSettings, nms};
+use caf_golden::{Tally, count, files, find, items, json, number, stem};
 use safetensors::SafeTensors;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
 
 fn settings(args: &Value) -> NmsSettings {
     let mut s = NmsSettings {
-        conf: args["conf_thres"].as_f64().unwrap() as f32,
-        iou: args["iou_thres"].as_f64().unwrap(),
+        conf: number(&args["conf_thres"]) as f32,
+        iou: number(&args["iou_thres"]),
         ..NmsSettings::default()
     };
     for (key, value) in args.as_object().unwrap() {
         match key.as_str() {
             "multi_label" => s.multi_label = value.as_bool().unwrap(),
             "agnostic" => s.agnostic = value.as_bool().unwrap(),
-            "max_det" => s.max_det = value.as_u64().unwrap() as usize,
-            "classes" => {
-                s.classes = Some(value.as_array().unwrap().iter().map(|c| c.as_u64().unwrap() as u32).collect());
-            }
+            "max_det" => s.max_det = count(value),
+            "classes" => s.classes = Some(items(value).iter().map(|c| count(c) as u32).collect()),
             _ => {}
         }
     }
@@ -43,105 +41,115 @@ fn match_exactly(what: &str, found: &[Detection], expected: &[f32]) -> Vec<Detec
 
 #[test]
 fn synthetic() {
-    let Some(dir) = shared::folder("synthetic suppression", "yolov5") else { return };
-    let all = shared::json(&dir.join("nms_synthetic.json"));
-    let file = std::fs::read(dir.join("nms_synthetic.safetensors")).unwrap();
-    let file = SafeTensors::deserialize(&file).unwrap();
-    let (shape, rows) = shared::f32s(&file, "prediction").unwrap();
-    let cases = all["cases"].as_object().unwrap();
-    assert!(!cases.is_empty());
-    let mut compared = 0;
-    for (name, case) in cases {
-        for (image, rows) in rows.chunks_exact(shape[1] * shape[2]).enumerate() {
-            let found = nms(rows, shape[2] - 5, &settings(&case["args"])).unwrap();
-            let key = format!("{name}_{image}");
-            let (_, expected) = shared::f32s(&file, &key).unwrap();
-            assert!(found.windows(2).all(|w| w[0].score >= w[1].score));
-            compared += match_exactly(&key, &found, &expected).len();
+    let Some(dir) = find("synthetic suppression", "golden/yolov5") else { return };
+    let mut tally = Tally::new("synthetic suppression");
+    for path in files(&dir, "nms_", ".json") {
+        let all = json(&path);
+        let file = std::fs::read(path.with_extension("safetensors")).unwrap();
+        let file = SafeTensors::deserialize(&file).unwrap();
+        let (shape, rows) = f32s(&file, "prediction").unwrap();
+        assert_eq!(shape, [count(&all["images"]), count(&all["rows"]), 5 + count(&all["nc"])]);
+        for (name, case) in all["cases"].as_object().unwrap() {
+            let counts = items(&case["counts"]);
+            assert_eq!(counts.len(), shape[0], "{name}");
+            for (image, (rows, expected_count)) in rows.chunks_exact(shape[1] * shape[2]).zip(counts).enumerate() {
+                let key = format!("{name}_{image}");
+                tally.case(&format!("{} {key}", stem(&path)));
+                let found = nms(rows, shape[2] - 5, &settings(&case["args"])).unwrap();
+                let (_, expected) = f32s(&file, &key).unwrap();
+                assert!(found.windows(2).all(|w| w[0].score >= w[1].score), "{key}: not sorted");
+                match_exactly(&key, &found, &expected);
+                tally.add("values", expected.len(), 0.0, 0.0);
+                tally.equal("number of detections", &[found.len()], &[count(expected_count)]);
+            }
         }
     }
-    shared::say(&format!("synthetic suppression: {} cases, {compared} detections, equal", cases.len()));
-}
-
-fn forward_cases(dir: &Path) -> Vec<PathBuf> {
-    let mut cases: Vec<_> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
-    cases.retain(|p| {
-        let name = p.file_name().unwrap().to_string_lossy();
-        name.starts_with("forward_") && name.ends_with(".json")
-    });
-    assert!(!cases.is_empty(), "no forward_*.json in {}", dir.display());
-    cases
+    tally.finish();
 }
 
 #[test]
 fn photographs() {
-    let Some(dir) = shared::folder("suppression of photographs", "yolov5") else { return };
-    let (mut compared, mut worst) = (0, 0.0f32);
-    for path in forward_cases(&dir) {
-        let case = shared::json(&path);
-        let file = std::fs::read(path.with_extension("safetensors")).unwrap();
-        let file = SafeTensors::deserialize(&file).unwrap();
-        let (shape, rows) = shared::f32s(&file, "decoded").or_else(|| shared::f32s(&file, "candidate_rows")).unwrap();
+    let Some(dir) = find("suppression of photographs", "golden/yolov5") else { return };
+    let names = json(&dir.join("coco_names.json"));
+    let mut tally = Tally::new("suppression of photographs");
+    for case in Photograph::all(&dir) {
+        let file = case.tensors();
+        let (shape, rows) = f32s(&file, "decoded").or_else(|| f32s(&file, "candidate_rows")).unwrap();
         let classes = shape.last().unwrap() - 5;
-        let hw = |v: &Value| (v[0].as_u64().unwrap() as usize, v[1].as_u64().unwrap() as usize);
-        let ((src_h, src_w), l) = (hw(&case["source_hw"]), &case["letterbox"]);
-        let (dst_h, dst_w) = hw(&l["new_shape_hw"]);
+        let ((src_h, src_w), l) = (sizes(&case.json["source_hw"]), &case.json["letterbox"]);
+        let (dst_h, dst_w) = sizes(&l["new_shape_hw"]);
         let l = Letterbox::new(src_h, src_w, dst_h, dst_w, l["scaleup"].as_bool().unwrap()).unwrap();
-        for (name, args) in case["nms"].as_object().unwrap() {
+        for (name, args) in case.json["nms"].as_object().unwrap() {
+            tally.case(&format!("{} {name}", case.name));
             let found = nms(&rows, classes, &settings(args)).unwrap();
             let key = format!("nms_{name}");
-            let (_, expected) = shared::f32s(&file, &key).unwrap();
-            let matched = match_exactly(&key, &found, &expected);
-            let (_, native) = shared::f32s(&file, &format!("{key}_native_xyxy")).unwrap();
-            for (d, native) in matched.iter().zip(native.chunks_exact(4)) {
-                // The stored boxes come from the detection script's mapping.
+            let (_, expected) = f32s(&file, &key).unwrap();
+            let matched = match_exactly(&format!("{} {key}", case.name), &found, &expected);
+            tally.add("detections", expected.len(), 0.0, 0.0);
+            tally.equal("number of detections", &[found.len()], &[count(&args["count"])]);
+            // The stored boxes come from the detection script's mapping.
+            let native = |d: &Detection| {
                 let b = l.box_to_source_from_sizes(d.xyxy()).clip(src_h, src_w);
-                for (found, expected) in [b.x1, b.y1, b.x2, b.y2].iter().zip(native) {
-                    worst = worst.max((found - expected).abs());
-                }
+                [b.x1, b.y1, b.x2, b.y2]
+            };
+            let mapped: Vec<f32> = matched.iter().flat_map(native).collect();
+            // Two float32 operations on coordinates below 1000: a few units of 6e-5.
+            let (_, stored) = f32s(&file, &format!("{key}_native_xyxy")).unwrap();
+            tally.close("in the source image (px)", &mapped, &stored, 3e-4);
+            // A few are spelled out, in the order of their scores.
+            let spelled = args["detections"].as_array().map_or(&[][..], Vec::as_slice);
+            assert!(spelled.len() <= matched.len(), "{key}: more detections spelled out than there are");
+            for (d, spelled) in matched.iter().zip(spelled) {
+                assert_eq!(spelled["name"], names[count(&spelled["cls"]).to_string()], "{key}");
+                let boxes = [&spelled["xyxy_letterboxed"], &spelled["xyxy_native"]].map(caf_golden::numbers).concat();
+                let found = [[d.x1, d.y1, d.x2, d.y2], native(d)].concat();
+                tally.close("spelled out (px)", &found, &boxes, 3e-4);
+                let expected = [number(&spelled["conf"]), number(&spelled["cls"])];
+                tally.close("spelled out", &[f64::from(d.score), f64::from(d.class)], &expected, 1e-7);
             }
-            compared += found.len();
         }
     }
-    shared::say(&format!(
-        "suppression of photographs: {compared} detections equal, in the source image within {worst:e} px"
-    ));
-    // Two float32 operations on coordinates below 1000: a few units of 6e-5.
-    assert!(compared > 0 && worst <= 3e-4);
+    tally.finish();
 }
 
 #[test]
 fn decoding() {
-    let Some(dir) = shared::folder("decoding", "yolov5") else { return };
-    let (mut values, mut worst_px, mut worst_p) = (0, 0.0f32, 0.0f32);
-    for path in forward_cases(&dir) {
-        let file = std::fs::read(path.with_extension("safetensors")).unwrap();
-        let file = SafeTensors::deserialize(&file).unwrap();
-        let (mut rows, mut columns, mut complete) = (vec![], 0, true);
+    let Some(dir) = find("decoding", "golden/yolov5") else { return };
+    let mut tally = Tally::new("decoding");
+    for case in Photograph::all(&dir) {
+        tally.case(&case.name);
+        let file = case.tensors();
+        // Rows lie level by level; where a head is not stored whole, its rows are left out of the comparison.
+        let (mut known, mut columns): (Vec<Option<Vec<f32>>>, usize) = (Vec::new(), 0);
         for (level, anchors) in ANCHORS_PX.iter().enumerate() {
-            let Some((shape, raw)) = shared::f32s(&file, &format!("head_p{}", level + 3)) else {
-                complete = false;
-                continue;
-            };
-            columns = shape[4];
-            let head = HeadShape { ny: shape[2], nx: shape[3], classes: columns - 5 };
-            decode_level(&raw, head, 8 << level, anchors, &mut rows).unwrap();
+            let name = format!("p{}", level + 3);
+            let shape: Vec<usize> = items(&case.json["heads"][&name]["shape"]).iter().map(count).collect();
+            let [_, per_cell, ny, nx, k] = shape[..] else { panic!("{name}: shape {shape:?}") };
+            columns = k;
+            match f32s(&file, &format!("head_{name}")) {
+                Some((stored, raw)) => {
+                    assert_eq!(stored, shape, "{name}");
+                    let mut rows = vec![];
+                    decode_level(&raw, HeadShape { ny, nx, classes: k - 5 }, 8 << level, anchors, &mut rows).unwrap();
+                    known.extend(rows.chunks_exact(k).map(|row| Some(row.to_vec())));
+                }
+                None => known.extend(std::iter::repeat_n(None, per_cell * ny * nx)),
+            }
         }
-        // Without the upper levels the decoded rows are the last ones of the network, and every 16th is stored.
-        let (expected, step) = if complete {
-            (shared::f32s(&file, "decoded").unwrap().1, 1)
-        } else {
-            (shared::f32s(&file, "decoded_every16").unwrap().1, 16)
-        };
-        let found: Vec<_> = rows.chunks_exact(columns).step_by(step).flatten().collect();
-        let expected = &expected[expected.len() - found.len()..];
-        for (i, (found, expected)) in found.into_iter().zip(expected).enumerate() {
-            let worst = if i % columns < 4 { &mut worst_px } else { &mut worst_p };
-            *worst = worst.max((found - expected).abs());
-            values += 1;
+        assert_eq!(known.len(), count(&case.json["decoded"]["shape"][1]), "{}: number of rows", case.name);
+        for name in file.names() {
+            let Some(rest) = name.strip_prefix("decoded").filter(|rest| *rest != "_sum") else { continue };
+            let step = rest.strip_prefix("_every").map_or(1, |n| n.parse().unwrap());
+            let (_, stored) = f32s(&file, name).unwrap();
+            assert_eq!(stored.len(), known.len().div_ceil(step) * columns, "{} {name}", case.name);
+            for (found, expected) in known.iter().step_by(step).zip(stored.chunks_exact(columns)) {
+                let Some(found) = found else { continue };
+                // The heads are given, so only the exponential's last bits differ; the README's 1e-2 px and 2e-5 cover the
+                // network.
+                tally.close("boxes (px)", &found[..4], &expected[..4], 1e-3);
+                tally.close("probabilities", &found[4..], &expected[4..], 1e-6);
+            }
         }
     }
-    shared::say(&format!("decoding: {values} values, boxes within {worst_px:e} px, probabilities within {worst_p:e}"));
-    // The heads are given, so only the exponential's last bits differ; the stated 1e-2 px and 2e-5 cover the network.
-    assert!(values > 0 && worst_px <= 1e-3 && worst_p <= 1e-6);
+    tally.finish();
 }

@@ -1,0 +1,79 @@
+//! Folders and files.
+
+use crate::say;
+use std::path::{Path, PathBuf};
+
+/// A folder or file of the shared data by its path in it, as `golden/caf`; `None`, after a line that begins with `SKIP` and names
+/// what is missing, when it is not there.
+pub fn find(test: &str, path: &str) -> Option<PathBuf> {
+    let found = shared(std::env::var_os("CAF_SHARED").map(PathBuf::from)).join(path);
+    if found.exists() {
+        return Some(found);
+    }
+    say(&format!("SKIP {test}: {} is missing (CAF_SHARED names another folder)", found.display()));
+    None
+}
+
+/// The folder `shared` beside the checkout unless another one is given. A checkout may lie inside another one.
+fn shared(given: Option<PathBuf>) -> PathBuf {
+    let beside = || {
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().skip(2);
+        let mut candidates = checkout.map(|folder| folder.join("../shared"));
+        candidates.find(|folder| folder.is_dir()).unwrap_or_else(|| PathBuf::from("../shared"))
+    };
+    given.unwrap_or_else(beside)
+}
+
+/// Files of a folder whose names begin and end so, sorted; at least one.
+pub fn files(folder: &Path, begin: &str, end: &str) -> Vec<PathBuf> {
+    let fits = |name: &str| name.len() >= begin.len() + end.len() && name.starts_with(begin) && name.ends_with(end);
+    entries(folder, &format!("{begin}*{end}"), |path| {
+        path.is_file() && path.file_name().and_then(|n| n.to_str()).is_some_and(fits)
+    })
+}
+
+/// Folders of a folder in which all these files are, sorted; at least one.
+pub fn folders(folder: &Path, with: &[&str]) -> Vec<PathBuf> {
+    entries(folder, &format!("folder with {}", with.join(" and ")), |path| {
+        with.iter().all(|file| path.join(file).exists())
+    })
+}
+
+fn entries(folder: &Path, what: &str, fits: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
+    let all = std::fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let mut found: Vec<PathBuf> = all.map(|entry| entry.unwrap().path()).filter(|path| fits(path)).collect();
+    found.sort();
+    assert!(!found.is_empty(), "{} holds no {what}", folder.display());
+    found
+}
+
+/// A file's name without its extension, or a folder's name.
+pub fn stem(path: &Path) -> String {
+    let name = if path.is_dir() { path.file_name() } else { path.file_stem() };
+    name.unwrap().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_is_taken() {
+        assert_eq!(shared(Some("/elsewhere".into())), Path::new("/elsewhere"));
+        assert!(shared(None).ends_with("../shared"));
+    }
+
+    #[test]
+    fn cases_are_found_by_their_names() {
+        let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let found: Vec<String> = files(&crate_folder.join("src"), "", ".rs").iter().map(|p| stem(p)).collect();
+        assert_eq!(found, ["folder", "json", "lib", "tally"]);
+        assert_eq!(folders(crate_folder, &["lib.rs", "tally.rs"]), [crate_folder.join("src")]);
+    }
+
+    #[test]
+    #[should_panic(expected = "holds no case_*.json")]
+    fn a_folder_without_a_case_fails() {
+        files(Path::new(env!("CARGO_MANIFEST_DIR")), "case_", ".json");
+    }
+}
