@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use caf_console::{Console, Progress, Size, StopFlag, claim, out, write_json};
 use caf_data::{Dataset, DatasetOptions, Need};
 use caf_search::fusion::{self, FusionTrainConfig};
-use caf_search::report::log_plot;
+use caf_search::report::{fusion_plot, task_plot};
 use caf_search::task::{ImageSource, TaskConfig, TaskImages, TaskRun, files, train_task};
 use std::path::{Path, PathBuf};
 
@@ -106,7 +106,9 @@ fn fusion(args: &FusionArgs) -> Result<()> {
     let (console, stop) = (Console::default(), StopFlag::on_signals()?);
     let done = fusion::train(&config, out, &console, &stop)?;
     write_json(json.as_deref(), &done)?;
-    log_plot(&out.join("log.csv"), &["total"], "Fusion loss", &out.join("loss.svg"))?;
+    if done.iterations > 0 {
+        fusion_plot(out)?;
+    }
     let how = if done.interrupted { "stopped; the same call goes on" } else { "done" };
     let (iterations, loss) = (done.iterations, done.last_loss);
     out!("{how} after {iterations} iterations, loss {loss:.4}: {}", out.join("fusion.safetensors").display())?;
@@ -157,8 +159,7 @@ fn task(args: &TaskArgs) -> Result<()> {
     }
     write_json(args.json.as_deref(), &outcome)?;
     if !outcome.rows.is_empty() {
-        let log = args.out.join(files::LOG);
-        log_plot(&log, &["map50", "map50_95"], "Average precision on validation images", &args.out.join("map.svg"))?;
+        task_plot(&args.out)?;
     }
     let Some(best) = outcome.best_epoch else {
         if outcome.finished {

@@ -101,18 +101,6 @@ pub fn task_plot(folder: &Path) -> Result<(), SearchError> {
     draw(&folder.join("map.svg"), &log, columns(&log, &shown)?, &chart)
 }
 
-/// Draws the curves of any log with a first column of steps: each named column, into one SVG.
-///
-/// # Errors
-/// When the log lacks a column or the plot cannot be written.
-pub fn log_plot(log: &Path, columns: &[&str], title: &str, path: &Path) -> Result<(), SearchError> {
-    let log = Log::read(log)?;
-    let labelled: Vec<(&str, &str)> = columns.iter().map(|c| (*c, *c)).collect();
-    let x = log.first()?.0;
-    let chart = Chart { title, x: &x, y: "value", scale: Scale::Linear, mean_over: 1 };
-    draw(path, &log, self::columns(&log, &labelled)?, &chart)
-}
-
 /// Values of named columns under the labels they shall have.
 fn columns(log: &Log, labelled: &[(&str, &str)]) -> Result<Vec<(String, Vec<f64>)>, SearchError> {
     labelled.iter().map(|(label, column)| Ok(((*label).to_owned(), log.column(column)?))).collect()
