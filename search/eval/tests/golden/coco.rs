@@ -1,10 +1,10 @@
 //! The rules of COCO.
 
 use caf_eval::detection::coco::{IOU_THRESHOLDS, Image, RECALLS, Size, Table, Xywh, evaluate};
+use caf_golden::{Tally, count, find, items, json, numbers};
 use safetensors::SafeTensors;
 use serde_json::Value;
-
-use crate::shared;
+use std::path::Path;
 
 /// The golden README's.
 const TOLERANCE: f64 = 1e-9;
@@ -16,74 +16,63 @@ fn xywh(v: &[f64]) -> Xywh {
 }
 
 fn images(data: &Value) -> Vec<Image> {
-    let rows = |image: &Value, key: &str| -> Vec<Vec<f64>> {
-        let row = |r: &Value| r.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
-        image[key].as_array().unwrap().iter().map(row).collect()
-    };
+    let rows = |image: &Value, key: &str| -> Vec<Vec<f64>> { items(&image[key]).iter().map(numbers).collect() };
     let image = |i: &Value| Image {
         labels: rows(i, "gt").iter().map(|r| (r[0] as u32, xywh(&r[1..]))).collect(),
         ignore: vec![],
         detections: rows(i, "pred").iter().map(|r| (r[5] as u32, xywh(r), r[4])).collect(),
     };
-    let all: Vec<_> = data["images"].as_array().unwrap().iter().map(image).collect();
-    assert!(!all.is_empty());
-    all
+    items(&data["images"]).iter().map(image).collect()
 }
 
-#[derive(Default)]
-struct Tally {
-    values: usize,
-    worst: f64,
+/// Compares a value that is null in the file where it is undefined.
+fn close(tally: &mut Tally, what: &str, found: Option<f64>, expected: &Value) {
+    assert_eq!(found.is_some(), !expected.is_null(), "{what}");
+    let value = |v: Option<f64>| v.map_or(vec![], |v| vec![v]);
+    tally.close(what, &value(found), &value(expected.as_f64()), TOLERANCE);
 }
 
-impl Tally {
-    fn close(&mut self, what: &str, found: Option<f64>, expected: &Value) {
-        assert_eq!(found.is_some(), !expected.is_null(), "{what}");
-        if let Some(found) = found {
-            let error = (found - expected.as_f64().unwrap()).abs();
-            assert!(error <= TOLERANCE, "{what}: {found}, expected {expected}");
-            self.worst = self.worst.max(error);
-        }
-        self.values += 1;
-    }
-
-    fn classes(&mut self, table: &Table, expected: &Value) {
-        for (class, table) in table.classes.iter().enumerate() {
-            self.close("class AP", table.as_ref().map(|t| t.ap()), &expected["per_class_AP"][class]);
-            self.close("class AP50", table.as_ref().map(|t| t.ap_at(0)), &expected["per_class_AP50"][class]);
-            if let Some(recalls) = expected.get("per_class_AR") {
-                self.close("class AR", table.as_ref().map(|t| t.ar()), &recalls[class]);
-            }
+fn classes(tally: &mut Tally, table: &Table, expected: &Value) {
+    type Measure = fn(&caf_eval::detection::coco::ClassTable) -> f64;
+    let measures: [(&str, Measure); 3] =
+        [("per_class_AP", |t| t.ap()), ("per_class_AP50", |t| t.ap_at(0)), ("per_class_AR", |t| t.ar())];
+    for (key, measure) in measures {
+        let Some(expected) = expected.get(key) else { continue };
+        assert_eq!(items(expected).len(), table.classes.len(), "{key}");
+        for (table, expected) in table.classes.iter().zip(items(expected)) {
+            close(tally, key, table.as_ref().map(measure), expected);
         }
     }
 }
 
 #[test]
 fn data_set() {
-    let Some(dir) = shared::folder("COCO evaluation", "evaluation") else { return };
-    let data = shared::json(&dir.join("detection_data.json"));
-    let expected = &shared::json(&dir.join("detection_expected.json"))["coco"];
-    let (images, classes) = (images(&data), data["nc"].as_u64().unwrap() as usize);
-    let table = |size, limit| evaluate(&images, classes, size, limit).unwrap();
-    let mut tally = Tally::default();
+    let Some(dir) = find("COCO evaluation", "golden/evaluation") else { return };
+    let data = json(&dir.join("detection_data.json"));
+    let expected = &json(&dir.join("detection_expected.json"))["coco"];
+    let (images, class_count) = (images(&data), count(&data["nc"]));
+    let table = |size, limit| evaluate(&images, class_count, size, limit).unwrap();
+    let mut tally = Tally::new("COCO evaluation");
     for (key, expected) in expected.as_object().unwrap() {
         let Some(limits) = key.strip_prefix("max_dets_") else { continue };
+        tally.case(key);
         let limits: Vec<usize> = limits.split('_').map(|l| l.parse().unwrap()).collect();
         let highest = *limits.last().unwrap();
         for (size, name) in Size::ALL.into_iter().zip(["all", "small", "medium", "large"]) {
             let (found, expected) = (table(size, highest), &expected[name]);
-            tally.close("AP", found.ap(), &expected["AP"]);
-            tally.close("AP50", found.ap_at(0), &expected["AP50"]);
-            tally.close("AP75", found.ap_at(5), &expected["AP75"]);
-            tally.close("AR", found.ar(), &expected["AR"]);
-            tally.classes(&found, expected);
+            close(&mut tally, "AP", found.ap(), &expected["AP"]);
+            close(&mut tally, "AP50", found.ap_at(0), &expected["AP50"]);
+            close(&mut tally, "AP75", found.ap_at(5), &expected["AP75"]);
+            close(&mut tally, "AR", found.ar(), &expected["AR"]);
+            classes(&mut tally, &found, expected);
         }
         for limit in &limits {
             if let Some(expected) = expected.get(format!("AR_at_{limit}")) {
-                tally.close("AR", table(Size::All, *limit).ar(), expected);
+                close(&mut tally, "AR at fewer detections", table(Size::All, *limit).ar(), expected);
             }
         }
     }
+    tally.case("summarize_stats_12");
     let [all, small, medium, large] = Size::ALL.map(|s| table(s, 100));
     let recall = |limit| table(Size::All, limit).ar();
     let twelve = [
@@ -100,39 +89,37 @@ fn data_set() {
         medium.ar(),
         large.ar(),
     ];
-    for (found, expected) in twelve.into_iter().zip(expected["summarize_stats_12"].as_array().unwrap()) {
-        tally.close("summary", found, expected);
+    let summary = items(&expected["summarize_stats_12"]);
+    assert_eq!(summary.len(), twelve.len());
+    for (found, expected) in twelve.into_iter().zip(summary) {
+        close(&mut tally, "summary", found, expected);
     }
     precision(&dir.join("coco_precision.safetensors"), &all, &mut tally);
-    shared::say(&format!(
-        "COCO evaluation: {} images, {} values within {:.1e}",
-        images.len(),
-        tally.values,
-        tally.worst
-    ));
+    tally.finish();
 }
 
 /// Every point of the precision curves, -1 where a class has no label.
-fn precision(path: &std::path::Path, table: &Table, tally: &mut Tally) {
+fn precision(path: &Path, table: &Table, tally: &mut Tally) {
     let file = std::fs::read(path).unwrap();
     let file = SafeTensors::deserialize(&file).unwrap();
     let view = file.tensor("precision").unwrap();
     assert_eq!(view.shape(), [IOU_THRESHOLDS, RECALLS, table.classes.len()]);
-    let values = view.data().chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().unwrap()));
-    for (i, expected) in values.enumerate() {
+    let expected: Vec<f64> = view.data().as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect();
+    let point = |i: usize| {
         let (class, point) = (i % table.classes.len(), i / table.classes.len());
-        let found = table.classes[class].as_ref().map_or(-1.0, |c| c.precision[point / RECALLS][point % RECALLS]);
-        tally.close("precision", Some(found), &serde_json::json!(expected));
-    }
+        table.classes[class].as_ref().map_or(-1.0, |c| c.precision[point / RECALLS][point % RECALLS])
+    };
+    tally.case("coco_precision");
+    tally.close("precision", &(0..expected.len()).map(point).collect::<Vec<_>>(), &expected, TOLERANCE);
 }
 
 #[test]
 fn ties() {
-    let Some(dir) = shared::folder("COCO ties", "evaluation") else { return };
-    let data = shared::json(&dir.join("detection_ties.json"));
-    let classes = data["nc"].as_u64().unwrap() as usize;
-    let table = evaluate(&images(&data), classes, Size::All, 100).unwrap();
-    let mut tally = Tally::default();
-    tally.classes(&table, &data["coco"]);
-    shared::say(&format!("COCO ties: {} values within {:.1e}", tally.values, tally.worst));
+    let Some(dir) = find("COCO ties", "golden/evaluation") else { return };
+    let data = json(&dir.join("detection_ties.json"));
+    let table = evaluate(&images(&data), count(&data["nc"]), Size::All, 100).unwrap();
+    let mut tally = Tally::new("COCO ties");
+    tally.case("detection_ties");
+    classes(&mut tally, &table, &data["coco"]);
+    tally.finish();
 }

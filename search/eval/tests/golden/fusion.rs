@@ -1,12 +1,10 @@
 //! Profile `linfeng` on every case of `values.json` and `edge_values.json`.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
-use caf_eval::fusion::{Gray, Metric, Triple, gray_from_rgb, ms_ssim, score};
+use caf_eval::fusion::{Gray, Metric, Triple, entropy, gray_from_rgb, ms_ssim, score};
+use caf_golden::{Tally, count, find, json, say};
 use serde_json::Value;
-
-use crate::shared;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 type Plane = (Vec<u8>, usize, usize);
 
@@ -52,7 +50,37 @@ fn computed(triple: &Triple<'_>) -> BTreeMap<String, f64> {
     for (i, level) in levels.into_iter().enumerate() {
         all.insert(format!("MS_SSIM_scale{}", i + 1), level);
     }
+    for (key, image) in [("H_ir", triple.ir()), ("H_vi", triple.vi())] {
+        all.insert(key.to_owned(), entropy(image));
+    }
     all
+}
+
+/// What the stored intermediate results of a case make of the metrics.
+fn from_parts(case: &Value) -> BTreeMap<String, f64> {
+    if case["parts"].is_null() {
+        return BTreeMap::new();
+    }
+    let part = |key: &str| number(&case["parts"][key]);
+    let sum = |key: &str| -> f64 { case["parts"][key].as_array().unwrap().iter().map(number).sum() };
+    let mutual = |end: &str| {
+        let of = |source: &str| {
+            part(&format!("H_{source}")) + part("H_fused") - part(&format!("H_joint_fused_{source}{end}"))
+        };
+        of("ir") + of("vi")
+    };
+    BTreeMap::from([
+        ("H_ir".to_owned(), part("H_ir")),
+        ("H_vi".to_owned(), part("H_vi")),
+        ("EN".to_owned(), part("H_fused")),
+        ("MI".to_owned(), mutual("")),
+        ("MI_unsaturated".to_owned(), mutual("_unsaturated")),
+        ("CC".to_owned(), (part("CC_ir") + part("CC_vi")) / 2.0),
+        ("SCD".to_owned(), part("SCD_fused_minus_vi_with_ir") + part("SCD_fused_minus_ir_with_vi")),
+        ("VIF_ir".to_owned(), sum("VIF_ir_num") / sum("VIF_ir_den")),
+        ("VIF_vi".to_owned(), sum("VIF_vi_num") / sum("VIF_vi_den")),
+        ("Qabf".to_owned(), (part("Qabf_num_ir") + part("Qabf_num_vi")) / (part("Qabf_den_ir") + part("Qabf_den_vi"))),
+    ])
 }
 
 /// What a sane implementation should return, by the table of the golden README: an undefined correlation is 0, a VIF term
@@ -77,63 +105,54 @@ fn recommended(key: &str, case: &Value, published: f64) -> f64 {
     }
 }
 
-#[derive(Default)]
-struct Tally {
-    values: usize,
-    worst: BTreeMap<String, f64>,
-    not_implemented: BTreeMap<String, usize>,
-}
-
-fn compare(root: &Path, values: &Value, edge: bool, tally: &mut Tally) {
+/// Compares every value of `linfeng` and of its extras that this crate computes, and what follows from the stored parts. Returns
+/// the keys it does not compute.
+fn compare(root: &Path, values: &Value, edge: bool, tally: &mut Tally) -> BTreeSet<String> {
+    let mut unknown = BTreeSet::new();
     for (name, case) in values.as_object().unwrap() {
+        tally.case(name);
         let planes = planes(root, name);
         let [ir, vi, fused] = planes.each_ref().map(|(p, h, w)| Gray::new(p, *h, *w).unwrap());
-        let found = computed(&Triple::new(ir, vi, fused).unwrap());
-        for group in ["linfeng", "linfeng_extra"] {
-            for (key, published) in case[group].as_object().into_iter().flatten() {
-                let Some(&found) = found.get(key) else {
-                    *tally.not_implemented.entry(key.clone()).or_default() += 1;
+        assert_eq!(fused.size_hw(), (count(&case["height"]), count(&case["width"])), "{name}");
+        let computed = computed(&Triple::new(ir, vi, fused).unwrap());
+        let published = |group: &str| -> BTreeMap<String, f64> {
+            case[group].as_object().into_iter().flatten().map(|(key, value)| (key.clone(), number(value))).collect()
+        };
+        assert!(!case["linfeng"].is_null(), "{name} has no values of linfeng");
+        for values in [published("linfeng"), published("linfeng_extra"), from_parts(case)] {
+            for (key, published) in values {
+                let Some(&found) = computed.get(&key) else {
+                    unknown.insert(key);
                     continue;
                 };
-                let expected = recommended(key, case, number(published));
-                tally.values += 1;
+                let expected = recommended(&key, case, published);
                 if !expected.is_finite() {
                     let same = found == expected || found.is_nan() && expected.is_nan();
                     assert!(same, "{name} {key}: {found}, expected {expected}");
+                    tally.add(&key, 1, 0.0, 0.0);
                     continue;
                 }
                 // The golden README: 1e-10 relative for sums over pixels, 1e-9 for VIF and SSIM (floors of 1e-10 in
                 // the definition), 1e-8 for MS_SSIM; on edge cases absolute 1e-9, MS_SSIM 1e-8.
-                let (error, limit) = if edge {
-                    ((found - expected).abs(), if key.starts_with("MS_SSIM") { 1e-8 } else { 1e-9 })
-                } else {
-                    let limit = match key.as_str() {
-                        k if k.starts_with("MS_SSIM") => 1e-8,
-                        k if k.starts_with("VIF") || k.starts_with("SSIM") => 1e-9,
-                        _ => 1e-10,
-                    };
-                    ((found - expected).abs() / expected.abs().max(f64::MIN_POSITIVE), limit)
+                let tolerance = match key.as_str() {
+                    k if k.starts_with("MS_SSIM") => 1e-8,
+                    k if edge || k.starts_with("VIF") || k.starts_with("SSIM") => 1e-9,
+                    _ => 1e-10,
                 };
-                assert!(error <= limit, "{name} {key}: {found}, expected {expected}, error {error:e}");
-                let worst = tally.worst.entry(key.clone()).or_default();
-                *worst = worst.max(error);
+                let scale = if edge { 1.0 } else { expected.abs().max(f64::MIN_POSITIVE) };
+                tally.add(&key, 1, (found - expected).abs() / scale, tolerance);
             }
         }
     }
+    unknown
 }
 
 fn run(test: &str, images: &str, values: &str, edge: bool) {
-    let Some(dir) = shared::folder(test, "metrics") else { return };
-    let values = shared::json(&dir.join(values));
-    let mut tally = Tally::default();
-    compare(&dir.join(images), &values, edge, &mut tally);
-    let cases = values.as_object().unwrap().len();
-    assert!(cases > 0 && tally.values >= cases);
-    let kind = if edge { "absolute" } else { "relative" };
-    shared::say(&format!("{test}: {cases} cases, {} values; largest {kind} errors:", tally.values));
-    let errors: Vec<String> = tally.worst.iter().map(|(k, e)| format!("{k} {e:.1e}")).collect();
-    shared::say(&format!("  {}", errors.join(", ")));
-    shared::say(&format!("  not implemented: {:?}", tally.not_implemented.keys().collect::<Vec<_>>()));
+    let Some(dir) = find(test, "golden/metrics") else { return };
+    let mut tally = Tally::new(test);
+    let unknown = compare(&dir.join(images), &json(&dir.join(values)), edge, &mut tally);
+    say(&format!("{test}: not implemented: {unknown:?}"));
+    tally.finish();
 }
 
 #[test]

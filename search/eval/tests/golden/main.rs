@@ -3,5 +3,4 @@
 
 mod coco;
 mod fusion;
-mod shared;
 mod yolo;

@@ -1,12 +1,15 @@
 //! Values and gradients of every term against the golden set `losses`.
 
-use crate::support::{relative_l2, safetensors_in, shared, tensor, values};
+use crate::support::{relative_l2, safetensors_in, tensor, values};
 use caf_fusion_loss::{
     FusionLoss, LineageSetting, LossConfig, MaskedMse, Masks, PerceptualForm, SsimBorder, Term, Terms, Vgg, VggFile,
     Weighting,
 };
+use caf_golden::{Tally, find, items, json, number, say};
 use caf_weights::Weights;
-use std::collections::BTreeMap;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
 /// Golden names without a counterpart: comparisons with a blend of both sources, which neither definition has.
@@ -95,67 +98,89 @@ fn evaluate(loss: &FusionLoss, definition: &str, case: &Weights, kind: Kind) -> 
     (fused, terms)
 }
 
-/// Largest errors seen, by group of terms.
-#[derive(Default)]
-struct Tally {
-    values: usize,
-    worst: BTreeMap<String, (f64, f64)>,
+/// The golden set: its cases, the features, and the same scalars once more as text.
+struct Golden {
+    cases: Vec<(String, Weights)>,
+    vgg: Weights,
+    scalars: Value,
 }
 
-impl Tally {
-    fn compare(&mut self, place: &str, kind: Kind, term: &str, (value, grad): (f64, &Tensor), case: &Weights) {
-        let (value_tolerance, grad_tolerance) = tolerance(kind, term);
-        let expected = values(&tensor(case, &format!("{place}.value64"), Kind::Double))[0];
-        let scale = if expected == 0.0 { 1.0 } else { expected.abs() };
-        let value_error = (value - expected).abs() / scale;
-        let expected = values(&tensor(case, &format!("{place}.grad"), Kind::Double));
-        let grad_error = relative_l2(&values(grad), &expected);
-        assert!(value_error <= value_tolerance, "{place} {kind:?}: value off by {value_error:e} (relative)");
-        assert!(grad_error <= grad_tolerance, "{place} {kind:?}: gradient off by {grad_error:e} (relative L2)");
-        self.values += 1 + expected.len();
-        let group = format!("{kind:?} {}", term.split('_').next().unwrap());
-        let worst = self.worst.entry(group).or_default();
-        *worst = (worst.0.max(value_error), worst.1.max(grad_error));
+impl Golden {
+    fn open(folder: &Path) -> Golden {
+        let (cases, other): (Vec<_>, Vec<_>) =
+            safetensors_in(folder).into_iter().partition(|(_, w)| w.get("input.fused").is_some());
+        assert!(!cases.is_empty(), "no case in {}", folder.display());
+        let vgg = other.into_iter().find(|(name, _)| name == "mini_vgg").expect("mini_vgg.safetensors").1;
+        Golden { cases, vgg, scalars: json(&folder.join("values.json")) }
     }
+
+    /// Compares the value and the gradient of a term or total.
+    fn compare(&self, tally: &mut Tally, (name, case): &(String, Weights), found: Found<'_>) {
+        let Found { place, kind, value, gradient } = found;
+        let (definition, term) = place.split_once('.').unwrap();
+        let (value_tolerance, gradient_tolerance) = tolerance(kind, term);
+        let group = format!("{kind:?} {}", term.split('_').next().unwrap());
+        let text = &self.scalars["cases"][name][definition][term];
+        let stored = values(&tensor(case, &format!("{place}.value64"), Kind::Double))[0];
+        for expected in [stored, number(&text["value64"])] {
+            let scale = if expected == 0.0 { 1.0 } else { expected.abs() };
+            tally.add(&format!("{group}, value (relative)"), 1, (value - expected).abs() / scale, value_tolerance);
+        }
+        let expected = values(&tensor(case, &format!("{place}.grad"), Kind::Double));
+        let gradient = values(gradient);
+        let error = relative_l2(&gradient, &expected);
+        tally.add(&format!("{group}, gradient (relative L2)"), expected.len(), error, gradient_tolerance);
+        // The largest entry is stated for terms; of a list of n its error is at most that of the whole list.
+        if let Some(largest) = text.get("grad_max_abs").map(number) {
+            let gap = (gradient.iter().fold(0.0, |m: f64, g| m.max(g.abs())) - largest).abs();
+            let length = expected.iter().map(|g| g * g).sum::<f64>().sqrt();
+            let error = if length == 0.0 { gap } else { gap / length };
+            tally.add(&format!("{group}, largest gradient (relative)"), 1, error, gradient_tolerance);
+        }
+    }
+}
+
+/// What we computed for an entry of a case.
+struct Found<'a> {
+    place: &'a str,
+    kind: Kind,
+    value: f64,
+    gradient: &'a Tensor,
 }
 
 #[test]
 fn terms_and_gradients() {
-    let Some(folder) = shared("terms_and_gradients", "golden/losses") else { return };
-    let files = safetensors_in(&folder);
-    let vgg = &files.iter().find(|(name, _)| name == "mini_vgg").expect("mini_vgg.safetensors").1;
-    let cases: Vec<_> = files.iter().filter(|(_, w)| w.get("input.fused").is_some()).collect();
-    assert!(!cases.is_empty(), "no case in {}", folder.display());
-    let mut tally = Tally::default();
-    let mut skipped = Vec::new();
-    for (_, case) in &cases {
+    let test = "terms_and_gradients";
+    let Some(folder) = find(test, "golden/losses") else { return };
+    let golden = Golden::open(&folder);
+    let mut tally = Tally::new(test);
+    let mut skipped = BTreeSet::new();
+    for case in &golden.cases {
+        tally.case(&case.0);
         for kind in [Kind::Double, Kind::Float] {
             let mut evaluated: BTreeMap<String, (Tensor, Terms)> = BTreeMap::new();
-            for place in case.iter().filter_map(|(name, _)| name.strip_suffix(".value64")) {
-                let (definition, golden) = place.split_once('.').unwrap();
-                if golden.starts_with("total_") {
+            for place in case.1.iter().filter_map(|(name, _)| name.strip_suffix(".value64")) {
+                let (definition, term) = place.split_once('.').unwrap();
+                if term.starts_with("total_") {
                     continue;
                 }
-                let Some((config, term, factor)) = counterpart(definition, golden) else {
-                    assert!(NOT_A_TERM.contains(&golden), "golden term `{place}` has no counterpart");
-                    skipped.push(place.to_owned());
+                let Some((config, ours, factor)) = counterpart(definition, term) else {
+                    assert!(NOT_A_TERM.contains(&term), "golden term `{place}` has no counterpart");
+                    skipped.insert(place.to_owned());
                     continue;
                 };
                 let (fused, terms) = evaluated
                     .entry(format!("{config:?}"))
-                    .or_insert_with(|| evaluate(&loss(&config, vgg, kind), definition, case, kind));
-                let value = terms.get(term).unwrap() * factor;
-                let grad = Tensor::run_backward(&[&value], &[&*fused], true, false).remove(0);
-                tally.compare(place, kind, golden, (f64::try_from(&value).unwrap(), &grad), case);
+                    .or_insert_with(|| evaluate(&loss(&config, &golden.vgg, kind), definition, &case.1, kind));
+                let value = terms.get(ours).unwrap() * factor;
+                let gradient = Tensor::run_backward(&[&value], &[&*fused], true, false).remove(0);
+                let value = f64::try_from(&value).unwrap();
+                golden.compare(&mut tally, case, Found { place, kind, value, gradient: &gradient });
             }
         }
     }
-    skipped.sort();
-    skipped.dedup();
-    println!("{} cases, {} values; no counterpart: {}", cases.len(), tally.values, skipped.join(", "));
-    for (group, (value, grad)) in &tally.worst {
-        println!("  {group:<16} value {value:.1e}  gradient {grad:.1e}");
-    }
+    say(&format!("{test}: no counterpart: {skipped:?}"));
+    tally.finish();
 }
 
 /// Logits in our order from golden ones.
@@ -170,19 +195,19 @@ fn reordered(loss: &FusionLoss, definition: &str, order: &[String], logits: &Ten
 
 #[test]
 fn totals_and_their_derivative_by_the_logits() {
-    let Some(folder) = shared("totals_and_their_derivative_by_the_logits", "golden/losses") else { return };
-    let files = safetensors_in(&folder);
-    let vgg = &files.iter().find(|(name, _)| name == "mini_vgg").expect("mini_vgg.safetensors").1;
-    let text = std::fs::read_to_string(folder.join("values.json")).unwrap();
-    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let order = |key: &str| -> Vec<String> { serde_json::from_value(json[key].clone()).unwrap() };
-    let mut tally = Tally::default();
-    let (mut count, mut worst_logit) = (0, 0f64);
-    for (_, case) in files.iter().filter(|(_, w)| w.get("input.fused").is_some()) {
+    let test = "totals_and_their_derivative_by_the_logits";
+    let Some(folder) = find(test, "golden/losses") else { return };
+    let golden = Golden::open(&folder);
+    let order = |key: &str| -> Vec<String> {
+        items(&golden.scalars[key]).iter().map(|name| name.as_str().unwrap().to_owned()).collect()
+    };
+    let mut tally = Tally::new(test);
+    for case in &golden.cases {
+        tally.case(&case.0);
         for kind in [Kind::Double, Kind::Float] {
-            for place in case.iter().filter_map(|(name, _)| name.strip_suffix(".value64")) {
-                let (definition, golden) = place.split_once('.').unwrap();
-                let Some(which) = golden.strip_prefix("total_") else { continue };
+            for place in case.1.iter().filter_map(|(name, _)| name.strip_suffix(".value64")) {
+                let (definition, term) = place.split_once('.').unwrap();
+                let Some(which) = term.strip_prefix("total_") else { continue };
                 let (which, masked) = match which.strip_suffix("_plus_masked_mse") {
                     Some(which) => (which, Some(MaskedMse::Fixed)),
                     None => (which, None),
@@ -195,36 +220,29 @@ fn totals_and_their_derivative_by_the_logits() {
                         (LossConfig::official(), order)
                     }
                 };
-                let loss = loss(&LossConfig { masked_mse: masked, ..base }, vgg, kind);
-                let logits = tensor(case, &format!("logits.{which}"), kind);
+                let loss = loss(&LossConfig { masked_mse: masked, ..base }, &golden.vgg, kind);
+                let logits = tensor(&case.1, &format!("logits.{which}"), kind);
                 let logits = reordered(&loss, definition, &order, &logits).set_requires_grad(true);
-                let (fused, terms) = evaluate(&loss, definition, case, kind);
+                let (fused, terms) = evaluate(&loss, definition, &case.1, kind);
                 let total = loss.total(&terms, &logits).unwrap();
-                let grads = Tensor::run_backward(&[&total], &[&fused, &logits], false, false);
-                tally.compare(place, kind, golden, (f64::try_from(&total).unwrap(), &grads[0]), case);
-                count += 1;
+                let gradients = Tensor::run_backward(&[&total], &[&fused, &logits], false, false);
+                let value = f64::try_from(&total).unwrap();
+                golden.compare(&mut tally, case, Found { place, kind, value, gradient: &gradients[0] });
                 let by_logits = format!("{place}.grad_logits");
-                if case.get(&by_logits).is_none() {
+                if case.1.get(&by_logits).is_none() {
                     continue;
                 }
-                let expected = reordered(&loss, definition, &order, &tensor(case, &by_logits, Kind::Double));
+                let expected = reordered(&loss, definition, &order, &tensor(&case.1, &by_logits, Kind::Double));
                 let values_now: Vec<f64> = terms.to_vec().unwrap().into_iter().map(|(_, v)| v).collect();
                 let pulled = Weighting::Softmax.pull_back(&logits, &values_now).unwrap();
-                for (found, expected) in values(&grads[1]).iter().chain(&pulled).zip(values(&expected).repeat(2)) {
-                    // Single precision was measured at 6e-8 absolute in the set's README; double precision carries the 5e-8
-                    // relative of the published perceptual terms.
-                    let tolerance = if kind == Kind::Double { 1e-8 } else { 5e-7 };
-                    let error = (found - expected).abs();
-                    assert!(error <= tolerance, "{by_logits} {kind:?}: off by {error:e}");
-                    worst_logit = worst_logit.max(error);
-                    tally.values += 1;
+                // Single precision was measured at 6e-8 absolute in the set's README; double precision carries the 5e-8
+                // relative of the published perceptual terms.
+                let tolerance = if kind == Kind::Double { 1e-8 } else { 5e-7 };
+                for found in [values(&gradients[1]), pulled] {
+                    tally.close(&format!("{kind:?} by the logits"), &found, &values(&expected), tolerance);
                 }
             }
         }
     }
-    assert!(count > 0, "no total in {}", folder.display());
-    println!("{count} totals, {} values; d total / d logits off by at most {worst_logit:.1e}", tally.values);
-    for (group, (value, grad)) in &tally.worst {
-        println!("  {group:<16} value {value:.1e}  gradient {grad:.1e}");
-    }
+    tally.finish();
 }

@@ -1,37 +1,13 @@
-//! Where golden data lies, and how its tensors become libtorch's.
+//! Golden tensors as libtorch's.
 
-use caf_weights::Weights;
-use std::path::{Path, PathBuf};
+use caf_weights::{Weights, load_safetensors};
+use std::path::Path;
 use tch::{Kind, Tensor};
 
-/// A folder or file of the shared data; `None`, after one visible line, when it is absent.
-pub fn shared(test: &str, relative: &str) -> Option<PathBuf> {
-    let root = match std::env::var_os("CAF_SHARED") {
-        Some(root) => PathBuf::from(root),
-        None => Path::new(env!("CARGO_MANIFEST_DIR"))
-            .ancestors()
-            .map(|folder| folder.join("../shared"))
-            .find(|folder| folder.is_dir())
-            .unwrap_or_else(|| PathBuf::from("../shared")),
-    };
-    let path = root.join(relative);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("SKIP {test}: {} is absent", path.display());
-    None
-}
-
-/// All safetensors files of a folder by name, sorted.
+/// All safetensors files of a folder by name; at least one.
 pub fn safetensors_in(folder: &Path) -> Vec<(String, Weights)> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|e| e == "safetensors"))
-        .collect();
-    files.sort();
-    let name = |path: &Path| path.file_stem().unwrap().to_string_lossy().into_owned();
-    files.iter().map(|path| (name(path), caf_weights::load_safetensors(path).unwrap())).collect()
+    let files = caf_golden::files(folder, "", ".safetensors");
+    files.iter().map(|path| (caf_golden::stem(path), load_safetensors(path).unwrap())).collect()
 }
 
 /// A tensor of the file, floats in `kind`.

@@ -1,6 +1,5 @@
 //! The VGG-16 file of the shared data.
 
-use crate::support::shared;
 use caf_fusion_loss::{
     FusionLoss, Lineage, LineageSetting, LossConfig, LossError, Masks, Term, Vgg, VggFault, VggFile,
 };
@@ -8,10 +7,8 @@ use tch::{Device, Kind, Tensor};
 
 #[test]
 fn the_caffe_file_is_known_and_used_as_such() {
-    let Some(path) = shared("the_caffe_file_is_known_and_used_as_such", "weights/vgg16_imagenet_conv.safetensors")
-    else {
-        return;
-    };
+    let test = "the_caffe_file_is_known_and_used_as_such";
+    let Some(path) = caf_golden::find(test, "weights/vgg16_imagenet_conv.safetensors") else { return };
     let file = |lineage| VggFile { file: path.clone(), lineage, ..VggFile::default() };
     let wrong = Vgg::load(&file(LineageSetting::Torchvision), Device::Cpu, Kind::Float).unwrap_err();
     assert!(matches!(wrong, LossError::Vgg { source: VggFault::OtherLineage { .. }, .. }), "{wrong}");
@@ -40,5 +37,8 @@ fn the_caffe_file_is_known_and_used_as_such() {
     // Source features come from a batch twice as large, which libtorch sums in another order: squared rounding at 1e-7 relative.
     let rounding = value(&same, Term::PerceptualIr) / value(&far, Term::PerceptualIr);
     assert!(rounding < 1e-9, "features of an image equal themselves, found {rounding:e} of the distance to another");
-    println!("13 convolutions loaded; perceptual.ir {:.3}", value(&far, Term::PerceptualIr));
+    caf_golden::say(&format!(
+        "{test}: 1 file, perceptual.ir of a distant image {:.3}",
+        value(&far, Term::PerceptualIr)
+    ));
 }
