@@ -100,6 +100,8 @@ fn a_fusion_model_is_written_and_verified() {
         println!("{options}: {fused}");
         let [low, high] = [0, 1].map(|i| fused["range"][i].as_f64().unwrap());
         assert!(high > low, "a constant image compares nothing");
+        let [found, limit] = ["max_abs", "limit"].map(|name| fused[name].as_f64().unwrap());
+        assert!(found <= limit, "{found} > {limit}");
     }
     assert_eq!(f.contract("m.onnx").role, Role::Fusion);
     assert_eq!(f.contract("m.onnx").inputs[0].shape[0], Extent::Named("batch".into()));

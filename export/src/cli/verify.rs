@@ -55,7 +55,15 @@ struct Report<'a> {
     contract: &'a Contract,
     test_extents: &'a Extents,
     median_ms: f64,
-    against_unfolded: Option<Vec<Distance>>,
+    against_unfolded: Option<Vec<Compared>>,
+}
+
+/// How far one output is from that of the same weights, not folded, and how far it may be.
+#[derive(serde::Serialize)]
+struct Compared {
+    #[serde(flatten)]
+    distance: Distance,
+    limit: f64,
 }
 
 pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
@@ -93,21 +101,25 @@ pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
             let mut plain = Engine::from_bytes(&model.to_onnx(false)?).context("the same weights, not folded")?;
             let reference =
                 run_checked(&mut plain, &contract, &extents, &images).context("the same weights, not folded")?;
-            Some(distances(&by_unit(&contract, outputs), &by_unit(&contract, reference))?)
+            let found = distances(&by_unit(&contract, outputs), &by_unit(&contract, reference))?;
+            let compared = |distance: Distance| {
+                let limit = limit(&contract, &distance.output, arguments.tolerance);
+                Compared { distance, limit }
+            };
+            Some(found.into_iter().map(compared).collect())
         }
     };
     let report =
         Report { model: &arguments.model, contract: &contract, test_extents: &extents, median_ms, against_unfolded };
     write_json(arguments.json.as_deref(), &report)?;
     let mut far = Vec::new();
-    for distance in report.against_unfolded.iter().flatten() {
-        let limit = limit(&contract, &distance.output, arguments.tolerance);
+    for Compared { distance, limit } in report.against_unfolded.iter().flatten() {
         let Distance { output, max_abs, range: [low, high], values } = distance;
         out!("  {output}: at most {max_abs:.3e} from the weights, not folded ({values} values, limit {limit:.1e})")?;
         if low == high {
             out!("  {output}: is {low} everywhere on the test images, so that this comparison says little")?;
         }
-        if *max_abs > limit {
+        if max_abs > limit {
             far.push(format!("`{output}` {max_abs:.3e} > {limit:.1e}"));
         }
     }
