@@ -380,21 +380,14 @@ fn every_changed_byte_of_an_archive_is_survived() {
 
 #[test]
 fn every_changed_byte_of_a_real_pickle_is_survived() {
-    let shared = std::env::var_os("CAF_SHARED").map(std::path::PathBuf::from).or_else(|| {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-        manifest.ancestors().map(|folder| folder.join("../shared")).find(|folder| folder.join("golden").is_dir())
-    });
-    let files = shared.and_then(|s| std::fs::read_dir(s.join("golden/caf")).ok()).into_iter().flatten();
-    let mut real = files.map(|f| f.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "pth"));
-    let Some(path) = real.next() else {
-        eprintln!("SKIP every_changed_byte_of_a_real_pickle_is_survived: no golden/caf/*.pth");
-        return;
-    };
+    let test = "every_changed_byte_of_a_real_pickle_is_survived";
+    let Some(folder) = caf_golden::find(test, "golden/caf") else { return };
+    let path = caf_golden::files(&folder, "", ".pth").remove(0);
     let file = File::open(&path).unwrap();
     let len = file.metadata().unwrap().len();
     let pickle = archive::Archive::open(file, len).unwrap().pickle().unwrap();
     machine::run(&pickle, 0).unwrap();
     let [refused, ran] = survive(&pickle, &[0x01, 0x10, 0x80, 0xff], 1);
-    println!("{}: {refused} changed pickles refused, {ran} ran to the end", path.display());
+    caf_golden::say(&format!("{test}: {}, {refused} changed pickles refused, {ran} ran to the end", path.display()));
     assert!(refused > 0 && ran > 0);
 }

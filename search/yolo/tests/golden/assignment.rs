@@ -1,6 +1,7 @@
 //! Target assignment against the original's, in its order.
 
-use crate::support::Case;
+use crate::support::{Case, cases};
+use caf_golden::{Tally, count, items};
 use caf_yolo::{Grid, assign};
 
 /// `main` is the plain list on the training image, `rectHxW` the plain list on another image, anything else `targets_…`.
@@ -14,21 +15,24 @@ fn source(case: &Case, name: &str) -> (String, usize, usize) {
 
 #[test]
 fn assignment_is_the_originals() {
-    let (mut compared, mut values) = (0, 0);
-    let cases = crate::support::cases("assignment_is_the_originals");
+    let test = "assignment_is_the_originals";
+    let Some(cases) = cases(test) else { return };
+    let mut tally = Tally::new(test);
     for case in &cases {
         let network = case.network();
-        let lists: Vec<(String, usize)> = case
+        let mut lists: Vec<(&str, usize)> = case
             .data
             .iter()
             .filter_map(|(name, _)| {
                 let (list, level) = name.strip_prefix("bt_")?.strip_suffix("_index")?.rsplit_once("_l")?;
-                Some((list.to_owned(), level.parse().unwrap()))
+                Some((list, level.parse().unwrap()))
             })
             .collect();
+        lists.sort_unstable();
         assert!(!lists.is_empty(), "{}: no bt_*_index", case.name);
         for (list, level) in lists {
-            let (targets, height, width) = source(case, &list);
+            tally.case(&format!("{} {list}", case.name));
+            let (targets, height, width) = source(case, list);
             let stride = network.levels()[level].stride;
             let anchors: Vec<[f32; 2]> =
                 network.levels()[level].anchors_px.iter().map(|px| px.map(|v| (v / stride as f64) as f32)).collect();
@@ -39,14 +43,21 @@ fn assignment_is_the_originals() {
             let index: Vec<i64> = (0..found.len())
                 .flat_map(|i| [found.image[i], found.anchor[i], found.row[i], found.column[i]])
                 .collect();
-            assert_eq!(index, case.integers(&key("index")), "{} {list} level {level}", case.name);
-            assert_eq!(found.class, case.integers(&key("tcls")));
+            tally.equal("cells", &index, &case.integers(&key("index")));
+            tally.equal("classes", &found.class, &case.integers(&key("tcls")));
             // The same float32 operations in the same order: equal bit for bit.
-            assert_eq!(found.box_cells.as_flattened(), case.floats(&key("tbox")));
-            assert_eq!(found.anchor_cells.as_flattened(), case.floats(&key("anchor")));
-            compared += 1;
-            values += found.len() * 11;
+            tally.equal("boxes", found.box_cells.as_flattened(), &case.floats(&key("tbox")));
+            tally.equal("anchors", found.anchor_cells.as_flattened(), &case.floats(&key("anchor")));
+            let about = match list.strip_prefix("rect") {
+                Some(_) => format!("{targets} on a {height} x {width} grid"),
+                None => targets.clone(),
+            };
+            let about = &case.json["build_targets"][about];
+            tally.equal("matches", &[found.len()], &[count(&items(&about["matches_per_level"])[level])]);
+            if let Some(rows) = about.get("rows") {
+                tally.equal("targets", &[case.targets(&targets).len()], &[count(rows)]);
+            }
         }
     }
-    println!("assignment: {} cases, {compared} lists, {values} values, all equal", cases.len());
+    tally.finish();
 }

@@ -1,10 +1,10 @@
 //! Finds and reads the golden data.
 
+use caf_golden::{count, find, json, number, numbers};
 use caf_net::zoo::yolov5::YoloConfig;
 use caf_weights::{Weights, load_safetensors};
 use caf_yolo::{Hyp, Target};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
 
 /// One training case: a small network, a batch and everything the original computed from them.
@@ -15,56 +15,37 @@ pub struct Case {
     pub weights: Weights,
 }
 
-/// `CAF_SHARED`, or `shared` beside a folder above this crate.
-fn shared() -> Option<PathBuf> {
-    if let Some(dir) = std::env::var_os("CAF_SHARED") {
-        return Some(PathBuf::from(dir));
-    }
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|dir| dir.join("shared")).find(|dir| dir.is_dir())
-}
-
-/// All cases `NAME_train.json` with `NAME_train.safetensors` and `NAME_weights.safetensors`; none when the folder is absent.
-pub fn cases(test: &str) -> Vec<Case> {
-    let Some(folder) = shared().map(|s| s.join("golden/yolov5")).filter(|f| f.is_dir()) else {
-        eprintln!("SKIP {test}: no golden data (golden/yolov5 below CAF_SHARED)");
-        return Vec::new();
-    };
-    let mut names: Vec<String> = std::fs::read_dir(&folder)
-        .unwrap()
-        .filter_map(|entry| entry.unwrap().file_name().to_str()?.strip_suffix("_train.json").map(str::to_owned))
-        .collect();
-    names.sort();
-    assert!(!names.is_empty(), "{} holds no NAME_train.json", folder.display());
-    names
-        .into_iter()
-        .map(|name| Case {
-            json: serde_json::from_slice(&std::fs::read(folder.join(format!("{name}_train.json"))).unwrap()).unwrap(),
-            data: load_safetensors(folder.join(format!("{name}_train.safetensors"))).unwrap(),
+/// All cases `NAME_train.json` with `NAME_train.safetensors` and `NAME_weights.safetensors`; `None` when the folder is absent.
+pub fn cases(test: &str) -> Option<Vec<Case>> {
+    let folder = find(test, "golden/yolov5")?;
+    let case = |path: &std::path::PathBuf| {
+        let name = caf_golden::stem(path).strip_suffix("_train").unwrap().to_owned();
+        Case {
+            json: json(path),
+            data: load_safetensors(path.with_extension("safetensors")).unwrap(),
             weights: load_safetensors(folder.join(format!("{name}_weights.safetensors"))).unwrap(),
             name,
-        })
-        .collect()
+        }
+    };
+    Some(caf_golden::files(&folder, "", "_train.json").iter().map(case).collect())
 }
 
 impl Case {
     pub fn network(&self) -> YoloConfig {
-        let numbers = |level: &Value| -> Vec<f64> { level.as_array().unwrap().iter().map(number).collect() };
         let mut anchors_px = [[[0.0; 2]; 3]; 3];
-        for (level, found) in anchors_px.iter_mut().zip(self.json["anchors_pixels"].as_array().unwrap()) {
-            for (anchor, pair) in level.iter_mut().zip(numbers(found).chunks(2)) {
-                anchor.copy_from_slice(pair);
-            }
+        for (level, found) in anchors_px.iter_mut().zip(caf_golden::items(&self.json["anchors_pixels"])) {
+            level.as_flattened_mut().copy_from_slice(&numbers(found));
         }
         YoloConfig {
             depth: number(&self.json["depth_multiple"]),
             width: number(&self.json["width_multiple"]),
-            classes: self.json["nc"].as_u64().unwrap() as usize,
+            classes: count(&self.json["nc"]),
             anchors_px,
         }
     }
 
     pub fn image_size(&self) -> usize {
-        self.json["image_size"].as_u64().unwrap() as usize
+        count(&self.json["image_size"])
     }
 
     /// The settings of the loss; gains stay at their defaults, which the test of the gains compares.
@@ -116,10 +97,6 @@ impl Case {
     }
 }
 
-pub fn number(value: &Value) -> f64 {
-    value.as_f64().unwrap_or_else(|| panic!("expected a number, found {value}"))
-}
-
 /// A raw head in the layout the golden files store, flattened.
 pub fn stored_layout(raw: &Tensor, classes: usize) -> Vec<f32> {
     let size = raw.size();
@@ -133,11 +110,4 @@ pub fn flat(tensor: &Tensor) -> Vec<f32> {
 
 pub fn max_abs(values: &[f32]) -> f64 {
     values.iter().fold(0.0, |m, v| m.max(f64::from(v.abs())))
-}
-
-/// Largest difference; lengths must agree.
-pub fn max_difference(found: &[f32], expected: &[f32], what: &str) -> f64 {
-    assert_eq!(found.len(), expected.len(), "{what}");
-    assert!(found.iter().all(|v| v.is_finite()), "{what}: not finite");
-    found.iter().zip(expected).fold(0.0, |m, (a, b)| m.max(f64::from((a - b).abs())))
 }
