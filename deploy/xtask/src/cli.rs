@@ -72,6 +72,18 @@ impl fmt::Display for WrongCall {
 
 impl std::error::Error for WrongCall {}
 
+/// The user asked for an end (exit code 130, as shells have it).
+#[derive(Debug)]
+pub struct Stopped;
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("stopped; the same call goes on")
+    }
+}
+
+impl std::error::Error for Stopped {}
+
 /// Carries out one call.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let repo = Repo::find()?;

@@ -20,7 +20,11 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::from(if error.is::<cli::WrongCall>() { 2 } else { 1 })
+            ExitCode::from(match error {
+                error if error.is::<cli::WrongCall>() => 2,
+                error if error.is::<cli::Stopped>() => 130,
+                _ => 1,
+            })
         }
     }
 }

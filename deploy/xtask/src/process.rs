@@ -1,10 +1,16 @@
 //! Other programs: printed as a line that can be pasted into a shell, then run.
 
 use std::ffi::OsStr;
+use std::fs::OpenOptions;
+use std::io::{self, Seek as _, SeekFrom};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+
+/// How often the log of a running program is looked into.
+const POLL: Duration = Duration::from_millis(100);
 
 /// `text` as one word of a POSIX shell.
 pub fn quoted(text: &OsStr) -> String {
@@ -26,16 +32,34 @@ pub fn line(command: &Command) -> String {
 /// Prints the command, runs it with this program's own input and output, and fails when it fails.
 pub fn run(command: &mut Command) -> Result<()> {
     println!("$ {}", line(command));
-    run_silently_announced(command)
-}
-
-/// Runs a command whose line was already printed.
-pub fn run_silently_announced(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("cannot start `{}`", line(command)))?;
     if !status.success() {
         bail!("`{}` failed: {status}", line(command));
     }
     Ok(())
+}
+
+/// Runs a command that writes all it says at the end of the file `log`, and shows it here as it comes.
+///
+/// The program writes the file itself, so that it goes on when nobody shows it any more.
+pub fn run_logged(command: &mut Command, log: &Path) -> Result<ExitStatus> {
+    let cannot_log = || format!("cannot write the log {}", log.display());
+    let file = OpenOptions::new().create(true).append(true).open(log).with_context(cannot_log)?;
+    let mut shown = std::fs::File::open(log).with_context(cannot_log)?;
+    shown.seek(SeekFrom::End(0)).with_context(cannot_log)?;
+    let errors = file.try_clone().with_context(cannot_log)?;
+    command.stdin(Stdio::null()).stdout(file).stderr(errors);
+    let mut child = command.spawn().with_context(|| format!("cannot start `{}`", line(command)))?;
+    loop {
+        // Looked at before the log, so that the last words of a program that ended are shown too.
+        let ended = child.try_wait().with_context(|| format!("cannot wait for `{}`", line(command)))?;
+        // A terminal that has gone away is no reason to stop the work.
+        let _ = io::copy(&mut shown, &mut io::stdout());
+        match ended {
+            Some(status) => return Ok(status),
+            None => std::thread::sleep(POLL),
+        }
+    }
 }
 
 /// Runs the command and returns what it printed; its errors go where this program's errors go.
@@ -92,6 +116,17 @@ mod tests {
         command.arg("%s\\n").args(words);
         let printed = capture(Command::new("sh").arg("-c").arg(line(&command))).unwrap();
         assert_eq!(printed.lines().collect::<Vec<_>>(), words);
+    }
+
+    #[test]
+    fn what_a_program_says_is_added_to_its_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let run = |script: &str| run_logged(Command::new("sh").args(["-c", script]), &log).unwrap();
+        assert!(run("echo out; echo err >&2").success());
+        assert_eq!(run("echo more; exit 3").code(), Some(3));
+        assert_eq!(std::fs::read_to_string(&log).unwrap(), "out\nerr\nmore\n");
+        assert!(run_logged(&mut Command::new("no-such-program-here"), &log).is_err());
     }
 
     #[test]

@@ -11,9 +11,11 @@ pub enum End {
     Done,
     /// Nothing had to be done.
     Skipped,
+    /// The user stopped it.
+    Stopped,
     /// It failed.
     Failed,
-    /// A step before it failed.
+    /// A step before it did not come to its end.
     NotRun,
 }
 
@@ -22,6 +24,7 @@ impl End {
         match self {
             Self::Done => "ok",
             Self::Skipped => "up to date",
+            Self::Stopped => "stopped",
             Self::Failed => "FAILED",
             Self::NotRun => "not run",
         }

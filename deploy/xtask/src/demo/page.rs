@@ -1,104 +1,245 @@
 //! The page of results: one HTML file beside the files it shows, without anything from elsewhere.
 
-use std::fmt::Write as _;
+mod checked;
+mod html;
+mod live;
+mod measured;
+mod pictures;
+
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use serde_json::Value;
+use serde::de::DeserializeOwned;
 
-use super::html::{STYLE, address, escape};
-use super::table::{real_number, tables};
+use super::files;
+use super::plan::{Live, Plan};
+use super::runner::Ran;
+use super::step::Phase;
+use super::steps::Images;
+use super::stills;
+use crate::report::readable;
+use checked::Checked;
+use html::{Cell, STYLE, Table, escape, missing, paragraph};
+use live::Summary;
+use measured::Measured;
 
-/// Something a step leaves that a person wants to see. Paths are relative to the page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shown {
-    /// Every plot (SVG or PNG) directly in a folder.
-    Plots(&'static str),
-    /// Up to so many pictures, spread over a folder's files.
-    Pictures(&'static str, usize),
-    /// The same for pictures much wider than high: one above the other.
-    Strips(&'static str, usize),
-    /// A JSON report as tables, without the fields of these names at its top.
-    Report(&'static str, &'static [&'static str]),
-    /// The found loss weights: table `weights` of a TOML file.
-    Weights(&'static str),
-    /// A video.
-    Video(&'static str),
-}
-
-/// A part of the page.
+/// What the page tells of.
 #[derive(Debug)]
-pub struct Section {
-    /// Heading.
-    pub title: &'static str,
-    /// What it shows and how to read it.
-    pub text: &'static str,
-    /// What is shown.
-    pub shown: Vec<Shown>,
+pub struct Page<'a> {
+    /// What was to be done.
+    pub plan: &'a Plan,
+    /// Where the results lie, absolute; the page is written there.
+    pub out: &'a Path,
+    /// The steps that came to their end, in order.
+    pub ran: &'a [Ran],
+    /// The step that failed or was stopped.
+    pub ended_at: Option<&'a str>,
 }
 
-/// A command that was run for the page.
-#[derive(Debug)]
-pub struct Ran {
-    /// Name of the step.
-    pub name: String,
-    /// The whole command line, as it can be pasted at the workspace root.
-    pub line: String,
-    /// Time it took when it ran, in seconds.
-    pub seconds: f64,
-}
-
-/// The whole page.
-#[derive(Debug)]
-pub struct Page {
-    /// What was done, in a sentence or two.
-    pub lead: String,
-    /// What this can show and what it cannot.
-    pub limits: String,
-    /// The parts in order.
-    pub sections: Vec<Section>,
-    /// The commands in order.
-    pub ran: Vec<Ran>,
-}
-
-impl Page {
-    /// Writes `index.html` into `folder`, where the shown files lie, and returns its path.
-    pub fn write(&self, folder: &Path) -> Result<PathBuf> {
-        let path = folder.join("index.html");
-        caf_file::write(&path, self.html(folder).as_bytes())
-            .with_context(|| format!("cannot write {}", path.display()))?;
+impl Page<'_> {
+    /// Writes `index.html` and returns its path.
+    pub fn write(&self) -> Result<PathBuf> {
+        let path = self.out.join("index.html");
+        caf_file::write(&path, self.html().as_bytes()).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(path)
     }
 
-    fn html(&self, folder: &Path) -> String {
+    fn html(&self) -> String {
         let mut html = format!(
-            "<!doctype html>\n<html lang=en>\n<meta charset=utf-8>\n<meta name=viewport content=\"width=device-width\">\n\
-             <title>Infrared and visible, fused</title>\n<style>{STYLE}</style>\n<body>\n\
-             <h1>Infrared and visible, fused for a detector</h1>\n<p class=lead>{}</p>\n<p class=limits>{}</p>\n",
-            escape(&self.lead),
-            escape(&self.limits)
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
+             content=\"width=device-width, initial-scale=1\">\n<title>Infrared and visible, fused</title>\n\
+             <style>{STYLE}</style>\n</head>\n<body>\n"
         );
-        for section in &self.sections {
-            html += &format!("<h2>{}</h2>\n<p>{}</p>\n", escape(section.title), escape(section.text));
-            for shown in &section.shown {
-                html += &show(folder, *shown);
+        html += &self.summary();
+        for phase in [Phase::Fuse, Phase::Detectors, Phase::Search, Phase::Fusion, Phase::Export, Phase::Live] {
+            if self.ran.iter().any(|ran| ran.phase == phase) {
+                html += &self.section(phase);
             }
         }
-        html += &self.commands();
-        html += "</body>\n</html>\n";
-        html
+        html + &self.commands() + "</body>\n</html>\n"
+    }
+
+    /// What a part of the work left.
+    fn section(&self, phase: Phase) -> String {
+        let (title, body) = match phase {
+            Phase::Pairs | Phase::Fuse => ("Pairs, fused", self.pairs()),
+            Phase::Search => ("The search of the loss", self.search()),
+            Phase::Fusion => ("The fusion network", self.fusion()),
+            Phase::Detectors => ("What a detector makes of them", self.detectors()),
+            Phase::Export => ("The exported file, checked", self.export()),
+            Phase::Live => ("The live run", self.live()),
+        };
+        format!("<h2>{title}</h2>\n{body}")
+    }
+
+    /// What a person takes in within ten seconds.
+    fn summary(&self) -> String {
+        let pairs = match &self.plan.pairs {
+            Some(pairs) => format!("Real pairs from {}", pairs.root.display()),
+            None => "Road scenes rendered for both cameras".to_owned(),
+        };
+        let time: Duration = self.ran.iter().map(|ran| ran.time).sum();
+        let lead = format!(
+            "{pairs}: a fusion loss was searched, a fusion network trained with it, detectors trained on what it fuses, both \
+             exported as one ONNX file, and that file run live. {} of work on this machine.",
+            readable(time)
+        );
+        let mut html =
+            format!("<h1>Infrared and visible, fused for a detector</h1>\n<p class=\"lead\">{}</p>\n", escape(&lead));
+        if let Some(step) = self.ended_at {
+            let log = format!("{}/{step}.log", files::LOGS);
+            html += &format!(
+                "<p class=\"failed\">The step {0} did not come to its end (<a href=\"{1}\">{1}</a>); what follows it is missing or \
+                 of an earlier run.</p>\n",
+                escape(step),
+                escape(&log)
+            );
+        }
+        let live = Summary::read(self.out);
+        let mut facts = Measured::read(self.out).summary();
+        for sentence in
+            [live.as_ref().map(Summary::sentence).ok(), Checked::read(self.out).map(|checked| checked.sentence()).ok()]
+        {
+            facts += &sentence.map(|text| paragraph(&text)).unwrap_or_default();
+        }
+        let caption = "The live run: the exported model on two streams, fused images with the detector's boxes";
+        let poster = pictures::poster(self.out);
+        let video = pictures::video(self.out, self.plan.settings.size_px, poster.as_deref(), caption);
+        html += &format!("<div class=\"hero\">\n{video}<div>\n{facts}</div>\n</div>\n");
+        html += &format!("<p class=\"limits\">{}</p>\n", escape(&self.limits()));
+        html + &self.times()
+    }
+
+    fn times(&self) -> String {
+        let of = |phase: Phase| self.ran.iter().filter(|ran| ran.phase == phase).map(|ran| ran.time).sum::<Duration>();
+        let longest = Phase::ALL.map(of).into_iter().max().unwrap_or_default().as_secs_f64().max(1e-9);
+        let mut table = Table::new("How long each part took when it ran", &[]);
+        for phase in Phase::ALL.into_iter().filter(|phase| !of(*phase).is_zero()) {
+            let time = of(phase);
+            table.row(vec![
+                Cell::Head(phase.title().to_owned()),
+                Cell::Number(readable(time)),
+                Cell::Bars(vec![time.as_secs_f64() / longest]),
+            ]);
+        }
+        table.html()
+    }
+
+    /// What the numbers can say and what they cannot.
+    fn limits(&self) -> String {
+        let length = if self.plan.full {
+            "This was the longer run; the published recipe trains longer still, with a larger detector and far more pairs."
+        } else {
+            "Minutes of search and training show that every part works and fits together, and in which direction the loss \
+             weights move. They do not show what the method reaches: the weights are still moving when the search ends, a \
+             detector has seen each image a dozen times, and differences of a few points are within what another seed gives."
+        };
+        let data = match (&self.plan.pairs, self.plan.live()) {
+            (Some(_), Live::Stills(_)) => {
+                "The live run shows unrelated stills, so that pairing in time had nothing to prove there."
+            }
+            (Some(_), Live::Clip) => {
+                "The live run shows a rendered drive, far from the pairs that the model was trained on: GStreamer's basic \
+                 plugins show folders of PNG or of JPEG files only."
+            }
+            (None, _) => "Rendered scenes are not the road: nothing here says how the model does on real cameras.",
+        };
+        format!("{length} {data}")
+    }
+
+    fn pairs(&self) -> String {
+        paragraph(
+            "Infrared shows what is warm, visible what is lit. The network fuses brightness and keeps the visible image's \
+             colours; the plain average is the simplest fusion, and what any network must beat. A click shows a picture alone.",
+        ) + &pictures::gallery(self.plan, self.out)
+    }
+
+    fn detectors(&self) -> String {
+        paragraph(
+            "Four detectors of the same size, from the same starting weights, with the same settings and seed: each was trained \
+             on one kind of images and is measured on the same kind. The comparison may come out against the network. No \
+             gradient came from the validation pairs, but of each training they chose the epoch that is measured here, which \
+             flatters all four alike. Classes with few labels are faint: one object more or less moves them by points.",
+        ) + &Measured::read(self.out).tables()
+            + &paragraph("No single fusion metric is a goal: a plain pixel maximum tops MI and VIF on most sets.")
+            + "<details><summary>Average precision during the four trainings</summary>\n"
+            + &pictures::plots(
+                self.out,
+                &Images::ALL.map(|images| (format!("{}/map.svg", files::detector(images.name())), images.training())),
+            )
+            + "</details>\n"
+    }
+
+    fn search(&self) -> String {
+        let perceptual = match &self.plan.vgg {
+            Some(_) => "The perceptual terms took part, with the VGG-16 weights that were given.",
+            None => "The perceptual terms need VGG-16 weights (--vgg FILE) and were off.",
+        };
+        let plot = |name: &str| format!("{}/{name}.svg", files::SEARCH_PLOTS);
+        paragraph(&format!(
+            "The weights of the fusion loss, moved so that the detector's loss on validation batches falls. A line that still \
+             climbs or falls at the right edge is not at its end. {perceptual}"
+        )) + &pictures::plots(
+            self.out,
+            &[
+                (plot("beta"), "Weight of every term over the search; all add up to 1"),
+                (plot("composition"), "The loss that was found, largest weight first"),
+                (plot("losses"), "The detector's loss on training and on validation batches"),
+                (plot("terms"), "The terms themselves on training batches, on a logarithmic scale"),
+            ],
+        )
+    }
+
+    fn fusion(&self) -> String {
+        paragraph("Trained from fresh values with the found loss, on crops.")
+            + &pictures::plots(
+                self.out,
+                &[(files::FUSION_PLOT.to_owned(), "The weighted loss of every batch, and its mean")],
+            )
+            + &pictures::panels(self.out)
+    }
+
+    fn export(&self) -> String {
+        paragraph(
+            "Fusion, colour handling, detector and decoding in one file, which carries its own contract: names, shapes, colour \
+             order, classes, hashes of the weights.",
+        ) + &Checked::read(self.out).map_or_else(|missing| missing, |checked| checked.table())
+    }
+
+    fn live(&self) -> String {
+        let (text, frames) = match self.plan.live() {
+            Live::Clip => (
+                "A rendered drive at ten frames a second, played in real time: frames of the two cameras are paired by their capture \
+                 times, fused, searched for objects and drawn; what the machine cannot keep up with is given up, newest first \
+                 kept, and counted."
+                    .to_owned(),
+                pictures::frames(self.out),
+            ),
+            Live::Stills(_) => (
+                format!(
+                    "Up to {} validation pairs, one a second, through two GStreamer pipelines that fit each picture into {} pixels \
+                     with borders where its shape differs. Frames are paired by their times, fused, searched for objects and drawn.",
+                    stills::MOST,
+                    self.plan.settings.size()
+                ),
+                String::new(),
+            ),
+        };
+        paragraph(&text) + &Summary::read(self.out).map_or_else(|missing| missing, |summary| summary.tables()) + &frames
     }
 
     fn commands(&self) -> String {
         let mut html =
             "<h2>What was run</h2>\n<p>Each line can be pasted at the root of the workspace.</p>\n".to_owned();
-        for ran in &self.ran {
-            let _ = writeln!(
-                html,
-                "<p><b>{}</b> took {:.1} s</p>\n<pre>{}</pre>",
+        for ran in self.ran {
+            let log = format!("{}/{}.log", files::LOGS, ran.name);
+            let log = if self.out.join(&log).is_file() { format!(" <a href=\"{log}\">log</a>") } else { String::new() };
+            html += &format!(
+                "<details><summary>{}, {}</summary>{log}\n<pre>{}</pre></details>\n",
                 escape(&ran.name),
-                ran.seconds,
+                readable(ran.time),
                 escape(&ran.line)
             );
         }
@@ -106,163 +247,71 @@ impl Page {
     }
 }
 
-/// Endings of pictures that every browser shows.
-const PICTURES: &[&str] = &["png", "jpg", "jpeg"];
-
-fn show(folder: &Path, shown: Shown) -> String {
-    match shown {
-        Shown::Plots(name) => pictures(folder, name, "pictures plots", &["svg", "png"], usize::MAX),
-        Shown::Pictures(name, most) => pictures(folder, name, "pictures", PICTURES, most),
-        Shown::Strips(name, most) => pictures(folder, name, "strips", PICTURES, most),
-        Shown::Report(name, left_out) => match fs::read(folder.join(name)).map(|text| serde_json::from_slice(&text)) {
-            Ok(Ok(report)) => tables(&without(report, left_out)) + &source(name),
-            Ok(Err(error)) => missing(name, &error.to_string()),
-            Err(error) => missing(name, &error.to_string()),
-        },
-        Shown::Weights(name) => match fs::read_to_string(folder.join(name)).map(|text| text.parse::<toml::Table>()) {
-            Ok(Ok(table)) => match table.get("weights").and_then(toml::Value::as_table) {
-                Some(table) => weights(table) + &source(name),
-                None => missing(name, "it has no table `weights`"),
-            },
-            Ok(Err(error)) => missing(name, &error.to_string()),
-            Err(error) => missing(name, &error.to_string()),
-        },
-        Shown::Video(name) => match fs::metadata(folder.join(name)) {
-            Ok(_) => format!(
-                "<figure><video controls loop muted autoplay playsinline src=\"{}\"></video></figure>\n",
-                address(Path::new(name))
-            ),
-            Err(error) => missing(name, &error.to_string()),
-        },
-    }
-}
-
-fn without(mut report: Value, fields: &[&str]) -> Value {
-    if let Some(object) = report.as_object_mut() {
-        object.retain(|name, _| !fields.contains(&name.as_str()));
-    }
-    report
-}
-
-/// What should be there and is not is said, not left out.
-fn missing(name: &str, reason: &str) -> String {
-    format!("<p class=missing>{} cannot be shown: {}</p>\n", escape(name), escape(reason))
-}
-
-fn source(name: &str) -> String {
-    format!("<p><a href=\"{}\">{}</a></p>\n", address(Path::new(name)), escape(name))
-}
-
-fn pictures(folder: &Path, name: &str, class: &str, endings: &[&str], most: usize) -> String {
-    let files = match listed(&folder.join(name), endings) {
-        Ok(files) if files.is_empty() => return missing(name, "no pictures in this folder"),
-        Ok(files) => spread(&files, most),
-        Err(error) => return missing(name, &error.to_string()),
-    };
-    let mut html = format!("<div class=\"{class}\">\n");
-    for file in files {
-        let path = Path::new(name).join(&file);
-        let stem =
-            Path::new(&file).file_stem().map(|stem| stem.to_string_lossy().replace('_', " ")).unwrap_or_default();
-        let _ = writeln!(
-            html,
-            "<figure><a href=\"{0}\"><img src=\"{0}\" alt=\"{1}\" loading=lazy></a><figcaption>{1}</figcaption></figure>",
-            address(&path),
-            escape(&stem)
-        );
-    }
-    html + "</div>\n"
-}
-
-/// Names of the files in a folder that end so, sorted.
-fn listed(folder: &Path, endings: &[&str]) -> std::io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        let ending = Path::new(&name).extension().map(|ending| ending.to_string_lossy().to_lowercase());
-        if ending.is_some_and(|ending| endings.contains(&ending.as_str())) {
-            names.push(name);
+impl Images {
+    fn training(self) -> &'static str {
+        match self {
+            Self::Fused => "Trained on images fused by the network",
+            Self::Average => "Trained on plain averages",
+            Self::Visible => "Trained on visible images",
+            Self::Infrared => "Trained on infrared images",
         }
     }
-    names.sort();
-    Ok(names)
 }
 
-/// At most `most` of the items, evenly spread, the last included.
-fn spread(items: &[String], most: usize) -> Vec<String> {
-    let count = most.min(items.len());
-    (1..=count).filter_map(|index| items.get((index * items.len() / count).saturating_sub(1))).cloned().collect()
-}
-
-/// Every weight with a bar, the largest first and as wide as the column.
-fn weights(table: &toml::Table) -> String {
-    let mut rows: Vec<(&str, f64)> =
-        table.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_float()?))).collect();
-    rows.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let largest = rows.iter().map(|row| row.1.abs()).fold(0.0, f64::max);
-    let mut html = "<figure class=table><table>\n".to_owned();
-    for (name, weight) in &rows {
-        let width = if largest > 0.0 { 20.0 * weight.abs() / largest } else { 0.0 };
-        let _ = writeln!(
-            html,
-            "<tr><th scope=row>{}</th><td>{}</td><td class=text><span class=bar style=\"width:{width:.2}rem\"></span></td></tr>",
-            escape(&name.replace('_', " ")),
-            real_number(*weight)
-        );
-    }
-    html + "</table></figure>\n"
+/// A report of the output folder; an error is what the page says in its place.
+fn read_json<T: DeserializeOwned>(out: &Path, name: &str) -> Result<T, String> {
+    let text = fs::read(out.join(name)).map_err(|error| missing(name, &error.to_string()))?;
+    serde_json::from_slice(&text).map_err(|error| missing(name, &error.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::demo::settings::Settings;
 
-    #[test]
-    fn the_page_shows_what_is_there_and_names_what_is_not() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("plots")).unwrap();
-        fs::write(folder.path().join("plots/beta_trajectory.svg"), "<svg/>").unwrap();
-        fs::write(folder.path().join("beta.toml"), "[weights]\nmse_ir = 0.75\nssim_vi = 0.25\n[loss]\nscale = 3.5\n")
-            .unwrap();
-        fs::write(folder.path().join("eval.json"), r#"{"map50": 0.5, "contract": 1}"#).unwrap();
-        let page = Page {
-            lead: "Lead <with> marks".to_owned(),
-            limits: "Limits".to_owned(),
-            sections: vec![Section {
-                title: "Search",
-                text: "What was found",
-                shown: vec![
-                    Shown::Plots("plots"),
-                    Shown::Weights("beta.toml"),
-                    Shown::Report("eval.json", &["contract"]),
-                    Shown::Video("live/video.webm"),
-                ],
-            }],
-            ran: vec![Ran {
-                name: "search".to_owned(),
-                line: "caf-search search --out 'a b'".to_owned(),
-                seconds: 12.34,
-            }],
-        };
-        let html = fs::read_to_string(page.write(folder.path()).unwrap()).unwrap();
-        assert!(html.contains("Lead &lt;with&gt; marks"));
-        assert!(html.contains("src=\"plots/beta_trajectory.svg\"") && html.contains("beta trajectory"));
-        assert!(
-            html.contains("mse ir</th><td>0.75</td>")
-                && html.contains("width:20.00rem")
-                && !html.contains("scale</th>")
-        );
-        assert!(html.contains("map50") && html.contains("0.5") && !html.contains("contract"));
-        assert!(html.contains("live/video.webm cannot be shown"));
-        assert!(html.contains("caf-search search --out &#39;a b&#39;") && html.contains("12.3 s"));
-        assert!(!html.contains("http://") && !html.contains("https://"));
+    fn plan() -> Plan {
+        Plan {
+            root: "/repo".into(),
+            out: "demo-out".into(),
+            pairs: None,
+            full: false,
+            weights: "w".into(),
+            vgg: None,
+            settings: Settings::choose(false, false),
+        }
+    }
+
+    fn ran(name: &str, phase: Phase) -> Ran {
+        Ran {
+            name: name.to_owned(),
+            phase,
+            line: "caf-search search --out 'a b'".to_owned(),
+            time: Duration::from_millis(12_340),
+        }
     }
 
     #[test]
-    fn pictures_are_spread_over_the_folder() {
-        let names: Vec<String> = (0..10).map(|i| i.to_string()).collect();
-        assert_eq!(spread(&names, 3), ["2", "5", "9"]);
-        assert_eq!(spread(&names, 99).len(), 10);
-        assert!(spread(&[], 3).is_empty());
+    fn the_page_shows_what_is_there_and_names_what_is_not() {
+        let out = tempfile::tempdir().unwrap();
+        let plots = out.path().join(files::SEARCH_PLOTS);
+        fs::create_dir_all(&plots).unwrap();
+        fs::write(plots.join("beta.svg"), "<svg/>").unwrap();
+        let ran = [ran("search", Phase::Search), ran("live", Phase::Live)];
+        let page = Page { plan: &plan(), out: out.path(), ran: &ran, ended_at: Some("live") };
+        let html = fs::read_to_string(page.write().unwrap()).unwrap();
+        for part in [
+            "src=\"search/plots/beta.svg\"",
+            "search/plots/terms.svg cannot be shown",
+            "live/summary.json cannot be shown",
+            "The step live did not come to its end",
+            "caf-search search --out &#39;a b&#39;",
+            "12.3 s",
+            "24.7 s of work",
+            "do not show what the method reaches",
+        ] {
+            assert!(html.contains(part), "{part}: {html}");
+        }
+        assert!(!html.contains("The fusion network</h2>"), "a part that did not run has no section");
+        assert!(!html.contains("http://") && !html.contains("https://"));
     }
 }

@@ -8,7 +8,9 @@ use anyhow::{Context as _, Result};
 use crate::cli::{WrongCall, from_caller};
 use crate::repo::Repo;
 
-use super::DemoArguments;
+use super::settings::Settings;
+use super::stills::Kind;
+use super::{DemoArguments, files};
 
 /// Marks a folder as one that the demo may write into and clear.
 const MARK: &str = ".caf-demo";
@@ -28,6 +30,17 @@ pub struct Plan {
     pub weights: PathBuf,
     /// VGG-16 weights, if the perceptual terms shall take part.
     pub vgg: Option<PathBuf>,
+    /// Sizes and lengths.
+    pub settings: Settings,
+}
+
+/// What the live run looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Live {
+    /// A rendered drive.
+    Clip,
+    /// The caller's validation pairs, infrared and visible files of these kinds.
+    Stills([Kind; 2]),
 }
 
 /// Our own detector, trained on rendered scenes of other seeds (its README says how), relative to the workspace root.
@@ -40,6 +53,8 @@ pub struct Pairs {
     pub root: PathBuf,
     /// Whether it brings its own `train.txt` and `val.txt`.
     pub has_lists: bool,
+    /// Kinds of all infrared and of all visible files, where GStreamer can show them one after the other.
+    pub kinds: Option<[Kind; 2]>,
 }
 
 impl Plan {
@@ -60,8 +75,12 @@ impl Plan {
         };
         let weights = given(&arguments.weights)?.unwrap_or_else(|| PathBuf::from(OWN_WEIGHTS));
         let vgg = given(&arguments.vgg)?;
+        if let Some(pairs) = &pairs {
+            apart(&pairs.root, &out)?;
+        }
         claim(&out)?;
         Ok(Self {
+            settings: Settings::choose(arguments.full, pairs.is_some()),
             root: repo.root().to_path_buf(),
             out: repo.short(&out).to_path_buf(),
             pairs: pairs.map(|pairs| Pairs { root: repo.short(&pairs.root).to_path_buf(), ..pairs }),
@@ -76,9 +95,30 @@ impl Plan {
         self.out.join(name)
     }
 
-    /// The same as an absolute path.
-    pub fn absolute(&self, name: &str) -> PathBuf {
-        self.root.join(self.at(name))
+    /// The folder of pairs.
+    pub fn data(&self) -> PathBuf {
+        self.pairs.as_ref().map_or_else(|| self.at(files::SCENES), |pairs| pairs.root.clone())
+    }
+
+    /// A list of pairs: `train.txt` or `val.txt`.
+    pub fn list(&self, name: &str) -> PathBuf {
+        if self.has_own_lists() { self.at(files::LISTS).join(name) } else { self.data().join(name) }
+    }
+
+    /// The same as options take it. Programs read lists relative to the pairs, so that lists from elsewhere need their
+    /// whole path.
+    pub fn list_option(&self, name: &str) -> PathBuf {
+        if self.has_own_lists() { self.root.join(self.list(name)) } else { PathBuf::from(name) }
+    }
+
+    /// Whether the lists are ours and not those that lie beside the pairs.
+    fn has_own_lists(&self) -> bool {
+        self.pairs.as_ref().is_some_and(|pairs| !pairs.has_lists)
+    }
+
+    /// What the live run looks at: the caller's pairs where they can be shown, else a rendered drive.
+    pub fn live(&self) -> Live {
+        self.pairs.as_ref().and_then(|pairs| pairs.kinds).map_or(Live::Clip, Live::Stills)
     }
 }
 
@@ -95,8 +135,28 @@ impl Pairs {
             return Err(WrongCall(message).into());
         }
         let has_lists = root.join("train.txt").is_file() && root.join("val.txt").is_file();
-        Ok(Self { root: root.to_path_buf(), has_lists })
+        let kinds = Kind::of_folder(&root.join("ir")).zip(Kind::of_folder(&root.join("vi")));
+        Ok(Self { root: root.to_path_buf(), has_lists, kinds: kinds.map(Into::into) })
     }
+}
+
+/// Nothing is written among the caller's pairs, and no pairs are read from where steps clear what they write.
+fn apart(pairs: &Path, out: &Path) -> Result<()> {
+    // Links are followed as far as the path exists.
+    let real = |path: &Path| {
+        let known = path.ancestors().find_map(|known| Some((known, known.canonicalize().ok()?)));
+        known.map_or_else(|| path.to_path_buf(), |(known, real)| real.join(path.strip_prefix(known).unwrap_or(path)))
+    };
+    let (real_pairs, real_out) = (real(pairs), real(out));
+    if real_out.starts_with(&real_pairs) || real_pairs.starts_with(&real_out) {
+        let message = format!(
+            "--data {} and --out {}: expected two folders outside of each other; give another --out",
+            pairs.display(),
+            out.display()
+        );
+        return Err(WrongCall(message).into());
+    }
+    Ok(())
 }
 
 /// Takes the output folder: steps clear what they are about to write, so that it must not be somebody else's.
@@ -139,6 +199,18 @@ mod tests {
         let error = claim(&folder.path().join("home")).unwrap_err();
         assert!(error.is::<WrongCall>(), "{error}");
         assert!(!folder.path().join("home").join(MARK).exists());
+    }
+
+    #[test]
+    fn pairs_and_results_never_mix() {
+        let folder = tempfile::tempdir().unwrap();
+        let pairs = folder.path().join("pairs");
+        fs::create_dir(&pairs).unwrap();
+        std::os::unix::fs::symlink(&pairs, folder.path().join("link")).unwrap();
+        for out in ["pairs", "pairs/new/out", "link/out", "."] {
+            assert!(apart(&pairs, &folder.path().join(out)).unwrap_err().is::<WrongCall>(), "{out}");
+        }
+        apart(&pairs, &folder.path().join("pairs-out")).unwrap();
     }
 
     #[test]

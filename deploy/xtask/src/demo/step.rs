@@ -1,8 +1,8 @@
-//! One step of the demo: a call of one of the workspace's programs.
+//! One step of the demo: a call of one of the workspace's programs, or links to the caller's images.
 
 use std::path::PathBuf;
 
-use super::page::Shown;
+use super::stills::Stills;
 
 /// A program of the workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,27 +38,68 @@ impl Program {
     }
 }
 
-/// One call of a program.
+/// What steps are for; the page sums up their times by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Getting pairs.
+    Pairs,
+    /// Searching the loss.
+    Search,
+    /// Training the fusion network.
+    Fusion,
+    /// Fusing all pairs.
+    Fuse,
+    /// Training and measuring detectors.
+    Detectors,
+    /// The ONNX file.
+    Export,
+    /// The live run.
+    Live,
+}
+
+impl Phase {
+    /// All, in the order of work.
+    pub const ALL: [Self; 7] =
+        [Self::Pairs, Self::Search, Self::Fusion, Self::Fuse, Self::Detectors, Self::Export, Self::Live];
+
+    /// For the page.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Pairs => "Pairs",
+            Self::Search => "Search of the loss",
+            Self::Fusion => "Fusion network, trained",
+            Self::Fuse => "All pairs fused",
+            Self::Detectors => "Four detectors, trained and measured",
+            Self::Export => "Exported and checked",
+            Self::Live => "Live run",
+        }
+    }
+}
+
+/// One step.
 #[derive(Debug, Clone)]
 pub struct Step {
-    /// Name, also that of its stamp: letters and hyphens.
-    pub name: &'static str,
-    /// Heading on the page.
-    pub title: &'static str,
-    /// What it does and how to read what it shows.
-    pub text: &'static str,
-    /// Which program.
-    pub program: Program,
-    /// Its arguments.
-    pub arguments: Vec<String>,
+    /// Name, also that of its stamp and log: letters and hyphens.
+    pub name: String,
+    /// What it is for.
+    pub phase: Phase,
+    /// What is done.
+    pub work: Work,
     /// How a call that was cut off goes on.
     pub resume: Resume,
     /// Files and folders whose change makes the step run again.
     pub reads: Vec<PathBuf>,
     /// Files and folders it leaves, all in the output folder; cleared before the step begins.
     pub writes: Vec<PathBuf>,
-    /// What the page shows of it.
-    pub shows: Vec<Shown>,
+}
+
+/// What a step does.
+#[derive(Debug, Clone)]
+pub enum Work {
+    /// Calls a program with these arguments.
+    Call(Program, Vec<String>),
+    /// Links images of the caller under running numbers.
+    Link(Stills),
 }
 
 /// How a call that was cut off goes on.

@@ -2,9 +2,12 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::demo::plan::Pairs;
+use crate::demo::settings::Settings;
+use crate::demo::stills::Kind;
 
 fn plan(pairs: Option<Pairs>) -> Plan {
     Plan {
+        settings: Settings::choose(false, pairs.is_some()),
         root: "/repo".into(),
         out: "demo-out".into(),
         pairs,
@@ -14,9 +17,31 @@ fn plan(pairs: Option<Pairs>) -> Plan {
     }
 }
 
+fn pairs(has_lists: bool, kinds: Option<[Kind; 2]>) -> Option<Pairs> {
+    Some(Pairs { root: "../pairs".into(), has_lists, kinds })
+}
+
 fn all_plans() -> Vec<Plan> {
-    let pairs = |has_lists| Some(Pairs { root: "../pairs".into(), has_lists });
-    vec![plan(None), plan(pairs(true)), plan(pairs(false)), Plan { full: true, ..plan(None) }]
+    let jpeg = Some([Kind::Jpeg; 2]);
+    let vgg = Some("vgg.safetensors".into());
+    vec![
+        plan(None),
+        plan(pairs(true, jpeg)),
+        plan(pairs(false, jpeg)),
+        plan(pairs(true, None)),
+        Plan { full: true, vgg, settings: Settings::choose(true, false), ..plan(None) },
+    ]
+}
+
+fn arguments(step: &Step) -> &[String] {
+    match &step.work {
+        Work::Call(_, arguments) => arguments,
+        Work::Link(_) => &[],
+    }
+}
+
+fn named<'a>(steps: &'a [Step], name: &str) -> &'a Step {
+    steps.iter().find(|step| step.name == name).unwrap()
 }
 
 #[test]
@@ -38,15 +63,12 @@ fn steps_clear_only_their_own_outputs() {
         let mut seen: Vec<PathBuf> = Vec::new();
         let mut names = BTreeSet::new();
         for step in steps(&plan) {
-            assert!(names.insert(step.name), "{} twice", step.name);
+            assert!(names.insert(step.name.clone()), "{} twice", step.name);
             assert!(!step.writes.is_empty(), "{}", step.name);
             for path in step.writes {
                 assert!(path.starts_with(&plan.out) && path != plan.out, "{}: {}", step.name, path.display());
-                assert!(
-                    !seen.iter().any(|other| path.starts_with(other) || other.starts_with(&path)),
-                    "{}",
-                    path.display()
-                );
+                let is_apart = |other: &PathBuf| !path.starts_with(other) && !other.starts_with(&path);
+                assert!(seen.iter().all(is_apart), "{}", path.display());
                 seen.push(path);
             }
         }
@@ -54,41 +76,61 @@ fn steps_clear_only_their_own_outputs() {
 }
 
 #[test]
-fn what_is_shown_is_written_by_the_step_that_shows_it() {
+fn what_the_page_shows_is_written_by_some_step() {
     for plan in all_plans() {
-        for step in steps(&plan) {
-            for shown in &step.shows {
-                let (Shown::Plots(name)
-                | Shown::Pictures(name, _)
-                | Shown::Strips(name, _)
-                | Shown::Report(name, _)
-                | Shown::Weights(name)
-                | Shown::Video(name)) = *shown;
-                assert!(step.writes.iter().any(|path| plan.at(name).starts_with(path)), "{}: {name}", step.name);
-            }
+        let written: Vec<PathBuf> = steps(&plan).into_iter().flat_map(|step| step.writes).collect();
+        let measured = Images::ALL.map(|images| files::measured(images.name()));
+        let fixed =
+            [files::SEARCH_PLOTS, files::FUSION_PLOT, files::PANELS, files::VERIFIED, files::VIDEO, files::SUMMARY];
+        let shown = fixed.into_iter().chain(measured.iter().map(String::as_str));
+        for name in shown {
+            assert!(written.iter().any(|path| plan.at(name).starts_with(path)), "{name}");
         }
     }
 }
 
 #[test]
 fn pairs_of_the_caller_are_read_where_they_lie() {
-    let with_pairs = steps(&plan(Some(Pairs { root: "../pairs".into(), has_lists: true })));
-    assert!(with_pairs.iter().all(|step| step.name != "scenes" && step.name != "split"));
-    let search = with_pairs.iter().find(|step| step.name == "search").unwrap();
-    assert!(search.arguments.windows(2).any(|pair| pair == ["--data", "../pairs"]), "{:?}", search.arguments);
-    assert!(search.arguments.windows(2).any(|pair| pair == ["--train", "train.txt"]), "{:?}", search.arguments);
+    let steps = steps(&plan(pairs(true, None)));
+    assert!(steps.iter().all(|step| step.name != "scenes" && step.name != "split"));
+    let search = arguments(named(&steps, "search"));
+    assert!(search.windows(2).any(|pair| pair == ["--data", "../pairs"]), "{search:?}");
+    assert!(search.windows(2).any(|pair| pair == ["--train", "train.txt"]), "{search:?}");
 }
 
 #[test]
 fn lists_that_were_split_are_named_by_their_whole_path() {
-    let split = steps(&plan(Some(Pairs { root: "../pairs".into(), has_lists: false })));
-    let search = split.iter().find(|step| step.name == "search").unwrap();
-    let whole = ["--train", "/repo/demo-out/lists/train.txt"];
-    assert!(search.arguments.windows(2).any(|pair| pair == whole), "{:?}", search.arguments);
+    let steps = steps(&plan(pairs(false, None)));
+    let search = arguments(named(&steps, "search"));
+    assert!(search.windows(2).any(|pair| pair == ["--train", "/repo/demo-out/lists/train.txt"]), "{search:?}");
 }
 
 #[test]
-fn words_keep_spaces_in_paths_and_split_the_rest() {
-    let all = words("train task", &[("--out", Path::new("a b"))], "--size  8x8");
-    assert_eq!(all, ["train", "task", "--out", "a b", "--size", "8x8"]);
+fn the_live_run_shows_the_callers_stills_where_it_can() {
+    let stills = steps(&plan(pairs(true, Some([Kind::Png, Kind::Jpeg]))));
+    let live = arguments(named(&stills, "live")).join(" ");
+    assert!(live.contains("stills/ir/%05d") && live.contains("pngdec") && live.contains("jpegdec"), "{live}");
+    assert!(stills.iter().all(|step| step.name != "clip"));
+    let clip = steps(&plan(pairs(true, None)));
+    assert!(arguments(named(&clip, "live")).contains(&"demo-out/clip/ir".to_owned()));
+}
+
+#[test]
+fn detectors_differ_in_nothing_but_their_images() {
+    let steps = steps(&plan(None));
+    let of = |images: Images| {
+        let step = arguments(named(&steps, &format!("detector-{}", images.name())));
+        let options = step.chunks(1).flatten().filter(|word| !word.contains(images.name()));
+        options.cloned().collect::<Vec<_>>()
+    };
+    for images in Images::ALL {
+        assert_eq!(of(images), of(Images::Fused));
+    }
+}
+
+#[test]
+fn an_option_keeps_its_value_in_one_piece() {
+    let plan = Plan { weights: "a b.safetensors".into(), ..plan(None) };
+    let search = named(&steps(&plan), "search").clone();
+    assert!(arguments(&search).windows(2).any(|pair| pair == ["--task-init", "a b.safetensors"]), "{search:?}");
 }

@@ -1,0 +1,101 @@
+//! The exported file against its weights: how far, and how far it may be.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::html::{Cell, Table, short};
+use super::read_json;
+use crate::demo::files;
+
+#[derive(Debug, Deserialize)]
+pub struct Checked {
+    median_ms: f64,
+    against_unfolded: Option<Vec<Distance>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Distance {
+    output: String,
+    max_abs: f64,
+    limit: f64,
+    range: [f64; 2],
+    values: usize,
+}
+
+impl Checked {
+    /// Reads what the check left; an error is what the page says in its place.
+    pub fn read(out: &Path) -> Result<Self, String> {
+        read_json(out, files::VERIFIED)
+    }
+
+    /// The check in one sentence.
+    pub fn sentence(&self) -> String {
+        let all = self.against_unfolded.iter().flatten();
+        match all.map(|distance| distance.max_abs / distance.limit).max_by(f64::total_cmp) {
+            Some(worst) => {
+                let share = short(100.0 * worst);
+                format!(
+                    "The exported file computes what its weights say: its largest difference is {share} % of what is accepted."
+                )
+            }
+            None => "The exported file keeps its contract.".to_owned(),
+        }
+    }
+
+    /// Differences by output.
+    pub fn table(&self) -> String {
+        let caption = format!(
+            "ONNX Runtime on the CPU, images of noise over gradients: the file against the same weights without folding. One run \
+             takes {:.0} ms (median).",
+            self.median_ms
+        );
+        let mut table = Table::new(
+            &caption,
+            &["output", "unit", "values compared", "from", "to", "largest difference", "accepted"],
+        );
+        for Distance { output, max_abs, limit, range: [low, high], values } in self.against_unfolded.iter().flatten() {
+            table.row(vec![
+                Cell::Head(output.clone()),
+                Cell::Text(unit(output).to_owned()),
+                Cell::Number(values.to_string()),
+                Cell::Number(short(*low)),
+                Cell::Number(short(*high)),
+                Cell::Shaded(short(*max_abs), max_abs / limit),
+                Cell::Number(short(*limit)),
+            ]);
+        }
+        table.html()
+    }
+}
+
+fn unit(output: &str) -> &'static str {
+    match output {
+        "fused" => "gray values, 0 to 255",
+        "predictions: boxes" => "pixels of the detector's input",
+        "predictions: scores" => "probability",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn every_difference_is_shown_beside_its_limit() {
+        let out = tempfile::tempdir().unwrap();
+        fs::create_dir(out.path().join("model")).unwrap();
+        let json = r#"{"median_ms": 31.4, "model": "m", "against_unfolded": [
+            {"output": "predictions: boxes", "max_abs": 2.5e-4, "limit": 0.0256, "range": [-3.5, 260.0], "values": 4032},
+            {"output": "fused", "max_abs": 1.0, "limit": 1.0, "range": [0, 255], "values": 147456}]}"#;
+        fs::write(out.path().join(files::VERIFIED), json).unwrap();
+        let checked = Checked::read(out.path()).unwrap();
+        let html = checked.table();
+        assert!(html.contains("<td>4032</td><td>-3.50</td><td>260</td>"), "{html}");
+        assert!(html.contains(">2.5e-4</td><td>0.026</td>") && html.contains("31 ms"), "{html}");
+        assert!(checked.sentence().contains("100 %"), "{}", checked.sentence());
+    }
+}

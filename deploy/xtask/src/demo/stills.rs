@@ -1,0 +1,176 @@
+//! Real pairs as two cameras: unrelated stills, shown one after the other.
+//!
+//! GStreamer reads running numbers, so that links with such names are made in the output folder; the caller's folder is
+//! only read. Pictures of any size are fitted into the model's size, with borders where the shape differs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+/// Pairs shown, and how many of them a second.
+pub const MOST: usize = 24;
+const PER_SECOND: u32 = 1;
+
+/// A kind of image file that GStreamer's basic plugins read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// JPEG.
+    Jpeg,
+    /// PNG.
+    Png,
+}
+
+impl Kind {
+    /// By the file's ending.
+    fn of(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+            "jpg" | "jpeg" => Some(Self::Jpeg),
+            "png" => Some(Self::Png),
+            _ => None,
+        }
+    }
+
+    /// The one kind of all images of a folder; none when there are several, others, or no images at all.
+    pub fn of_folder(folder: &Path) -> Option<Self> {
+        let mut kinds = fs::read_dir(folder).ok()?.map(|entry| Self::of(&entry.ok()?.path()));
+        let first = kinds.next()??;
+        kinds.all(|kind| kind == Some(first)).then_some(first)
+    }
+
+    fn mime(self) -> &'static str {
+        match self {
+            Self::Jpeg => "image/jpeg",
+            Self::Png => "image/png",
+        }
+    }
+
+    fn decoder(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpegdec",
+            Self::Png => "pngdec",
+        }
+    }
+}
+
+/// Which pairs to link, and where.
+#[derive(Debug, Clone)]
+pub struct Stills {
+    /// The caller's pairs.
+    pub data: PathBuf,
+    /// Names of pairs, one a line.
+    pub list: PathBuf,
+    /// Folder of the links, with `ir` and `vi` in it.
+    pub out: PathBuf,
+}
+
+impl Stills {
+    /// Makes the links `out/ir/00000` and so on, and `out/names.txt` with the pairs' names in their order. Paths are taken
+    /// relative to `root`.
+    pub fn link(&self, root: &Path) -> Result<()> {
+        let (data, out) = (root.join(&self.data), root.join(&self.out));
+        let names = shown_names(&root.join(&self.list))?;
+        for camera in ["ir", "vi"] {
+            let folder = out.join(camera);
+            fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+            for (number, name) in names.iter().enumerate() {
+                let image = find(&data.join(camera), name)?;
+                let link = folder.join(format!("{number:05}"));
+                std::os::unix::fs::symlink(&image, &link)
+                    .with_context(|| format!("cannot link {} to {}", link.display(), image.display()))?;
+            }
+        }
+        let list = out.join("names.txt");
+        caf_file::write(&list, (names.join("\n") + "\n").as_bytes())
+            .with_context(|| format!("cannot write {}", list.display()))
+    }
+
+    /// The launch string that shows one camera's stills of the folder `out`, fitted into `width` × `height` pixels.
+    pub fn launch(out: &Path, camera: &str, kind: Kind, [width, height]: [u32; 2]) -> String {
+        let location = out.join(camera).join("%05d");
+        // A backslash and a quote are the two characters that mean something within quotes.
+        let location = location.display().to_string().replace('\\', r"\\").replace('"', "\\\"");
+        format!(
+            "multifilesrc location=\"{location}\" index=0 caps={},framerate={PER_SECOND}/1 ! {} ! videoconvert ! videoscale ! \
+             video/x-raw,width={width},height={height},pixel-aspect-ratio=1/1",
+            kind.mime(),
+            kind.decoder()
+        )
+    }
+}
+
+/// Names of a list, blank lines and comments left out.
+pub fn names(list: &Path) -> Result<Vec<String>> {
+    let text = fs::read_to_string(list).with_context(|| format!("cannot read {}", list.display()))?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    Ok(lines.map(str::to_owned).collect())
+}
+
+/// Up to [`MOST`] names, spread over the list.
+fn shown_names(list: &Path) -> Result<Vec<String>> {
+    let names = spread(&names(list)?, MOST);
+    if names.is_empty() {
+        bail!("{}: expected names of pairs, found none", list.display());
+    }
+    Ok(names)
+}
+
+/// At most `most` of the items, evenly spread, the first included.
+pub fn spread(items: &[String], most: usize) -> Vec<String> {
+    let count = most.min(items.len());
+    (0..count).filter_map(|index| items.get(index * items.len() / count)).cloned().collect()
+}
+
+/// The image `name` of a folder, whatever its ending.
+pub fn find(folder: &Path, name: &str) -> Result<PathBuf> {
+    const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "bmp", "tif", "tiff"];
+    let lower = ENDINGS.iter().map(|ending| ending.to_string());
+    let upper = ENDINGS.iter().map(|ending| ending.to_uppercase());
+    let mut paths = lower.chain(upper).map(|ending| folder.join(format!("{name}.{ending}")));
+    paths.find(|path| path.is_file()).with_context(|| format!("{}: found no image named {name}", folder.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_numbered_and_lead_to_the_callers_images() {
+        let root = tempfile::tempdir().unwrap();
+        for camera in ["ir", "vi"] {
+            fs::create_dir_all(root.path().join("pairs").join(camera)).unwrap();
+            for name in ["b.jpg", "a.jpg"] {
+                fs::write(root.path().join("pairs").join(camera).join(name), format!("{camera} {name}")).unwrap();
+            }
+        }
+        fs::write(root.path().join("val.txt"), "# two\nb\n\na\n").unwrap();
+        let stills = Stills { data: "pairs".into(), list: "val.txt".into(), out: "out/stills".into() };
+        stills.link(root.path()).unwrap();
+        let read = |path: &str| fs::read_to_string(root.path().join("out/stills").join(path)).unwrap();
+        assert_eq!(read("ir/00000"), "ir b.jpg");
+        assert_eq!(read("vi/00001"), "vi a.jpg");
+        assert_eq!(read("names.txt"), "b\na\n");
+        assert_eq!(Kind::of_folder(&root.path().join("pairs/ir")), Some(Kind::Jpeg));
+
+        fs::write(root.path().join("pairs/ir/c.tiff"), "").unwrap();
+        assert_eq!(Kind::of_folder(&root.path().join("pairs/ir")), None);
+        fs::write(root.path().join("val.txt"), "z\n").unwrap();
+        let elsewhere = Stills { out: "out/others".into(), ..stills };
+        assert!(format!("{:#}", elsewhere.link(root.path()).unwrap_err()).contains("no image named z"));
+    }
+
+    #[test]
+    fn a_launch_string_keeps_its_path_in_one_piece() {
+        let launch = Stills::launch(Path::new("a \"b\"/stills"), "ir", Kind::Png, [64, 32]);
+        assert!(launch.starts_with("multifilesrc location=\"a \\\"b\\\"/stills/ir/%05d\" "), "{launch}");
+        assert!(launch.contains("pngdec") && launch.ends_with("width=64,height=32,pixel-aspect-ratio=1/1"), "{launch}");
+    }
+
+    #[test]
+    fn pairs_are_spread_over_the_list() {
+        let names: Vec<String> = (0..10).map(|i| i.to_string()).collect();
+        assert_eq!(spread(&names, 3), ["0", "3", "6"]);
+        assert_eq!(spread(&names, 99).len(), 10);
+        assert!(spread(&[], 3).is_empty());
+    }
+}
