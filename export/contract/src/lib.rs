@@ -82,6 +82,29 @@ pub struct Port {
     pub colour: Colour,
 }
 
+/// For people: `vi: u8 [1, height, width, 3], RGB, 0 to 255`.
+impl std::fmt::Display for Port {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (element, range) = match self.element {
+            Element::U8 => ("u8", "0 to 255"),
+            Element::F32 => ("f32", "0 to 1"),
+        };
+        write!(f, "{}: {element} [", self.name)?;
+        for (i, extent) in self.shape.iter().enumerate() {
+            let comma = if i > 0 { ", " } else { "" };
+            match extent {
+                Extent::Fixed(n) => write!(f, "{comma}{n}")?,
+                Extent::Named(name) => write!(f, "{comma}{name}")?,
+            }
+        }
+        match self.colour {
+            Colour::Gray => write!(f, "], gray, {range}"),
+            Colour::Rgb => write!(f, "], RGB, {range}"),
+            Colour::None => write!(f, "]"),
+        }
+    }
+}
+
 /// How a detector sees the image: scaled by `ratio`, then padded to `height`×`width` with gray 114.
 ///
 /// A box maps back with `x = (x_net - pad_left_px) / ratio`.
@@ -298,6 +321,14 @@ mod tests {
     fn absent_and_foreign_metadata_are_told_apart() {
         assert!(matches!(Contract::from_metadata(None), Err(ContractError::Missing)));
         assert!(matches!(Contract::from_metadata(Some("{}")), Err(ContractError::Malformed(_))));
+    }
+
+    #[test]
+    fn a_port_reads_as_a_person_says_it() {
+        assert_eq!(sample().inputs[0].to_string(), "ir: u8 [1, height, width, 1], gray, 0 to 255");
+        let port =
+            Port { name: "p".into(), element: Element::F32, shape: vec![Extent::Fixed(3)], colour: Colour::None };
+        assert_eq!(port.to_string(), "p: f32 [3]");
     }
 
     #[test]

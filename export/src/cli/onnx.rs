@@ -96,7 +96,7 @@ pub(crate) fn run(arguments: &OnnxArguments) -> anyhow::Result<()> {
     out!("{}: {parameters} parameters, {bytes} bytes", arguments.output.display())?;
     for (direction, ports) in [("input ", &model.contract().inputs), ("output", &model.contract().outputs)] {
         for port in ports {
-            out!("  {direction} {}", super::verify::describe(port))?;
+            out!("  {direction} {port}")?;
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 use super::parse;
 use anyhow::{Context, bail};
 use caf_console::{claim, out, write_json};
-use caf_contract::{Colour, Contract, Element, Extent, Port, Role};
+use caf_contract::{Colour, Contract, Element, Extent, Role};
 use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile, TaskOptions};
 use caf_export::verify::{BOXES, Distance, Extents, by_unit, contract_of, distances, random_inputs, run_checked};
 use caf_export::{Array, Engine};
@@ -82,7 +82,7 @@ pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
     out!("{}: runs as its contract says", arguments.model.display())?;
     for (direction, ports) in [("input ", &contract.inputs), ("output", &contract.outputs)] {
         for port in ports {
-            out!("  {direction} {}", describe(port))?;
+            out!("  {direction} {port}")?;
         }
     }
     let mut times = Vec::new();
@@ -208,26 +208,4 @@ fn settings_of(contract: &Contract) -> Settings {
             .as_ref()
             .map(|d| Size { width: d.letterbox.width_px, height: d.letterbox.height_px }),
     }
-}
-
-/// A port as a person reads it.
-pub(super) fn describe(port: &Port) -> String {
-    let extents: Vec<String> = port
-        .shape
-        .iter()
-        .map(|e| match e {
-            Extent::Fixed(n) => n.to_string(),
-            Extent::Named(name) => name.clone(),
-        })
-        .collect();
-    let element = match port.element {
-        Element::U8 => "bytes",
-        Element::F32 => "floats",
-    };
-    let colour = match port.colour {
-        Colour::Gray => ", gray",
-        Colour::Rgb => ", RGB",
-        Colour::None => "",
-    };
-    format!("{}: {element} [{}]{colour}", port.name, extents.join(", "))
 }

@@ -1,8 +1,7 @@
 //! Compares what a model promises with what it is, and resolves its shapes for a given image size.
 
 use caf_contract::{
-    Colour, Contract, DetectorContract, Element, Extent, INPUT_IR, INPUT_VI, OUTPUT_FUSED, OUTPUT_PREDICTIONS, Port,
-    Role,
+    Contract, DetectorContract, Element, Extent, INPUT_IR, INPUT_VI, OUTPUT_FUSED, OUTPUT_PREDICTIONS, Port, Role,
 };
 use ort::value::{Outlet, TensorElementType, ValueType};
 
@@ -29,29 +28,6 @@ fn mismatch(place: impl Into<String>, expected: impl Into<String>, found: impl I
     Mismatch { place: place.into(), expected: expected.into(), found: found.into() }
 }
 
-fn extents(shape: &[Extent]) -> String {
-    let parts = shape.iter().map(|e| match e {
-        Extent::Fixed(n) => n.to_string(),
-        Extent::Named(name) => name.clone(),
-    });
-    format!("[{}]", parts.collect::<Vec<_>>().join(", "))
-}
-
-/// A port as a person reads it: `ir: u8 [1, height, width, 1] gray`.
-#[must_use]
-pub fn describe(port: &Port) -> String {
-    let element = match port.element {
-        Element::U8 => "u8",
-        Element::F32 => "f32",
-    };
-    let colour = match port.colour {
-        Colour::Gray => " gray",
-        Colour::Rgb => " rgb",
-        Colour::None => "",
-    };
-    format!("{}: {element} {}{colour}", port.name, extents(&port.shape))
-}
-
 fn describe_real(outlet: &Outlet) -> String {
     match outlet.dtype() {
         ValueType::Tensor { ty, shape, .. } => format!("{ty:?} {:?}", shape.iter().as_slice()),
@@ -65,7 +41,7 @@ fn against_graph(direction: &str, ports: &[Port], real: &[Outlet], found: &mut V
         let place = format!("{direction} `{}`", port.name);
         let Some(outlet) = real.iter().find(|o| o.name() == port.name) else {
             let names = real.iter().map(Outlet::name).collect::<Vec<_>>().join(", ");
-            found.push(mismatch(place, describe(port), format!("none of that name among: {names}")));
+            found.push(mismatch(place, port.to_string(), format!("none of that name among: {names}")));
             continue;
         };
         let same = match outlet.dtype() {
@@ -83,7 +59,7 @@ fn against_graph(direction: &str, ports: &[Port], real: &[Outlet], found: &mut V
             ValueType::Sequence(_) | ValueType::Map { .. } | ValueType::Optional(_) => false,
         };
         if !same {
-            found.push(mismatch(place, describe(port), describe_real(outlet)));
+            found.push(mismatch(place, port.to_string(), describe_real(outlet)));
         }
     }
     for outlet in real.iter().filter(|o| ports.iter().all(|p| p.name != o.name())) {
@@ -108,7 +84,7 @@ fn image_port(place: &str, port: &Port, found: &mut Vec<Mismatch>) {
             Element::U8 => "[batch, height, width, 1 or 3]",
             Element::F32 => "[batch, 1 or 3, height, width]",
         };
-        found.push(mismatch(place, format!("an image {layout}, gray or rgb"), describe(port)));
+        found.push(mismatch(place, format!("an image {layout}, gray or rgb"), port.to_string()));
     }
 }
 
@@ -120,7 +96,7 @@ fn predictions_port(port: &Port, detector: Option<&DetectorContract>, found: &mu
     let columns = detector.classes.len() + 5;
     if port.element != Element::F32 || port.shape.len() != 3 || port.shape.get(2) != Some(&Extent::Fixed(columns)) {
         let expected = format!("f32 [batch, rows, {columns}] for {} classes", detector.classes.len());
-        found.push(mismatch("output `predictions`", expected, describe(port)));
+        found.push(mismatch("output `predictions`", expected, port.to_string()));
     }
     let l = detector.letterbox;
     let sane = l.ratio.is_finite() && l.ratio > 0.0 && l.pad_left_px.is_finite() && l.pad_top_px.is_finite();
@@ -215,7 +191,7 @@ impl<'a> Names<'a> {
     fn wanted(&self, port: &Port) -> String {
         let known: Vec<String> = self.0.iter().map(|(n, v)| format!("{n} = {v}")).collect();
         let so_far = if known.is_empty() { String::new() } else { format!(" with {}", known.join(", ")) };
-        format!("{}{so_far}", describe(port))
+        format!("{port}{so_far}")
     }
 
     /// Concrete shape of an output; a name that no input fixes is an error, for it cannot be allocated beforehand.
@@ -226,7 +202,7 @@ impl<'a> Names<'a> {
                 mismatch(
                     format!("output `{}`", port.name),
                     format!("`{name}` to be an extent of an input"),
-                    describe(port),
+                    port.to_string(),
                 )
             }),
         };
@@ -237,6 +213,7 @@ impl<'a> Names<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use caf_contract::Colour;
 
     fn port(name: &str, element: Element, shape: &[&str], colour: Colour) -> Port {
         let extent = |s: &&str| s.parse().map_or_else(|_| Extent::Named((*s).to_owned()), Extent::Fixed);
