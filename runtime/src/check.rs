@@ -1,16 +1,21 @@
-//! Looks a model over: what it promises, what it can run on here, how long one pair takes.
+//! Looks a model over: what it promises, what it can run on here, how long a pair takes.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::Instant;
 
 use caf_contract::{Contract, Role};
 use serde::Serialize;
 
 use crate::frame::{ImageView, PixelFormat};
+use crate::fusion::{FrameFusion, FusedImage, FusionSettings, PairError};
 use crate::session::library::library;
 use crate::session::provider::{Provider, probe};
-use crate::session::{Model, ModelOptions, Runner, SessionError, ports};
+use crate::session::{Model, ModelOptions};
+use crate::stats::{Histogram, Percentiles};
+
+/// Pairs fused before the timed ones: memory is bound, kernels are chosen, caches are filled.
+const WARM_UP: u32 = 3;
 
 /// Whether a provider works here.
 #[derive(Clone, Debug, Serialize)]
@@ -23,38 +28,66 @@ pub struct ProviderReport {
     pub reason: Option<String>,
 }
 
+/// Where the timed pairs were fused.
+#[derive(Clone, Debug, Serialize)]
+pub struct Machine {
+    /// Name of the processor, where the system tells it.
+    pub cpu: Option<String>,
+    /// Threads that the processor runs at once.
+    pub hardware_threads: usize,
+    /// Threads of one operator; `None`: ONNX Runtime's choice, one for each core.
+    pub operator_threads: Option<usize>,
+}
+
+/// How long a pair took, in milliseconds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Timing {
+    /// Width of the images in pixels.
+    pub width_px: usize,
+    /// Height of the images in pixels.
+    pub height_px: usize,
+    /// Pairs fused before the timed ones.
+    pub warm_up: u32,
+    /// The first pair of all.
+    pub first_ms: f64,
+    /// Copying pixels into tensors.
+    pub pre: Percentiles,
+    /// Inference.
+    pub infer: Percentiles,
+    /// Copying the fused image out, and suppressing detections.
+    pub post: Percentiles,
+    /// All of it.
+    pub whole: Percentiles,
+}
+
 /// What was found.
 #[derive(Clone, Debug, Serialize)]
 pub struct CheckReport {
+    /// The model.
+    pub model: PathBuf,
+    /// What it promises.
+    pub contract: Contract,
     /// The ONNX Runtime in use.
     pub onnxruntime: PathBuf,
     /// Its description of itself.
     pub build: String,
-    /// What the model promises.
-    pub contract: Contract,
     /// Every provider.
     pub providers: Vec<ProviderReport>,
-    /// Where the timed run took place.
+    /// The one that was timed.
     pub provider: Provider,
-    /// Why there, when the choice was left to the program.
+    /// Why that one, when the choice was left to the program.
     pub provider_reason: Option<String>,
-    /// Width of the images of the timed run in pixels.
-    pub width_px: usize,
-    /// Height of the images of the timed run in pixels.
-    pub height_px: usize,
-    /// The first run, which binds memory and warms up.
-    pub first_ms: f64,
-    /// Copying pixels into tensors in the second run.
-    pub pre_ms: f64,
-    /// Inference in the second run.
-    pub infer_ms: f64,
+    /// Where it was timed.
+    pub machine: Machine,
+    /// How long a pair took.
+    pub timing: Timing,
 }
 
-/// Loads a model, probes every provider and fuses one black pair twice. `size_px` is width and height for a model that takes
-/// any.
-pub fn check(path: &Path, options: ModelOptions, size_px: (usize, usize)) -> Result<CheckReport, SessionError> {
+/// Loads a model, probes every provider and fuses a black pair `runs` times. `size_px` is width and height for a model that
+/// takes any.
+pub fn check(path: &Path, options: ModelOptions, size_px: (usize, usize), runs: u32) -> Result<CheckReport, PairError> {
     let model = Model::load(path, options)?;
-    let library = library()?;
+    let library = library().map_err(crate::session::SessionError::from)?;
     let providers = Provider::ALL
         .into_iter()
         .map(|provider| {
@@ -64,33 +97,58 @@ pub fn check(path: &Path, options: ModelOptions, size_px: (usize, usize)) -> Res
         .collect();
     let contract = model.contract().clone();
     let (provider, provider_reason) = (model.provider(), model.reason().map(str::to_owned));
-    let (height, width) = model.fixed_size();
-    let (width_px, height_px) = (width.unwrap_or(size_px.0), height.unwrap_or(size_px.1));
-    let black = vec![0; width_px * height_px * 3];
-    let image = |format: PixelFormat| {
-        ImageView::new(&black, width_px, height_px, width_px * format.bytes(), format).map_err(|e| {
-            let expected = "an image of at least one pixel".to_owned();
-            SessionError::Images(ports::Mismatch { place: "size".to_owned(), expected, found: e.to_string() })
-        })
-    };
-    let (ir, vi) = (image(PixelFormat::Gray8)?, image(PixelFormat::Rgb8)?);
-    let mut runner = Runner::new(model);
-    let ms = |d: Duration| d.as_secs_f64() * 1e3;
-    let first = runner.run(&ir, &vi)?.timings;
-    let second = runner.run(&ir, &vi)?.timings;
     Ok(CheckReport {
+        model: path.to_owned(),
+        contract,
         onnxruntime: library.path,
         build: ort::info().to_owned(),
-        contract,
         providers,
         provider,
         provider_reason,
-        width_px,
-        height_px,
-        first_ms: ms(first.pre + first.infer),
-        pre_ms: ms(second.pre),
-        infer_ms: ms(second.infer),
+        machine: Machine {
+            cpu: cpu_name(),
+            hardware_threads: std::thread::available_parallelism().map_or(1, usize::from),
+            operator_threads: options.threads,
+        },
+        timing: time(model, size_px, runs)?,
     })
+}
+
+fn time(model: Model, size_px: (usize, usize), runs: u32) -> Result<Timing, PairError> {
+    let (height, width) = model.fixed_size();
+    let (width_px, height_px) = (width.unwrap_or(size_px.0), height.unwrap_or(size_px.1));
+    let black = vec![0; width_px * height_px * 3];
+    let image = |format: PixelFormat| ImageView::new(&black, width_px, height_px, width_px * format.bytes(), format);
+    let (ir, vi) = (image(PixelFormat::Gray8)?, image(PixelFormat::Rgb8)?);
+    let mut fusion = FrameFusion::new(model, &FusionSettings::default())?;
+    let mut fused = FusedImage::default();
+    let mut pair = || -> Result<_, PairError> {
+        let start = Instant::now();
+        let times = fusion.infer(&ir, &vi)?.finish(&mut fused)?;
+        Ok([times.pre, times.infer, times.post + times.nms, start.elapsed()])
+    };
+    let [.., first] = pair()?;
+    for _ in 1..WARM_UP {
+        pair()?;
+    }
+    let mut histograms: [Histogram; 4] = std::array::from_fn(|_| Histogram::default());
+    for _ in 0..runs {
+        histograms.iter_mut().zip(pair()?).for_each(|(h, took)| h.add(took));
+    }
+    let [pre, infer, post, whole] = histograms.map(|h| h.percentiles());
+    let first_ms = first.as_secs_f64() * 1e3;
+    Ok(Timing { width_px, height_px, warm_up: WARM_UP, first_ms, pre, infer, post, whole })
+}
+
+/// The processor as Linux names it: x86 as `model name`, ARM boards as `Model`.
+fn cpu_name() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let value = |key: &str| {
+        let named =
+            |line: &str| line.split_once(':').filter(|(k, _)| k.trim() == key).map(|(_, v)| v.trim().to_owned());
+        text.lines().find_map(named)
+    };
+    value("model name").or_else(|| value("Model"))
 }
 
 impl CheckReport {
@@ -110,36 +168,42 @@ impl CheckReport {
             Role::Pipeline => "fuses and detects",
             Role::Detector => "detects",
         };
-        writeln!(out, "model      {role}, {}, contract version {}", c.precision, c.version)?;
-        for port in &c.inputs {
-            writeln!(out, "  input    {}", ports::describe(port))?;
-        }
-        for port in &c.outputs {
-            writeln!(out, "  output   {}", ports::describe(port))?;
+        writeln!(out, "model      {}: {role}, {}, contract version {}", self.model.display(), c.precision, c.version)?;
+        for (direction, ports) in [("input ", &c.inputs), ("output", &c.outputs)] {
+            for port in ports {
+                writeln!(out, "  {direction}   {port}")?;
+            }
         }
         if let Some(detector) = &c.detector {
             let l = detector.letterbox;
-            writeln!(out, "  detector {}x{} pixels, scale {:.4}", l.width_px, l.height_px, l.ratio)?;
+            writeln!(out, "  detector sees {}x{} pixels, the image scaled by {:.4}", l.width_px, l.height_px, l.ratio)?;
             writeln!(out, "  classes  {}", detector.classes.join(", "))?;
         }
         for source in &c.sources {
             writeln!(out, "  source   {} sha256 {}", source.role, source.sha256)?;
         }
-        writeln!(out, "runtime    {}", self.onnxruntime.display())?;
+        writeln!(out, "runtime    ONNX Runtime at {}", self.onnxruntime.display())?;
         for p in &self.providers {
             let state = p.reason.as_deref().unwrap_or("usable");
             writeln!(out, "  {:<9}{state}", p.provider.name())?;
         }
-        let reason = self.provider_reason.as_ref().map(|r| format!(" ({r})")).unwrap_or_default();
+        let reason = self.provider_reason.as_ref().map(|r| format!(", chosen because {r}")).unwrap_or_default();
+        writeln!(out, "timed on   {}{reason}", self.provider.name())?;
+        let Machine { cpu, hardware_threads, operator_threads } = &self.machine;
+        let cpu = cpu.as_deref().unwrap_or("a processor without a name");
+        let threads =
+            operator_threads.map_or("ONNX Runtime's choice of threads".to_owned(), |n| format!("--threads {n}"));
+        writeln!(out, "  machine  {cpu}, {hardware_threads} hardware threads; {threads}")?;
+        let t = &self.timing;
         writeln!(
             out,
-            "one pair   {}x{} on {}{reason}: first {:.1} ms, then {:.2} ms in and {:.2} ms inference",
-            self.width_px,
-            self.height_px,
-            self.provider.name(),
-            self.first_ms,
-            self.pre_ms,
-            self.infer_ms
-        )
+            "  pairs    {}x{} pixels, {} runs after {} to warm up (the first took {:.1} ms)",
+            t.width_px, t.height_px, t.whole.count, t.warm_up, t.first_ms
+        )?;
+        writeln!(out, "{}", Percentiles::HEADER)?;
+        for (name, percentiles) in [("in", &t.pre), ("inference", &t.infer), ("out", &t.post), ("whole", &t.whole)] {
+            writeln!(out, "{}", percentiles.row(name))?;
+        }
+        Ok(())
     }
 }

@@ -4,16 +4,12 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use caf_detect::{DetectError, Detection, NmsSettings};
 use serde::Serialize;
 
-use crate::detect::Detector;
-use crate::draw::Canvas;
-use crate::frame::FrameError;
-use crate::image_file::{self, ImageFileError};
-use crate::pixels::PixelError;
+use crate::fusion::{FrameFusion, FusedImage, FusionSettings, PairError, PairTimes};
+use crate::image_file::{self, Decoded, ImageFileError};
+use crate::session::Model;
 use crate::session::provider::Provider;
-use crate::session::{Model, Runner, SessionError};
 use crate::sink::SinkError;
 use crate::sink::jsonl::{Detections, JsonLines};
 use crate::stats::{Histogram, Percentiles};
@@ -52,26 +48,37 @@ pub enum FuseError {
     /// An image cannot be read or written.
     #[error(transparent)]
     File(#[from] ImageFileError),
-    /// The model fails on a pair.
+    /// The settings do not fit the model.
+    #[error(transparent)]
+    Settings(#[from] PairError),
+    /// A pair cannot be fused.
     #[error("{name}: {source}")]
     Pair {
         /// Stem of the pair.
         name: String,
         /// The cause.
-        source: SessionError,
+        source: PairError,
     },
     /// A file of detections cannot be written.
     #[error(transparent)]
     Sink(#[from] SinkError),
-    /// The detector fails.
-    #[error(transparent)]
-    Detect(#[from] DetectError),
-    /// Pixels make no image.
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-    /// Pixels and tensors do not fit.
-    #[error(transparent)]
-    Pixels(#[from] PixelError),
+}
+
+impl FuseError {
+    /// True when the call was wrong rather than the work failing.
+    #[must_use]
+    pub fn is_wrong_call(&self) -> bool {
+        match self {
+            Self::NoDetector => true,
+            Self::Settings(error) => error.is_wrong_call(),
+            Self::Pairs { .. }
+            | Self::Empty { .. }
+            | Self::Folder { .. }
+            | Self::File(_)
+            | Self::Pair { .. }
+            | Self::Sink(_) => false,
+        }
+    }
 }
 
 fn list(offenders: &[String]) -> String {
@@ -97,12 +104,10 @@ pub struct FuseConfig {
     pub out: PathBuf,
     /// File of JSON lines with the detections.
     pub detections: Option<PathBuf>,
-    /// Paint boxes and labels.
-    pub draw: bool,
     /// Leave images alone that exist already.
     pub resume: bool,
-    /// Thresholds of the detector.
-    pub nms: NmsSettings,
+    /// How to fuse.
+    pub fusion: FusionSettings,
 }
 
 /// A pair of files.
@@ -179,16 +184,17 @@ struct Line<'a> {
 pub fn run(model: Model, config: &FuseConfig, done: &mut dyn FnMut(usize, usize)) -> Result<FuseSummary, FuseError> {
     let pairs = match_folders(&config.ir, &config.vi)?;
     std::fs::create_dir_all(&config.out).map_err(|source| FuseError::Folder { path: config.out.clone(), source })?;
-    let mut detector = model.contract().detector.clone().map(|c| Detector::new(c, config.nms.clone())).transpose()?;
-    if detector.is_none() && (config.detections.is_some() || config.draw) {
+    let (provider, provider_reason) = (model.provider(), model.reason().map(str::to_owned));
+    let mut fusion = FrameFusion::new(model, &config.fusion)?;
+    let classes = fusion.classes().map(<[String]>::to_vec);
+    if classes.is_none() && (config.detections.is_some() || config.fusion.draw) {
         return Err(FuseError::NoDetector);
     }
+    let classes = classes.unwrap_or_default();
     let mut lines = config.detections.as_deref().map(JsonLines::create).transpose()?;
-    let (provider, provider_reason) = (model.provider(), model.reason().map(str::to_owned));
-    let mut runner = Runner::new(model);
-    let (mut rgb, mut found): (Vec<u8>, Vec<Detection>) = (vec![], vec![]);
+    let mut image = FusedImage::default();
     let mut times: [Histogram; 4] = std::array::from_fn(|_| Histogram::default());
-    let (mut fused_count, mut skipped, mut detections) = (0, 0, 0);
+    let (mut fused, mut skipped, mut detections) = (0, 0, 0);
     for (index, pair) in pairs.iter().enumerate() {
         let target = config.out.join(format!("{}.png", pair.name));
         if config.resume && target.is_file() {
@@ -199,42 +205,31 @@ pub fn run(model: Model, config: &FuseConfig, done: &mut dyn FnMut(usize, usize)
         let start = Instant::now();
         let (ir, vi) = (image_file::read(&pair.ir)?, image_file::read(&pair.vi)?);
         let read = start.elapsed();
-        let fused = runner
-            .run(&ir.view()?, &vi.view()?)
+        let took = fuse(&mut fusion, &ir, &vi, &mut image)
             .map_err(|source| FuseError::Pair { name: pair.name.clone(), source })?;
-        let (width_px, height_px, timings) = (fused.width_px, fused.height_px, fused.timings);
-        rgb.resize(width_px * height_px * 3, 0);
-        fused.write_rgb(&mut rgb)?;
-        found.clear();
-        if let (Some(detector), Some(rows)) = (&mut detector, fused.predictions) {
-            detector.detect(rows, width_px, height_px, &mut found)?;
-            if let Some(lines) = &mut lines {
-                let detections = Detections { list: &found, classes: detector.classes() };
-                lines.write(&Line { name: &pair.name, width_px, height_px, detections })?;
-            }
-            if config.draw
-                && let Some(mut canvas) = Canvas::new(&mut rgb, width_px, height_px)
-            {
-                for d in &found {
-                    let class = usize::try_from(d.class).unwrap_or(0);
-                    canvas.detection([d.x1, d.y1, d.x2, d.y2], class, detector.class_name(d.class), d.score);
-                }
-            }
+        let (width_px, height_px) = image.size_px;
+        if let Some(lines) = &mut lines {
+            let detections = Detections { list: &image.detections, classes: &classes };
+            lines.write(&Line { name: &pair.name, width_px, height_px, detections })?;
         }
         let start = Instant::now();
         let size = |v: usize| u32::try_from(v).unwrap_or(u32::MAX);
-        image_file::write_png(&target, &rgb, size(width_px), size(height_px))?;
-        let durations = [read, timings.pre, timings.infer, start.elapsed()];
+        image_file::write_png(&target, &image.rgb, size(width_px), size(height_px))?;
+        let durations = [read, took.pre, took.infer, start.elapsed()];
         times.iter_mut().zip(durations).for_each(|(h, d)| h.add(d));
-        fused_count += 1;
-        detections += found.len();
+        fused += 1;
+        detections += image.detections.len();
         done(index + 1, pairs.len());
     }
     if let Some(lines) = lines {
         lines.finish()?;
     }
     let [read, pre, infer, write] = times.map(|h| h.percentiles());
-    Ok(FuseSummary { provider, provider_reason, fused: fused_count, skipped, detections, read, pre, infer, write })
+    Ok(FuseSummary { provider, provider_reason, fused, skipped, detections, read, pre, infer, write })
+}
+
+fn fuse(fusion: &mut FrameFusion, ir: &Decoded, vi: &Decoded, image: &mut FusedImage) -> Result<PairTimes, PairError> {
+    fusion.infer(&ir.view()?, &vi.view()?)?.finish(image)
 }
 
 #[cfg(test)]

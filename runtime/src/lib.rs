@@ -20,6 +20,7 @@ pub mod draw;
 pub mod font;
 pub mod frame;
 pub mod fuse;
+pub mod fusion;
 pub mod image_file;
 pub mod live;
 pub mod pair;

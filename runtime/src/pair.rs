@@ -176,6 +176,12 @@ impl<F: Timed> Pairer<F> {
         self.ended[camera.index()] = true;
     }
 
+    /// True when no pair can come any more: a camera ended and none of its frames waits.
+    #[must_use]
+    pub fn is_exhausted(&self) -> bool {
+        self.ended.iter().zip(&self.waiting).any(|(ended, waiting)| *ended && waiting.is_empty())
+    }
+
     /// Where the frames went so far, infrared first.
     #[must_use]
     pub fn counts(&self) -> [PairCount; 2] {

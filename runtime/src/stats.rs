@@ -35,6 +35,18 @@ pub struct Percentiles {
     pub max_ms: f64,
 }
 
+impl Percentiles {
+    /// Head of a table of [`Self::row`]s.
+    pub const HEADER: &'static str = "ms               mean      p50      p95      p99      max";
+
+    /// A line of a table, in milliseconds.
+    #[must_use]
+    pub fn row(&self, name: &str) -> String {
+        let Self { mean_ms, p50_ms, p95_ms, p99_ms, max_ms, .. } = self;
+        format!("{name:<12}{mean_ms:>9.2}{p50_ms:>9.2}{p95_ms:>9.2}{p99_ms:>9.2}{max_ms:>9.2}")
+    }
+}
+
 impl Default for Histogram {
     fn default() -> Self {
         Self { buckets: vec![0; BUCKETS].into_boxed_slice(), count: 0, sum_ns: 0, max_ns: 0 }

@@ -114,14 +114,36 @@ fn a_check_tells_contract_providers_and_time() {
     let folder = tempfile::tempdir().unwrap();
     let model = common::pipeline_model(folder.path(), "p.onnx", 50, 38);
     let report = folder.path().join("check.json");
-    let out = succeeds(&["check", "--model", text(&model), "--json", text(&report)]);
-    for word in ["fuses and detects", "person, car", "tensorrt", "50x38", "sha256"] {
+    let call = ["check", "--model", text(&model), "--json", text(&report), "--threads", "1", "--runs", "7"];
+    let out = succeeds(&call);
+    for word in
+        ["fuses and detects", "person, car", "50x38", "sha256", "7 runs", "p99", "--threads 1", "hardware threads"]
+    {
         assert!(out.contains(word), "{word} in {out}");
     }
     let report: Value = serde_json::from_str(&std::fs::read_to_string(&report).unwrap()).unwrap();
-    assert_eq!(report["providers"].as_array().unwrap().len(), 3);
-    assert_eq!(report["providers"][0]["usable"], true);
-    assert!(report["infer_ms"].as_f64().unwrap() > 0.0);
+    let names: Vec<&str> =
+        report["providers"].as_array().unwrap().iter().map(|p| p["provider"].as_str().unwrap()).collect();
+    assert_eq!(names, ["cpu", "cuda", "tensorrt"]);
+    for provider in report["providers"].as_array().unwrap() {
+        // Whoever is not usable says why, to people and to machines.
+        let reason = provider["reason"].as_str();
+        assert_eq!(provider["usable"].as_bool(), Some(reason.is_none()));
+        assert!(reason.is_none_or(|r| out.contains(r) && r.contains("libonnxruntime_providers_")), "{provider}");
+    }
+    // Left to choose, the program says what it took and why.
+    let chosen = report["provider"].as_str().unwrap();
+    assert!(out.contains(&format!("timed on   {chosen}, chosen because `cuda` ")), "{out}");
+    let timing = &report["timing"];
+    assert_eq!((timing["whole"]["count"].as_u64(), timing["width_px"].as_u64()), (Some(7), Some(50)));
+    assert_eq!(report["machine"]["operator_threads"], 1);
+    let ms = |part: &str, field: &str| timing[part][field].as_f64().unwrap();
+    for part in ["pre", "infer", "post", "whole"] {
+        let ranks = ["p50_ms", "p95_ms", "p99_ms", "max_ms"].map(|f| ms(part, f));
+        assert!(ranks[0] > 0.0 && ranks.is_sorted(), "{part}: {ranks:?}");
+    }
+    assert!(ms("whole", "mean_ms") >= ms("infer", "mean_ms"));
     fails(1, &["absent.onnx"], &["check", "--model", "absent.onnx"]);
     fails(2, &["--size"], &["check", "--model", text(&model), "--size", "0x5"]);
+    fails(2, &["--runs"], &["check", "--model", text(&model), "--runs", "0"]);
 }

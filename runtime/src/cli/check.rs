@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::args::ModelArgs;
 
-/// Print what a model promises and what it can run on here, and time one pair.
+/// Print what a model promises and what it can run on here, and time it.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  caf-run check --model pipeline.onnx --provider cuda")]
 pub struct CheckArgs {
@@ -16,6 +16,9 @@ pub struct CheckArgs {
     /// Size of the pair for a model that takes any.
     #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "640x480")]
     size: Size,
+    /// Pairs to time, after a few to warm up.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    runs: u32,
     /// Report for machines.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -25,7 +28,7 @@ impl CheckArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         claim(self.json.as_deref())?;
         let size = (self.size.width_px, self.size.height_px);
-        let report = crate::check::check(&self.model.model, self.model.options(), size)?;
+        let report = crate::check::check(&self.model.model, self.model.options(), size, self.runs)?;
         print(&report.text())?;
         Ok(write_json(self.json.as_deref(), &report)?)
     }

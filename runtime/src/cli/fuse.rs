@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::args::{DetectorArgs, ModelArgs};
 use crate::fuse::{FuseConfig, run};
+use crate::fusion::FusionSettings;
 use crate::session::Model;
 
 /// Fuse the images of two folders, matched by their names.
@@ -52,9 +53,8 @@ impl FuseArgs {
             vi: self.vi,
             out: self.out,
             detections: self.detections,
-            draw: self.draw,
             resume: self.resume,
-            nms: self.detector.settings(),
+            fusion: FusionSettings { rig: None, nms: self.detector.settings(), draw: self.draw },
         };
         let (console, mut begun) = (Console::default(), false);
         let report = run(model, &config, &mut |done, total| {

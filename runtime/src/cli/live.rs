@@ -8,7 +8,8 @@ use caf_console::{Console, Progress as _, StopFlag, claim, out, print, say, writ
 use caf_rig::Rig;
 use clap::Args;
 
-use super::args::{DetectorArgs, ModelArgs, milliseconds, positive};
+use super::args::{DetectorArgs, ModelArgs, distance_ms, frames_per_second, milliseconds, positive, seconds};
+use crate::fusion::FusionSettings;
 use crate::live::{EndedBy, LiveConfig, OutputFiles, run};
 use crate::session::Model;
 use crate::source::{Pace, SourceSpec};
@@ -38,10 +39,10 @@ pub struct LiveArgs {
     #[arg(long, value_name = "MS", value_parser = milliseconds, allow_negative_numbers = true)]
     vi_latency_ms: Option<i64>,
     /// Largest difference of capture times within a pair.
-    #[arg(long, value_name = "MS", default_value = "20", value_parser = milliseconds)]
+    #[arg(long, value_name = "MS", default_value = "20", value_parser = distance_ms, allow_negative_numbers = true)]
     max_skew_ms: i64,
-    /// Frames per second of folders without timestamps.csv.
-    #[arg(long, default_value_t = 25.0, value_parser = positive)]
+    /// Frames per second of folders without timestamps.csv, 0.01 to 1000.
+    #[arg(long, default_value_t = 25.0, value_parser = frames_per_second, allow_negative_numbers = true)]
     fps: f64,
     /// Geometry of the two cameras; aligns the infrared image.
     #[arg(long, value_name = "FILE")]
@@ -64,8 +65,11 @@ pub struct LiveArgs {
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     queue: u16,
     /// Stop after this time.
-    #[arg(long, value_name = "S", value_parser = positive)]
-    seconds: Option<f64>,
+    #[arg(long, value_name = "S", value_parser = seconds, allow_negative_numbers = true)]
+    seconds: Option<Duration>,
+    /// Give up when a source has not delivered its first frame after this time.
+    #[arg(long, value_name = "S", default_value = "20", value_parser = seconds, allow_negative_numbers = true)]
+    patience_s: Duration,
     /// Video of the fused images: .webm, .mp4, .mkv or .avi.
     #[arg(long, value_name = "FILE")]
     video: Option<PathBuf>,
@@ -88,21 +92,23 @@ impl LiveArgs {
             (_, true) => Some(Pace::EveryFrame),
             _ => None,
         };
-        let limit = self.seconds.map(Duration::try_from_secs_f64).transpose().context("--seconds")?;
         let model = Model::load(&self.model.model, self.model.options())?;
         announce(&model);
         let config = LiveConfig {
             sources: [SourceSpec::parse(&self.ir), SourceSpec::parse(&self.vi)],
             latency_ns: [self.ir_latency_ms.unwrap_or(ir_stated), self.vi_latency_ms.unwrap_or(vi_stated)],
             fps: self.fps,
-            max_skew_ns: self.max_skew_ms.max(0),
+            max_skew_ns: self.max_skew_ms,
             pace,
             queue: usize::from(self.queue),
-            rig: rig.map(|r| (r, self.rig_distance_m)),
-            nms: self.detector.settings(),
-            draw: !self.no_draw,
+            fusion: FusionSettings {
+                rig: rig.map(|r| (r, self.rig_distance_m)),
+                nms: self.detector.settings(),
+                draw: !self.no_draw,
+            },
+            patience: self.patience_s,
             files: OutputFiles { video: self.video, lines: self.jsonl },
-            limit,
+            limit: self.seconds,
         };
         let (console, stop) = (Console::default(), StopFlag::on_signals().context("interrupts cannot be caught")?);
         console.watch("live");

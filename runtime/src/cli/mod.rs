@@ -42,7 +42,7 @@ pub fn main() -> ExitCode {
 
 fn is_wrong_call(error: &anyhow::Error) -> bool {
     let live = error.downcast_ref::<LiveError>().is_some_and(LiveError::is_wrong_call);
-    live || matches!(error.downcast_ref::<FuseError>(), Some(FuseError::NoDetector | FuseError::Detect(_)))
+    live || error.downcast_ref::<FuseError>().is_some_and(FuseError::is_wrong_call)
 }
 
 #[cfg(test)]

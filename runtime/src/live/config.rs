@@ -2,14 +2,8 @@
 
 use std::time::Duration;
 
-use caf_detect::{DetectError, NmsSettings};
-use caf_rig::{Rig, RigError};
-
 use super::output::OutputFiles;
-use crate::align::AlignError;
-use crate::frame::FrameError;
-use crate::pixels::PixelError;
-use crate::session::SessionError;
+use crate::fusion::{FusionSettings, PairError};
 use crate::sink::SinkError;
 use crate::source::{Pace, SourceError, SourceSpec};
 
@@ -19,38 +13,12 @@ pub enum LiveError {
     /// A camera.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// The model.
+    /// A pair, or the settings that all pairs are fused with.
     #[error(transparent)]
-    Session(#[from] SessionError),
+    Pair(#[from] PairError),
     /// A file that is written.
     #[error(transparent)]
     Sink(#[from] SinkError),
-    /// The rig.
-    #[error("the rig cannot be used: {0}")]
-    Rig(#[from] RigError),
-    /// An infrared image does not fit the rig.
-    #[error(transparent)]
-    Align(#[from] AlignError),
-    /// A setting of the detector.
-    #[error(transparent)]
-    Detect(#[from] DetectError),
-    /// A frame.
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-    /// Pixels and tensors do not fit.
-    #[error(transparent)]
-    Pixels(#[from] PixelError),
-    /// The cameras see different areas.
-    #[error(
-        "the infrared image is {}x{} pixels and the visible one {}x{}: name a rig that aligns them, or scale one in its launch string",
-        infrared.0, infrared.1, visible.0, visible.1
-    )]
-    Sizes {
-        /// Width and height of the infrared image, after alignment.
-        infrared: (usize, usize),
-        /// Width and height of the visible image.
-        visible: (usize, usize),
-    },
     /// A stage panicked.
     #[error("the {stage} stage ended by a defect of this program")]
     Stage {
@@ -82,12 +50,10 @@ pub struct LiveConfig {
     pub pace: Option<Pace>,
     /// Items that each queue holds; in real time the model's holds one, the newest pair.
     pub queue: usize,
-    /// Geometry, and the distance in metres at which the images should match.
-    pub rig: Option<(Rig, f64)>,
-    /// Thresholds of the detector.
-    pub nms: NmsSettings,
-    /// Paint boxes and labels.
-    pub draw: bool,
+    /// How to fuse.
+    pub fusion: FusionSettings,
+    /// How long a source may take to deliver its first frame.
+    pub patience: Duration,
     /// Files to write.
     pub files: OutputFiles,
     /// Stop after this time.
@@ -112,20 +78,11 @@ impl LiveError {
     #[must_use]
     pub fn is_wrong_call(&self) -> bool {
         match self {
-            Self::Source(SourceError::Parse { .. } | SourceError::Sinks { .. } | SourceError::Timestamp { .. })
-            | Self::Sink(SinkError::Container { .. })
-            | Self::Detect(DetectError::Setting { .. }) => true,
-            Self::Source(_)
-            | Self::Session(_)
-            | Self::Sink(_)
-            | Self::Rig(_)
-            | Self::Align(_)
-            | Self::Detect(_)
-            | Self::Frame(_)
-            | Self::Pixels(_)
-            | Self::Sizes { .. }
-            | Self::Stage { .. }
-            | Self::Thread { .. } => false,
+            Self::Source(SourceError::Parse { .. } | SourceError::NoSource { .. } | SourceError::Sinks { .. })
+            | Self::Source(SourceError::Timestamp { .. })
+            | Self::Sink(SinkError::Container { .. }) => true,
+            Self::Pair(error) => error.is_wrong_call(),
+            Self::Source(_) | Self::Sink(_) | Self::Stage { .. } | Self::Thread { .. } => false,
         }
     }
 }

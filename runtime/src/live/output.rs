@@ -9,6 +9,7 @@ use super::slot::{Line, Slot, Stage};
 use super::stages::CloseAtEnd;
 use super::summary::StageHistograms;
 use crate::queue::Queue;
+use crate::sink::SinkError;
 use crate::sink::jsonl::JsonLines;
 use crate::sink::video::VideoSink;
 use crate::stats::Histogram;
@@ -55,10 +56,24 @@ impl Output<'_> {
     pub fn run(mut self) -> Result<Written, LiveError> {
         let _closes = (CloseAtEnd(self.results), CloseAtEnd(self.free));
         let mut written = Written::default();
+        let taken = self.take_all(&mut written);
+        // Whatever happened, a sink that still works keeps what it has; nobody may wait for this stage meanwhile.
+        self.results.close_all();
+        let Sinks { video, lines, .. } = self.sinks;
+        let video = video.map_or(Ok(false), VideoSink::finish);
+        let lines = lines.filter(|_| written.pairs > 0).map_or(Ok(()), JsonLines::finish);
+        taken?;
+        written.video = video?;
+        lines?;
+        Ok(written)
+    }
+
+    /// Hands slots to the sinks until their queue ends or a sink fails.
+    fn take_all(&mut self, written: &mut Written) -> Result<(), SinkError> {
         while let Some(mut slot) = self.results.next() {
             let start = Instant::now();
             if let Some(video) = &mut self.sinks.video {
-                video.write(&slot.rgb, slot.size_px, slot.time_ns, slot.rate)?;
+                video.write(&slot.image.rgb, slot.image.size_px, slot.time_ns, slot.rate)?;
             }
             slot.stages.set(Stage::Sink, start.elapsed());
             if let Some(lines) = &mut self.sinks.lines {
@@ -68,20 +83,12 @@ impl Output<'_> {
             written.stages.add(&slot.stages);
             written.skew.add(Duration::from_nanos(slot.skew_ns.unsigned_abs()));
             written.pairs += 1;
-            written.detections += slot.detections.len() as u64;
+            written.detections += slot.image.detections.len() as u64;
             self.written.store(written.pairs, Ordering::Relaxed);
             // Nobody takes slots any more once the model has ended; then the slot is simply dropped.
             drop(self.free.push(0, slot));
         }
-        if let Some(video) = self.sinks.video.take() {
-            written.video = video.finish()?;
-        }
-        if let Some(lines) = self.sinks.lines.take()
-            && written.pairs > 0
-        {
-            lines.finish()?;
-        }
-        Ok(written)
+        Ok(())
     }
 }
 

@@ -11,15 +11,14 @@ use super::output::{Output, Sinks, Written};
 use super::slot::Slot;
 use super::stages::{CloseAtEnd, Inference, Paired, Pairing};
 use super::summary::{CameraSummary, EndedBy, PairSummary, Summary};
-use crate::align::Aligner;
-use crate::detect::Detector;
 use crate::frame::Camera;
+use crate::fusion::FrameFusion;
 use crate::pair::PairRule;
 use crate::queue::{Lanes, Queue, WhenFull};
-use crate::session::{Model, Runner};
+use crate::session::Model;
 use crate::sink::video::VideoSink;
 use crate::source::clock::RunClock;
-use crate::source::{Capture, Pace, Source, SourceSettings, gst};
+use crate::source::{Capture, Pace, Source, SourceError, SourceSettings, gst};
 
 /// How often the run is looked after.
 const WATCH: Duration = Duration::from_millis(25);
@@ -74,16 +73,26 @@ impl Plumbing {
         }
     }
 
+    /// A camera that has not ended and whose first frame is overdue.
+    fn silence(&self, patience: Duration) -> Option<SourceError> {
+        if self.began.elapsed() < patience {
+            return None;
+        }
+        let counts = self.capture.counts();
+        let silent = |c: &Camera| counts[c.index()].pushed == 0 && !self.capture.is_closed(c.index());
+        Camera::BOTH.into_iter().find(silent).map(|c| SourceError::Silent { camera: c.name(), patience })
+    }
+
     fn capturing(&self) -> bool {
         Camera::BOTH.iter().any(|c| !self.capture.is_closed(c.index()))
     }
 }
 
-/// Runs until the sources end, the time is over, `stop` is raised or something fails. `watch` is called about forty
+/// Runs until a source ends, the time is over, `stop` is raised or something fails. `watch` is called about forty
 /// times a second.
 ///
-/// Files appear when the run is over, complete. When a camera fails in the middle of a run, what was fused until then is
-/// kept and the error is returned; nothing appears of a run without a single pair.
+/// Files appear when the run is over, complete. When a camera, the model or a sink fails in the middle of a run, every other
+/// file keeps what was fused until then, and the error is returned; nothing appears of a run without a single pair.
 pub fn run(
     model: Model,
     config: &LiveConfig,
@@ -91,13 +100,11 @@ pub fn run(
     watch: &mut dyn FnMut(Progress),
 ) -> Result<Summary, LiveError> {
     gst::initialise()?;
-    let detector = model.contract().detector.clone().map(|c| Detector::new(c, config.nms.clone())).transpose()?;
-    let aligner = config.rig.as_ref().map(|(rig, distance)| Aligner::new(rig, *distance)).transpose()?;
-    let sinks = config.files.open(detector.as_ref().map_or_else(Vec::new, |d| d.classes().to_vec()))?;
-    let encoder = sinks.video.as_ref().map(VideoSink::encoder);
     let (provider, provider_reason) = (model.provider(), model.reason().map(str::to_owned));
-    let mut runner = Runner::new(model);
-    if let Some(took) = runner.warm_up()? {
+    let mut fusion = FrameFusion::new(model, &config.fusion)?;
+    let sinks = config.files.open(fusion.classes().unwrap_or_default().to_vec())?;
+    let encoder = sinks.video.as_ref().map(VideoSink::encoder);
+    if let Some(took) = fusion.warm_up()? {
         tracing::info!(ms = took.as_millis(), "the model is warm");
     }
     let mut sources = open(config)?;
@@ -105,8 +112,7 @@ pub fn run(
     let pace = config.pace.unwrap_or(if live { Pace::Realtime } else { Pace::EveryFrame });
 
     let plumbing = Plumbing::new(pace, config.queue);
-    let work = Work { runner, detector, aligner, sinks };
-    let (paired, written, ended_by) = flow(&plumbing, config, &mut sources, work, stop, watch)?;
+    let (paired, written, ended_by) = flow(&plumbing, config, &mut sources, (fusion, sinks), stop, watch)?;
 
     let elapsed = plumbing.began.elapsed().as_secs_f64();
     let lanes = plumbing.capture.counts();
@@ -138,19 +144,12 @@ pub fn run(
 fn open(config: &LiveConfig) -> Result<[Source; 2], LiveError> {
     let [ir, vi] = &config.sources;
     let [ir_latency, vi_latency] = config.latency_ns;
-    let settings = |camera, latency_ns| SourceSettings { camera, latency_ns, fps: config.fps };
+    let settings =
+        |camera, latency_ns| SourceSettings { camera, latency_ns, fps: config.fps, patience: config.patience };
     Ok([
         Source::open(ir, settings(Camera::Infrared, ir_latency))?,
         Source::open(vi, settings(Camera::Visible, vi_latency))?,
     ])
-}
-
-/// What the stages own.
-struct Work {
-    runner: Runner,
-    detector: Option<Detector>,
-    aligner: Option<Aligner>,
-    sinks: Sinks,
 }
 
 /// Starts the stages and the cameras and waits for their end.
@@ -158,7 +157,7 @@ fn flow(
     p: &Plumbing,
     config: &LiveConfig,
     sources: &mut [Source; 2],
-    work: Work,
+    (fusion, sinks): (FrameFusion, Sinks),
     stop: &StopFlag,
     watch: &mut dyn FnMut(Progress),
 ) -> Result<(Paired, Written, EndedBy), LiveError> {
@@ -171,9 +170,8 @@ fn flow(
         rule: PairRule { max_skew_ns: config.max_skew_ns, patience_ns, window: WINDOW },
         limit_ns: config.limit.filter(|_| p.pace == Pace::EveryFrame).map(nanoseconds),
     };
-    let Work { runner, detector, aligner, sinks } = work;
     let (pairs, free, results) = (&p.pairs, &p.free, &p.results);
-    let inference = Inference { runner, detector, aligner, draw: config.draw, pairs, free, results, fused: &p.fused };
+    let inference = Inference { fusion, pairs, free, results, fused: &p.fused };
     let output = Output { sinks, results, free, written: &p.written };
 
     std::thread::scope(|scope| {
@@ -194,7 +192,7 @@ fn flow(
             }
         }
         while !output.is_finished() {
-            if let Some(error) = sources.iter_mut().find_map(Source::failure) {
+            if let Some(error) = sources.iter_mut().find_map(Source::failure).or_else(|| p.silence(config.patience)) {
                 failure.get_or_insert(error);
                 p.capture.close_all();
             }

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use caf_detect::Detection;
 use serde::ser::{Serialize, SerializeMap, SerializeStruct, Serializer};
 
+use crate::fusion::FusedImage;
 use crate::sink::jsonl::Detections;
 
 /// What is timed.
@@ -92,12 +92,8 @@ impl Serialize for StageTimes {
 /// A fused image with everything known about it. Slots are made once and go round between the stages.
 #[derive(Debug)]
 pub struct Slot {
-    /// `width × height × 3` bytes.
-    pub rgb: Vec<u8>,
-    /// Width and height in pixels.
-    pub size_px: (usize, usize),
-    /// What was detected, best first.
-    pub detections: Vec<Detection>,
+    /// The image and what was found in it.
+    pub image: FusedImage,
     /// Capture time of the visible frame, nanoseconds since the start of the run.
     pub time_ns: i64,
     /// Sequence numbers of the infrared and the visible frame.
@@ -115,9 +111,7 @@ pub struct Slot {
 impl Default for Slot {
     fn default() -> Self {
         Self {
-            rgb: vec![],
-            size_px: (0, 0),
-            detections: vec![],
+            image: FusedImage::default(),
             time_ns: 0,
             sequence: [0; 2],
             skew_ns: 0,
@@ -145,7 +139,7 @@ impl Serialize for Line<'_> {
         line.serialize_field("seq_ir", &slot.sequence[0])?;
         line.serialize_field("seq_vi", &slot.sequence[1])?;
         line.serialize_field("skew_ms", &(slot.skew_ns as f64 / 1e6))?;
-        line.serialize_field("detections", &Detections { list: &slot.detections, classes })?;
+        line.serialize_field("detections", &Detections { list: &slot.image.detections, classes })?;
         line.serialize_field("stages_ms", &slot.stages)?;
         line.end()
     }

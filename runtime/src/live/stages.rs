@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 
 use super::LiveError;
 use super::slot::{Slot, Stage};
-use crate::align::Aligner;
-use crate::detect::Detector;
-use crate::draw::Canvas;
 use crate::frame::{Camera, Frame};
+use crate::fusion::{FrameFusion, PairError};
 use crate::pair::{PairCount, PairRule, Pairer, Step};
 use crate::queue::{Lanes, Popped, Pushed, Queue};
-use crate::session::Runner;
 use crate::source::clock::RunClock;
 use crate::source::{Capture, Pace};
+
+/// How long the pairing waits at most before it looks whether a camera ended.
+const NAP: Duration = Duration::from_millis(50);
 
 /// Closes every lane when the stage that owns it ends, even by a panic.
 pub struct CloseAtEnd<'a, T, const N: usize>(pub &'a Lanes<T, N>);
@@ -41,7 +41,7 @@ pub struct Paired {
     pub limit_reached: bool,
 }
 
-/// Pairs frames until both cameras end.
+/// Pairs frames until a camera has ended and none of its frames waits any more.
 pub struct Pairing<'a> {
     /// Frames.
     pub capture: &'a Capture,
@@ -92,9 +92,9 @@ impl Pairing<'_> {
     fn wait(&self, pairer: &mut Pairer<Frame>, needs: [bool; 2], until_ns: Option<i64>, now: Option<i64>) {
         let wanted = if self.pace == Pace::Realtime { [true; 2] } else { needs };
         let left = until_ns.zip(now).map(|(until, now)| u64::try_from(until.saturating_sub(now)).unwrap_or(0));
-        // A deadline too far away to be expressed is none.
-        let deadline = left.and_then(|ns| Instant::now().checked_add(Duration::from_nanos(ns)));
-        match self.capture.pop(wanted, deadline) {
+        // A camera that sends nothing more must not hide the end of the other one for ever.
+        let nap = left.map_or(NAP, |ns| NAP.min(Duration::from_nanos(ns)));
+        match self.capture.pop(wanted, Instant::now().checked_add(nap)) {
             Popped::Item(lane, frame) => {
                 let camera = if lane == Camera::Infrared.index() { Camera::Infrared } else { Camera::Visible };
                 pairer.offer(camera, frame);
@@ -104,19 +104,17 @@ impl Pairing<'_> {
             Popped::Closed => {}
         }
         Camera::BOTH.into_iter().filter(|c| self.capture.has_ended(c.index())).for_each(|c| pairer.end(c));
+        if pairer.is_exhausted() {
+            // The other camera has nothing left to wait for.
+            self.capture.close_all();
+        }
     }
 }
 
 /// Fuses pairs, detects and draws.
 pub struct Inference<'a> {
-    /// The model.
-    pub runner: Runner,
-    /// Present when the model detects.
-    pub detector: Option<Detector>,
-    /// Present when the cameras do not see the same.
-    pub aligner: Option<Aligner>,
-    /// Paint the boxes.
-    pub draw: bool,
+    /// The model with everything around it.
+    pub fusion: FrameFusion,
     /// Pairs.
     pub pairs: &'a Queue<Pair>,
     /// Empty slots.
@@ -156,46 +154,16 @@ impl Inference<'_> {
         slot.stages.set(Stage::Pair, decided.saturating_duration_since(arrived));
         slot.stages.set(Stage::Queue, began.saturating_duration_since(decided));
 
-        let (mut ir_view, vi_view) = (infrared.view()?, visible.view()?);
-        if let Some(aligner) = &mut self.aligner {
-            ir_view = aligner.align(&ir_view)?;
-        }
-        let size = |v: &crate::frame::ImageView<'_>| (v.width_px(), v.height_px());
-        if size(&ir_view) != size(&vi_view) {
-            return Err(LiveError::Sizes { infrared: size(&ir_view), visible: size(&vi_view) });
-        }
-        let aligned = began.elapsed();
-        let fused = self.runner.run(&ir_view, &vi_view)?;
+        let inferred =
+            self.fusion.infer(&infrared.view().map_err(PairError::from)?, &visible.view().map_err(PairError::from)?)?;
         // The cameras get their buffers back before anything else is done.
         drop((infrared, visible));
-        slot.stages.set(Stage::Pre, aligned + fused.timings.pre);
-        slot.stages.set(Stage::Infer, fused.timings.infer);
-
-        let start = Instant::now();
-        slot.size_px = (fused.width_px, fused.height_px);
-        slot.rgb.resize(fused.width_px * fused.height_px * 3, 0);
-        fused.write_rgb(&mut slot.rgb)?;
-        let copied = Instant::now();
-        slot.stages.set(Stage::Post, copied - start);
-
-        slot.detections.clear();
-        if let (Some(detector), Some(rows)) = (&mut self.detector, fused.predictions) {
-            let counts = detector.detect(rows, fused.width_px, fused.height_px, &mut slot.detections)?;
-            if counts.not_finite > 0 {
-                tracing::warn!(rows = counts.not_finite, "the detector gives values that are not finite");
-            }
-        }
-        let detected = Instant::now();
-        slot.stages.set(Stage::Nms, detected - copied);
-        if let (true, Some(detector)) = (self.draw, &self.detector)
-            && let Some(mut canvas) = Canvas::new(&mut slot.rgb, slot.size_px.0, slot.size_px.1)
-        {
-            for d in &slot.detections {
-                let class = usize::try_from(d.class).unwrap_or(0);
-                canvas.detection([d.x1, d.y1, d.x2, d.y2], class, detector.class_name(d.class), d.score);
-            }
-        }
-        slot.stages.set(Stage::Draw, detected.elapsed());
+        let times = inferred.finish(&mut slot.image)?;
+        slot.stages.set(Stage::Pre, times.pre);
+        slot.stages.set(Stage::Infer, times.infer);
+        slot.stages.set(Stage::Post, times.post);
+        slot.stages.set(Stage::Nms, times.nms);
+        slot.stages.set(Stage::Draw, times.draw);
         Ok(())
     }
 }

@@ -94,7 +94,7 @@ pub struct Summary {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndedBy {
-    /// Both sources ended.
+    /// A source ended, and with it the pairs.
     Sources,
     /// The time was over.
     Seconds,
@@ -146,15 +146,11 @@ impl Summary {
             self.provider.name(),
             self.detections
         )?;
-        writeln!(out, "\n{:<12}{:>9}{:>9}{:>9}{:>9}{:>9}", "ms", "mean", "p50", "p95", "p99", "max")?;
-        let row = |out: &mut String, name: &str, p: &Percentiles| {
-            let Percentiles { mean_ms, p50_ms, p95_ms, p99_ms, max_ms, .. } = p;
-            writeln!(out, "{name:<12}{mean_ms:>9.2}{p50_ms:>9.2}{p95_ms:>9.2}{p99_ms:>9.2}{max_ms:>9.2}")
-        };
+        writeln!(out, "\n{}", Percentiles::HEADER)?;
         for stage in &self.stages {
-            row(out, stage.stage, &stage.percentiles)?;
+            writeln!(out, "{}", stage.percentiles.row(stage.stage))?;
         }
-        row(out, "skew", &self.skew)?;
+        writeln!(out, "{}", self.skew.row("skew"))?;
         for (camera, c) in Camera::BOTH.into_iter().zip([self.infrared, self.visible]) {
             writeln!(
                 out,

@@ -60,7 +60,7 @@ pub enum SessionError {
         found: Vec<Mismatch>,
     },
     /// The images do not fit the model.
-    #[error("the images do not fit the model: {0}")]
+    #[error("the images do not fit the model (scale them, or export it for their size): {0}")]
     Images(Mismatch),
     /// The pixels do not fit a tensor.
     #[error(transparent)]
@@ -118,7 +118,8 @@ impl Model {
         if let Some(threads) = options.threads {
             builder = builder.with_intra_threads(threads).map_err(plain)?;
         }
-        builder = provider::register(builder, provider, &library)?;
+        builder = provider::register(builder, provider, &library)
+            .map_err(|fault| ProviderError { provider: provider.name(), fault })?;
         let session = builder.commit_from_file(path).map_err(load)?;
         let metadata = session.metadata().map_err(load)?.custom(METADATA_KEY);
         let contract = Contract::from_metadata(metadata.as_deref())

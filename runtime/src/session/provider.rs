@@ -75,24 +75,30 @@ impl Provider {
     }
 }
 
+/// A provider that was asked for and cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("provider `{provider}` {fault}")]
+pub struct ProviderError {
+    /// Which provider.
+    pub provider: &'static str,
+    /// Why.
+    pub fault: ProviderFault,
+}
+
 /// Why a provider cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum ProviderError {
+pub enum ProviderFault {
     /// This ONNX Runtime was built without it.
-    #[error("provider `{provider}` needs {library}, and the ONNX Runtime at {runtime} was built without it")]
+    #[error("needs {library}, which the ONNX Runtime at {runtime} was built without")]
     NotBuilt {
-        /// Which provider.
-        provider: &'static str,
         /// Its library.
         library: &'static str,
         /// Which ONNX Runtime.
         runtime: PathBuf,
     },
     /// Its library or what that needs cannot be loaded, or there is no such device.
-    #[error("provider `{provider}` ({library} of the ONNX Runtime at {runtime}) cannot be used: {source}")]
+    #[error("cannot be used ({library} of the ONNX Runtime at {runtime}): {source}")]
     Unusable {
-        /// Which provider.
-        provider: &'static str,
         /// Its library.
         library: &'static str,
         /// Which ONNX Runtime.
@@ -101,7 +107,7 @@ pub enum ProviderError {
         source: ort::Error,
     },
     /// ONNX Runtime cannot make a session at all.
-    #[error("ONNX Runtime cannot prepare a session: {0}")]
+    #[error("cannot be tried, because ONNX Runtime prepares no session: {0}")]
     Builder(#[source] ort::Error),
 }
 
@@ -110,14 +116,13 @@ pub fn register(
     builder: SessionBuilder,
     provider: Provider,
     library: &Library,
-) -> Result<SessionBuilder, ProviderError> {
+) -> Result<SessionBuilder, ProviderFault> {
     let (Some(dispatch), Some(file)) = (provider.dispatch(), provider.library()) else { return Ok(builder) };
     let runtime = || library.path.clone();
-    if !provider.compiled().map_err(ProviderError::Builder)? {
-        return Err(ProviderError::NotBuilt { provider: provider.name(), library: file, runtime: runtime() });
+    if !provider.compiled().map_err(ProviderFault::Builder)? {
+        return Err(ProviderFault::NotBuilt { library: file, runtime: runtime() });
     }
-    builder.with_execution_providers([dispatch]).map_err(|error| ProviderError::Unusable {
-        provider: provider.name(),
+    builder.with_execution_providers([dispatch]).map_err(|error| ProviderFault::Unusable {
         library: file,
         runtime: runtime(),
         source: ort::Error::new_with_code(error.code(), error.message()),
@@ -125,8 +130,8 @@ pub fn register(
 }
 
 /// `Ok` when sessions on that provider can be made here.
-pub fn probe(provider: Provider, library: &Library) -> Result<(), ProviderError> {
-    let builder = SessionBuilder::new(&library.environment).map_err(ProviderError::Builder)?;
+pub fn probe(provider: Provider, library: &Library) -> Result<(), ProviderFault> {
+    let builder = SessionBuilder::new(&library.environment).map_err(ProviderFault::Builder)?;
     register(builder, provider, library).map(drop)
 }
 
@@ -137,8 +142,8 @@ pub fn choose(choice: ProviderChoice, library: &Library) -> (Provider, Option<St
         ProviderChoice::Cuda => (Provider::Cuda, None),
         ProviderChoice::Tensorrt => (Provider::Tensorrt, None),
         ProviderChoice::Auto => match probe(Provider::Cuda, library) {
-            Ok(()) => (Provider::Cuda, Some("CUDA works here".to_owned())),
-            Err(error) => (Provider::Cpu, Some(error.to_string())),
+            Ok(()) => (Provider::Cuda, Some("`cuda` works here".to_owned())),
+            Err(fault) => (Provider::Cpu, Some(format!("`cuda` {fault}"))),
         },
     }
 }

@@ -48,7 +48,10 @@ pub enum SinkError {
         reason: String,
     },
     /// The image changed its size, which a video cannot.
-    #[error("{path}: the video is {expected:?} pixels, a frame of {found:?} came")]
+    #[error(
+        "{path}: the video is {}x{} pixels and cannot go on with an image of {}x{}; it ends before it",
+        expected.0, expected.1, found.0, found.1
+    )]
     Size {
         /// The file.
         path: PathBuf,

@@ -115,6 +115,8 @@ impl VideoSink {
     }
 
     /// Adds an image of `width × height × 3` bytes of RGB, shown from `time_ns` on. Times must grow.
+    ///
+    /// After [`SinkError::Size`] the file can still be finished; after any other error it is given up.
     pub fn write(
         &mut self,
         rgb: &[u8],
@@ -126,18 +128,20 @@ impl VideoSink {
             Some(running) => running,
             None => self.run(size_px.0, size_px.1, rate, time_ns)?,
         };
-        let running = self.running.insert(running);
         let expected = (running.info.width() as usize, running.info.height() as usize);
         if expected != size_px || rgb.len() != size_px.0 * size_px.1 * 3 {
+            self.running = Some(running);
             return Err(SinkError::Size { path: self.path.clone(), expected, found: size_px });
         }
         let time = u64::try_from(time_ns.saturating_sub(running.origin_ns)).unwrap_or(0);
-        let pushed = fill(running, rgb, time);
+        let pushed = fill(&running, rgb, time);
         // The bus knows why a push failed, and of failures (a full disk) that no push has met yet.
-        if let Some(error) = self.running.as_ref().and_then(|r| self.failure(r)) {
+        if let Some(error) = self.failure(&running) {
             return Err(error);
         }
-        pushed.map_err(|reason| self.refused("appsrc", reason))
+        pushed.map_err(|reason| self.refused("appsrc", reason))?;
+        self.running = Some(running);
+        Ok(())
     }
 
     /// Ends the file properly and puts it in its place; without a single frame nothing is written and `false` returned.

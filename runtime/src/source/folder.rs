@@ -1,5 +1,6 @@
 //! Frames from the images of a folder, in the order of their names.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -14,6 +15,9 @@ use crate::queue::Pushed;
 
 /// How often a waiting reader looks whether the run ended.
 const NAP: Duration = Duration::from_millis(20);
+
+/// Frames per second that a folder can have: from time lapse to the fastest cameras.
+pub const FPS: RangeInclusive<f64> = 0.01..=1000.0;
 
 struct Entry {
     path: PathBuf,
@@ -97,13 +101,13 @@ impl Drop for FolderSource {
     }
 }
 
-/// Frames per second from the middle interval, in thousandths.
+/// Frames per second from the middle interval, in thousandths; 0 when they make no video.
 fn rate(entries: &[Entry], fps: f64) -> (i32, i32) {
     let mut gaps: Vec<i64> =
         entries.iter().zip(entries.iter().skip(1)).map(|(a, b)| b.stamped_ns.saturating_sub(a.stamped_ns)).collect();
     gaps.sort_unstable();
     let fps = gaps.get(gaps.len() / 2).filter(|g| **g > 0).map_or(fps, |gap| 1e9 / *gap as f64);
-    ((fps * 1000.0).round() as i32, 1000)
+    if FPS.contains(&fps) { ((fps * 1000.0).round() as i32, 1000) } else { (0, 1000) }
 }
 
 struct Reader {

@@ -3,6 +3,7 @@
 //! Both pipelines of a run get the same clock and base time; a frame's capture time is its running time (presentation time
 //! within its segment) minus the camera's latency. A buffer without a presentation time counts as captured when it arrives.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gstreamer as gst;
@@ -14,9 +15,6 @@ use super::clock::RunClock;
 use super::{Capture, Pace, SourceError, SourceSettings};
 use crate::frame::{Camera, Frame, PixelFormat};
 use crate::queue::Pushed;
-
-/// How long a pipeline may take to start.
-const START_TIMEOUT_S: u64 = 20;
 
 /// Starts GStreamer; harmless when it runs already.
 pub fn initialise() -> Result<(), SourceError> {
@@ -36,6 +34,20 @@ pub struct GstSource {
 fn complete(launch: &str) -> String {
     let own = launch.rsplit('!').next().is_some_and(|last| last.split_whitespace().next() == Some("appsink"));
     if own { launch.to_owned() } else { format!("{launch} ! videoconvert ! appsink name=frames") }
+}
+
+/// The error of a text that GStreamer does not take. Without a single `!` it may as well be a misspelt path.
+fn unparsed(camera: Camera, text: &str, launch: &str, reason: String) -> SourceError {
+    let camera = camera.name();
+    if text.contains('!') {
+        return SourceError::Parse { camera, reason, launch: launch.to_owned() };
+    }
+    let place = if Path::new(text).exists() {
+        "neither a file nor a folder (a camera is `v4l2src device=/dev/videoN`)"
+    } else {
+        "no file or folder"
+    };
+    SourceError::NoSource { camera, text: text.to_owned(), place, reason }
 }
 
 /// Formats accepted from a camera; the converter in front picks the one that loses least.
@@ -59,13 +71,14 @@ impl GstSource {
     pub fn open(launch: &str, settings: SourceSettings) -> Result<Self, SourceError> {
         initialise()?;
         let camera = settings.camera;
-        let launch = complete(launch);
-        let parse = |reason: String| SourceError::Parse { camera: camera.name(), reason, launch: launch.clone() };
+        let text = launch;
+        let launch = complete(text);
+        let unparsed = |reason: String| unparsed(camera, text, &launch, reason);
         let element = gst::parse::launch_full(&launch, None, gst::ParseFlags::FATAL_ERRORS)
-            .map_err(|e| parse(e.message().to_owned()))?;
+            .map_err(|e| unparsed(e.message().to_owned()))?;
         let pipeline = element
             .downcast::<gst::Pipeline>()
-            .map_err(|e| parse(format!("expected a pipeline, found the lone element `{}`", e.name())))?;
+            .map_err(|e| unparsed(format!("expected a pipeline, found the lone element `{}`", e.name())))?;
         let mut sinks: Vec<gst_app::AppSink> =
             pipeline.iterate_recurse().into_iter().flatten().filter_map(|e| e.downcast().ok()).collect();
         let found = sinks.len();
@@ -83,31 +96,31 @@ impl GstSource {
     }
 
     fn preroll(&mut self) -> Result<(), SourceError> {
-        let camera = self.settings.camera;
-        let refused = |source: &Self| {
-            source.failure_on_bus().unwrap_or_else(|| SourceError::Pipeline {
-                camera: camera.name(),
-                element: "pipeline".to_owned(),
-                reason: "the pipeline refuses to start".to_owned(),
-                debug: String::new(),
-            })
-        };
         if self.pipeline.set_state(gst::State::Paused).is_err() {
-            return Err(refused(self));
+            return Err(self.refusal("start"));
         }
-        let timeout = gst::ClockTime::from_seconds(START_TIMEOUT_S);
-        let (result, ..) = self.pipeline.state(timeout);
+        let patience = self.settings.patience;
+        let (result, ..) = self.pipeline.state(gst::ClockTime::try_from(patience).ok());
         match result {
             Ok(gst::StateChangeSuccess::NoPreroll) => self.live = true,
             Ok(gst::StateChangeSuccess::Success) => {}
             Ok(gst::StateChangeSuccess::Async) => {
-                return Err(self
-                    .failure_on_bus()
-                    .unwrap_or(SourceError::Timeout { camera: camera.name(), seconds: START_TIMEOUT_S }));
+                let late = SourceError::Timeout { camera: self.settings.camera.name(), patience };
+                return Err(self.failure_on_bus().unwrap_or(late));
             }
-            Err(_) => return Err(refused(self)),
+            Err(_) => return Err(self.refusal("start")),
         }
         Ok(())
+    }
+
+    /// Why the pipeline does not do what it was told to.
+    fn refusal(&self, what: &str) -> SourceError {
+        self.failure_on_bus().unwrap_or_else(|| SourceError::Pipeline {
+            camera: self.settings.camera.name(),
+            element: "pipeline".to_owned(),
+            reason: format!("refuses to {what}"),
+            debug: String::new(),
+        })
     }
 
     /// True for cameras and other sources that do not wait.
@@ -129,13 +142,7 @@ impl GstSource {
             capture.close(self.settings.camera.index());
         }
         if self.pipeline.set_state(gst::State::Playing).is_err() {
-            let camera = self.settings.camera.name();
-            return Err(self.failure_on_bus().unwrap_or_else(|| SourceError::Pipeline {
-                camera,
-                element: "pipeline".to_owned(),
-                reason: "the pipeline refuses to play".to_owned(),
-                debug: String::new(),
-            }));
+            return Err(self.refusal("play"));
         }
         Ok(())
     }

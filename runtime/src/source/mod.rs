@@ -7,6 +7,7 @@ pub mod timestamps;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::frame::{Camera, Frame, FrameError};
 use crate::queue::Lanes;
@@ -40,6 +41,18 @@ pub enum SourceError {
         /// What was parsed.
         launch: String,
     },
+    /// Neither a place nor a launch string.
+    #[error("{camera} source: `{text}` is {place}, and no launch string either: {reason}")]
+    NoSource {
+        /// Which camera.
+        camera: &'static str,
+        /// What the user wrote.
+        text: String,
+        /// What there is under that name.
+        place: &'static str,
+        /// GStreamer's reason.
+        reason: String,
+    },
     /// The launch string has no place where frames come out, or several.
     #[error("{camera} source: expected one appsink in the launch string, found {found}\n  {launch}")]
     Sinks {
@@ -63,12 +76,20 @@ pub enum SourceError {
         debug: String,
     },
     /// The pipeline says neither yes nor no.
-    #[error("{camera} source: the pipeline did not start within {seconds} s")]
+    #[error("{camera} source: the pipeline did not start within {} s", patience.as_secs_f64())]
     Timeout {
         /// Which camera.
         camera: &'static str,
         /// How long it was waited for.
-        seconds: u64,
+        patience: Duration,
+    },
+    /// The pipeline runs, and nothing comes.
+    #[error("{camera} source: no frame came within {} s of the start", patience.as_secs_f64())]
+    Silent {
+        /// Which camera.
+        camera: &'static str,
+        /// How long it was waited for.
+        patience: Duration,
     },
     /// A folder or a file cannot be read.
     #[error("{path}: {reason}")]
@@ -134,6 +155,8 @@ pub struct SourceSettings {
     pub latency_ns: i64,
     /// Frames per second of a folder without `timestamps.csv`.
     pub fps: f64,
+    /// How long it may take to start.
+    pub patience: Duration,
 }
 
 /// An opened source that waits for its start.

@@ -1,0 +1,183 @@
+//! What becomes of one pair of images, whether it comes from files or from cameras: aligned, fused, searched for objects,
+//! painted. The memory for all of it is made once for each image size.
+
+use std::time::{Duration, Instant};
+
+use caf_detect::{DetectError, Detection, NmsSettings};
+use caf_rig::{Rig, RigError};
+
+use crate::align::{AlignError, Aligner};
+use crate::detect::Detector;
+use crate::draw::Canvas;
+use crate::frame::{FrameError, ImageView};
+use crate::pixels::PixelError;
+use crate::session::{Fused, Model, Runner, SessionError};
+
+/// Why a pair cannot be fused.
+#[derive(Debug, thiserror::Error)]
+pub enum PairError {
+    /// The rig is impossible.
+    #[error("the rig cannot be used: {0}")]
+    Rig(#[from] RigError),
+    /// The infrared image does not fit the rig.
+    #[error(transparent)]
+    Align(#[from] AlignError),
+    /// The images are of different sizes and nothing aligns them.
+    #[error(
+        "the infrared image is {}x{} pixels and the visible one {}x{}: scale one of them, in a launch string by \
+         `! videoscale ! video/x-raw,width={},height={}`, or name with --rig the geometry that aligns them",
+        infrared.0, infrared.1, visible.0, visible.1, visible.0, visible.1
+    )]
+    Sizes {
+        /// Width and height of the infrared image, after alignment.
+        infrared: (usize, usize),
+        /// Width and height of the visible image.
+        visible: (usize, usize),
+    },
+    /// The model refuses the images or fails.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The detector's settings or its rows are wrong.
+    #[error(transparent)]
+    Detect(#[from] DetectError),
+    /// Pixels make no image.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// Pixels and tensors do not fit.
+    #[error(transparent)]
+    Pixels(#[from] PixelError),
+}
+
+impl PairError {
+    /// True when a setting is wrong rather than the work failing.
+    #[must_use]
+    pub fn is_wrong_call(&self) -> bool {
+        matches!(self, Self::Detect(DetectError::Setting { .. }))
+    }
+}
+
+/// How to fuse.
+#[derive(Clone, Debug, Default)]
+pub struct FusionSettings {
+    /// Geometry, and the distance in metres at which the images should match; without it they are taken as aligned.
+    pub rig: Option<(Rig, f64)>,
+    /// Thresholds of the detector.
+    pub nms: NmsSettings,
+    /// Paint boxes and labels, when the model detects.
+    pub draw: bool,
+}
+
+/// A fused image with what was found in it. Reused, its memory stops growing after the busiest image.
+#[derive(Clone, Debug, Default)]
+pub struct FusedImage {
+    /// `width × height × 3` bytes.
+    pub rgb: Vec<u8>,
+    /// Width and height in pixels.
+    pub size_px: (usize, usize),
+    /// What was detected, best first; boxes in pixels of this image.
+    pub detections: Vec<Detection>,
+}
+
+/// How long the parts of one pair took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PairTimes {
+    /// Alignment and copying pixels into tensors.
+    pub pre: Duration,
+    /// Inference.
+    pub infer: Duration,
+    /// Copying the fused image out of its tensor.
+    pub post: Duration,
+    /// Suppressing and mapping boxes.
+    pub nms: Duration,
+    /// Painting.
+    pub draw: Duration,
+}
+
+/// A model with everything around it.
+pub struct FrameFusion {
+    runner: Runner,
+    /// Present when the model detects.
+    detector: Option<Detector>,
+    /// Present when the cameras do not see the same.
+    aligner: Option<Aligner>,
+    draw: bool,
+}
+
+/// A pair that went through the model; its images are no longer needed.
+pub struct Inferred<'a> {
+    fused: Fused<'a>,
+    detector: Option<&'a mut Detector>,
+    draw: bool,
+    align: Duration,
+}
+
+impl FrameFusion {
+    /// Prepares a model; refuses thresholds outside [0, 1] and an impossible rig.
+    pub fn new(model: Model, settings: &FusionSettings) -> Result<Self, PairError> {
+        let contract = model.contract().detector.clone();
+        let detector = contract.map(|c| Detector::new(c, settings.nms.clone())).transpose()?;
+        let aligner = settings.rig.as_ref().map(|(rig, distance)| Aligner::new(rig, *distance)).transpose()?;
+        Ok(Self { runner: Runner::new(model), detector, aligner, draw: settings.draw })
+    }
+
+    /// Class names in the order of the class numbers; `None` when the model does not detect.
+    #[must_use]
+    pub fn classes(&self) -> Option<&[String]> {
+        self.detector.as_ref().map(Detector::classes)
+    }
+
+    /// See [`Runner::warm_up`].
+    pub fn warm_up(&mut self) -> Result<Option<Duration>, PairError> {
+        Ok(self.runner.warm_up()?)
+    }
+
+    /// Aligns a pair and runs the model on it.
+    pub fn infer(&mut self, infrared: &ImageView<'_>, visible: &ImageView<'_>) -> Result<Inferred<'_>, PairError> {
+        let start = Instant::now();
+        let infrared = match &mut self.aligner {
+            Some(aligner) => aligner.align(infrared)?,
+            None => *infrared,
+        };
+        let size = |v: &ImageView<'_>| (v.width_px(), v.height_px());
+        if size(&infrared) != size(visible) {
+            return Err(PairError::Sizes { infrared: size(&infrared), visible: size(visible) });
+        }
+        let align = start.elapsed();
+        let fused = self.runner.run(&infrared, visible)?;
+        Ok(Inferred { fused, detector: self.detector.as_mut(), draw: self.draw, align })
+    }
+}
+
+impl Inferred<'_> {
+    /// Copies the fused image out, suppresses its detections and paints them.
+    pub fn finish(self, out: &mut FusedImage) -> Result<PairTimes, PairError> {
+        let Self { fused, detector, draw, align } = self;
+        let start = Instant::now();
+        out.size_px = (fused.width_px, fused.height_px);
+        out.rgb.resize(fused.width_px * fused.height_px * 3, 0);
+        out.detections.clear();
+        fused.write_rgb(&mut out.rgb)?;
+        let copied = Instant::now();
+        let mut detected = copied;
+        if let (Some(detector), Some(rows)) = (detector, fused.predictions) {
+            let counts = detector.detect(rows, fused.width_px, fused.height_px, &mut out.detections)?;
+            if counts.not_finite > 0 {
+                tracing::warn!(rows = counts.not_finite, "the detector gives values that are not finite");
+            }
+            detected = Instant::now();
+            if draw && let Some(mut canvas) = Canvas::new(&mut out.rgb, fused.width_px, fused.height_px) {
+                for d in &out.detections {
+                    let class = usize::try_from(d.class).unwrap_or(0);
+                    canvas.detection([d.x1, d.y1, d.x2, d.y2], class, detector.class_name(d.class), d.score);
+                }
+            }
+        }
+        Ok(PairTimes {
+            pre: align + fused.timings.pre,
+            infer: fused.timings.infer,
+            post: copied - start,
+            nms: detected - copied,
+            draw: detected.elapsed(),
+        })
+    }
+}

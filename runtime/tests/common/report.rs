@@ -1,0 +1,54 @@
+//! What the program leaves behind, read back.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+/// A report.
+pub fn json(path: &Path) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// Lines of JSON.
+pub fn lines(path: &Path) -> Vec<Value> {
+    std::fs::read_to_string(path).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect()
+}
+
+/// A count in a report.
+pub fn number(value: &Value, path: &str) -> u64 {
+    value.pointer(path).and_then(Value::as_u64).unwrap_or_else(|| panic!("no number at {path} in {value:#}"))
+}
+
+/// Every frame and every pair is accounted for.
+pub fn accounts_balance(summary: &Value) {
+    for camera in ["infrared", "visible"] {
+        let n = |field: &str| number(summary, &format!("/{camera}/{field}"));
+        assert_eq!(n("delivered"), n("dropped_before_pairing") + n("pairing/offered"), "{summary:#}");
+        let causes = ["no_partner", "partner_nearer_to_another", "not_later", "window_full", "paired"];
+        let went: u64 = causes.iter().map(|c| n(&format!("pairing/{c}"))).sum();
+        assert_eq!(n("pairing/offered"), went, "{summary:#}");
+        assert_eq!(n("pairing/paired"), number(summary, "/pairs/paired"));
+    }
+    let n = |field: &str| number(summary, &format!("/pairs/{field}"));
+    assert_eq!(n("paired"), n("dropped_before_inference") + n("fused"), "{summary:#}");
+    assert_eq!(n("fused"), n("dropped_before_sinks") + n("written"), "{summary:#}");
+}
+
+/// Decodes a video and returns width, height and how many frames it has.
+pub fn decoded(path: &Path) -> (i32, i32, usize) {
+    use gstreamer::prelude::*;
+    gstreamer::init().unwrap();
+    let launch =
+        format!("filesrc location=\"{}\" ! decodebin ! videoconvert ! appsink name=s sync=false", path.display());
+    let pipeline = gstreamer::parse::launch(&launch).unwrap().downcast::<gstreamer::Pipeline>().unwrap();
+    let sink = pipeline.by_name("s").unwrap().downcast::<gstreamer_app::AppSink>().unwrap();
+    pipeline.set_state(gstreamer::State::Playing).unwrap();
+    let (mut count, mut size) = (0, (0, 0));
+    while let Ok(sample) = sink.pull_sample() {
+        let info = gstreamer_video::VideoInfo::from_caps(sample.caps().unwrap()).unwrap();
+        size = (info.width() as i32, info.height() as i32);
+        count += 1;
+    }
+    pipeline.set_state(gstreamer::State::Null).unwrap();
+    (size.0, size.1, count)
+}

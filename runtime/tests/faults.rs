@@ -1,0 +1,283 @@
+//! Cameras that fail, end, change, stamp their frames wrongly or stay silent, and runs that are interrupted. Whatever happens,
+//! the program ends by itself, and every file is complete.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail like tests")]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use caf_net::zoo::pipeline::{ColourMode, Samples};
+use common::report::{accounts_balance, decoded, json, lines, number};
+use common::{caf_run, leftovers, said, save_gray, save_rgb, text};
+use tempfile::TempDir;
+
+const ENDLESS: &str = "videotestsrc is-live=true ! video/x-raw,width=50,height=38,framerate=25/1";
+const FOREVER: &str = "videotestsrc ! video/x-raw,width=50,height=38,framerate=25/1";
+
+/// A folder with a model that takes any size, and the files of a run.
+struct Bench {
+    folder: TempDir,
+    model: PathBuf,
+}
+
+/// How a run went.
+struct Outcome {
+    code: Option<i32>,
+    said: String,
+    /// Frames in the video, if there is one.
+    frames: Option<usize>,
+    /// Pairs in the lines, if there are any.
+    lines: Option<usize>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let model = common::fusion_model(folder.path(), "m.onnx", Samples::Bytes, ColourMode::Rgb);
+        Self { folder, model }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn summary(&self) -> serde_json::Value {
+        let summary = json(&self.at("o.json"));
+        accounts_balance(&summary);
+        summary
+    }
+
+    fn arguments(&self, ir: &str, vi: &str) -> Vec<String> {
+        let (video, jsonl, summary) = (self.at("o.webm"), self.at("o.jsonl"), self.at("o.json"));
+        let call = ["live", "--model", text(&self.model), "--threads", "1", "--ir", ir, "--vi", vi];
+        let files = ["--video", text(&video), "--jsonl", text(&jsonl), "--summary", text(&summary)];
+        call.into_iter().chain(files).map(str::to_owned).collect()
+    }
+
+    /// Runs with a video, lines and a summary, reads all of them back and looks for what is half written.
+    fn live(&self, ir: &str, vi: &str, more: &[&str]) -> Outcome {
+        let mut call = self.arguments(ir, vi);
+        call.extend(more.iter().map(|m| (*m).to_owned()));
+        let output = caf_run(&call.iter().map(String::as_str).collect::<Vec<_>>());
+        self.outcome(&output)
+    }
+
+    fn outcome(&self, output: &std::process::Output) -> Outcome {
+        let (video, jsonl) = (self.at("o.webm"), self.at("o.jsonl"));
+        let outcome = Outcome {
+            code: output.status.code(),
+            said: said(output),
+            frames: video.exists().then(|| decoded(&video).2),
+            lines: jsonl.exists().then(|| lines(&jsonl).len()),
+        };
+        assert!(!outcome.said.contains("panicked"), "{}", outcome.said);
+        assert!(leftovers(self.folder.path()).is_empty());
+        outcome
+    }
+}
+
+impl Outcome {
+    #[track_caller]
+    fn failed(&self, words: &[&str]) {
+        assert_eq!(self.code, Some(1), "{}", self.said);
+        for word in words {
+            assert!(self.said.contains(word), "`{word}` is missing in: {}", self.said);
+        }
+    }
+
+    #[track_caller]
+    fn kept(&self, pairs: usize) {
+        assert_eq!((self.frames, self.lines), (Some(pairs), Some(pairs)), "{}", self.said);
+    }
+}
+
+fn images(folder: &Path, count: usize) -> [PathBuf; 2] {
+    let [ir, vi] = ["ir", "vi"].map(|name| folder.join(name));
+    for i in 0..count {
+        save_gray(&ir.join(format!("{i:04}.png")), 50, 38, i);
+        save_rgb(&vi.join(format!("{i:04}.png")), 50, 38, i);
+    }
+    [ir, vi]
+}
+
+#[test]
+fn an_element_that_fails_is_named_and_what_was_fused_until_then_is_kept() {
+    let bench = Bench::new();
+    let outcome = bench.live(&format!("{FOREVER} ! identity error-after=8"), FOREVER, &["--every-frame"]);
+    outcome.failed(&["infrared source", "identity"]);
+    // The eighth buffer is the first that does not come through.
+    outcome.kept(7);
+    assert!(!bench.at("o.json").exists());
+}
+
+#[test]
+fn the_run_ends_with_the_camera_that_ends_first() {
+    for (other, more) in [(FOREVER, "--every-frame"), (ENDLESS, "--realtime")] {
+        let bench = Bench::new();
+        let short = other.replacen("videotestsrc", "videotestsrc num-buffers=12", 1);
+        for (ir, vi) in [(short.as_str(), other), (other, short.as_str())] {
+            let outcome = bench.live(ir, vi, &[more]);
+            assert_eq!(outcome.code, Some(0), "{}", outcome.said);
+            let summary = bench.summary();
+            assert_eq!(summary["ended_by"], "sources");
+            let written = number(&summary, "/pairs/written") as usize;
+            assert!((1..=12).contains(&written), "{summary:#}");
+            outcome.kept(written);
+        }
+    }
+}
+
+#[test]
+fn a_camera_that_ends_is_noticed_though_the_other_one_says_nothing() {
+    let bench = Bench::new();
+    let silent = "videotestsrc is-live=true num-buffers=1000000 ! video/x-raw,width=50,height=38,framerate=25/1 \
+                  ! identity drop-probability=0 ! valve drop=true";
+    let short = ENDLESS.replacen("videotestsrc", "videotestsrc num-buffers=3", 1);
+    let outcome = bench.live(&short, silent, &["--patience-s", "3600"]);
+    outcome.failed(&["no pair: 3 infrared and 0 visible"]);
+    assert_eq!((outcome.frames, outcome.lines), (None, None));
+}
+
+#[test]
+fn a_source_that_never_delivers_is_given_up_with_its_name() {
+    let bench = Bench::new();
+    for (source, words) in [
+        (format!("{ENDLESS} ! valve drop=true"), "no frame came within 0.5 s"),
+        (format!("{FOREVER} ! valve drop=true"), "did not start within 0.5 s"),
+    ] {
+        let outcome = bench.live(ENDLESS, &source, &["--patience-s", "0.5"]);
+        outcome.failed(&["visible source", words]);
+    }
+}
+
+#[test]
+fn another_size_in_the_middle_ends_the_video_where_it_changed() {
+    let bench = Bench::new();
+    let size = |width: u32| format!("videotestsrc num-buffers=9 ! video/x-raw,width={width},height=38,framerate=25/1");
+    let changing = format!("concat name=c {} ! c. {} ! c. c.", size(50), size(54));
+    let outcome = bench.live(&changing, &changing, &["--every-frame"]);
+    outcome.failed(&["the video is 50x38 pixels", "54x38"]);
+    outcome.kept(9);
+    // Only one camera changes.
+    let outcome = bench.live(&changing, FOREVER, &["--every-frame"]);
+    outcome.failed(&["54x38", "50x38", "--rig"]);
+    assert!(outcome.frames.is_some_and(|n| (1..=9).contains(&n)) && outcome.frames == outcome.lines);
+    // Without a video nothing stands in the way.
+    let jsonl = bench.at("free.jsonl");
+    let model = text(&bench.model);
+    let call = ["live", "--model", model, "--ir", &changing, "--vi", &changing, "--jsonl", text(&jsonl)];
+    assert_eq!(caf_run(&call).status.code(), Some(0));
+    assert_eq!(lines(&jsonl).len(), 18);
+}
+
+#[test]
+fn frames_without_timestamps_count_as_captured_when_they_arrive() {
+    let bench = Bench::new();
+    images(bench.folder.path(), 6);
+    let source = |camera: &str| {
+        let frames = bench.at(camera).join("%04d.png");
+        format!("multifilesrc location={} caps=image/png ! pngdec", frames.display())
+    };
+    // Both cameras arrive as fast as they are decoded; only the clock of the run can have made their times.
+    let outcome = bench.live(&source("ir"), &source("vi"), &["--max-skew-ms", "60000"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.said);
+    let times: Vec<i64> = lines(&bench.at("o.jsonl")).iter().map(|l| l["t_ns"].as_i64().unwrap()).collect();
+    // GStreamer stamps the first buffer of all with 0 and no other; taken as 0 they would not be later than the first.
+    assert!(times.len() > 1 && times.windows(2).all(|w| w[0] < w[1]), "{times:?}");
+    outcome.kept(number(&bench.summary(), "/pairs/written") as usize);
+}
+
+#[test]
+fn frames_whose_time_runs_backwards_are_left_out_and_counted() {
+    let bench = Bench::new();
+    let [ir, vi] = images(bench.folder.path(), 8);
+    // The visible camera's clock is set back by two frames after the fifth.
+    let visible = [0, 40, 80, 120, 160, 100, 140, 180];
+    let rows: String = (0..8).map(|i| format!("{i},{},{}\n", i * 40, visible[i])).collect();
+    std::fs::write(bench.at("timestamps.csv"), format!("frame,ir_ms,vi_ms\n{rows}")).unwrap();
+    for pace in ["--every-frame", "--realtime"] {
+        let outcome = bench.live(text(&ir), text(&vi), &[pace, "--queue", "64"]);
+        assert_eq!(outcome.code, Some(0), "{}", outcome.said);
+        let summary = bench.summary();
+        assert_eq!(number(&summary, "/visible/pairing/not_later"), 2, "{summary:#}");
+        let times: Vec<i64> = lines(&bench.at("o.jsonl")).iter().map(|l| l["t_ns"].as_i64().unwrap()).collect();
+        assert!(times.windows(2).all(|w| w[0] < w[1]), "{times:?}");
+        outcome.kept(times.len());
+    }
+}
+
+/// A Matroska clip of `frames` frames, cut to `part` of its bytes.
+fn truncated_clip(path: &Path, frames: usize, part: f64) {
+    use gstreamer::prelude::*;
+    gstreamer::init().unwrap();
+    let launch = format!(
+        "videotestsrc pattern=snow num-buffers={frames} ! video/x-raw,width=50,height=38,framerate=25/1 ! jpegenc \
+         ! matroskamux ! filesink location=\"{}\"",
+        path.display()
+    );
+    let pipeline = gstreamer::parse::launch(&launch).unwrap();
+    pipeline.set_state(gstreamer::State::Playing).unwrap();
+    let ends = [gstreamer::MessageType::Eos, gstreamer::MessageType::Error];
+    let end = pipeline.bus().unwrap().timed_pop_filtered(gstreamer::ClockTime::from_seconds(60), &ends).unwrap();
+    assert_eq!(end.type_(), gstreamer::MessageType::Eos);
+    pipeline.set_state(gstreamer::State::Null).unwrap();
+    let bytes = std::fs::read(path).unwrap();
+    std::fs::write(path, &bytes[..(bytes.len() as f64 * part) as usize]).unwrap();
+}
+
+#[test]
+fn a_truncated_video_gives_what_it_still_holds_or_says_that_it_is_damaged() {
+    let bench = Bench::new();
+    let clip = bench.at("clip.mkv");
+    truncated_clip(&clip, 40, 1.0);
+    let whole = bench.live(text(&clip), FOREVER, &["--every-frame"]);
+    assert_eq!(whole.code, Some(0), "{}", whole.said);
+    whole.kept(40);
+    truncated_clip(&clip, 40, 0.5);
+    let half = bench.live(text(&clip), FOREVER, &["--every-frame"]);
+    let kept = half.frames.unwrap();
+    assert!((10..=21).contains(&kept), "{kept} frames of half a clip of 40: {}", half.said);
+    half.kept(kept);
+    for part in [0.0, 0.01] {
+        for name in ["o.webm", "o.jsonl", "o.json"] {
+            let _ = std::fs::remove_file(bench.at(name));
+        }
+        truncated_clip(&clip, 40, part);
+        let nothing = bench.live(text(&clip), FOREVER, &["--every-frame"]);
+        nothing.failed(&["infrared"]);
+        assert_eq!((nothing.frames, nothing.lines), (None, None), "{}", nothing.said);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_or_a_termination_finishes_every_file() {
+    for signal in ["-INT", "-TERM"] {
+        let bench = Bench::new();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_caf-run"))
+            .args(bench.arguments(ENDLESS, ENDLESS))
+            .stderr(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // The video's file gets its first bytes with the first pairs.
+        let begun = || {
+            let unfinished = leftovers(bench.folder.path());
+            unfinished.iter().any(|p| std::fs::metadata(p).is_ok_and(|m| m.len() > 0))
+        };
+        while !begun() {
+            assert!(child.try_wait().unwrap().is_none(), "the run ended before its first pair");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let outcome = bench.outcome(&child.wait_with_output().unwrap());
+        assert_eq!(outcome.code, Some(0), "{}", outcome.said);
+        let summary = bench.summary();
+        assert_eq!(summary["ended_by"], "interrupt");
+        let written = number(&summary, "/pairs/written") as usize;
+        assert!(written > 0);
+        outcome.kept(written);
+    }
+}
