@@ -30,12 +30,18 @@ pub const EXPORTED: &str = "model/export.json";
 pub const VERIFIED: &str = "model/verify.json";
 /// Rendered frames of two cameras.
 pub const CLIP: &str = "clip";
+/// Its infrared camera.
+pub const CLIP_IR: &str = "clip/ir";
+/// Its visible camera.
+pub const CLIP_VI: &str = "clip/vi";
 /// Links to the caller's images, as two cameras.
 pub const STILLS: &str = "stills";
 /// Names of the pairs linked there.
 pub const STILLS_NAMES: &str = "stills/names.txt";
-/// Video of the live run.
-pub const VIDEO: &str = "live/fused.webm";
+/// Video of the live run, with what the machine could keep up with.
+pub const LIVE_VIDEO: &str = "live/live.webm";
+/// Video of every pair, however long each took.
+pub const WHOLE_VIDEO: &str = "whole/fused.webm";
 /// Its detections.
 pub const DETECTIONS: &str = "live/detections.jsonl";
 /// Its times and counts.

@@ -104,9 +104,11 @@ impl Page<'_> {
         {
             facts += &sentence.map(|text| paragraph(&text)).unwrap_or_default();
         }
-        let caption = "The live run: the exported model on two streams, fused images with the detector's boxes";
-        let poster = pictures::poster(self.out);
-        let video = pictures::video(self.out, self.plan.settings.size_px, poster.as_deref(), caption);
+        let caption = match self.plan.live() {
+            Live::Clip => "A rendered drive, as the exported model fuses it, with the detector's boxes",
+            Live::Stills(_) => "Validation pairs, as the exported model fuses them, with the detector's boxes",
+        };
+        let video = pictures::video(self.out, files::WHOLE_VIDEO, self.plan.settings.size_px, caption);
         html += &format!("<div class=\"hero\">\n{video}<div>\n{facts}</div>\n</div>\n");
         html += &format!("<p class=\"limits\">{}</p>\n", escape(&self.limits()));
         html + &self.times()
@@ -193,12 +195,9 @@ impl Page<'_> {
     }
 
     fn fusion(&self) -> String {
+        let loss = pictures::plot(self.out, files::FUSION_PLOT, "The weighted loss of every batch, and its mean");
         paragraph("Trained from fresh values with the found loss, on crops.")
-            + &pictures::plots(
-                self.out,
-                &[(files::FUSION_PLOT.to_owned(), "The weighted loss of every batch, and its mean")],
-            )
-            + &pictures::panels(self.out)
+            + &pictures::side_by_side(&(pictures::panels(self.out) + &loss))
     }
 
     fn export(&self) -> String {
@@ -211,23 +210,25 @@ impl Page<'_> {
     fn live(&self) -> String {
         let (text, frames) = match self.plan.live() {
             Live::Clip => (
-                "A rendered drive at ten frames a second, played in real time: frames of the two cameras are paired by their capture \
-                 times, fused, searched for objects and drawn; what the machine cannot keep up with is given up, newest first \
-                 kept, and counted."
+                "A rendered drive, played in real time. Frames of the two cameras are paired by their capture times, fused, \
+                 searched for objects and drawn."
                     .to_owned(),
                 pictures::frames(self.out),
             ),
             Live::Stills(_) => (
                 format!(
                     "Up to {} validation pairs, one a second, through two GStreamer pipelines that fit each picture into {} pixels \
-                     with borders where its shape differs. Frames are paired by their times, fused, searched for objects and drawn.",
+                     with borders where its shape differs. They are paired by their times, fused, searched for objects and drawn.",
                     stills::MOST,
                     self.plan.settings.size()
                 ),
                 String::new(),
             ),
         };
-        paragraph(&text) + &Summary::read(self.out).map_or_else(|missing| missing, |summary| summary.tables()) + &frames
+        let pace = "What the machine cannot keep up with is given up for what is newer, and counted. The video above is of a \
+                    second run, which waits for every pair.";
+        let tables = Summary::read(self.out).map_or_else(|missing| missing, |summary| summary.tables());
+        paragraph(&format!("{text} {pace}")) + &tables + &frames
     }
 
     fn commands(&self) -> String {

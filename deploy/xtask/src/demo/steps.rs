@@ -52,10 +52,12 @@ pub fn steps(plan: &Plan) -> Vec<Step> {
     steps.extend(Images::ALL.map(|images| chain.train_detector(images)));
     steps.extend(Images::ALL.map(|images| chain.measure(images)));
     steps.extend([chain.export(), chain.verify()]);
-    match plan.live() {
-        Live::Clip => steps.extend([chain.clip(), chain.live(), chain.frames()]),
-        Live::Stills(_) => steps.extend([chain.stills(), chain.live()]),
-    }
+    steps.push(match plan.live() {
+        Live::Clip => chain.clip(),
+        Live::Stills(_) => chain.stills(),
+    });
+    steps.extend([chain.live(), chain.whole()]);
+    steps.extend((plan.live() == Live::Clip).then(|| chain.frames()));
     steps
 }
 
@@ -179,19 +181,23 @@ impl Chain<'_> {
     }
 
     fn live(&self) -> Step {
-        let call = self.call("live", Phase::Live, Program::Run, "live").input("--model", files::MODEL);
-        let call = match self.plan.live() {
-            Live::Clip => call.input("--ir", "clip/ir").input("--vi", "clip/vi").reads(files::CLIP),
-            Live::Stills([ir, vi]) => {
-                let out = self.plan.at(files::STILLS);
-                let launch = |camera, kind| Stills::launch(&out, camera, kind, self.plan.settings.size_px);
-                call.option("--ir", launch("ir", ir)).option("--vi", launch("vi", vi)).reads(files::STILLS)
-            }
-        };
-        call.output("--video", files::VIDEO)
+        self.call("live", Phase::Live, Program::Run, "live")
+            .input("--model", files::MODEL)
+            .cameras()
+            .output("--video", files::LIVE_VIDEO)
             .output("--jsonl", files::DETECTIONS)
             .output("--summary", files::SUMMARY)
             .words("--realtime")
+            .step(Resume::Anew)
+    }
+
+    /// The same again without giving up frames: a video to look at, from a machine of any speed.
+    fn whole(&self) -> Step {
+        self.call("whole", Phase::Live, Program::Run, "live")
+            .input("--model", files::MODEL)
+            .cameras()
+            .output("--video", files::WHOLE_VIDEO)
+            .words("--every-frame")
             .step(Resume::Anew)
     }
 
@@ -199,8 +205,7 @@ impl Chain<'_> {
     fn frames(&self) -> Step {
         self.call("frames", Phase::Live, Program::Run, "fuse")
             .input("--model", files::MODEL)
-            .input("--ir", "clip/ir")
-            .input("--vi", "clip/vi")
+            .cameras()
             .output("--out", files::FRAMES)
             .words("--draw")
             .step(Resume::Anew)
@@ -273,6 +278,18 @@ impl Call<'_> {
         let path = self.plan.at(name);
         self.writes.push(path.clone());
         self.option(option, text(&path))
+    }
+
+    /// The two cameras: folders of the clip, whose capture times lie beside them, or stills by launch strings.
+    fn cameras(self) -> Self {
+        match self.plan.live() {
+            Live::Clip => self.input("--ir", files::CLIP_IR).input("--vi", files::CLIP_VI).reads(files::CLIP),
+            Live::Stills([ir, vi]) => {
+                let (out, size) = (self.plan.at(files::STILLS), self.plan.settings.size_px);
+                let launch = |camera, kind| Stills::launch(&out, camera, kind, size);
+                self.option("--ir", launch("ir", ir)).option("--vi", launch("vi", vi)).reads(files::STILLS)
+            }
+        }
     }
 
     /// The pairs.

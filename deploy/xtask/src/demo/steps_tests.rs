@@ -80,8 +80,15 @@ fn what_the_page_shows_is_written_by_some_step() {
     for plan in all_plans() {
         let written: Vec<PathBuf> = steps(&plan).into_iter().flat_map(|step| step.writes).collect();
         let measured = Images::ALL.map(|images| files::measured(images.name()));
-        let fixed =
-            [files::SEARCH_PLOTS, files::FUSION_PLOT, files::PANELS, files::VERIFIED, files::VIDEO, files::SUMMARY];
+        let fixed = [
+            files::SEARCH_PLOTS,
+            files::FUSION_PLOT,
+            files::PANELS,
+            files::VERIFIED,
+            files::LIVE_VIDEO,
+            files::WHOLE_VIDEO,
+            files::SUMMARY,
+        ];
         let shown = fixed.into_iter().chain(measured.iter().map(String::as_str));
         for name in shown {
             assert!(written.iter().any(|path| plan.at(name).starts_with(path)), "{name}");

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 
 /// Pairs shown, and how many of them a second.
-pub const MOST: usize = 24;
+pub const MOST: usize = 16;
 const PER_SECOND: u32 = 1;
 
 /// A kind of image file that GStreamer's basic plugins read.

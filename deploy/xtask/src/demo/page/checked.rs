@@ -50,14 +50,11 @@ impl Checked {
              takes {:.0} ms (median).",
             self.median_ms
         );
-        let mut table = Table::new(
-            &caption,
-            &["output", "unit", "values compared", "from", "to", "largest difference", "accepted"],
-        );
+        let mut table =
+            Table::new(&caption, &["output", "values compared", "from", "to", "largest difference", "accepted"]);
         for Distance { output, max_abs, limit, range: [low, high], values } in self.against_unfolded.iter().flatten() {
             table.row(vec![
-                Cell::Head(output.clone()),
-                Cell::Text(unit(output).to_owned()),
+                Cell::Head(named(output)),
                 Cell::Number(values.to_string()),
                 Cell::Number(short(*low)),
                 Cell::Number(short(*high)),
@@ -69,12 +66,13 @@ impl Checked {
     }
 }
 
-fn unit(output: &str) -> &'static str {
+/// The output with its unit.
+fn named(output: &str) -> String {
     match output {
-        "fused" => "gray values, 0 to 255",
-        "predictions: boxes" => "pixels of the detector's input",
-        "predictions: scores" => "probability",
-        _ => "",
+        "fused" => "fused image, values from 0 to 255".to_owned(),
+        "predictions: boxes" => "boxes, in pixels of the detector's input".to_owned(),
+        "predictions: scores" => "scores, from 0 to 1".to_owned(),
+        other => other.to_owned(),
     }
 }
 

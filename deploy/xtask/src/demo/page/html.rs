@@ -47,8 +47,6 @@ pub fn missing(name: &str, reason: &str) -> String {
 pub enum Cell {
     /// Names its row.
     Head(String),
-    /// Words.
-    Text(String),
     /// A number, as it is read.
     Number(String),
     /// A number on a ground that is the darker the larger the share, 0 to 1.
@@ -118,7 +116,6 @@ fn cell(cell: &Cell) -> String {
     };
     match cell {
         Cell::Head(text) => format!("<th scope=\"row\">{}</th>", escape(text)),
-        Cell::Text(text) => format!("<td class=\"text\">{}</td>", escape(text)),
         Cell::Number(text) => format!("<td>{}</td>", escape(text)),
         Cell::Shaded(text, share) => shaded("shaded", text, *share),
         Cell::Best(text, share) => shaded("shaded best", text, *share),
@@ -166,13 +163,12 @@ figcaption, caption { color: var(--soft); font-size: .9rem; text-align: left; pa
 img, video { display: block; max-width: 100%; height: auto; border-radius: 4px; }
 .crisp { image-rendering: pixelated; }
 .row { display: grid; gap: .75rem; grid-template-columns: repeat(auto-fit, minmax(min(16rem, 100%), 1fr)); }
-.plots { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(30rem, 100%), 1fr)); margin: 1rem 0; }
+.plots { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(30rem, 100%), 1fr)); margin: 1rem 0; }
 .plots img { width: 100%; border: 1px solid var(--line); }
 .table { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid var(--line); font-weight: 400; white-space: nowrap; }
-th[scope=row], td.text, thead th:first-child { text-align: left; padding-left: 0; }
-td.text { white-space: normal; }
+th[scope=row], thead th:first-child { text-align: left; padding-left: 0; }
 thead th { color: var(--soft); vertical-align: bottom; }
 .shaded { background: color-mix(in srgb, var(--good) var(--share), transparent); }
 .best { font-weight: 700; }
@@ -196,9 +192,9 @@ mod tests {
     fn nothing_in_a_text_becomes_markup() {
         assert_eq!(escape(r#"<a href="x">'&"#), "&lt;a href=&quot;x&quot;&gt;&#39;&amp;");
         let mut table = Table::new("<caption>", &["<head>"]);
-        table.row(vec![Cell::Head("<row>".to_owned()), Cell::Text("<text>".to_owned())]);
+        table.row(vec![Cell::Head("<row>".to_owned())]);
         let html = table.html();
-        for name in ["caption", "head", "row", "text"] {
+        for name in ["caption", "head", "row"] {
             assert!(html.contains(&format!("&lt;{name}&gt;")), "{html}");
         }
     }

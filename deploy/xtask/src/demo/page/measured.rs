@@ -86,15 +86,11 @@ impl Measured {
         if known.is_empty() { detection.map50 } else { known.iter().sum::<f64>() / known.len() as f64 }
     }
 
-    /// Over which classes [`Measured::key`] is taken, as a sentence needs it.
-    fn key_classes(detection: &Detection) -> String {
-        let known: Vec<&str> = detection
-            .classes
-            .iter()
-            .filter(|c| c.labels >= FEW_LABELS && c.ap50.is_some())
-            .map(|c| c.name.as_str())
-            .collect();
-        if known.is_empty() { "all classes".to_owned() } else { known.join(", ") }
+    /// Over which classes [`Measured::key`] is taken, as a sentence needs it; none for all.
+    fn key_classes(detection: &Detection) -> Option<String> {
+        let firm = detection.classes.iter().filter(|class| class.labels >= FEW_LABELS && class.ap50.is_some());
+        let names: Vec<&str> = firm.map(|class| class.name.as_str()).collect();
+        (!names.is_empty()).then(|| names.join(", "))
     }
 
     /// The one number for each kind of images, with a bar.
@@ -104,7 +100,7 @@ impl Measured {
         let images = self.reports.first().map_or(0, |(_, report)| report.images);
         let caption = format!(
             "AP@.5 of a detector trained on each, in %: mean of {} on {images} validation pairs",
-            Self::key_classes(first)
+            Self::key_classes(first).unwrap_or_else(|| "all classes".to_owned())
         );
         let mut table = Table::new(&caption, &[]);
         for (images, detection) in self.detections() {
@@ -137,8 +133,10 @@ impl Measured {
             if is_firm { table.row(cells) } else { table.faint_row(cells) }
         }
         let labels = first.labels.to_string();
-        let keys = all.iter().map(|(_, d)| Some(Self::key(d)));
-        table.sum_row(compared(&format!("mean of {}", Self::key_classes(first)), String::new(), keys, true));
+        if let Some(classes) = Self::key_classes(first) {
+            let keys = all.iter().map(|(_, d)| Some(Self::key(d)));
+            table.sum_row(compared(&format!("mean of {classes}"), String::new(), keys, true));
+        }
         table.row(compared("mean of all classes with labels", labels, all.iter().map(|(_, d)| Some(d.map50)), true));
         table.row(compared(
             "the same at IoU 0.5 to 0.95",
@@ -153,13 +151,13 @@ impl Measured {
         let all: Vec<_> =
             self.reports.iter().filter_map(|(images, report)| Some((*images, report.fusion.as_ref()?))).collect();
         let Some((_, first)) = all.first() else { return String::new() };
-        let heads: Vec<&str> = ["metric", ""].into_iter().chain(all.iter().map(|(images, _)| images.title())).collect();
+        let heads: Vec<&str> = ["metric"].into_iter().chain(all.iter().map(|(images, _)| images.title())).collect();
         let mut table =
             Table::new("Fusion metrics: what of both sources is in the fused image; larger is more", &heads);
         for name in first.keys() {
             let means: Vec<Option<f64>> = all.iter().map(|(_, f)| f.get(name).map(|mean| mean.mean)).collect();
             let best = means.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
-            let mut cells = vec![Cell::Head(name.clone()), Cell::Text(meaning(name).to_owned())];
+            let mut cells = vec![Cell::Head(named(name))];
             cells.extend(means.iter().map(|mean| match mean {
                 Some(mean) if *mean >= best => Cell::Best(short(*mean), 0.0),
                 Some(mean) => Cell::Number(short(*mean)),
@@ -182,14 +180,16 @@ fn compared(name: &str, labels: String, values: impl Iterator<Item = Option<f64>
     [Cell::Head(name.to_owned()), Cell::Number(labels)].into_iter().chain(values.map(cell)).collect()
 }
 
-fn meaning(metric: &str) -> &'static str {
-    match metric {
+/// The metric with what it means.
+fn named(metric: &str) -> String {
+    let meaning = match metric {
         "MI" => "mutual information with both sources",
         "SD" => "contrast: standard deviation of the gray values",
         "VIF" => "visual information fidelity",
         "SCD" => "what of each source the other does not explain",
-        _ => "",
-    }
+        _ => return metric.to_owned(),
+    };
+    format!("{metric}, {meaning}")
 }
 
 #[cfg(test)]

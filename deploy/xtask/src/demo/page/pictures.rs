@@ -27,14 +27,17 @@ pub fn picture(path: &Path, caption: &str, crisp: bool) -> String {
 
 /// Plots side by side, each with what it shows.
 pub fn plots(out: &Path, plots: &[(String, &str)]) -> String {
-    let one = |(path, caption): &(String, &str)| {
-        if out.join(path).is_file() {
-            picture(Path::new(path), caption, false)
-        } else {
-            missing(path, "it was not drawn")
-        }
-    };
-    format!("<div class=\"plots\">\n{}</div>\n", plots.iter().map(one).collect::<String>())
+    side_by_side(&plots.iter().map(|(path, caption)| plot(out, path, caption)).collect::<String>())
+}
+
+/// One plot.
+pub fn plot(out: &Path, path: &str, caption: &str) -> String {
+    if out.join(path).is_file() { picture(Path::new(path), caption, false) } else { missing(path, "it was not drawn") }
+}
+
+/// Figures in columns.
+pub fn side_by_side(figures: &str) -> String {
+    format!("<div class=\"plots\">\n{figures}</div>\n")
 }
 
 /// Validation pairs, each as infrared, visible, plain average and fused image.
@@ -91,7 +94,7 @@ pub fn panels(out: &Path) -> String {
         Err(error) => return missing(files::PANELS, &error.to_string()),
     };
     let (first, last) = (panels.first(), panels.last().filter(|_| panels.len() > 1));
-    let mut html = "<div class=\"plots\">\n".to_owned();
+    let mut html = String::new();
     for (which, (iterations, path)) in
         [("early", first), ("at its end", last)].into_iter().filter_map(|(w, p)| Some((w, p?)))
     {
@@ -100,7 +103,7 @@ pub fn panels(out: &Path) -> String {
         );
         html += &picture(path.strip_prefix(out).unwrap_or(path), &caption, false);
     }
-    html + "</div>\n"
+    html
 }
 
 /// Frames of the clip: both cameras and what the exported model makes of them.
@@ -114,8 +117,11 @@ pub fn frames(out: &Path) -> String {
     let mut html = String::new();
     for name in spread(&all, PAIRS).iter().skip(1) {
         html += "<div class=\"row\">\n";
-        let shown =
-            [("clip/ir", "infrared"), ("clip/vi", "visible"), (files::FRAMES, "exported model: fused, with boxes")];
+        let shown = [
+            (files::CLIP_IR, "infrared"),
+            (files::CLIP_VI, "visible"),
+            (files::FRAMES, "exported model: fused, with boxes"),
+        ];
         for (folder, what) in shown {
             let number = name.trim_end_matches(".png");
             html += &picture(&Path::new(folder).join(name), &format!("Frame {number}, {what}"), true);
@@ -125,25 +131,25 @@ pub fn frames(out: &Path) -> String {
     html
 }
 
-/// The video of the live run, at its own size or enlarged by a whole factor.
-pub fn video(out: &Path, [width, height]: [u32; 2], poster: Option<&Path>, caption: &str) -> String {
-    if !out.join(files::VIDEO).is_file() {
-        return missing(files::VIDEO, "the live run did not come to its end");
+/// A video at its own size or enlarged by a whole factor.
+pub fn video(out: &Path, name: &str, [width, height]: [u32; 2], caption: &str) -> String {
+    if !out.join(name).is_file() {
+        return missing(name, "the live run did not come to its end");
     }
     let factor = (WIDEST_VIDEO_PX / width.max(1)).max(1);
-    let poster = poster.map(|path| format!(" poster=\"{}\"", address(path))).unwrap_or_default();
+    let poster = poster(out).map(|path| format!(" poster=\"{}\"", address(&path))).unwrap_or_default();
     format!(
         "<figure><video class=\"crisp\" controls loop muted autoplay playsinline width=\"{}\" height=\"{}\" src=\"{}\"{poster}>\
          </video><figcaption>{}</figcaption></figure>\n",
         width * factor,
         height * factor,
-        address(Path::new(files::VIDEO)),
+        address(Path::new(name)),
         escape(caption)
     )
 }
 
 /// What stands in the video's place until it plays: a frame from the middle of the clip, or the first fused pair.
-pub fn poster(out: &Path) -> Option<PathBuf> {
+fn poster(out: &Path) -> Option<PathBuf> {
     let mut frames: Vec<String> = fs::read_dir(out.join(files::FRAMES))
         .into_iter()
         .flatten()
@@ -167,14 +173,14 @@ mod tests {
     fn a_video_is_enlarged_by_whole_factors_only() {
         let out = tempfile::tempdir().unwrap();
         fs::create_dir(out.path().join("live")).unwrap();
-        assert!(video(out.path(), [256, 192], None, "c").contains("cannot be shown"));
-        fs::write(out.path().join(files::VIDEO), "").unwrap();
+        assert!(video(out.path(), files::LIVE_VIDEO, [256, 192], "c").contains("cannot be shown"));
+        fs::write(out.path().join(files::LIVE_VIDEO), "").unwrap();
         for (size, shown) in [
             ([256, 192], "width=\"512\" height=\"384\""),
             ([448, 320], "width=\"448\""),
             ([1280, 720], "width=\"1280\""),
         ] {
-            let html = video(out.path(), size, None, "c");
+            let html = video(out.path(), files::LIVE_VIDEO, size, "c");
             assert!(html.contains(shown), "{html}");
         }
     }
