@@ -75,6 +75,6 @@ fn rendered_pairs_are_told_in_words_and_in_json() {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let made: serde_json::Value =
         serde_json::from_slice(&std::fs::read(folder.path().join("made.json")).unwrap()).unwrap();
-    assert_eq!((made["train"].as_u64(), made["val"].as_u64()), (Some(2), Some(0)));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("2 train and 0 val pairs"));
+    assert_eq!((made["train"].as_u64(), made["val"].as_u64()), (Some(1), Some(1)));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1 train and 1 val pairs"));
 }

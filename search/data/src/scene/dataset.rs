@@ -30,7 +30,8 @@ pub struct DatasetSpec {
     pub conditions: Vec<Condition>,
     /// Pairs of each scene, 0.7 s apart; at least 1.
     pub frames_per_scene: usize,
-    /// Share of the scenes whose pairs go to `val.txt`, 0–1; spread evenly over the conditions.
+    /// Share of the scenes whose pairs go to `val.txt`, 0–1. Whole rounds of conditions are chosen, so that both lists hold
+    /// every condition; of fewer scenes than that needs, the last go to `val.txt`: at least one of two.
     pub val_share: f64,
     /// Replace a folder that holds a rendered data set.
     pub replace: bool,
@@ -155,22 +156,26 @@ fn plan(spec: &DatasetSpec) -> Result<Vec<SceneEntry>, SceneError> {
         return refuse("val_share", "0 to 1", spec.val_share.to_string());
     }
     let conditions = if spec.conditions.is_empty() { &Condition::ALL[..] } else { &spec.conditions };
+    // Every time the running share passes a whole number, that round of conditions goes to val.
+    let passed = |round: usize| (round as f64 * spec.val_share + 1e-9).floor();
+    let scenes = spec.count.div_ceil(spec.frames_per_scene);
+    let no_round = passed(scenes.div_ceil(conditions.len())) == 0.0 && spec.val_share > 0.0;
+    let last = if no_round { (scenes as f64 * spec.val_share).round().max(1.0) as usize } else { 0 };
+    let first_of_last = scenes - last.min(scenes - 1);
     let digits = (spec.count / spec.frames_per_scene).to_string().len().max(4);
     let mut entries = Vec::with_capacity(spec.count);
     for index in 0..spec.count {
         let (scene, frame) = (index / spec.frames_per_scene, index % spec.frames_per_scene);
         let round = scene / conditions.len();
         let Some(condition) = conditions.get(scene % conditions.len()) else { continue };
-        // Every time the running share passes a whole number, that round of conditions goes to val.
-        let passed = |n: usize| (n as f64 * spec.val_share + 1e-9).floor();
-        let split = if passed(round + 1) > passed(round) { "val" } else { "train" };
+        let held_out = passed(round + 1) > passed(round) || scene >= first_of_last;
         entries.push(SceneEntry {
             name: format!("s{scene:0digits$}_{frame}"),
             scene,
             seed: scene_seed(spec.seed, scene),
             condition: *condition,
             t_s: frame as f64 * FRAME_GAP_S,
-            split: split.to_owned(),
+            split: if held_out { "val" } else { "train" }.to_owned(),
         });
     }
     Ok(entries)
@@ -243,6 +248,32 @@ mod tests {
         for condition in Condition::ALL {
             assert!(val.iter().any(|e| e.condition == condition));
         }
+    }
+
+    #[test]
+    fn both_lists_hold_something_from_two_scenes_on() {
+        for (scenes, frames_per_scene, val_share) in
+            (2..=25).flat_map(|n| [1, 3].map(|f| (n, f))).flat_map(|(n, f)| [0.01, 0.25, 0.5, 0.99].map(|s| (n, f, s)))
+        {
+            // The last scene is cut short.
+            let count = scenes * frames_per_scene - (frames_per_scene - 1);
+            let entries = plan(&DatasetSpec { count, frames_per_scene, val_share, ..spec() }).unwrap();
+            let scenes_of = |split: &str| -> std::collections::BTreeSet<usize> {
+                entries.iter().filter(|e| e.split == split).map(|e| e.scene).collect()
+            };
+            let (train, val) = (scenes_of("train"), scenes_of("val"));
+            assert!(!train.is_empty() && !val.is_empty(), "{scenes} scenes, share {val_share}");
+            assert!(train.is_disjoint(&val));
+            assert_eq!(train.len() + val.len(), scenes);
+        }
+        let split_of = |count, val_share| -> Vec<String> {
+            let entries = plan(&DatasetSpec { count, frames_per_scene: 1, val_share, ..spec() }).unwrap();
+            entries.into_iter().map(|e| e.split).collect()
+        };
+        assert_eq!(split_of(8, 0.25), ["train", "train", "train", "train", "train", "train", "val", "val"]);
+        assert_eq!(split_of(1, 0.25), ["train"], "one scene is trained on");
+        assert!(split_of(30, 0.0).iter().all(|s| s == "train"), "none are asked for");
+        assert!(split_of(3, 1.0).iter().all(|s| s == "val"), "all are asked for");
     }
 
     #[test]
