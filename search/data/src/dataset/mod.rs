@@ -11,6 +11,7 @@ mod name_list;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -165,6 +166,26 @@ impl Dataset {
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// How 16-bit infrared values become \[0,1\].
+    #[must_use]
+    pub fn ir_range(&self) -> IrRange {
+        self.ir_range
+    }
+
+    /// The pairs of these names, in the order of the names. A name of no pair is passed over.
+    ///
+    /// # Errors
+    /// [`DataError::Empty`] when no pair is left.
+    pub fn part(&self, names: &[String]) -> Result<Self, DataError> {
+        let by_name: HashMap<&str, &Entry> = self.entries.iter().map(|entry| (entry.name.as_str(), entry)).collect();
+        let entries: Vec<Entry> =
+            names.iter().filter_map(|name| by_name.get(name.as_str()).copied()).cloned().collect();
+        if entries.is_empty() {
+            return Err(DataError::Empty { path: self.root.clone(), expected: "pair of the wanted names" });
+        }
+        Ok(Self { root: self.root.clone(), entries, classes: self.classes.clone(), ir_range: self.ir_range })
     }
 
     /// The checked pairs, in the order of [`Dataset::load`]'s index.

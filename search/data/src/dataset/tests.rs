@@ -213,3 +213,15 @@ fn files_that_change_or_break_after_opening_are_named() {
     std::fs::remove_file(folder.path().join("ir/c.png")).unwrap();
     assert!(matches!(data.load(2), Err(DataError::Read { .. })));
 }
+
+#[test]
+fn a_part_has_the_order_of_its_names_and_all_else_of_the_whole() {
+    let folder = good();
+    let options = DatasetOptions { ir_range: IrRange::MinMax, ..options(Need::Required, None) };
+    let whole = Dataset::open(folder.path(), &options).unwrap();
+    let part = whole.part(&["c", "nobody", "a"].map(str::to_owned)).unwrap();
+    assert_eq!(part.names().collect::<Vec<_>>(), ["c", "a"]);
+    assert_eq!((part.root(), part.classes(), part.ir_range()), (whole.root(), whole.classes(), IrRange::MinMax));
+    assert_eq!(part.load(0).unwrap(), whole.load(2).unwrap());
+    assert!(matches!(whole.part(&["nobody".to_owned()]), Err(DataError::Empty { .. })));
+}
