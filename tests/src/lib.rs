@@ -9,9 +9,9 @@
 
 pub mod arrays;
 pub mod caf;
+pub mod checkpoint;
 pub mod engine;
 pub mod fixture;
-pub mod golden;
+pub mod parity;
 pub mod scenes;
-pub mod table;
 pub mod yolov5;

@@ -4,12 +4,13 @@
 //! tensors of the same name. Training (batch statistics, gradients, assignment, loss, steps) is compared by `caf-yolo`, letterbox
 //! and suppression alone by `caf-detect`.
 
-use crate::arrays::{Spread, as_floats, floats, of_rows, stored};
+use crate::arrays::{as_floats, floats, stored};
+use crate::checkpoint::{Checkpoint, checkpoints};
 use crate::engine::Load;
-use crate::golden::{Checkpoint, checkpoints, files, json, number};
-use crate::table::{Table, say};
+use crate::parity::{Layout, Rows, Spread};
 use caf_detect::{Detection, Letterbox, NmsSettings, nms};
 use caf_export::Array;
+use caf_golden::{Tally, count, files, items, json, number, numbers, stem};
 use caf_net::Graph;
 use caf_net::zoo::yolov5::{STRIDES, YoloConfig, graph};
 use caf_weights::{Weights, load_safetensors};
@@ -45,17 +46,15 @@ pub fn checkpoint(folder: &Path) -> (Checkpoint, Value, YoloConfig) {
 /// The network that an entry of `models.json` describes.
 pub fn config(entry: &Value) -> YoloConfig {
     let mut anchors_px = [[[0.0; 2]; 3]; 3];
-    for ((level, cells), stride) in
-        anchors_px.iter_mut().zip(entry["anchors_grid_units"].as_array().unwrap()).zip(STRIDES)
-    {
-        for (anchor, cells) in level.iter_mut().zip(cells.as_array().unwrap()) {
+    for ((level, cells), stride) in anchors_px.iter_mut().zip(items(&entry["anchors_grid_units"])).zip(STRIDES) {
+        for (anchor, cells) in level.iter_mut().zip(items(cells)) {
             *anchor = [0, 1].map(|i| number(&cells[i]) * stride as f64);
         }
     }
     YoloConfig {
         depth: number(&entry["depth_multiple"]),
         width: number(&entry["width_multiple"]),
-        classes: entry["nc"].as_u64().unwrap() as usize,
+        classes: count(&entry["nc"]),
         anchors_px,
     }
 }
@@ -71,7 +70,7 @@ pub struct Photograph {
 /// All cases; at least one.
 pub fn photographs(folder: &Path) -> Vec<Photograph> {
     let case = |path: std::path::PathBuf| Photograph {
-        name: path.file_stem().unwrap().to_string_lossy().replace("forward_", ""),
+        name: stem(&path),
         json: json(&path),
         data: load_safetensors(path.with_extension("safetensors")).unwrap(),
     };
@@ -95,7 +94,7 @@ impl Photograph {
     }
 
     /// A raw head, `[1, 3·columns, ny, nx]`, against the stored one: all of it or every nth cell, and sums over the cells.
-    fn check_head(&self, table: &mut Table, (network, engine): (&str, &str), level: usize, head: &Array) {
+    fn check_head(&self, rows: &mut Rows<'_>, level: usize, head: &Array) {
         let [_, channels, ny, nx] = head.shape[..] else { panic!("head of shape {:?}", head.shape) };
         let columns = channels / 3;
         let values = as_floats(head);
@@ -113,25 +112,46 @@ impl Photograph {
                     }
                 }
             }
-            table.add(network, engine, "raw heads", Spread::of(&found, &tensor.to_f32_vec().unwrap()), HEADS);
+            rows.close("raw heads", &found, &tensor.to_f32_vec().unwrap(), HEADS);
             compared = true;
         }
         assert!(compared, "{}: no stored head p{level}", self.name);
         let sums: Vec<f64> =
             values.chunks_exact(ny * nx).map(|cells| cells.iter().map(|v| f64::from(*v)).sum()).collect();
         let spread = Spread::of(&sums, &self.sums(&format!("{begin}_sum_hw")));
-        table.add(network, engine, "raw heads, mean over cells", per_value(spread, ny * nx), OF_SUMS[0]);
+        rows.add("raw heads, mean over cells", per_value(spread, ny * nx), OF_SUMS[0]);
+
+        let stated = &self.json["heads"][format!("p{level}")];
+        let shape: Vec<usize> = items(&stated["shape"]).iter().map(count).collect();
+        assert_eq!([1, 3, ny, nx, columns], shape[..], "{} p{level}", self.name);
+        let largest = values.iter().fold(0.0, |m: f64, v| m.max(f64::from(v.abs())));
+        rows.close("raw heads, largest value", &[largest], &[number(&stated["absmax"])], HEADS);
+        let all = values.iter().map(|v| f64::from(*v));
+        let found = [all.clone().sum(), all.map(|v| v * v).sum::<f64>() / (2.0 * largest)];
+        let expected = [number(&stated["sum"]), number(&stated["sumsq"]) / (2.0 * largest)];
+        rows.add(
+            "raw heads, mean of values and squares",
+            per_value(Spread::of(&found, &expected), values.len()),
+            OF_SUMS[0],
+        );
+    }
+
+    /// Width and height of the network's input.
+    fn size_wh(&self) -> [usize; 2] {
+        let shape = self.data.get("image_u8").unwrap().shape();
+        [shape[2], shape[1]]
     }
 
     /// Decoded rows: all, every nth, the candidates, and column sums.
-    fn check_decoded(&self, table: &mut Table, (network, engine): (&str, &str), decoded: &Array) {
+    fn check_decoded(&self, table: &mut Rows<'_>, decoded: &Array) {
+        let shape: Vec<usize> = items(&self.json["decoded"]["shape"]).iter().map(count).collect();
+        assert_eq!(decoded.shape, shape, "{}", self.name);
         let [_, rows, columns] = decoded.shape[..] else { panic!("predictions of shape {:?}", decoded.shape) };
         let values = as_floats(decoded);
         let row = |i: usize| &values[i * columns..][..columns];
+        let layout = Layout { columns, size_wh: self.size_wh() };
         let mut add = |what: &str, found: &[f32], expected: &[f32]| {
-            let [boxes, probabilities] = of_rows(found, expected, columns);
-            table.add(network, engine, &format!("{what}, boxes (px)"), boxes, BOXES_PX);
-            table.add(network, engine, &format!("{what}, probabilities"), probabilities, PROBABILITIES);
+            table.detections(what, [found, expected], &layout, [BOXES_PX, PROBABILITIES]);
         };
         let mut compared = false;
         for (name, tensor) in self.data.iter() {
@@ -154,60 +174,46 @@ impl Photograph {
         let expected = self.sums("decoded_sum");
         for (what, part, tolerance) in [("boxes (px)", 0..4, OF_SUMS[1]), ("probabilities", 4..columns, OF_SUMS[2])] {
             let spread = per_value(Spread::of(&sums[part.clone()], &expected[part]), rows);
-            table.add(network, engine, &format!("decoded, mean over rows, {what}"), spread, tolerance);
+            table.add(&format!("decoded, mean over rows, {what}"), spread, tolerance);
         }
     }
 
-    /// Detections after suppression by every stored setting, as sets, in network and in source pixels. Returns their number.
-    fn check_detections(&self, table: &mut Table, (network, engine): (&str, &str), decoded: &Array) -> usize {
+    /// Detections after suppression by every stored setting, as sets, in network and in source pixels.
+    fn check_detections(&self, table: &mut Rows<'_>, decoded: &Array) {
         let columns = decoded.shape[2];
-        let size = |v: &Value| (v[0].as_u64().unwrap() as usize, v[1].as_u64().unwrap() as usize);
+        let size = |v: &Value| (count(&v[0]), count(&v[1]));
         let (source, network_size) = (size(&self.json["source_hw"]), size(&self.json["letterbox"]["new_shape_hw"]));
         let scale_up = self.json["letterbox"]["scaleup"].as_bool().unwrap();
         let letterbox = Letterbox::new(source.0, source.1, network_size.0, network_size.1, scale_up).unwrap();
         let cases = self.json["nms"].as_object().unwrap();
         assert!(!cases.is_empty(), "{}: no suppression", self.name);
-        let mut count = 0;
         for (name, args) in cases {
             let found = nms(as_floats(decoded), columns - 5, &settings(args)).unwrap();
             let expected = self.get(&format!("nms_{name}")).unwrap();
             let native = self.get(&format!("nms_{name}_native_xyxy")).unwrap();
             assert_eq!(found.len() * 6, expected.len(), "{} {name}: number of detections", self.name);
-            let (mut boxes, mut scores, mut mapped) = (Spread::default(), Spread::default(), Spread::default());
-            for (d, (row, native)) in matched(&format!("{} {name}", self.name), found, &expected)
-                .iter()
-                .zip(expected.chunks_exact(6).zip(native.chunks_exact(4)))
-            {
-                boxes = boxes.and(Spread::of(&[d.x1, d.y1, d.x2, d.y2], &row[..4]));
-                scores = scores.and(Spread::of(&[d.score], &row[4..5]));
-                // The stored boxes come from the detection script's mapping.
+            let found = matched(&format!("{} {name}", self.name), found, &expected);
+            let part = |range: std::ops::Range<usize>| -> Vec<f32> {
+                expected.chunks_exact(6).flat_map(|row| &row[range.clone()]).copied().collect()
+            };
+            let boxes: Vec<f32> = found.iter().flat_map(|d| [d.x1, d.y1, d.x2, d.y2]).collect();
+            table.boxes(&format!("{name}, boxes"), &boxes, &part(0..4), self.size_wh(), DETECTION[0]);
+            let scores: Vec<f32> = found.iter().map(|d| d.score).collect();
+            table.close(&format!("{name}, scores"), &scores, &part(4..5), DETECTION[1]);
+            // The stored boxes come from the detection script's mapping.
+            let to_source = |d: &Detection| {
                 let b = letterbox.box_to_source_from_sizes(d.xyxy()).clip(source.0, source.1);
-                mapped = mapped.and(Spread::of(&[b.x1, b.y1, b.x2, b.y2], native));
-                count += 1;
-            }
-            table.add(network, engine, &format!("{name}, boxes (px)"), boxes, DETECTION[0]);
-            table.add(network, engine, &format!("{name}, scores"), scores, DETECTION[1]);
-            table.add(
-                network,
-                engine,
-                &format!("{name}, source (px)"),
-                mapped,
-                DETECTION[0] / letterbox.ratio.min(1.0),
-            );
+                [b.x1, b.y1, b.x2, b.y2]
+            };
+            let mapped: Vec<f32> = found.iter().flat_map(to_source).collect();
+            let tolerance = DETECTION[0] / letterbox.ratio.min(1.0);
+            table.boxes(&format!("{name}, source"), &mapped, &native, [source.1, source.0], tolerance);
         }
-        count
     }
 
-    /// Shape, mean, deviation, largest and first values of every layer, where they are stored. Returns the number of layers.
-    fn check_layers(
-        &self,
-        table: &mut Table,
-        network: &str,
-        (engine, load): (&str, Load),
-        graph: &Graph,
-        weights: &Weights,
-    ) -> usize {
-        let Some(layers) = self.json["layers"].as_array() else { return 0 };
+    /// Shape, mean, deviation, largest and first values of every layer, where they are stored.
+    fn check_layers(&self, table: &mut Rows<'_>, load: Load, graph: &Graph, weights: &Weights) {
+        let Some(layers) = self.json["layers"].as_array() else { return };
         let node_of = |layer: &Value| {
             let name = format!("model.{}", layer["i"]);
             let inside = format!("{name}.");
@@ -217,9 +223,10 @@ impl Photograph {
         };
         let nodes: Vec<String> = layers.iter().map(node_of).collect();
         let shown = graph.with_outputs(&nodes.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
-        for (layer, found) in layers.iter().zip(load(&shown, weights).run(&[self.input()])) {
-            let shape: Vec<usize> =
-                layer["shape"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize).collect();
+        let outputs = load(&shown, weights).run(&[self.input()]);
+        assert_eq!(outputs.len(), layers.len());
+        for (layer, found) in layers.iter().zip(outputs) {
+            let shape: Vec<usize> = items(&layer["shape"]).iter().map(count).collect();
             assert_eq!(found.shape, shape, "layer {}", layer["i"]);
             let values = as_floats(&found);
             let count = values.len() as f64;
@@ -227,14 +234,13 @@ impl Photograph {
             let variance = values.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / count;
             let largest = values.iter().fold(0f64, |m, v| m.max(f64::from(v.abs())));
             let scale = number(&layer["absmax"]);
-            let mut found = vec![mean / scale, variance.sqrt() / scale, largest / scale];
-            let mut expected = ["mean", "std", "absmax"].map(|key| number(&layer[key]) / scale).to_vec();
-            let first = layer["first8"].as_array().unwrap();
-            found.extend(values.iter().take(first.len()).map(|v| f64::from(*v) / scale));
-            expected.extend(first.iter().map(|v| number(v) / scale));
-            table.add(network, engine, "layers, share of the largest", Spread::of(&found, &expected), LAYERS);
+            let first = numbers(&layer["first8"]);
+            let mut found = vec![mean, variance.sqrt(), largest];
+            found.extend(values.iter().take(first.len()).map(|v| f64::from(*v)));
+            let expected = [["mean", "std", "absmax"].map(|key| number(&layer[key])).to_vec(), first].concat();
+            let share = |values: Vec<f64>| values.into_iter().map(|v| v / scale).collect::<Vec<_>>();
+            table.close("layers, share of the largest", &share(found), &share(expected), LAYERS);
         }
-        layers.len()
     }
 }
 
@@ -249,7 +255,7 @@ fn settings(args: &Value) -> NmsSettings {
         iou: number(&args["iou_thres"]),
         multi_label: args["multi_label"].as_bool().unwrap(),
         agnostic: args["agnostic"].as_bool().unwrap(),
-        max_det: args["max_det"].as_u64().unwrap() as usize,
+        max_det: count(&args["max_det"]),
         ..NmsSettings::default()
     }
 }
@@ -275,27 +281,20 @@ fn matched(what: &str, mut left: Vec<Detection>, expected: &[f32]) -> Vec<Detect
 }
 
 /// Compares the checkpoint on an engine with everything stored about it.
-pub fn compare(test: &str, folder: &Path, (engine, load): (&str, Load)) {
+pub fn compare(tally: &mut Tally, folder: &Path, (engine, load): (&str, Load)) {
     let (checkpoint, _, config) = checkpoint(folder);
     let graph = graph(&config).unwrap();
     let mut runner = load(&graph, &checkpoint.weights);
-    let mut table = Table::new(test);
-    let place = (checkpoint.name.as_str(), engine);
-    let (mut detections, mut layers) = (0, 0);
-    let photographs = photographs(folder);
-    for photograph in &photographs {
+    for photograph in &photographs(folder) {
+        tally.case(&photograph.name);
+        let mut rows = Rows::new(tally, &checkpoint.name, engine);
         let outputs = runner.run(&[photograph.input()]);
         let (heads, decoded) = outputs.split_at(3);
         for (level, head) in heads.iter().enumerate() {
-            photograph.check_head(&mut table, place, level + 3, head);
+            photograph.check_head(&mut rows, level + 3, head);
         }
-        photograph.check_decoded(&mut table, place, &decoded[0]);
-        detections += photograph.check_detections(&mut table, place, &decoded[0]);
-        layers += photograph.check_layers(&mut table, place.0, (engine, load), &graph, &checkpoint.weights);
+        photograph.check_decoded(&mut rows, &decoded[0]);
+        photograph.check_detections(&mut rows, &decoded[0]);
+        photograph.check_layers(&mut rows, load, &graph, &checkpoint.weights);
     }
-    say(&format!(
-        "{test}: {} photographs, {detections} detections matched, {layers} layers on {engine}",
-        photographs.len()
-    ));
-    table.finish();
 }

@@ -218,15 +218,7 @@ fn fused_images_that_do_not_belong_to_the_pairs_are_listed() {
     let (train, val) = (images(), images());
     cut(&train.images()[1].path);
     let (config, out, stop) = (scenes.task(), scenes.out("task"), StopFlag::default());
-    let run = TaskRun {
-        config: &config,
-        train: &train,
-        val: &val,
-        out_dir: &out,
-        resume: false,
-        stop: &stop,
-        progress: &Silent,
-    };
+    let run = TaskRun { config: &config, train: &train, val: &val, out_dir: &out, stop: &stop, progress: &Silent };
     let text = chain(&train_task(&run).unwrap_err());
     assert!(text.contains(train.images()[1].path.to_str().unwrap()), "{text}");
     let left = left_behind(&out);

@@ -7,13 +7,14 @@ use caf_contract::Role;
 use caf_data::image_file::{IrRange, image_size, read_ir, read_vi};
 use caf_detect::{NmsSettings, nms};
 use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile, TaskOptions};
+use caf_golden::Tally;
 use caf_search::fusion::{FuseJob, Fuser, Method, fuse_folder, train};
 use caf_search::search::{BetaFile, run};
 use caf_search::task::{ImageSource, TaskImages, TaskRun, files, train_task};
-use caf_tests::arrays::{Spread, as_bytes, as_floats, of_rows, plane_bytes, rgb_bytes};
+use caf_tests::arrays::{as_bytes, as_floats, plane_bytes, rgb_bytes};
 use caf_tests::engine::{LIBTORCH, ONNX_FOLDED};
+use caf_tests::parity::{Layout, Rows, Spread};
 use caf_tests::scenes::{SIZE_PX, Scenes};
-use caf_tests::table::Table;
 use caf_tests::yolov5::{BOXES_PX, PROBABILITIES};
 
 #[test]
@@ -35,7 +36,7 @@ fn from_rendered_pairs_to_a_model_on_onnx_runtime() {
     let trained = scenes.out("fusion");
     let config = scenes.fusion(searched.join("beta.toml"), 3);
     let finished = train(&config, &trained, &Silent, &stop).unwrap();
-    assert!(finished.iterations == 3 && !finished.interrupted && finished.last_loss.is_finite());
+    assert!(finished.iterations == 3 && !finished.interrupted && finished.last_loss.is_some_and(f64::is_finite));
     let fusion_path = trained.join("fusion.safetensors");
     assert_eq!(std::fs::read_dir(trained.join("panels")).unwrap().count(), 2);
 
@@ -55,7 +56,6 @@ fn from_rendered_pairs_to_a_model_on_onnx_runtime() {
         train: &images("train.txt"),
         val: &images("val.txt"),
         out_dir: &tasked,
-        resume: false,
         stop: &stop,
         progress: &Silent,
     })
@@ -73,26 +73,25 @@ fn from_rendered_pairs_to_a_model_on_onnx_runtime() {
     assert_eq!(detector.classes, scenes.dataset("val.txt").classes());
     assert_eq!((detector.letterbox.width_px, detector.letterbox.height_px), (128, 96));
 
-    let mut table = Table::new("from_rendered_pairs_to_a_model_on_onnx_runtime");
+    let mut tally = Tally::new("from_rendered_pairs_to_a_model_on_onnx_runtime");
     let mut engines = [LIBTORCH, ONNX_FOLDED].map(|(_, load)| load(model.graph(), model.weights()));
+    let layout = Layout { columns: 5 + detector.classes.len(), size_wh: [128, 96] };
     for entry in scenes.dataset("val.txt").entries() {
+        tally.case(&entry.name);
         let (ir, vi) = (read_ir(&entry.ir, IrRange::Full).unwrap(), read_vi(&entry.vi).unwrap());
         let input = [plane_bytes(&ir), rgb_bytes(&vi)];
         let [libtorch, onnx] = engines.each_mut().map(|engine| engine.run(&input));
-        let mut add =
-            |what: &str, spread, tolerance| table.add("chain", "ONNX Runtime - libtorch", what, spread, tolerance);
-        add("fused (levels)", Spread::of_arrays(&onnx[0], &libtorch[0]), 1.0);
-        let columns = 5 + detector.classes.len();
-        let [boxes, probabilities] = of_rows(as_floats(&onnx[1]), as_floats(&libtorch[1]), columns);
-        add("predictions, boxes (px)", boxes, BOXES_PX);
-        add("predictions, probabilities", probabilities, PROBABILITIES);
+        let mut rows = Rows::new(&mut tally, "chain", "ONNX Runtime - libtorch");
+        rows.add("fused (levels)", Spread::of_arrays(&onnx[0], &libtorch[0]), 1.0);
+        let predictions = [as_floats(&onnx[1]), as_floats(&libtorch[1])];
+        rows.detections("predictions", predictions, &layout, [BOXES_PX, PROBABILITIES]);
         // The program that fuses folders and the model on the vehicle show the same image.
         let written = read_vi(&fused.join(format!("{}.png", entry.name))).unwrap();
-        let spread = Spread::of(as_bytes(&onnx[0]), written.data());
-        table.add("chain", "ONNX Runtime - `fuse`", "fused (levels)", spread, 1.0);
+        let mut rows = Rows::new(&mut tally, "chain", "ONNX Runtime - `fuse`");
+        rows.close("fused (levels)", as_bytes(&onnx[0]), written.data(), 1.0);
         nms(as_floats(&onnx[1]), detector.classes.len(), &NmsSettings::validation()).unwrap();
     }
-    table.finish();
+    tally.finish();
     for entry in std::fs::read_dir(&fused).unwrap() {
         assert_eq!(image_size(&entry.unwrap().path()).unwrap(), (width, height), "only finished images are left");
     }

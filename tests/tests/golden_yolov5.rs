@@ -3,11 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use caf_net::zoo::yolov5::graph;
+use caf_golden::{Tally, count, find, items, json};
+use caf_net::zoo::yolov5::{Variant, graph};
 use caf_net::{ParamRole, ParamSpec};
 use caf_tests::engine::LIBTORCH;
-use caf_tests::golden::{self, json};
-use caf_tests::table::say;
 use caf_tests::yolov5;
 use caf_yolo::Group;
 use serde_json::Value;
@@ -16,67 +15,70 @@ use std::collections::BTreeMap;
 #[test]
 fn detection_on_libtorch_equals_the_original() {
     let test = "detection_on_libtorch_equals_the_original";
-    let Some(folder) = golden::folder(test, "yolov5") else { return };
-    yolov5::compare(test, &folder, LIBTORCH);
+    let Some(folder) = find(test, "golden/yolov5") else { return };
+    let mut tally = Tally::new(test);
+    yolov5::compare(&mut tally, &folder, LIBTORCH);
+    tally.finish();
 }
 
 #[test]
-fn the_checkpoint_is_read_bit_for_bit_and_fits_the_network() {
-    let test = "the_checkpoint_is_read_bit_for_bit_and_fits_the_network";
-    let Some(folder) = golden::folder(test, "yolov5") else { return };
+fn the_checkpoint_fits_the_network() {
+    let test = "the_checkpoint_fits_the_network";
+    let Some(folder) = find(test, "golden/yolov5") else { return };
     let (checkpoint, _, config) = yolov5::checkpoint(&folder);
     let graph = graph(&config).unwrap();
     checkpoint.weights.check(graph.params()).unwrap();
-    say(&format!("{test}: {}, {} tensors, {} scalars", checkpoint.name, checkpoint.weights.len(), checkpoint.scalars));
+    let mut tally = Tally::new(test);
+    tally.case(&checkpoint.name);
+    tally.equal("tensors", &[checkpoint.weights.len()], &[graph.params().len()]);
+    tally.finish();
 }
 
 fn scalars<'a>(params: impl IntoIterator<Item = &'a ParamSpec>) -> usize {
     params.into_iter().map(ParamSpec::len).sum()
 }
 
-fn count(value: &Value) -> usize {
-    value.as_u64().unwrap_or_else(|| panic!("expected a whole number, found {value}")) as usize
-}
-
 #[test]
 fn every_size_has_the_originals_parameters() {
     let test = "every_size_has_the_originals_parameters";
-    let Some(folder) = golden::folder(test, "yolov5") else { return };
+    let Some(folder) = find(test, "golden/yolov5") else { return };
     let models = json(&folder.join("models.json"));
-    let models = models.as_object().unwrap();
-    assert!(!models.is_empty());
-    let (mut names, mut layers) = (0, 0);
-    for (model, entry) in models {
-        let graph = graph(&yolov5::config(entry)).unwrap();
+    let mut tally = Tally::new(test);
+    for (model, entry) in models.as_object().unwrap() {
+        tally.case(model);
+        let config = yolov5::config(entry);
+        let variant: Variant = serde_json::from_value(entry["variant"].clone()).unwrap();
+        let multiples = variant.multiples();
+        tally.equal("multiples", &[multiples.0, multiples.1], &[config.depth, config.width]);
+        let graph = graph(&config).unwrap();
         let params = graph.params();
         let trainable: Vec<&ParamSpec> = params.iter().filter(|p| p.role.is_trainable()).collect();
-        assert_eq!(scalars(trainable.iter().copied()), count(&entry["total_params"]), "{model}");
-        assert_eq!(trainable.len(), count(&entry["param_tensors"]), "{model}");
-        assert_eq!(params.len(), count(&entry["state_dict_entries"]), "{model}");
         // Folding keeps each shift, as a bias, and drops each scale.
         let scales = scalars(params.iter().filter(|p| p.role == ParamRole::NormWeight));
-        assert_eq!(graph.trainable_count() - scales, count(&entry["total_params_fused"]), "{model}");
+        let found =
+            [scalars(trainable.iter().copied()), trainable.len(), params.len(), graph.trainable_count() - scales];
+        let keys = ["total_params", "param_tensors", "state_dict_entries", "total_params_fused"];
+        tally.equal("parameters", &found, &keys.map(|key| count(&entry[key])));
         let groups = [(Group::Bias, "biases"), (Group::Kernel, "decay_weights"), (Group::Scale, "bn_weights")];
         for (group, key) in groups {
             let members: Vec<&ParamSpec> = params.iter().filter(|p| Group::of(p.role) == Some(group)).collect();
             let expected = &entry["optimizer_groups"][key];
-            let found = (members.len(), scalars(members));
-            assert_eq!(found, (count(&expected[0]), count(&expected[1])), "{model} {key}");
+            let found = [members.len(), scalars(members)];
+            tally.equal(key, &found, &[count(&expected[0]), count(&expected[1])]);
         }
-        for layer in entry["layers"].as_array().unwrap() {
+        let strides: Vec<usize> = items(&entry["stride"]).iter().map(count).collect();
+        tally.equal("strides", &config.levels().map(|l| l.stride), &strides);
+        for layer in items(&entry["layers"]) {
             let prefix = format!("model.{}.", layer["i"]);
             let found = scalars(trainable.iter().copied().filter(|p| p.name.starts_with(&prefix)));
-            assert_eq!(found, count(&layer["params"]), "{model} {prefix}");
-            layers += 1;
+            tally.equal("parameters of layers", &[found], &[count(&layer["params"])]);
         }
         if let Some(state) = entry["state_dict"].as_object() {
-            let shape = |v: &Value| v.as_array().unwrap().iter().map(count).collect::<Vec<_>>();
+            let shape = |v: &Value| items(v).iter().map(count).collect::<Vec<_>>();
             let expected: BTreeMap<&str, Vec<usize>> = state.iter().map(|(n, s)| (n.as_str(), shape(s))).collect();
             let found: BTreeMap<&str, Vec<usize>> = params.iter().map(|p| (p.name.as_str(), p.shape.clone())).collect();
-            assert_eq!(found, expected, "{model}");
-            names += state.len();
+            tally.equal("names and shapes", &Vec::from_iter(found), &Vec::from_iter(expected));
         }
     }
-    assert!(names > 0 && layers > 0, "models.json names no parameter or no layer");
-    say(&format!("{test}: {} networks, {layers} layers, {names} names and shapes", models.len()));
+    tally.finish();
 }

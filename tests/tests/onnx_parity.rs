@@ -5,14 +5,16 @@
 use caf_contract::{Contract, METADATA_KEY};
 use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile, TaskOptions};
 use caf_export::{Array, Engine, ExportError, ExportOptions, onnx};
+use caf_golden::{Tally, find};
 use caf_net::zoo::caf::{self as fusion, CafConfig};
 use caf_net::zoo::pipeline::{ColourMode, Samples};
 use caf_net::zoo::yolov5::{self as detector, Variant, YoloConfig};
 use caf_net::{Dim, Element, Graph};
-use caf_tests::arrays::{Spread, as_floats, bytes, floats, of_rows, plane, plane_bytes, rgb_bytes};
+use caf_tests::arrays::{as_bytes, as_floats, bytes, floats, plane, plane_bytes, rgb_bytes};
+use caf_tests::checkpoint::checkpoints;
 use caf_tests::engine::{LIBTORCH, Load, ONNX_FOLDED, ONNX_UNFOLDED};
-use caf_tests::table::{Table, say};
-use caf_tests::{caf, fixture, golden, yolov5};
+use caf_tests::parity::{Layout, Rows, Spread};
+use caf_tests::{caf, fixture, yolov5};
 use caf_weights::{HostTensor, Weights, save_safetensors, sha256_of_file};
 use std::path::{Path, PathBuf};
 
@@ -20,8 +22,8 @@ use std::path::{Path, PathBuf};
 const ENGINES: f64 = 1e-4;
 /// 8-bit images: rounding may fall to either side of a half.
 const LEVELS: f64 = 1.0;
-/// Decoded boxes in pixels and probabilities. 1e-4 px is below the rounding of float32 at some hundred pixels, so both have the
-/// golden data's tolerances.
+/// Decoded boxes in pixels and probabilities. 1e-4 px is near the rounding of float32 at some hundred pixels (6e-5 at 640), so both
+/// have the golden data's tolerances; as shares of the image, boxes are held to 1e-4 like every other value.
 const PREDICTIONS: [f64; 2] = [yolov5::BOXES_PX, yolov5::PROBABILITIES];
 /// The same behind a resampling of a large image. Each engine rounds sampling positions to float32, 6e-5 px at column 1024: the
 /// resampled pixels were 2.3e-5 (libtorch) and 1.9e-5 (ONNX Runtime) off the exact ones, 4.1e-5 off each other, which a detector
@@ -32,108 +34,125 @@ const ONNX: [(&str, Load); 2] = [ONNX_FOLDED, ONNX_UNFOLDED];
 #[test]
 fn fusion_on_onnx_runtime_equals_the_original() {
     let test = "fusion_on_onnx_runtime_equals_the_original";
-    let Some(folder) = golden::folder(test, "caf") else { return };
-    caf::compare(test, &folder, caf::Extent::Whole, ONNX_FOLDED);
-    caf::compare(test, &folder, caf::Extent::Crops, ONNX_UNFOLDED);
+    let Some(folder) = find(test, "golden/caf") else { return };
+    let mut tally = Tally::new(test);
+    caf::compare(&mut tally, &folder, caf::Extent::Whole, ONNX_FOLDED);
+    caf::compare(&mut tally, &folder, caf::Extent::Crops, ONNX_UNFOLDED);
+    tally.finish();
 }
 
 #[test]
 fn detection_on_onnx_runtime_equals_the_original() {
     let test = "detection_on_onnx_runtime_equals_the_original";
-    let Some(folder) = golden::folder(test, "yolov5") else { return };
+    let Some(folder) = find(test, "golden/yolov5") else { return };
+    let mut tally = Tally::new(test);
     for engine in ONNX {
-        yolov5::compare(test, &folder, engine);
+        yolov5::compare(&mut tally, &folder, engine);
     }
+    tally.finish();
+}
+
+/// A graph with its weights.
+struct Network<'a> {
+    name: &'a str,
+    graph: &'a Graph,
+    weights: &'a Weights,
+    /// Width and height of the image that boxes lie in, where it is not the first input itself.
+    boxes_in: Option<[usize; 2]>,
 }
 
 /// Adds the distances of ONNX Runtime's outputs from libtorch's, under names that say what each output is.
-fn against_libtorch(
-    table: &mut Table,
-    network: &str,
-    (graph, weights): (&Graph, &Weights),
-    engines: &[(&str, Load)],
-    inputs: &[Vec<Array>],
-) {
-    let mut libtorch = LIBTORCH.1(graph, weights);
+fn against_libtorch(tally: &mut Tally, network: &Network<'_>, engines: &[(&str, Load)], inputs: &[Vec<Array>]) {
+    let mut libtorch = LIBTORCH.1(network.graph, network.weights);
     let expected: Vec<Vec<Array>> = inputs.iter().map(|input| libtorch.run(input)).collect();
     for (engine, load) in engines {
-        let mut runner = load(graph, weights);
+        let mut runner = load(network.graph, network.weights);
         for (input, expected) in inputs.iter().zip(&expected) {
+            tally.case(&format!("{} {:?}", network.name, input[0].shape));
+            let size_wh = network.boxes_in.unwrap_or_else(|| [input[0].shape[3], input[0].shape[2]]);
             let found = runner.run(input);
-            for ((output, found), expected) in graph.outputs().iter().zip(&found).zip(expected) {
-                add(table, (network, &format!("{engine} - libtorch")), &output.name, found, expected);
+            let outputs = graph_outputs(network.graph);
+            assert!(outputs.len() == found.len() && found.len() == expected.len(), "{}: outputs", network.name);
+            let engines = format!("{engine} - libtorch");
+            let mut rows = Rows::new(tally, network.name, &engines);
+            for ((output, found), expected) in outputs.into_iter().zip(&found).zip(expected) {
+                add(&mut rows, output, [found, expected], size_wh);
             }
         }
     }
 }
 
-fn add(table: &mut Table, (network, engines): (&str, &str), output: &str, found: &Array, expected: &Array) {
-    assert_eq!(found.shape, expected.shape, "{network} {output}");
+fn graph_outputs(graph: &Graph) -> Vec<&str> {
+    graph.outputs().iter().map(|output| output.name.as_str()).collect()
+}
+
+fn add(rows: &mut Rows<'_>, output: &str, [found, expected]: [&Array; 2], size_wh: [usize; 2]) {
     if !["predictions", "task.decode"].contains(&output) {
         let tolerance = if matches!(found.values, caf_export::Values::U8(_)) { LEVELS } else { ENGINES };
-        table.add(network, engines, output, Spread::of_arrays(found, expected), tolerance);
+        rows.add(output, Spread::of_arrays(found, expected), tolerance);
         return;
     }
+    assert_eq!(found.shape, expected.shape, "{output}");
     let tolerances = if output == "predictions" { PREDICTIONS } else { RESAMPLED };
-    let [boxes, probabilities] = of_rows(as_floats(found), as_floats(expected), *found.shape.last().unwrap());
-    table.add(network, engines, "predictions, boxes (px)", boxes, tolerances[0]);
-    table.add(network, engines, "predictions, probabilities", probabilities, tolerances[1]);
+    let layout = Layout { columns: *found.shape.last().unwrap(), size_wh };
+    rows.detections("predictions", [as_floats(found), as_floats(expected)], &layout, tolerances);
 }
 
 #[test]
 fn both_engines_agree_on_real_images() {
     let test = "both_engines_agree_on_real_images";
-    let (Some(caf_folder), Some(yolo_folder)) = (golden::folder(test, "caf"), golden::folder(test, "yolov5")) else {
-        return;
-    };
-    let mut table = Table::new(test);
+    let (Some(caf_folder), Some(yolo_folder)) = (find(test, "golden/caf"), find(test, "golden/yolov5")) else { return };
+    let mut tally = Tally::new(test);
     let graph = fusion::graph(&CafConfig::default()).unwrap();
     let pairs = caf::pairs(&caf_folder);
-    for checkpoint in golden::checkpoints(&caf_folder) {
+    for checkpoint in checkpoints(&caf_folder) {
         // One whole image for each network; `fusion_on_onnx_runtime_equals_the_original` has them all.
         let inputs = pairs.iter().take(1).map(|p| vec![plane(&p.ir), plane(&p.luma)]).collect::<Vec<_>>();
-        let network = format!("CAF {}", checkpoint.name);
-        against_libtorch(&mut table, &network, (&graph, &checkpoint.weights), &[ONNX_FOLDED], &inputs);
+        let name = format!("CAF {}", checkpoint.name);
+        let network = Network { name: &name, graph: &graph, weights: &checkpoint.weights, boxes_in: None };
+        against_libtorch(&mut tally, &network, &[ONNX_FOLDED], &inputs);
     }
     let (checkpoint, _, config) = yolov5::checkpoint(&yolo_folder);
     let graph = detector::graph(&config).unwrap();
     let inputs: Vec<Vec<Array>> = yolov5::photographs(&yolo_folder).iter().map(|p| vec![p.input()]).collect();
-    against_libtorch(&mut table, &checkpoint.name, (&graph, &checkpoint.weights), &ONNX, &inputs);
-    table.finish();
+    let network = Network { name: &checkpoint.name, graph: &graph, weights: &checkpoint.weights, boxes_in: None };
+    against_libtorch(&mut tally, &network, &ONNX, &inputs);
+    tally.finish();
 }
 
 #[test]
 fn a_pipeline_of_the_official_checkpoints_agrees_on_real_pairs() {
     let test = "a_pipeline_of_the_official_checkpoints_agrees_on_real_pairs";
-    let (Some(caf_folder), Some(yolo_folder)) = (golden::folder(test, "caf"), golden::folder(test, "yolov5")) else {
-        return;
-    };
-    let mut table = Table::new(test);
+    let (Some(caf_folder), Some(yolo_folder)) = (find(test, "golden/caf"), find(test, "golden/yolov5")) else { return };
+    let mut tally = Tally::new(test);
     let dir = tempfile::tempdir().unwrap();
-    let (checkpoint, _, _) = yolov5::checkpoint(&yolo_folder);
-    let (detector_name, task_path) = (checkpoint.name, save(dir.path(), "task", &checkpoint.weights));
-    let classes = checkpoint.weights.get("model.24.m.0.bias").unwrap().len() / 3 - 5;
-    let classes = Some((0..classes).map(|i| format!("class {i}")).collect());
+    let (detector, _, config) = yolov5::checkpoint(&yolo_folder);
+    let task_path = save(dir.path(), "task", &detector.weights);
+    let classes = Some((0..config.classes).map(|i| format!("class {i}")).collect());
     let task = TaskFile::open(&task_path, &TaskOptions { classes, variant: None }).unwrap();
-    let pairs = caf::pairs(&caf_folder);
-    {
-        let checkpoint = golden::checkpoints(&caf_folder).remove(0);
-        let fusion = FusionFile::open(&save(dir.path(), &checkpoint.name, &checkpoint.weights)).unwrap();
-        for pair in &pairs {
-            let (width, height) = pair.ir.size_wh();
-            let settings = Settings {
-                size: Some(Size { width, height }),
-                detector_size: Some(Size { width: 320, height: 320 }),
-                ..Settings::default()
-            };
-            let model = Model::new(Parts::Pipeline(&fusion, &task), &settings).unwrap();
-            let input = vec![plane_bytes(&pair.ir), rgb_bytes(&pair.vi)];
-            let shown = model.graph().with_outputs(&["fused.bytes", "letterbox.resize", "task.decode"]).unwrap();
-            let network = format!("{} + {}", checkpoint.name, detector_name);
-            against_libtorch(&mut table, &network, (&shown, model.weights()), &[ONNX_FOLDED], &[input]);
-        }
+    let checkpoint = checkpoints(&caf_folder).remove(0);
+    let fusion = FusionFile::open(&save(dir.path(), &checkpoint.name, &checkpoint.weights)).unwrap();
+    let name = format!("{} + {}", checkpoint.name, detector.name);
+    for pair in &caf::pairs(&caf_folder) {
+        let (width, height) = pair.ir.size_wh();
+        let settings = Settings {
+            size: Some(Size { width, height }),
+            detector_size: Some(Size { width: 320, height: 320 }),
+            ..Settings::default()
+        };
+        let model = Model::new(Parts::Pipeline(&fusion, &task), &settings).unwrap();
+        let input = vec![plane_bytes(&pair.ir), rgb_bytes(&pair.vi)];
+        let graph = model.graph().with_outputs(&["fused.bytes", "letterbox.resize", "task.decode"]).unwrap();
+        let network = Network { name: &name, graph: &graph, weights: model.weights(), boxes_in: boxes_in(&model) };
+        against_libtorch(&mut tally, &network, &[ONNX_FOLDED], &[input]);
     }
-    table.finish();
+    tally.finish();
+}
+
+/// The size of a model's letterbox, if it has a detector.
+fn boxes_in(model: &Model) -> Option<[usize; 2]> {
+    let detector = model.contract().detector.as_ref()?;
+    Some([detector.letterbox.width_px, detector.letterbox.height_px])
 }
 
 fn save(folder: &Path, name: &str, weights: &Weights) -> PathBuf {
@@ -169,28 +188,31 @@ fn images(graph: &Graph, extents: &[(&str, usize)], seed: u64) -> Vec<Array> {
 
 #[test]
 fn both_engines_agree_on_seeded_networks_of_any_size_and_batch() {
-    let test = "both_engines_agree_on_seeded_networks_of_any_size_and_batch";
-    let mut table = Table::new(test);
+    let mut tally = Tally::new("both_engines_agree_on_seeded_networks_of_any_size_and_batch");
     let small = CafConfig { width: 8, depth: 2, normalised: true };
+    let extents = |n, h, w| [("batch", n), ("height", h), ("width", w)];
+    let of_sizes = |graph: &Graph, sizes: [(usize, usize, usize); 3], seed| -> Vec<Vec<Array>> {
+        sizes.iter().map(|(n, h, w)| images(graph, &extents(*n, *h, *w), seed)).collect()
+    };
     for (name, config) in
         [("CAF 8 wide", small), ("CAF plain", CafConfig { normalised: false, ..small }), ("CAF", CafConfig::default())]
     {
         let graph = fusion::graph(&config).unwrap();
-        let sizes = [(1, 16, 16), (2, 37, 53), (3, 64, 40)];
-        let inputs: Vec<Vec<Array>> =
-            sizes.iter().map(|(n, h, w)| images(&graph, &[("batch", *n), ("height", *h), ("width", *w)], 5)).collect();
-        against_libtorch(&mut table, name, (&graph, &fixture::weights(&graph, 11)), &ONNX, &inputs);
+        let weights = fixture::weights(&graph, 11);
+        let network = Network { name, graph: &graph, weights: &weights, boxes_in: None };
+        let inputs = of_sizes(&graph, [(1, 16, 16), (2, 37, 53), (3, 64, 40)], 5);
+        against_libtorch(&mut tally, &network, &ONNX, &inputs);
     }
     let graph = detector::graph(&tiny_detector()).unwrap();
     let weights = fixture::weights(&graph, 12);
-    let sizes = [(1, 64, 96), (2, 32, 32), (2, 128, 64)];
-    let extents = |n, h, w| [("batch", n), ("height", h), ("width", w)];
-    let inputs: Vec<Vec<Array>> = sizes.iter().map(|(n, h, w)| images(&graph, &extents(*n, *h, *w), 6)).collect();
-    against_libtorch(&mut table, "YOLOv5 tiny", (&graph, &weights), &ONNX, &inputs);
+    let network = Network { name: "YOLOv5 tiny", graph: &graph, weights: &weights, boxes_in: None };
+    let inputs = of_sizes(&graph, [(1, 64, 96), (2, 32, 32), (2, 128, 64)], 6);
+    against_libtorch(&mut tally, &network, &ONNX, &inputs);
     // The same with every extent fixed: the grid of the decoding is then a constant.
     let bound = graph.bind(&extents(2, 64, 96)).unwrap();
-    against_libtorch(&mut table, "YOLOv5 tiny, bound", (&bound, &weights), &ONNX, &[images(&bound, &[], 7)]);
-    table.finish();
+    let network = Network { name: "YOLOv5 tiny, bound", graph: &bound, ..network };
+    against_libtorch(&mut tally, &network, &ONNX, &[images(&bound, &[], 7)]);
+    tally.finish();
 }
 
 /// Files of a seeded fusion network and a seeded detector.
@@ -215,11 +237,10 @@ fn three_classes() -> TaskOptions {
 
 #[test]
 fn pipelines_of_every_kind_agree_and_keep_their_contract() {
-    let test = "pipelines_of_every_kind_agree_and_keep_their_contract";
     let files = files();
     let fusion = FusionFile::open(&files.fusion).unwrap();
     let task = TaskFile::open(&files.task, &three_classes()).unwrap();
-    let mut table = Table::new(test);
+    let mut tally = Tally::new("pipelines_of_every_kind_agree_and_keep_their_contract");
     let mut contracts = 0;
     // Wider than high, smaller than the detector's input, with a border above and below; no side is a multiple of four.
     let size = Some(Size { width: 90, height: 47 });
@@ -242,14 +263,16 @@ fn pipelines_of_every_kind_agree_and_keep_their_contract() {
                 let extents = [("batch", 2), ("height", 47), ("width", 90)];
                 let inputs = images(model.graph(), &extents, 31);
                 let name = format!("{kind} {samples:?} {colour:?}");
-                against_libtorch(&mut table, &name, (model.graph(), model.weights()), &ONNX, &[inputs]);
+                let (graph, weights) = (model.graph(), model.weights());
+                let network = Network { name: &name, graph, weights, boxes_in: boxes_in(&model) };
+                against_libtorch(&mut tally, &network, &ONNX, &[inputs]);
                 check_contract(&model, parts, &files);
                 contracts += 1;
             }
         }
     }
-    say(&format!("{test}: {contracts} contracts read back"));
-    table.finish();
+    tally.add("contracts read back", contracts, 0.0, 0.0);
+    tally.finish();
 }
 
 /// What the file says about itself, against the model, the weight files and the ports that ONNX Runtime sees.
@@ -320,15 +343,11 @@ fn colour_inside_the_graph_is_that_of_the_programs_outside_it() {
             caf_data::color::rgb_from_ycbcr([*y, cb, cr]).map(|v| (v * 255.0).clamp(0.0, 255.0).round_ties_even() as u8)
         })
         .collect();
-    let mut table = Table::new("colour_inside_the_graph_is_that_of_the_programs_outside_it");
-    table.add(
-        "pipeline",
-        ONNX_FOLDED.0,
-        "RGB bytes (levels)",
-        Spread::of_arrays(&coloured, &bytes(&[1, height, width, 3], expected)),
-        LEVELS,
-    );
-    table.finish();
+    let mut tally = Tally::new("colour_inside_the_graph_is_that_of_the_programs_outside_it");
+    tally.case("seeded image");
+    let found = as_bytes(&coloured);
+    tally.close("RGB bytes (levels)", found, &expected, LEVELS);
+    tally.finish();
 }
 
 #[test]

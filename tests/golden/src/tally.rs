@@ -31,6 +31,11 @@ struct Row {
 }
 
 impl Row {
+    /// What it is, without the spaces that make columns of it.
+    fn name(&self) -> String {
+        self.what.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
     /// Error as a share of what is allowed; an error of zero is none of anything.
     fn share(&self) -> f64 {
         if self.largest == 0.0 { 0.0 } else { self.largest / self.tolerance }
@@ -114,16 +119,15 @@ impl Tally {
                     worst.largest,
                     worst.tolerance,
                     worst.case,
-                    worst.what.trim_end()
+                    worst.name()
                 ),
             };
         }
         say(&text);
         assert!(!self.cases.is_empty() && values > 0, "{}: nothing was compared", self.test);
         let beyond = self.rows.iter().filter(|r| r.largest > r.tolerance);
-        let beyond: Vec<String> = beyond
-            .map(|r| format!("{}, {}: {:.3e} > {:.0e}", r.case, r.what.trim_end(), r.largest, r.tolerance))
-            .collect();
+        let beyond: Vec<String> =
+            beyond.map(|r| format!("{}, {}: {:.3e} > {:.0e}", r.case, r.name(), r.largest, r.tolerance)).collect();
         assert!(beyond.is_empty(), "{}: {}", self.test, beyond.join("; "));
     }
 }

@@ -1,0 +1,135 @@
+//! The parity table: network × engine × largest error.
+
+use caf_export::{Array, Values};
+use caf_golden::Tally;
+
+/// Boxes as shares of the image's width and height, libtorch against ONNX Runtime and both against the original: what is
+/// demanded of every other value. A bound in pixels stands beside it.
+pub const RELATIVE_BOXES: f64 = 1e-4;
+
+/// Distance between equally long lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Spread {
+    /// Largest absolute difference; infinite where one is no number.
+    pub max: f64,
+    /// Sum of absolute differences.
+    pub sum: f64,
+    /// Values that differ at all.
+    pub unequal: usize,
+    /// Values compared.
+    pub count: usize,
+}
+
+impl Spread {
+    /// Of two lists.
+    pub fn of<T: Into<f64> + Copy>(found: &[T], expected: &[T]) -> Self {
+        assert_eq!(found.len(), expected.len(), "number of values");
+        let mut spread = Spread { count: found.len(), ..Spread::default() };
+        for (a, b) in found.iter().zip(expected) {
+            let gap = ((*a).into() - (*b).into()).abs();
+            let gap = if gap.is_nan() { f64::INFINITY } else { gap };
+            spread.max = spread.max.max(gap);
+            spread.sum += gap;
+            spread.unequal += usize::from(gap > 0.0);
+        }
+        spread
+    }
+
+    /// Of two arrays of one shape.
+    pub fn of_arrays(found: &Array, expected: &Array) -> Self {
+        assert_eq!(found.shape, expected.shape);
+        match (&found.values, &expected.values) {
+            (Values::F32(a), Values::F32(b)) => Self::of(a, b),
+            (Values::U8(a), Values::U8(b)) => Self::of(a, b),
+            _ => panic!("floats compared with bytes"),
+        }
+    }
+
+    /// Mean absolute difference.
+    pub fn mean(&self) -> f64 {
+        self.sum / self.count.max(1) as f64
+    }
+}
+
+/// Rows of a table that belong to one network on one engine.
+pub struct Rows<'a> {
+    tally: &'a mut Tally,
+    network: &'a str,
+    engine: &'a str,
+}
+
+impl<'a> Rows<'a> {
+    /// Adds to this tally.
+    pub fn new(tally: &'a mut Tally, network: &'a str, engine: &'a str) -> Self {
+        Rows { tally, network, engine }
+    }
+
+    /// Adds a comparison, to that of the same name if there is one.
+    pub fn add(&mut self, what: &str, spread: Spread, tolerance: f64) {
+        let name = format!("{:<26} {:<33} {what}", self.network, self.engine);
+        self.tally.add(&name, spread.count, spread.max, tolerance);
+    }
+
+    /// Adds lists.
+    pub fn close<T: Into<f64> + Copy>(&mut self, what: &str, found: &[T], expected: &[T], tolerance: f64) {
+        self.add(what, Spread::of(found, expected), tolerance);
+    }
+
+    /// Adds boxes, four coordinates each (x, y, x, y or x, y, width, height), in pixels and as shares of the image they lie in.
+    pub fn boxes(&mut self, what: &str, found: &[f32], expected: &[f32], size_wh: [usize; 2], tolerance_px: f64) {
+        assert!(found.len().is_multiple_of(4), "{what}: {} values are no boxes", found.len());
+        self.close(&format!("{what} (px)"), found, expected, tolerance_px);
+        let share = |boxes: &[f32]| -> Vec<f64> {
+            boxes.iter().enumerate().map(|(i, v)| f64::from(*v) / size_wh[i % 2] as f64).collect()
+        };
+        self.close(&format!("{what} (of the image)"), &share(found), &share(expected), RELATIVE_BOXES);
+    }
+
+    /// Adds decoded detections `[…, columns]`: boxes, and the probabilities behind them.
+    pub fn detections(&mut self, what: &str, [found, expected]: [&[f32]; 2], layout: &Layout, tolerances: [f64; 2]) {
+        let columns = layout.columns;
+        assert!(
+            columns > 4 && found.len() == expected.len() && found.len().is_multiple_of(columns),
+            "{what}: number of values"
+        );
+        let part = |list: &[f32], take: fn(usize) -> bool| -> Vec<f32> {
+            list.iter().enumerate().filter(|(i, _)| take(i % columns)).map(|(_, v)| *v).collect()
+        };
+        let [boxes, rest] =
+            [|c| c < 4, |c| c >= 4].map(|take: fn(usize) -> bool| [part(found, take), part(expected, take)]);
+        self.boxes(&format!("{what}, boxes"), &boxes[0], &boxes[1], layout.size_wh, tolerances[0]);
+        self.close(&format!("{what}, probabilities"), &rest[0], &rest[1], tolerances[1]);
+    }
+}
+
+/// What rows of decoded detections are.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout {
+    /// Values of a row: four of the box, objectness, classes.
+    pub columns: usize,
+    /// Width and height in pixels of the image that boxes lie in.
+    pub size_wh: [usize; 2],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_are_counted() {
+        let a = Spread::of(&[1.0f32, 2.0, -3.0], &[1.0, 2.5, -3.25]);
+        assert_eq!(a, Spread { max: 0.5, sum: 0.75, unequal: 2, count: 3 });
+        assert_eq!(Spread::of(&[f32::NAN], &[f32::NAN]).max, f64::INFINITY);
+    }
+
+    #[test]
+    #[should_panic(expected = "boxes (of the image): 3.000e-1 > 1e-4")]
+    fn boxes_are_also_compared_as_shares_of_the_image() {
+        let mut tally = Tally::new("boxes_are_also_compared_as_shares_of_the_image");
+        tally.case("one");
+        let layout = Layout { columns: 6, size_wh: [20, 10] };
+        let rows = [&[0.0, 0.0, 0.0, 4.0, 0.5, 0.25][..], &[0.0, 0.0, 0.0, 1.0, 0.5, 0.25]];
+        Rows::new(&mut tally, "net", "engine").detections("decoded", rows, &layout, [3.0, 1e-5]);
+        tally.finish();
+    }
+}
