@@ -53,6 +53,33 @@ fn fusion_counts_what_is_not_finite() {
 }
 
 #[test]
+fn csv_and_json_hold_the_same_numbers() {
+    let dir = pairs();
+    let out = caf_eval(dir.path(), &format!("{FUSION} --metrics all --json m.json --csv m.csv"));
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
+    let result = json(dir.path(), "m.json");
+    let csv = std::fs::read_to_string(dir.path().join("m.csv")).unwrap();
+    let mut lines = csv.lines().map(|l| l.split(',').collect::<Vec<_>>());
+    let header = lines.next().unwrap();
+    let mut compared = 0;
+    for (cells, image) in lines.zip(result["images"].as_array().unwrap()) {
+        assert_eq!(image["name"], cells[0]);
+        for (name, cell) in header.iter().zip(&cells).skip(1) {
+            match &image["values"][name] {
+                Value::String(word) => assert_eq!(word, cell),
+                number => assert_eq!(number.as_f64().unwrap(), cell.parse::<f64>().unwrap(), "{name}"),
+            }
+            compared += 1;
+        }
+        assert_eq!(image["values"].as_object().unwrap().len(), header.len() - 1);
+    }
+    assert!(header.len() > 10 && compared == 2 * (header.len() - 1), "{compared} of {header:?}");
+    // The means are those of the finite values.
+    let ens: Vec<f64> = (0..2).map(|i| result["images"][i]["values"]["EN"].as_f64().unwrap()).collect();
+    assert!((result["metrics"]["EN"]["mean"].as_f64().unwrap() - (ens[0] + ens[1]) / 2.0).abs() < 1e-12);
+}
+
+#[test]
 fn fusion_names_every_offender_and_writes_nothing() {
     let dir = pairs();
     let file = |name: &str| dir.path().join(name);
@@ -151,5 +178,42 @@ fn detection_names_every_offender() {
         ["4 of the inputs", "a.txt:1: expected class", "a.txt:2: class", "c.txt: predictions for", "class 7, but"]
     {
         assert!(error.contains(part), "{part}: {error}");
+    }
+}
+
+#[test]
+fn labels_without_an_object_measure_nothing_and_doubled_files_are_named() {
+    let dir = detections();
+    std::fs::write(dir.path().join("labels/a.txt"), "").unwrap();
+    let out = caf_eval(dir.path(), &format!("{DETECTION} --json d.json"));
+    assert_eq!(out.status.code(), Some(1));
+    assert!(text(&out.stderr).contains("--labels: nothing to measure"), "{}", text(&out.stderr));
+    assert!(!dir.path().join("d.json").exists());
+    std::fs::write(dir.path().join("labels/a.TXT"), "0 0.5 0.5 0.1 0.1\n").unwrap();
+    let out = caf_eval(dir.path(), DETECTION);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(text(&out.stderr).contains("has the same name"), "{}", text(&out.stderr));
+}
+
+#[test]
+fn a_name_listed_twice_is_measured_once() {
+    let dir = detections();
+    std::fs::write(dir.path().join("names.txt"), "a\nb.png\na\n").unwrap();
+    let out = caf_eval(dir.path(), &format!("{DETECTION} --names names.txt --json d.json"));
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
+    assert_eq!(json(dir.path(), "d.json")["yolov5"]["images"], 2);
+}
+
+#[test]
+fn help_fits_a_terminal_of_eighty_columns() {
+    for line in ["--help", "fusion --help", "detection --help"] {
+        let out =
+            Command::new(env!("CARGO_BIN_EXE_caf-eval")).args(line.split(' ')).env("COLUMNS", "80").output().unwrap();
+        assert!(out.status.success());
+        let help = text(&out.stdout);
+        assert!(help.lines().all(|l| l.chars().count() <= 80), "{help}");
+        // A command of an example goes on behind a backslash, or ends.
+        let example: Vec<&str> = help.lines().skip_while(|l| !l.starts_with("Example")).skip(1).collect();
+        assert!(example.iter().rev().skip(1).all(|l| l.ends_with('\\')), "{help}");
     }
 }

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::record::IGNORE_COVERAGE;
+use super::record::{IGNORE_COVERAGE, validate_image};
 use crate::EvalError;
 
 /// IoU thresholds, 0.50 to 0.95.
@@ -182,18 +182,7 @@ fn validate(images: &[Image], classes: usize) -> Result<(), EvalError> {
     for (image, record) in images.iter().enumerate() {
         let labels = record.labels.iter().map(|(c, b)| (*c, b.is_finite()));
         let detections = record.detections.iter().map(|(c, b, s)| (*c, b.is_finite() && s.is_finite()));
-        let checks = labels.enumerate().map(|c| ("label", c)).chain(detections.enumerate().map(|c| ("detection", c)));
-        for (what, (index, (class, finite))) in checks {
-            if class as usize >= classes {
-                return Err(EvalError::Class { image, what, index, class, classes });
-            }
-            if !finite {
-                return Err(EvalError::NotFinite { image, what, index });
-            }
-        }
-        if let Some(index) = record.ignore.iter().position(|b| !b.is_finite()) {
-            return Err(EvalError::NotFinite { image, what: "ignore region", index });
-        }
+        validate_image(image, classes, labels, detections, record.ignore.iter().map(|b| b.is_finite()))?;
     }
     Ok(())
 }

@@ -44,18 +44,31 @@ pub(crate) fn validate(images: &[ImageRecord], classes: usize) -> Result<(), Eva
     for (image, record) in images.iter().enumerate() {
         let labels = record.labels.iter().map(|l| (l.class, l.bbox.is_finite()));
         let detections = record.detections.iter().map(|d| (d.class, d.xyxy().is_finite() && d.score.is_finite()));
-        let checks = labels.enumerate().map(|c| ("label", c)).chain(detections.enumerate().map(|c| ("detection", c)));
-        for (what, (index, (class, finite))) in checks {
-            if class as usize >= classes {
-                return Err(EvalError::Class { image, what, index, class, classes });
-            }
-            if !finite {
-                return Err(EvalError::NotFinite { image, what, index });
-            }
-        }
-        if let Some(index) = record.ignore.iter().position(|b| !b.is_finite()) {
-            return Err(EvalError::NotFinite { image, what: "ignore region", index });
-        }
+        validate_image(image, classes, labels, detections, record.ignore.iter().map(|b| b.is_finite()))?;
     }
     Ok(())
+}
+
+/// Refuses what is wrong with one image, given the class of every label and detection and whether its numbers are finite,
+/// and the latter of every ignore region.
+pub(crate) fn validate_image(
+    image: usize,
+    classes: usize,
+    labels: impl Iterator<Item = (u32, bool)>,
+    detections: impl Iterator<Item = (u32, bool)>,
+    mut ignore: impl Iterator<Item = bool>,
+) -> Result<(), EvalError> {
+    let objects = labels.enumerate().map(|c| ("label", c)).chain(detections.enumerate().map(|c| ("detection", c)));
+    for (what, (index, (class, finite))) in objects {
+        if class as usize >= classes {
+            return Err(EvalError::Class { image, what, index, class, classes });
+        }
+        if !finite {
+            return Err(EvalError::NotFinite { image, what, index });
+        }
+    }
+    match ignore.position(|finite| !finite) {
+        Some(index) => Err(EvalError::NotFinite { image, what: "ignore region", index }),
+        None => Ok(()),
+    }
 }

@@ -68,7 +68,7 @@ fn data_set() {
     tally.equal("classes", &labelled, &items(&yolo["classes_with_labels"]).iter().map(count).collect::<Vec<_>>());
     for (found, expected) in report.classes.iter().zip(per_class) {
         tally.equal("classes", &[found.class as usize], &[count(&expected["cls"])]);
-        tally.equal("labels", &[found.labels as usize], &[count(&yolo["labels_per_class"][found.class as usize])]);
+        tally.equal("labels", &[found.labels], &[count(&yolo["labels_per_class"][found.class as usize])]);
         for (key, value) in [
             ("tp", found.tp),
             ("fp", found.fp),

@@ -16,14 +16,16 @@ const COCO_LIMIT: usize = 100;
 
 /// Measure the average precision of detections against labels.
 ///
-/// Both the rules of YOLOv5 and those of COCO are applied. Labels are YOLO text files, NAME.txt with lines `class cx cy w h`; predictions have the same form and a sixth column
-/// `confidence`; boxes are relative to the image. Every label file is an image, empty when nothing is there. An image
-/// without a prediction file counts as one without detections; how many there are is reported. Detections that match no
-/// label and lie by half or more in an ignore region are not counted.
+/// Both the rules of YOLOv5 and those of COCO are applied. Labels are YOLO text files, NAME.txt with lines
+/// `class cx cy w h`; predictions have the same form and a sixth column `confidence`; boxes are relative to the image.
+/// Every label file is an image, empty when nothing is there. An image without a prediction file counts as one without
+/// detections; how many there are is reported. Detections that match no label and lie by half or more in an ignore
+/// region are not counted.
 #[derive(clap::Args)]
-#[command(
-    after_help = "Example:\n  caf-eval detection --labels data/labels --predictions out --images data/vi \\\n    --names data/val.txt --ignore data/ignore --classes data/classes.txt --json ap.json"
-)]
+#[command(after_help = "Example:
+  caf-eval detection --labels data/labels --predictions out --images data/vi \\
+    --names data/val.txt --ignore data/ignore --classes data/classes.txt \\
+    --json ap.json")]
 pub struct Args {
     /// Folder of label files
     #[arg(long, value_name = "DIR")]
@@ -129,6 +131,10 @@ fn read(args: &Args) -> Result<Input, Failure> {
     }
     if !offences.is_empty() {
         return Err(Failure::Offences(offences));
+    }
+    if images.iter().all(|(.., r)| r.labels.is_empty()) {
+        let expected = "a labelled object in at least one of the images";
+        return Err(Failure::Empty { option: "--labels", path: args.labels.clone(), expected });
     }
     let images = images.into_iter().map(|(.., record)| record).collect();
     Ok(Input { images, classes, without_predictions })

@@ -16,13 +16,14 @@ use crate::output;
 
 /// Measure fused images against their sources, without a reference.
 ///
-/// Every image of --fused is measured against the files of the same name (any extension) in --ir and --vi. Colour images are turned to gray first. The definitions are those of the MATLAB set behind most published tables; MI has
-/// its histogram quirk, MI_unsaturated not. Values that are not finite (an image too small for a metric, the PSNR of equal
+/// Every image of --fused is measured against the files of the same name (any extension) in --ir and --vi. Colour images
+/// are turned to gray first. The definitions are those of the MATLAB set behind most published tables; MI has its
+/// histogram quirk, MI_unsaturated not. Values that are not finite (an image too small for a metric, the PSNR of equal
 /// images) are counted and left out of the means.
 #[derive(clap::Args)]
-#[command(
-    after_help = "Example:\n  caf-eval fusion --ir data/ir --vi data/vi --fused out \\\n    --metrics EN,MI,SD,VIF,SCD --json metrics.json"
-)]
+#[command(after_help = "Example:
+  caf-eval fusion --ir data/ir --vi data/vi --fused out \\
+    --metrics EN,MI,SD,VIF,SCD --json metrics.json")]
 pub struct Args {
     /// Folder of infrared images
     #[arg(long, value_name = "DIR")]
