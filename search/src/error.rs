@@ -1,5 +1,7 @@
 //! What can go wrong in a search or a training.
 
+use crate::named_images::Misfits;
+use crate::state::StateError;
 use std::path::{Path, PathBuf};
 
 /// An error of this crate's work.
@@ -94,17 +96,49 @@ pub enum SearchError {
     /// An original checkpoint.
     #[error(transparent)]
     Import(#[from] caf_weights::import::ImportError),
-    /// A result folder that belongs to another run.
-    #[error("{}: {what}", path.display())]
-    Resume {
-        /// The folder or file.
+    /// A result folder whose state or log cannot be gone on from.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Results that would replace the images they are made of.
+    #[error("{}: the data set's images lie here and would be replaced; give another --out", path.display())]
+    Sources {
+        /// The folder.
         path: PathBuf,
-        /// What does not fit and what to do.
-        what: String,
     },
-    /// Two lists that share pairs.
-    #[error("{0}")]
-    Overlap(String),
+    /// Images that do not fit the data set; all of them.
+    #[error(transparent)]
+    Images(#[from] Misfits),
+    /// A crop that no pair is large enough for.
+    #[error(
+        "{}: all {pairs} pairs are smaller than the crop of {}x{}, the largest is {}x{}; give a smaller crop",
+        root.display(), crop.0, crop.1, largest.0, largest.1
+    )]
+    Crop {
+        /// The data set.
+        root: PathBuf,
+        /// How many pairs.
+        pairs: usize,
+        /// Width and height asked for.
+        crop: (usize, usize),
+        /// Width and height of the largest pair.
+        largest: (usize, usize),
+    },
+    /// Pairs that show a detector nothing.
+    #[error("{}: none of the {pairs} pairs to {what} has a labelled object, so the task has nothing to say", root.display())]
+    NoObjects {
+        /// The data set.
+        root: PathBuf,
+        /// How many pairs.
+        pairs: usize,
+        /// What they are for.
+        what: &'static str,
+    },
+    /// The thread that prepares batches ended without a word.
+    #[error("the thread that prepares batches ended early")]
+    FeedGone,
+    /// Asked to stop before the result was there.
+    #[error("stopped before everything was measured")]
+    Interrupted,
     /// A plot that cannot be drawn.
     #[error("cannot draw {}: {message}", path.display())]
     Plot {

@@ -1,11 +1,11 @@
 //! The fusion network with its parameters, and its file.
 
 use crate::error::SearchError;
+use crate::weight_file::read_weights;
 use caf_net::Graph;
 use caf_net::zoo::caf::{self, CafConfig};
 use caf_torch::{Mode, Params, forward};
-use caf_weights::import::{ImportOptions, import_checkpoint};
-use caf_weights::{Weights, load_safetensors, save_safetensors};
+use caf_weights::save_safetensors;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
@@ -42,7 +42,7 @@ impl FusionNet {
     /// # Errors
     /// When the file cannot be read or holds another network: every difference is listed.
     pub fn read(path: &Path, device: Device) -> Result<Self, SearchError> {
-        let weights = read_weights(path)?;
+        let weights = read_weights::<SearchError>(path)?;
         let config = match weights.metadata().get(CONFIG_KEY) {
             Some(text) if weights.metadata().get(NETWORK_KEY).is_some_and(|n| n == NETWORK) => {
                 serde_json::from_str(text).map_err(|source| SearchError::Json { path: path.to_owned(), source })?
@@ -87,13 +87,4 @@ impl FusionNet {
         let mut outputs = forward(&self.graph, params, &[ir, vi], mode)?;
         outputs.pop().ok_or_else(|| tch::TchError::Shape("the fusion network has no output".to_owned()).into())
     }
-}
-
-/// Weights of a safetensors file, or of an original checkpoint.
-pub(crate) fn read_weights(path: &Path) -> Result<Weights, SearchError> {
-    let original = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("pth") || e.eq_ignore_ascii_case("pt"));
-    if original {
-        return Ok(import_checkpoint(path, &ImportOptions::default())?.weights);
-    }
-    Ok(load_safetensors(path)?)
 }

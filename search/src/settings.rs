@@ -22,9 +22,12 @@ pub fn load<T: DeserializeOwned>(file: Option<&Path>, overrides: &[String]) -> R
         Some(path) => std::fs::read_to_string(path).map_err(SearchError::io("read", path))?,
         None => String::new(),
     };
-    if overrides.is_empty() {
-        // Straight from the text, so that messages carry line and column.
-        return toml::from_str(&text).map_err(|e| refuse(e.to_string()));
+    if file.is_some() || overrides.is_empty() {
+        // Straight from the text, so that messages carry line and column, also when something is overridden.
+        let whole = toml::from_str(&text).map_err(|e| refuse(e.to_string()))?;
+        if overrides.is_empty() {
+            return Ok(whole);
+        }
     }
     let mut table: Table = toml::from_str(&text).map_err(|e| refuse(e.to_string()))?;
     for assignment in overrides {
@@ -84,6 +87,17 @@ mod tests {
     fn overrides_reach_nested_keys_and_plain_words_are_strings() {
         let found = set(&["epochs=3", "inner.rate = 5e-2", "inner.name=paper"]).unwrap();
         assert_eq!(found, Outer { epochs: 3, inner: Inner { rate: 0.05, name: "paper".to_owned() } });
+    }
+
+    #[test]
+    fn a_mistake_in_a_file_is_placed_also_when_something_is_overridden() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.toml");
+        std::fs::write(&path, "epochs = 3\n[inner]\nrat = 1.0\n").unwrap();
+        for overrides in [vec![], vec!["epochs=4".to_owned()]] {
+            let error = load::<Outer>(Some(&path), &overrides).unwrap_err().to_string();
+            assert!(error.contains("c.toml") && error.contains("line 3") && error.contains("`rat`"), "{error}");
+        }
     }
 
     #[test]

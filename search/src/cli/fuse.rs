@@ -1,9 +1,10 @@
 //! `caf-search fuse`
 
 use super::WrongCall;
+use super::pairs::PairsArgs;
 use anyhow::{Result, bail};
 use caf_console::{Console, StopFlag, claim, out, write_json};
-use caf_data::{Dataset, DatasetOptions, IrRange, Need};
+use caf_data::Need;
 use caf_search::fusion::{FuseJob, Fuser, Method, fuse_folder};
 use clap::ValueEnum;
 use std::path::PathBuf;
@@ -27,12 +28,8 @@ enum Way {
     caf-search fuse --data roadscene --fusion runs/fusion/fusion.safetensors --out fused\n  \
     caf-search fuse --data roadscene --method average --out average --gray")]
 pub(super) struct Args {
-    /// Data set in the plain layout.
-    #[arg(long)]
-    data: PathBuf,
-    /// Only these names.
-    #[arg(long, value_name = "LIST")]
-    list: Option<PathBuf>,
+    #[command(flatten)]
+    pairs: PairsArgs,
     /// Folder of the results.
     #[arg(long)]
     out: PathBuf,
@@ -48,12 +45,6 @@ pub(super) struct Args {
     /// Skip pairs whose result exists.
     #[arg(long)]
     resume: bool,
-    /// cpu, cuda, cuda:N or auto.
-    #[arg(long, default_value = "auto")]
-    device: String,
-    /// Stretch 16-bit infrared images from their smallest to their largest value.
-    #[arg(long)]
-    stretch_ir: bool,
     /// Write counts and times as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -69,10 +60,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
         (Way::Average, _) => Method::Average,
         (Way::Max, _) => Method::Max,
     };
-    let ir_range = if args.stretch_ir { IrRange::MinMax } else { IrRange::Full };
-    let options = DatasetOptions { list: args.list.clone(), labels: Need::Ignore, ir_range };
-    let dataset = Dataset::open(&args.data, &options)?;
-    let fuser = Fuser::new(&method, caf_torch::device_from_name(&args.device)?)?;
+    let dataset = args.pairs.open(Need::Ignore)?;
+    let fuser = Fuser::new(&method, args.pairs.device()?)?;
     let job = FuseJob { dataset: &dataset, fuser: &fuser, out: &args.out, colour: !args.gray, resume: args.resume };
     let report = fuse_folder(&job, &Console::default(), &StopFlag::on_signals()?)?;
     out!(

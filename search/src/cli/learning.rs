@@ -1,6 +1,7 @@
 //! Options that the search and the training of the fusion network share.
 
 use super::overrides::{SettingsArgs, Short};
+use super::pairs::IrRangeArg;
 use anyhow::Result;
 use caf_console::Size;
 use serde::de::DeserializeOwned;
@@ -20,7 +21,7 @@ pub(super) struct LearningArgs {
     /// Names to learn from; a search without --val halves them.
     #[arg(long, value_name = "LIST")]
     train: Option<PathBuf>,
-    /// Names to validate on: a search moves the weights by their task loss.
+    /// Names to validate on: a search moves the weights by their task loss, a training of the network measures them.
     #[arg(long, value_name = "LIST")]
     val: Option<PathBuf>,
     /// Iterations in all, in place of epochs.
@@ -29,9 +30,12 @@ pub(super) struct LearningArgs {
     /// Pairs in a batch.
     #[arg(long)]
     batch: Option<usize>,
-    /// Size of the crops.
+    /// Size of the crops. A smaller pair is enlarged just enough to cover its crop, and how many are is said; when all are
+    /// smaller, that is an error.
     #[arg(long, value_name = "WIDTHxHEIGHT")]
     crop: Option<Size>,
+    #[command(flatten)]
+    ir_range: IrRangeArg,
     /// cpu, cuda, cuda:N or auto.
     #[arg(long)]
     device: Option<String>,
@@ -50,6 +54,7 @@ impl LearningArgs {
             .path("data.root", self.data.as_deref())
             .path("data.train", self.train.as_deref())
             .path("data.val", self.val.as_deref())
+            .value("data.ir_range", self.ir_range.toml())
             .value("iterations", self.iterations)
             .value("batch", self.batch)
             .size("crop_px", self.crop)

@@ -5,6 +5,7 @@ mod fuse;
 mod import;
 mod learning;
 mod overrides;
+mod pairs;
 mod report;
 mod scene;
 mod search;
@@ -15,9 +16,11 @@ use anyhow::Result;
 use caf_console::WrongCall;
 use caf_data::DataError;
 use caf_data::scene::SceneError;
+use caf_detect::DetectError;
 use caf_search::error::SearchError;
 use caf_search::settings;
 use caf_search::task::TaskError;
+use caf_yolo::YoloError;
 use clap::{Parser, Subcommand};
 use std::path::Path;
 
@@ -77,16 +80,24 @@ impl Cli {
 
 /// Whether the call is wrong and not the work: options that do not go together, and settings out of their range.
 pub fn is_wrong_call(error: &anyhow::Error) -> bool {
-    let of_task = |e: &TaskError| matches!(e, TaskError::Setting { .. });
+    let of_data = |e: &DataError| matches!(e, DataError::Setting { .. });
+    let of_yolo = |e: &YoloError| matches!(e, YoloError::Setting { .. });
+    let of_task = |e: &TaskError| match e {
+        TaskError::Setting { .. } | TaskError::Detect(DetectError::Setting { .. }) => true,
+        TaskError::Data(e) => of_data(e),
+        TaskError::Yolo(e) => of_yolo(e),
+        _ => false,
+    };
     let of_search = |e: &SearchError| match e {
-        SearchError::Setting { .. } => true,
+        SearchError::Setting { .. } | SearchError::Sources { .. } => true,
         SearchError::Config { path, .. } => path.as_path() == Path::new(settings::OVERRIDES),
         SearchError::Task(e) => of_task(e),
-        SearchError::Data(e) => matches!(e, DataError::Setting { .. }),
+        SearchError::Data(e) => of_data(e),
+        SearchError::Yolo(e) => of_yolo(e),
         _ => false,
     };
     error.downcast_ref().is_some_and(of_search)
         || error.downcast_ref().is_some_and(of_task)
-        || error.downcast_ref().is_some_and(|e| matches!(e, DataError::Setting { .. }))
+        || error.downcast_ref().is_some_and(of_data)
         || error.downcast_ref().is_some_and(|e| matches!(e, SceneError::Setting { .. } | SceneError::Size { .. }))
 }

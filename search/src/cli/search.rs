@@ -32,8 +32,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let done = search::run(&config, out, &console, &stop)?;
     write_json(json.as_deref(), &done)?;
     let plots = caf_search::report::search_plots(out)?;
-    let [task, fusion, beta] = done.median_ms;
-    console.say(&format!("median of an iteration: task {task:.0} ms, fusion {fusion:.0} ms, beta {beta:.0} ms"));
+    if let Some([task, fusion, beta]) = done.median_ms {
+        console.say(&format!("median of an iteration: task {task:.0} ms, fusion {fusion:.0} ms, beta {beta:.0} ms"));
+    }
     let mut weights: Vec<(&String, &f64)> = done.beta.weights.iter().collect();
     weights.sort_by(|a, b| b.1.total_cmp(a.1));
     for (name, weight) in weights {

@@ -46,7 +46,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
     claim(args.json.as_deref())?;
     let out = std::path::absolute(args.out.as_deref().unwrap_or(&args.data))?;
     let [train, val] = ["train.txt", "val.txt"].map(|name| out.join(name));
-    if !args.check {
+    let options = LeakageOptions::default();
+    let report = if args.check {
+        check_disjoint(&open(&args.data, Some(&train))?, &open(&args.data, Some(&val))?, &options)?
+    } else {
         let whole = open(&args.data, args.list.as_deref())?;
         let names: Vec<String> = whole.names().map(str::to_owned).collect();
         let settings = SplitSettings {
@@ -60,6 +63,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
             scenes = scenes.with_file(file)?;
         }
         let parts = split(&scenes, &settings)?;
+        let report = check_disjoint(&whole.part(&parts.train)?, &whole.part(&parts.val)?, &options)?;
         caf_search::file::make_folder(&out)?;
         write_name_list(&train, "to train on", &parts.train)?;
         write_name_list(&val, "to validate on", &parts.val)?;
@@ -70,9 +74,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
             parts.val.len(),
             parts.left_out.len()
         )?;
-    }
-    let report =
-        check_disjoint(&open(&args.data, Some(&train))?, &open(&args.data, Some(&val))?, &LeakageOptions::default())?;
+        report
+    };
     print(&report.to_string())?;
     Ok(write_json(args.json.as_deref(), &report)?)
 }

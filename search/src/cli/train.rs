@@ -2,8 +2,9 @@
 
 use super::learning::LearningArgs;
 use super::overrides::{SettingsArgs, Short};
+use super::pairs::IrRangeArg;
 use anyhow::{Result, bail};
-use caf_console::{Console, Progress, Size, StopFlag, claim, out, write_json};
+use caf_console::{Console, Size, StopFlag, claim, out, write_json};
 use caf_data::{Dataset, DatasetOptions, Need};
 use caf_search::fusion::{self, FusionTrainConfig};
 use caf_search::report::{fusion_plot, task_plot};
@@ -21,7 +22,9 @@ pub(super) enum Command {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  \
     caf-search train fusion --beta runs/m3fd/beta.toml --data m3fd --train train.txt --val val.txt --out runs/fusion\n\n\
-    The same call goes on where an interrupted one stopped. The result is OUT/fusion.safetensors.")]
+    The same call goes on where an interrupted one stopped. The result is OUT/fusion.safetensors, the network after the last\n\
+    iteration; OUT/validation.csv has losses and metrics of validation pairs (--val, --set validate_pairs=16), OUT/panels\n\
+    pictures. None of these numbers picks the network.")]
 pub(super) struct FusionArgs {
     #[command(flatten)]
     learning: LearningArgs,
@@ -39,8 +42,8 @@ pub(super) struct FusionArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     caf-search train task --data roadscene --images fused --out runs/task --weights yolov5n.pt --epochs 50\n  \
-    caf-search train task --data roadscene --images visible --out runs/visible --size 640x448 --resume\n\n\
-    The result is OUT/best.safetensors.")]
+    caf-search train task --data roadscene --images visible --out runs/visible --size 640x448\n\n\
+    The same call goes on where an interrupted one stopped. The result is OUT/best.safetensors.")]
 pub(super) struct TaskArgs {
     #[command(flatten)]
     settings: SettingsArgs,
@@ -62,6 +65,8 @@ pub(super) struct TaskArgs {
     /// Starting weights (.safetensors, or an original .pt); fresh without it.
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
+    #[command(flatten)]
+    ir_range: IrRangeArg,
     /// n, s, m, l or x.
     #[arg(long)]
     variant: Option<String>,
@@ -80,9 +85,6 @@ pub(super) struct TaskArgs {
     /// Seed.
     #[arg(long)]
     seed: Option<u64>,
-    /// Go on with an interrupted training.
-    #[arg(long)]
-    resume: bool,
     /// Write the outcome as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -110,8 +112,11 @@ fn fusion(args: &FusionArgs) -> Result<()> {
         fusion_plot(out)?;
     }
     let how = if done.interrupted { "stopped; the same call goes on" } else { "done" };
-    let (iterations, loss) = (done.iterations, done.last_loss);
-    out!("{how} after {iterations} iterations, loss {loss:.4}: {}", out.join("fusion.safetensors").display())?;
+    if let Some(validation) = &done.validation {
+        out!("after {} iterations: {validation}", validation.iteration)?;
+    }
+    let loss = done.last_loss.map_or_else(String::new, |loss| format!(", loss {loss:.4}"));
+    out!("{how} after {} iterations{loss}: {}", done.iterations, out.join("fusion.safetensors").display())?;
     Ok(())
 }
 
@@ -129,6 +134,7 @@ fn task(args: &TaskArgs) -> Result<()> {
     let short = Short::default()
         .path("weights", args.weights.as_deref())
         .text("variant", args.variant.as_deref())
+        .value("ir_range", args.ir_range.toml())
         .value("image_width_px", args.size.map(|s| s.width_px))
         .value("image_height_px", args.size.map(|s| s.height_px))
         .value("epochs", args.epochs)
@@ -139,24 +145,14 @@ fn task(args: &TaskArgs) -> Result<()> {
     config.check()?;
     let source = image_source(&args.images);
     let open = |list: &PathBuf| -> Result<TaskImages> {
-        let options = DatasetOptions { list: Some(list.clone()), labels: Need::Required, ..DatasetOptions::default() };
+        let options = DatasetOptions { list: Some(list.clone()), labels: Need::Required, ir_range: config.ir_range };
         Ok(TaskImages::open(&Dataset::open(&args.data, &options)?, &source, config.cache_mib)?)
     };
     let (train, val) = (open(&args.train)?, open(&args.val)?);
     let (console, stop) = (Console::default(), StopFlag::on_signals()?);
-    let run = TaskRun {
-        config: &config,
-        train: &train,
-        val: &val,
-        out_dir: &args.out,
-        resume: args.resume,
-        stop: &stop,
-        progress: &console,
-    };
+    let run =
+        TaskRun { config: &config, train: &train, val: &val, out_dir: &args.out, stop: &stop, progress: &console };
     let outcome = train_task(&run)?;
-    if let Some((taken, of)) = outcome.taken.filter(|_| config.weights.is_some()) {
-        console.say(&format!("{taken} of {of} tensors came from the starting weights"));
-    }
     write_json(args.json.as_deref(), &outcome)?;
     if !outcome.rows.is_empty() {
         task_plot(&args.out)?;
@@ -165,13 +161,13 @@ fn task(args: &TaskArgs) -> Result<()> {
         if outcome.finished {
             bail!("no epoch was validated: there is no best network in {}", args.out.display());
         }
-        out!("stopped after {} iterations; the same call with --resume goes on", outcome.iterations)?;
+        out!("stopped after {} iterations; the same call goes on", outcome.iterations)?;
         return Ok(());
     };
     if let Some(scores) = outcome.rows.iter().find(|r| r.epoch == best).and_then(|r| r.scores) {
         out!("best epoch {best}: mAP@.5 {:.3}, mAP@.5:.95 {:.3}", scores.map50, scores.map50_95)?;
     }
-    let how = if outcome.finished { "done" } else { "stopped; the same call with --resume goes on" };
+    let how = if outcome.finished { "done" } else { "stopped; the same call goes on" };
     out!("{how}: {}", args.out.join(files::BEST).display())?;
     Ok(())
 }

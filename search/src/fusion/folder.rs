@@ -4,8 +4,9 @@ use super::method::Fuser;
 use crate::error::SearchError;
 use crate::file::make_folder;
 use caf_console::{Progress, StopFlag};
+use caf_data::color::{self, Quantize};
 use caf_data::image_file::{write_gray8, write_rgb8};
-use caf_data::{Dataset, Gray8, Plane, Rgb8, Sample};
+use caf_data::{Dataset, Plane, Rgb8};
 use serde::Serialize;
 use std::path::Path;
 use std::time::Instant;
@@ -36,12 +37,14 @@ pub struct FuseReport {
     pub fuse_ms: f64,
 }
 
-/// Fuses every pair. Each file is written aside and renamed, so that none is ever half there.
+/// Fuses every pair. Each file is written aside and renamed, so that none is ever half there. The folder is made when the first
+/// image is ready.
 ///
 /// # Errors
-/// When a pair cannot be read or a result not written.
+/// [`SearchError::Sources`] when a result would replace an image of the data set; when a pair cannot be read or a result not
+/// written.
 pub fn fuse_folder(job: &FuseJob<'_>, progress: &dyn Progress, stop: &StopFlag) -> Result<FuseReport, SearchError> {
-    make_folder(job.out)?;
+    keep_sources(job)?;
     let total = job.dataset.len();
     progress.begin("fuse", total as u64, 0);
     let mut report = FuseReport { written: 0, skipped: 0, fuse_ms: 0.0 };
@@ -57,10 +60,11 @@ pub fn fuse_folder(job: &FuseJob<'_>, progress: &dyn Progress, stop: &StopFlag) 
             let began = Instant::now();
             let luma = job.fuser.luma(&sample)?;
             report.fuse_ms += began.elapsed().as_secs_f64() * 1e3;
+            make_folder(job.out)?;
             if job.colour && !sample.vi_is_gray {
-                write_rgb8(&path, &coloured(&sample, &luma)?)?;
+                write_rgb8(&path, &coloured(&sample.vi, &luma)?)?;
             } else {
-                write_gray8(&path, &gray(&luma)?)?;
+                write_gray8(&path, &Quantize::ClampRound.plane(&luma))?;
             }
             report.written += 1;
         }
@@ -71,24 +75,61 @@ pub fn fuse_folder(job: &FuseJob<'_>, progress: &dyn Progress, stop: &StopFlag) 
     Ok(report)
 }
 
-/// The luma in 256 levels, halves to even.
-pub(super) fn gray(luma: &Plane) -> Result<Gray8, SearchError> {
-    let (width, height) = luma.size_wh();
-    Ok(Gray8::new(width, height, luma.data().iter().map(|v| level(*v)).collect())?)
+/// Refuses a folder that the pairs lie in: results have their names.
+fn keep_sources(job: &FuseJob<'_>) -> Result<(), SearchError> {
+    let Ok(out) = job.out.canonicalize() else { return Ok(()) };
+    let mut folders = job.dataset.entries().iter().flat_map(|entry| [&entry.ir, &entry.vi]).filter_map(|p| p.parent());
+    match folders.find(|folder| folder.canonicalize().is_ok_and(|folder| folder == out)) {
+        Some(_) => Err(SearchError::Sources { path: job.out.to_owned() }),
+        None => Ok(()),
+    }
 }
 
 /// The fused luma with the visible image's Cb and Cr. Replacing Y alone moves red, green and blue by the same amount.
-pub(super) fn coloured(sample: &Sample, luma: &Plane) -> Result<Rgb8, SearchError> {
-    let before = sample.vi_luma();
+pub(super) fn coloured(vi: &Rgb8, luma: &Plane) -> Result<Rgb8, SearchError> {
+    let before = color::luma(vi);
     let (width, height) = luma.size_wh();
     let mut rgb = Vec::with_capacity(width * height * 3);
-    let pixels = sample.vi.data().as_chunks::<3>().0;
-    for (pixel, (y, fused)) in pixels.iter().zip(before.data().iter().zip(luma.data())) {
-        rgb.extend(pixel.map(|channel| level(f32::from(channel) / 255.0 + (fused - y))));
+    for (pixel, (y, fused)) in vi.pixels().zip(before.data().iter().zip(luma.data())) {
+        rgb.extend(pixel.map(|channel| Quantize::ClampRound.apply(f32::from(channel) / 255.0 + (fused - y))));
     }
     Ok(Rgb8::new(width, height, rgb)?)
 }
 
-fn level(v: f32) -> u8 {
-    (v * 255.0).clamp(0.0, 255.0).round_ties_even() as u8
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fusion::Method;
+    use crate::task::fixture::Folder;
+    use caf_console::Silent;
+    use tch::Device;
+
+    fn fuse(folder: &Folder, out: &Path) -> Result<FuseReport, SearchError> {
+        let fuser = Fuser::new(&Method::Average, Device::Cpu).unwrap();
+        let job = FuseJob { dataset: &folder.dataset(), fuser: &fuser, out, colour: true, resume: false };
+        fuse_folder(&job, &Silent, &StopFlag::default())
+    }
+
+    #[test]
+    fn no_folder_is_made_for_pairs_that_cannot_be_read() {
+        let folder = Folder::new(2, (40, 30));
+        let out = folder.path().join("fused");
+        let pixels = folder.path().join("vi/scene0.png");
+        let bytes = std::fs::read(&pixels).unwrap();
+        std::fs::write(&pixels, &bytes[..bytes.len() / 2]).unwrap();
+        assert!(fuse(&folder, &out).is_err() && !out.exists());
+        std::fs::write(&pixels, bytes).unwrap();
+        assert_eq!(fuse(&folder, &out).unwrap().written, 2);
+    }
+
+    #[test]
+    fn the_sources_are_never_replaced() {
+        let folder = Folder::new(1, (40, 30));
+        let before = std::fs::read(folder.path().join("vi/scene0.png")).unwrap();
+        for out in ["vi", "ir", "ir/../vi/."] {
+            let error = fuse(&folder, &folder.path().join(out)).unwrap_err();
+            assert!(matches!(error, SearchError::Sources { .. }), "{out}: {error}");
+        }
+        assert_eq!(std::fs::read(folder.path().join("vi/scene0.png")).unwrap(), before);
+    }
 }

@@ -7,7 +7,7 @@ use caf_data::{Plane, Sample};
 use caf_torch::Mode;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use tch::{Device, Kind};
+use tch::{Device, Kind, Tensor};
 
 /// Which way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,24 +56,30 @@ impl Fuser {
     pub fn luma(&self, sample: &Sample) -> Result<Plane, SearchError> {
         let vi = sample.vi_luma();
         let (width, height) = vi.size_wh();
-        let fused = match self {
-            Fuser::Pixel(rule) => sample.ir.data().iter().zip(vi.data()).map(|(a, b)| rule(*a, *b)).collect(),
-            Fuser::Network(net) => network(net, &sample.ir, &vi)?,
-        };
-        let mut plane = Plane::new(width, height, fused)?;
-        if plane.data().iter().any(|v| !v.is_finite()) {
-            return Err(SearchError::NonFiniteImage { name: sample.name.clone() });
+        match self {
+            Fuser::Pixel(rule) => {
+                let fused = sample.ir.data().iter().zip(vi.data()).map(|(a, b)| rule(*a, *b)).collect();
+                Ok(Plane::new(width, height, fused)?)
+            }
+            Fuser::Network(net) => {
+                let device = net.params.device();
+                let tensor = |plane: &Plane| plane_tensor(plane.data(), [1, 1, height, width], device, Kind::Float);
+                let (ir, vi) = (tensor(&sample.ir)?, tensor(&vi)?);
+                let fused = tch::no_grad(|| net.fuse(&net.params, &ir, &vi, Mode::Eval))?;
+                luma_of(&fused, (width, height), &sample.name)
+            }
         }
-        plane.data_mut().iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
-        Ok(plane)
     }
 }
 
-fn network(net: &FusionNet, ir: &Plane, vi: &Plane) -> Result<Vec<f32>, SearchError> {
-    let (width, height) = vi.size_wh();
-    let device = net.params.device();
-    let tensor = |plane: &Plane| plane_tensor(plane.data(), [1, 1, height, width], device, Kind::Float);
-    let (ir, vi) = (tensor(ir)?, tensor(vi)?);
-    let fused = tch::no_grad(|| net.fuse(&net.params, &ir, &vi, Mode::Eval))?;
-    Ok(Vec::<f32>::try_from(fused.f_to_device(Device::Cpu)?.f_contiguous()?.f_view([-1])?)?)
+/// A fused luma `[1, 1, h, w]` of a network as a plane, clamped to [0, 1].
+///
+/// # Errors
+/// [`SearchError::NonFiniteImage`] with the pair's name.
+pub(super) fn luma_of(fused: &Tensor, (width, height): (usize, usize), name: &str) -> Result<Plane, SearchError> {
+    let values = Vec::<f32>::try_from(fused.f_to_device(Device::Cpu)?.f_contiguous()?.f_view([-1])?)?;
+    if values.iter().any(|v| !v.is_finite()) {
+        return Err(SearchError::NonFiniteImage { name: name.to_owned() });
+    }
+    Ok(Plane::new(width, height, values.into_iter().map(|v| v.clamp(0.0, 1.0)).collect())?)
 }

@@ -1,11 +1,15 @@
 //! Training a fusion network with a found loss, and fusing folders with it.
 
+mod config;
 mod folder;
 mod method;
 mod panel;
 mod train;
+mod training;
+mod validation;
 
+pub use config::FusionTrainConfig;
 pub use folder::{FuseJob, FuseReport, fuse_folder};
 pub use method::{Fuser, Method};
-pub use panel::{Panel, panel};
-pub use train::{Finished, FusionTrainConfig, train};
+pub use train::{Finished, train};
+pub use validation::Validated;

@@ -1,11 +1,9 @@
 //! Pictures to look at: infrared, visible and fused side by side.
 
-use super::folder::{coloured, gray};
-use super::method::Fuser;
+use super::folder::coloured;
 use crate::error::SearchError;
-use caf_data::image_file::write_rgb8;
-use caf_data::{Dataset, Gray8, Plane, Rgb8, Sample};
-use std::path::Path;
+use caf_data::color::Quantize;
+use caf_data::{Plane, Rgb8};
 
 /// Gap between pictures, px.
 const GAP_PX: usize = 4;
@@ -17,16 +15,15 @@ pub struct Panel {
 }
 
 impl Panel {
-    /// Adds a row: infrared, visible, then the given lumas in the visible image's colours.
+    /// Adds a row: infrared, visible, then the fused luma in the visible image's colours.
     ///
     /// # Errors
     /// When sizes differ.
-    pub fn add(&mut self, sample: &Sample, fused: &[Plane]) -> Result<(), SearchError> {
-        let mut row = vec![repeated(&gray(&sample.ir)?)?, sample.vi.clone()];
-        for luma in fused {
-            row.push(coloured(sample, luma)?);
-        }
-        self.rows.push(row);
+    pub fn add(&mut self, ir: &Plane, vi: &Rgb8, fused: &Plane) -> Result<(), SearchError> {
+        let gray = Quantize::ClampRound.plane(ir);
+        let repeated = gray.data().iter().flat_map(|v| [*v; 3]).collect();
+        let ir = Rgb8::new(gray.width(), gray.height(), repeated)?;
+        self.rows.push(vec![ir, vi.clone(), coloured(vi, fused)?]);
         Ok(())
     }
 
@@ -46,7 +43,9 @@ impl Panel {
             for picture in row {
                 for (y, line) in picture.data().chunks_exact(picture.width() * 3).enumerate() {
                     let start = ((top + y) * width + left) * 3;
-                    canvas.data_mut()[start..start + line.len()].copy_from_slice(line);
+                    if let Some(place) = canvas.data_mut().get_mut(start..start + line.len()) {
+                        place.copy_from_slice(line);
+                    }
                 }
                 left += picture.width() + GAP_PX;
             }
@@ -54,24 +53,4 @@ impl Panel {
         }
         Ok(canvas)
     }
-}
-
-/// Writes infrared | visible | fused of some pairs of a data set, spread evenly over it.
-///
-/// # Errors
-/// When a pair cannot be read or the picture not written.
-pub fn panel(dataset: &Dataset, fusers: &[&Fuser], rows: usize, path: &Path) -> Result<(), SearchError> {
-    let mut panel = Panel::default();
-    let count = rows.min(dataset.len());
-    for i in 0..count {
-        let sample = dataset.load(i * dataset.len() / count)?;
-        let lumas = fusers.iter().map(|f| f.luma(&sample)).collect::<Result<Vec<_>, _>>()?;
-        panel.add(&sample, &lumas)?;
-    }
-    Ok(write_rgb8(path, &panel.picture()?)?)
-}
-
-fn repeated(gray: &Gray8) -> Result<Rgb8, SearchError> {
-    let (width, height) = gray.size_wh();
-    Ok(Rgb8::new(width, height, gray.data().iter().flat_map(|v| [*v; 3]).collect())?)
 }

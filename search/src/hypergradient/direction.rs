@@ -45,6 +45,12 @@ impl Direction {
         Ok(Direction { v, v_norm, terms: values, fusion_loss, validation_loss })
     }
 
+    /// Whether there is no direction to search in: v is zero, or so near that a step along it cannot be told from none in the
+    /// parameters' precision.
+    pub(super) fn is_flat(&self) -> bool {
+        self.v_norm < f64::from(f32::MIN_POSITIVE)
+    }
+
     pub(super) fn radius(&self, radius: Radius) -> Result<f64, HypergradientError> {
         match radius {
             Radius::OverNorm(r) => Ok(positive("radius", r)? / self.v_norm),
@@ -142,7 +148,7 @@ fn moved(from: &[Tensor], along: &[Tensor], step: f64) -> Result<Vec<Tensor>, Tc
 }
 
 /// Euclidean norm over all tensors together, accumulated in 64 bits.
-fn norm(tensors: &[Tensor]) -> Result<f64, HypergradientError> {
+pub(crate) fn norm(tensors: &[Tensor]) -> Result<f64, TchError> {
     let Some(first) = tensors.first() else { return Ok(0.0) };
     let mut sum = Tensor::f_zeros([0i64; 0], (Kind::Double, first.device()))?;
     for tensor in tensors {

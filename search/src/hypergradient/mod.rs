@@ -22,6 +22,7 @@ mod direction;
 use caf_fusion_loss::{LossError, Terms, Weighting};
 use caf_torch::{Params, TorchError};
 use direction::Direction;
+pub(crate) use direction::norm;
 use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
 
@@ -97,7 +98,7 @@ impl Default for Settings {
 /// The result of a β step.
 #[derive(Clone, Debug)]
 pub struct Hypergradient {
-    /// d L_val(ω′) / dβ, one value for each term, in the form asked for. All zero when `v_norm` is zero.
+    /// d L_val(ω′) / dβ, one value for each term, in the form asked for. All zero when `v_norm` is.
     pub gradient: Vec<f64>,
     /// ℓ(ω).
     pub terms: Vec<f64>,
@@ -106,9 +107,9 @@ pub struct Hypergradient {
     /// L_val(ω′).
     pub validation_loss: f64,
     /// ‖v‖. Zero when the task's loss does not depend on the fused image at ω′: there is no direction to search in, and the
-    /// gradient is zero.
+    /// gradient is zero. Below the smallest normal `f32` it counts as zero.
     pub v_norm: f64,
-    /// R; `None` when `v_norm` is zero or the form is exact.
+    /// R; `None` when `v_norm` counts as zero or the form is exact.
     pub radius: Option<f64>,
 }
 
@@ -159,7 +160,7 @@ pub fn hypergradient(
     settings: &Settings,
 ) -> Result<Hypergradient, HypergradientError> {
     let direction = Direction::find(problem, omega, logits, settings)?;
-    let (change, radius) = match (direction.v_norm == 0.0, settings.form) {
+    let (change, radius) = match (direction.is_flat(), settings.form) {
         (true, _) => (vec![0.0; direction.terms.len()], None),
         (false, Form::FiniteDifference) => {
             let radius = direction.radius(settings.radius)?;
@@ -191,7 +192,7 @@ pub fn compared(
     settings: &Settings,
 ) -> Result<(Hypergradient, Distance), HypergradientError> {
     let direction = Direction::find(problem, omega, logits, settings)?;
-    if direction.v_norm == 0.0 {
+    if direction.is_flat() {
         let nothing = vec![0.0; direction.terms.len()];
         let result = direction.conclude(logits, settings, &nothing, None)?;
         return Ok((result, Distance { relative: 0.0, cosine: 1.0 }));

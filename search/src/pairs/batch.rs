@@ -73,7 +73,7 @@ impl HostBatch {
 
 fn part(store: &PairStore, plan: &CropPlan, iteration: usize, slot: usize, index: usize) -> Result<Part, SearchError> {
     let pair = store.get(index)?;
-    let view = plan.view(iteration, slot, pair.ir.size_wh())?;
+    let view = plan.view(iteration, slot, pair.ir.size_wh(), &pair.labels)?;
     let labels = view.map_labels(&pair.labels, CutRule::default());
     let everything = CutRule { min_side_px: 0.0, min_area_fraction: 0.0 };
     let mut ignore = view.map_labels(&pair.ignore, everything).kept;

@@ -1,11 +1,12 @@
 //! A thread that prepares batches ahead of the loop that uses them.
 
-use super::batch::HostBatch;
+use super::batch::{HostBatch, PairBatch};
 use super::plan::CropPlan;
 use super::store::PairStore;
 use crate::error::SearchError;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use tch::{Device, Kind};
 
 /// Batches kept ready.
 const AHEAD: usize = 2;
@@ -13,30 +14,37 @@ const AHEAD: usize = 2;
 /// Yields the batches of consecutive iterations. The thread ends when the feed is dropped.
 #[derive(Debug)]
 pub struct Feed {
+    first: Option<HostBatch>,
     batches: Receiver<Result<HostBatch, SearchError>>,
 }
 
 impl Feed {
-    /// Starts preparing at iteration `first`, up to but without `end`.
+    /// Prepares the batch of iteration `first`, and starts to prepare the others, up to but without `end`.
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// When a pair of the first batch cannot be read, so that it is told before anything else is done; when no thread can be
+    /// started.
     pub fn start(store: Arc<PairStore>, plan: CropPlan, first: usize, end: usize) -> Result<Self, SearchError> {
+        let ready = if first < end { Some(HostBatch::load(&store, &plan, first)?) } else { None };
         let (sender, batches) = sync_channel(AHEAD);
         let path = store.dataset().root().to_owned();
         std::thread::Builder::new()
             .name("pairs".to_owned())
-            .spawn(move || prepare(&store, &plan, first..end, &sender))
+            .spawn(move || prepare(&store, &plan, first.saturating_add(1)..end, &sender))
             .map_err(SearchError::io("start a thread for", &path))?;
-        Ok(Feed { batches })
+        Ok(Feed { first: ready, batches })
     }
 
-    /// The next batch; `None` after the last.
+    /// The next batch, on a device.
     ///
     /// # Errors
-    /// When a pair of it cannot be read.
-    pub fn next_batch(&self) -> Result<Option<HostBatch>, SearchError> {
-        self.batches.recv().ok().transpose()
+    /// When a pair of it cannot be read, when libtorch refuses, and past the last batch.
+    pub fn next_batch(&mut self, device: Device, kind: Kind) -> Result<PairBatch, SearchError> {
+        let host = match self.first.take() {
+            Some(host) => host,
+            None => self.batches.recv().map_err(|_| SearchError::FeedGone)??,
+        };
+        PairBatch::new(host, device, kind)
     }
 }
 

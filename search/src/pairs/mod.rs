@@ -5,10 +5,12 @@
 
 mod batch;
 mod feed;
+mod fit;
 mod plan;
 mod store;
 
 pub use batch::{HostBatch, PairBatch, plane_tensor};
 pub use feed::Feed;
+pub use fit::check_crop;
 pub use plan::{CropPlan, Stream};
 pub use store::{PairStore, PreparedPair};

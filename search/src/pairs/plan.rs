@@ -1,6 +1,7 @@
 //! Which pairs, and which part of each, make the batch of an iteration.
 
 use crate::error::SearchError;
+use caf_data::Label;
 use caf_data::augment::CropSettings;
 use caf_data::view::View;
 use rand::SeedableRng;
@@ -32,38 +33,40 @@ pub struct CropPlan {
 }
 
 impl CropPlan {
-    /// Batches in an epoch; the last, incomplete one is filled with the next epoch's first.
-    pub fn batches_per_epoch(&self) -> usize {
-        self.pairs.div_ceil(self.batch.max(1)).max(1)
-    }
-
-    /// The pairs of iteration `iteration`. Every pair comes once before any comes again.
+    /// The pairs of iteration `iteration`. Every pair comes once before any comes again, also within a batch larger than their
+    /// number.
     pub fn members(&self, iteration: usize) -> Vec<usize> {
         if self.pairs == 0 {
             return Vec::new();
         }
         let mut shuffled: Option<(usize, Vec<usize>)> = None;
         (iteration * self.batch..(iteration + 1) * self.batch)
-            .map(|position| {
+            .filter_map(|position| {
                 let round = position / self.pairs;
                 let order = match shuffled.take() {
                     Some((known, order)) if known == round => order,
                     _ => self.order(round),
                 };
-                let member = order[position % self.pairs];
+                let member = order.get(position % self.pairs).copied();
                 shuffled = Some((round, order));
                 member
             })
             .collect()
     }
 
-    /// The part of a pair of `size` (width, height) that is member `slot` of iteration `iteration`.
+    /// The part of a pair of `size` (width, height) with these objects that is member `slot` of iteration `iteration`.
     ///
     /// # Errors
     /// When the crop's settings are out of range.
-    pub fn view(&self, iteration: usize, slot: usize, size: (usize, usize)) -> Result<View, SearchError> {
+    pub fn view(
+        &self,
+        iteration: usize,
+        slot: usize,
+        size: (usize, usize),
+        objects: &[Label],
+    ) -> Result<View, SearchError> {
         let mut rng = self.generator(2, (iteration * self.batch + slot) as u64);
-        Ok(self.crop.draw(size, &mut rng)?)
+        Ok(self.crop.draw(size, objects, &mut rng)?)
     }
 
     fn order(&self, round: usize) -> Vec<usize> {
@@ -86,7 +89,7 @@ mod tests {
     use super::*;
 
     fn plan(stream: Stream) -> CropPlan {
-        let crop = CropSettings { width_px: 16, height_px: 16, mirror_probability: 0.5 };
+        let crop = CropSettings { width_px: 16, height_px: 16, mirror_probability: 0.5, object_probability: 0.5 };
         CropPlan { seed: 3, stream, pairs: 7, batch: 3, crop }
     }
 
@@ -107,7 +110,11 @@ mod tests {
         let (a, b) = (plan(Stream::Train), plan(Stream::Train));
         let _ = a.members(0);
         assert_eq!(a.members(41), b.members(41));
-        assert_eq!(a.view(41, 2, (40, 30)).unwrap(), b.view(41, 2, (40, 30)).unwrap());
+        let objects = [
+            Label { class: 0, cx: 0.1, cy: 0.2, w: 0.1, h: 0.1 },
+            Label { class: 0, cx: 0.9, cy: 0.5, w: 0.1, h: 0.1 },
+        ];
+        assert_eq!(a.view(41, 2, (40, 30), &objects).unwrap(), b.view(41, 2, (40, 30), &objects).unwrap());
     }
 
     #[test]

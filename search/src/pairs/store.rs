@@ -1,6 +1,7 @@
 //! Pairs with their saliency, kept in memory as far as a limit allows.
 
 use crate::error::SearchError;
+use caf_data::color::Quantize;
 use caf_data::{Dataset, Label, Plane, Rgb8};
 use caf_fusion_loss::saliency::{SaliencyForm, infrared_weight};
 use std::collections::HashMap;
@@ -80,7 +81,8 @@ impl PairStore {
         let sample = self.dataset.load(index)?;
         let (width, height) = sample.ir.size_wh();
         let luma = sample.vi_luma();
-        let weights = infrared_weight(&to_bytes(&sample.ir), &to_bytes(&luma), self.form)?;
+        let [ir, vi] = [&sample.ir, &luma].map(|plane| Quantize::ClampRound.plane(plane));
+        let weights = infrared_weight(ir.data(), vi.data(), self.form)?;
         Ok(PreparedPair {
             name: sample.name,
             mask: Plane::new(width, height, weights)?,
@@ -90,9 +92,4 @@ impl PairStore {
             ignore: sample.ignore,
         })
     }
-}
-
-/// Levels of a plane in [0, 1], halves to even.
-fn to_bytes(plane: &Plane) -> Vec<u8> {
-    plane.data().iter().map(|v| (v * 255.0).clamp(0.0, 255.0).round_ties_even() as u8).collect()
 }

@@ -1,10 +1,8 @@
 //! Settings of a search. The defaults are the paper's.
 
 use crate::error::SearchError;
-use caf_data::IrRange;
+use crate::learning::{Course, DataSettings, FusionSettings, Sides, require, require_positive};
 use caf_fusion_loss::LossConfig;
-use caf_fusion_loss::saliency::SaliencyForm;
-use caf_net::zoo::caf::CafConfig;
 use caf_net::zoo::yolov5::Variant;
 use caf_yolo::Hyp;
 use serde::{Deserialize, Serialize};
@@ -29,6 +27,9 @@ pub struct SearchConfig {
     pub batch: usize,
     /// Width and height of the crops in pixels, multiples of 32 (published: 320×320).
     pub crop_px: [usize; 2],
+    /// Share of the crops that are placed on an object, 0–1; the others, all by default, lie anywhere. Worth raising where crops
+    /// are small: the task's loss on a crop without objects says little about fusion.
+    pub crops_on_objects: f64,
     /// Iterations between two checkpoints; 1 loses at most the running iteration.
     pub save_every: usize,
     /// Where pairs come from.
@@ -43,28 +44,6 @@ pub struct SearchConfig {
     pub task: TaskSettings,
     /// How ∂L_val/∂β is found.
     pub unrolled: UnrolledSettings,
-}
-
-/// Where pairs come from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DataSettings {
-    /// Folder in the plain layout.
-    pub root: PathBuf,
-    /// Names that may be used, relative to the root; all pairs without it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub train: Option<PathBuf>,
-    /// Names whose task loss moves β. Without it the training names are halved, neighbouring frames staying together.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub val: Option<PathBuf>,
-    /// When halving: names whose numbers differ by at most this stay together. 0 where every pair is a scene of its own.
-    pub neighbour_gap: u64,
-    /// How 16-bit infrared becomes [0, 1].
-    pub ir_range: IrRange,
-    /// Form of the saliency masks.
-    pub saliency: SaliencyForm,
-    /// Memory for decoded pairs, MiB.
-    pub cache_mib: usize,
 }
 
 /// How β moves.
@@ -90,19 +69,6 @@ pub enum DecayEvery {
     Iteration,
     /// Every epoch.
     Epoch,
-}
-
-/// How the fusion network moves.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct FusionSettings {
-    /// Its widths.
-    pub network: CafConfig,
-    /// Adam's learning rate (paper: 1e-4).
-    pub rate: f64,
-    /// Weights to start from; fresh ones without it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub init: Option<PathBuf>,
 }
 
 /// How the task network moves.
@@ -160,6 +126,7 @@ impl Default for SearchConfig {
             iterations: None,
             batch: 8,
             crop_px: [320, 320],
+            crops_on_objects: 0.0,
             save_every: 1,
             data: DataSettings::default(),
             loss: LossConfig::default(),
@@ -171,29 +138,9 @@ impl Default for SearchConfig {
     }
 }
 
-impl Default for DataSettings {
-    fn default() -> Self {
-        DataSettings {
-            root: PathBuf::from("data"),
-            train: None,
-            val: None,
-            neighbour_gap: 10,
-            ir_range: IrRange::default(),
-            saliency: SaliencyForm::default(),
-            cache_mib: 2048,
-        }
-    }
-}
-
 impl Default for BetaSettings {
     fn default() -> Self {
         BetaSettings { rate: 5e-2, decay: 0.998, decay_every: DecayEvery::Iteration, rest: 0 }
-    }
-}
-
-impl Default for FusionSettings {
-    fn default() -> Self {
-        FusionSettings { network: CafConfig::default(), rate: 1e-4, init: None }
     }
 }
 
@@ -213,51 +160,32 @@ impl SearchConfig {
     /// Refuses settings out of range.
     ///
     /// # Errors
-    /// [`SearchError::Setting`] with the name and the value.
+    /// [`SearchError::Setting`] with the name and the value, or that of the part a setting belongs to.
     pub fn check(&self) -> Result<(), SearchError> {
-        let positive = |name, value: f64| require(name, value.is_finite() && value > 0.0, "a number above 0", value);
-        require_extent(self.batch, self.epochs, self.iterations)?;
-        require("save_every", self.save_every > 0, "at least 1", self.save_every)?;
-        for side in self.crop_px {
-            let fits = (32..=MAX_SIDE_PX).contains(&side) && side % 32 == 0;
-            require("crop_px", fits, &format!("multiples of 32 up to {MAX_SIDE_PX}"), side)?;
-        }
-        positive("beta.rate", self.beta.rate)?;
+        // The detector's coarsest level has a stride of 32.
+        self.course().check(Sides { least: 32, multiple_of: 32 })?;
+        require_positive("beta.rate", self.beta.rate)?;
         require("beta.decay", (0.0..=1.0).contains(&self.beta.decay), "0 to 1", self.beta.decay)?;
-        positive("fusion.rate", self.fusion.rate)?;
-        positive("task.rate", self.task.rate)?;
-        positive("unrolled.radius", self.unrolled.radius)?;
-        self.unrolled.eta.map_or(Ok(()), |eta| positive("unrolled.eta", eta))
+        require_positive("fusion.rate", self.fusion.rate)?;
+        require_positive("task.rate", self.task.rate)?;
+        require_positive("unrolled.radius", self.unrolled.radius)?;
+        self.unrolled.eta.map_or(Ok(()), |eta| require_positive("unrolled.eta", eta))?;
+        Ok(self.task.hyp.check()?)
     }
-}
 
-/// Largest side of a crop or network input.
-pub(crate) const MAX_SIDE_PX: usize = 8192;
-/// Largest batch: more is a slip of the pen, and its memory would end the program.
-pub(crate) const MAX_BATCH: usize = 4096;
-/// Most epochs or iterations: products of them must be countable.
-pub(crate) const MAX_COUNT: usize = 1_000_000_000;
-
-/// Refuses a batch and a length of training that cannot be worked through.
-pub(crate) fn require_extent(batch: usize, epochs: usize, iterations: Option<usize>) -> Result<(), SearchError> {
-    let count = format!("1 to {MAX_COUNT}");
-    require("batch", (1..=MAX_BATCH).contains(&batch), &format!("1 to {MAX_BATCH}"), batch)?;
-    require("epochs", (1..=MAX_COUNT).contains(&epochs), &count, epochs)?;
-    let iterations = iterations.unwrap_or(1);
-    require("iterations", (1..=MAX_COUNT).contains(&iterations), &count, iterations)
-}
-
-/// [`SearchError::Setting`] unless `holds`.
-pub(crate) fn require(
-    name: &'static str,
-    holds: bool,
-    expected: &str,
-    found: impl std::fmt::Display,
-) -> Result<(), SearchError> {
-    if holds {
-        return Ok(());
+    /// Its length and batches.
+    pub(crate) fn course(&self) -> Course {
+        Course {
+            seed: self.seed,
+            threads: self.threads,
+            epochs: self.epochs,
+            iterations: self.iterations,
+            batch: self.batch,
+            crop_px: self.crop_px,
+            crops_on_objects: self.crops_on_objects,
+            save_every: self.save_every,
+        }
     }
-    Err(SearchError::Setting { name, expected: expected.to_owned(), found: found.to_string() })
 }
 
 #[cfg(test)]
@@ -291,6 +219,8 @@ mod tests {
             (SearchConfig { batch: usize::MAX, ..SearchConfig::default() }, "batch"),
             (SearchConfig { epochs: usize::MAX, ..SearchConfig::default() }, "epochs"),
             (SearchConfig { crop_px: [320, 8224], ..SearchConfig::default() }, "crop_px"),
+            (SearchConfig { threads: 100_000, ..SearchConfig::default() }, "threads"),
+            (SearchConfig { save_every: 0, ..SearchConfig::default() }, "save_every"),
         ] {
             let error = bad.check().unwrap_err().to_string();
             assert!(error.contains(name), "{error}");

@@ -2,15 +2,12 @@
 
 mod beta_file;
 mod config;
-mod record;
+mod halves;
 mod run;
 mod session;
 mod step;
 
+pub use crate::learning::{DataSettings, FusionSettings};
 pub use beta_file::{BetaFile, Origin};
-pub use config::{
-    BetaSettings, DataSettings, DecayEvery, FusionSettings, Method, SearchConfig, TaskSettings, UnrolledSettings,
-};
-pub(crate) use config::{MAX_BATCH, MAX_COUNT, MAX_SIDE_PX, require, require_extent};
-pub use record::Record;
+pub use config::{BetaSettings, DecayEvery, Method, SearchConfig, TaskSettings, UnrolledSettings};
 pub use run::{Finished, run};

@@ -1,21 +1,17 @@
 //! The loop of a search.
 
 use super::beta_file::BetaFile;
-use super::config::{DataSettings, SearchConfig};
-use super::record::Record;
-use super::session::{STATE, Session};
+use super::config::SearchConfig;
+use super::halves::Halves;
+use super::session::Session;
 use super::step::Measured;
+use crate::device;
 use crate::error::SearchError;
 use crate::file::{make_folder, write_toml};
-use crate::pairs::{CropPlan, Feed, PairBatch, PairStore, Stream};
+use crate::record::Record;
 use caf_console::{Progress, StopFlag};
-use caf_data::augment::CropSettings;
-use caf_data::leakage::{LeakageOptions, check_disjoint};
-use caf_data::split::{Scenes, SplitSettings, split};
-use caf_data::{Dataset, DatasetOptions, Need};
 use serde::Serialize;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::time::Instant;
 use tch::Kind;
 
@@ -28,20 +24,22 @@ pub struct Finished {
     pub iterations: usize,
     /// Whether it was asked to stop before its end.
     pub interrupted: bool,
-    /// Median milliseconds of the task, fusion and β step in this run.
-    pub median_ms: [f64; 3],
+    /// Median milliseconds of the task, fusion and β step; none when no iteration was left to do.
+    pub median_ms: Option<[f64; 3]>,
 }
 
 /// Searches, or goes on with a search that was interrupted, in the folder `out`.
 ///
-/// Makes there `config.toml` (resolved), `train.txt` and `val.txt` (the halves used), `log.csv`, `state.safetensors` (everything the
-/// next iteration depends on), and as results `beta.toml`, `fusion.safetensors`, `task.safetensors`.
+/// Makes there `config.toml` (resolved), `train.txt` and `val.txt` (the halves, when the search made them), `log.csv`,
+/// `state.safetensors` (everything the next iteration depends on), and as results `beta.toml`, `fusion.safetensors`,
+/// `task.safetensors`. Nothing is made before settings, pairs, weights and the first batch have proved good.
 ///
-/// A search may be resumed with another number of iterations. The task network's learning rate falls towards that number, so the
-/// bits are then those of neither straight search.
+/// A row of the log is written before the state that follows it, and rows beyond the state are dropped on resuming: whatever the
+/// moment of an interruption, log and state agree. A search may be resumed with another number of iterations. The task network's
+/// learning rate falls towards that number, so the bits are then those of neither straight search.
 ///
 /// # Errors
-/// On bad settings or data, when `out` belongs to another search, or when a value stops being a number.
+/// On bad settings or data, when `out` belongs to another run, or when a value stops being a number.
 pub fn run(
     config: &SearchConfig,
     out: &Path,
@@ -49,49 +47,42 @@ pub fn run(
     stop: &StopFlag,
 ) -> Result<Finished, SearchError> {
     config.check()?;
-    let device = caf_torch::device_from_name(&config.device)?;
-    if config.threads > 0 {
-        tch::set_num_threads(i32::try_from(config.threads).unwrap_or(i32::MAX));
-    }
-    let [train, val] = halves(config, out, progress)?;
-    make_folder(out)?;
-    let classes = train.dataset().classes().to_vec();
-    let pairs = train.dataset().len();
-    let mut session = Session::new(config.clone(), classes, pairs, device)?;
+    let device = device::prepare(&config.device, config.threads)?;
+    let halves = Halves::open(config, progress)?;
+    let mut session = Session::new(config.clone(), &halves, device)?;
     progress.say(&session.loss.status());
-    if out.join(STATE).exists() {
-        session.restore(out)?;
-        progress.say(&format!("going on after {} iterations", session.iteration));
+    if session.restore(out)? {
+        let what = if session.iteration < session.end { "going on after" } else { "nothing left to do:" };
+        progress.say(&format!("{what} {} iterations", session.iteration));
     }
+    let [mut train, mut val] = halves.feeds(config, session.iteration, session.end)?;
+    make_folder(out)?;
+    halves.write_lists(out)?;
     write_toml(&out.join("config.toml"), config)?;
     let mut record = Record::open(&out.join("log.csv"), &columns(&session), session.iteration)?;
-    let mut feeds = Vec::new();
-    for (store, stream) in [(train, Stream::Train), (val, Stream::Validation)] {
-        let plan = plan(config, stream, store.dataset().len());
-        feeds.push(Feed::start(store, plan, session.iteration, session.end)?);
-    }
+    record.tell_missing(session.iteration, progress);
     progress.begin("search", session.end as u64, session.iteration as u64);
     let mut times: Vec<[f64; 3]> = Vec::new();
     let mut unsaved = false;
     while session.iteration < session.end && !stop.is_raised() {
         let began = Instant::now();
-        let batch = |feed: &Feed| -> Result<Option<PairBatch>, SearchError> {
-            feed.next_batch()?.map(|host| PairBatch::new(host, device, Kind::Float)).transpose()
-        };
-        let (Some(train), Some(val)) = (batch(&feeds[0])?, batch(&feeds[1])?) else { break };
+        let train = train.next_batch(device, Kind::Float)?;
+        let val = val.next_batch(device, Kind::Float)?;
         let rate = session.beta_rate();
         let measured = session.step(&train, &val)?;
         let done = session.iteration;
-        record.row(done - 1, &row(&session, &measured, rate, began.elapsed().as_secs_f64() * 1e3)?)?;
+        record.row(done - 1, row(&session, &measured, rate, began.elapsed().as_secs_f64() * 1e3)?)?;
         times.push(measured.time.map(|t| t.as_secs_f64() * 1e3));
         unsaved = !done.is_multiple_of(session.config.save_every);
         if !unsaved {
+            record.sync()?;
             session.save(out)?;
         }
         progress.advance(done as u64, &state(&measured));
     }
     progress.end();
     if unsaved {
+        record.sync()?;
         session.save(out)?;
     }
     let beta = session.beta_file()?;
@@ -100,58 +91,6 @@ pub fn run(
     session.write_task(&out.join("task.safetensors"))?;
     let interrupted = session.iteration < session.end;
     Ok(Finished { beta, iterations: session.iteration, interrupted, median_ms: medians(&times) })
-}
-
-/// The half that trains the networks and the half whose task loss moves β.
-fn halves(config: &SearchConfig, out: &Path, progress: &dyn Progress) -> Result<[Arc<PairStore>; 2], SearchError> {
-    let DataSettings { root, train, val, neighbour_gap, ir_range, saliency, cache_mib } = &config.data;
-    let open = |list: Option<PathBuf>| {
-        Dataset::open(root, &DatasetOptions { list, labels: Need::Required, ir_range: *ir_range })
-    };
-    let (train_list, val_list) = match val {
-        Some(val) => (train.clone(), Some(val.clone())),
-        None => {
-            let whole = open(train.clone())?;
-            let names: Vec<String> = whole.names().map(str::to_owned).collect();
-            let settings = SplitSettings {
-                val_fraction: 0.5,
-                seed: config.seed,
-                neighbour_gap: *neighbour_gap,
-                ..SplitSettings::default()
-            };
-            let scenes = Scenes::by_number(&names, settings.neighbour_gap, settings.longest_scene);
-            let parts = split(&scenes, &settings)?;
-            make_folder(out)?;
-            let lists = [out.join("train.txt"), out.join("val.txt")].map(absolute);
-            for (list, part, what) in
-                [(&lists[0], &parts.train, "train the networks"), (&lists[1], &parts.val, "move beta")]
-            {
-                caf_data::dataset::write_name_list(list, &format!("pairs that {what}"), part)?;
-            }
-            progress.say(&format!(
-                "halved {} pairs: {} train, {} validate",
-                names.len(),
-                parts.train.len(),
-                parts.val.len()
-            ));
-            let [train, val] = lists;
-            (Some(train), Some(val))
-        }
-    };
-    let (train, val) = (open(train_list)?, open(val_list)?);
-    check_disjoint(&train, &val, &LeakageOptions::default())?;
-    let limit = cache_mib.saturating_mul(1 << 20) / 2;
-    Ok([train, val].map(|d| Arc::new(PairStore::new(d, *saliency, limit))))
-}
-
-fn absolute(path: PathBuf) -> PathBuf {
-    std::path::absolute(&path).unwrap_or(path)
-}
-
-fn plan(config: &SearchConfig, stream: Stream, pairs: usize) -> CropPlan {
-    let [width_px, height_px] = config.crop_px;
-    let crop = CropSettings { width_px, height_px, mirror_probability: 0.5 };
-    CropPlan { seed: config.seed, stream, pairs, batch: config.batch, crop }
 }
 
 fn columns(session: &Session) -> Vec<String> {
@@ -209,10 +148,11 @@ fn state(m: &Measured) -> String {
     format!("task {:.3}  fusion {:.4}{val}", m.task[0], m.fusion_total)
 }
 
-fn medians(times: &[[f64; 3]]) -> [f64; 3] {
-    [0, 1, 2].map(|k| {
-        let mut column: Vec<f64> = times.iter().map(|t| t[k]).collect();
+fn medians(times: &[[f64; 3]]) -> Option<[f64; 3]> {
+    let median = |k: usize| {
+        let mut column: Vec<f64> = times.iter().filter_map(|t| t.get(k).copied()).collect();
         column.sort_by(f64::total_cmp);
-        column.get(column.len() / 2).copied().unwrap_or(0.0)
-    })
+        column.get(column.len() / 2).copied()
+    };
+    Some([median(0)?, median(1)?, median(2)?])
 }

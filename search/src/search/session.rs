@@ -2,25 +2,27 @@
 
 use super::beta_file::{BetaFile, Origin};
 use super::config::{DecayEvery, SearchConfig};
+use super::halves::Halves;
 use crate::error::SearchError;
 use crate::fusion_net::FusionNet;
+use crate::state::{Run, STATE, StateError, entry, insert, iteration, part};
 use crate::task::{Detector, start};
 use caf_fusion_loss::FusionLoss;
 use caf_torch::Params;
 use caf_torch::optim::{Adam, AdamConfig, Sgd};
-use caf_weights::{HostTensor, Weights, load_safetensors, save_safetensors};
+use caf_weights::{HostTensor, Weights, save_safetensors};
 use caf_yolo::{Group, Schedule, YoloLoss};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
-/// File of the state inside a result folder.
-pub(super) const STATE: &str = "state.safetensors";
-/// Metadata key of the configuration a state belongs to.
-const CONFIG_KEY: &str = "search_config";
+/// Settings that may change when a search goes on.
+const FREE: [&str; 7] =
+    ["epochs", "iterations", "save_every", "device", "threads", "data.cache_mib", "unrolled.check_every"];
 
 /// Both networks, β, and all optimisers.
 pub(super) struct Session {
     pub config: SearchConfig,
+    run: Run,
     pub device: Device,
     pub loss: FusionLoss,
     pub fusion: FusionNet,
@@ -49,19 +51,18 @@ pub(super) struct TaskNet {
 
 impl Session {
     /// Fresh state.
-    pub fn new(config: SearchConfig, classes: Vec<String>, pairs: usize, device: Device) -> Result<Self, SearchError> {
+    pub fn new(config: SearchConfig, halves: &Halves, device: Device) -> Result<Self, SearchError> {
         let loss = FusionLoss::new(&config.loss, device, Kind::Float)?;
-        let fusion = match &config.fusion.init {
-            Some(path) => FusionNet::read(path, device)?,
-            None => FusionNet::fresh(config.fusion.network, config.seed, device)?,
-        };
+        let fusion = config.fusion.start(config.seed, device)?;
         let fusion_adam = Adam::new(AdamConfig::default(), &fusion.params.trainable())?;
-        let iterations_per_epoch = pairs.div_ceil(config.batch).max(1);
-        let end = config.iterations.unwrap_or(config.epochs * iterations_per_epoch);
-        let task = TaskNet::new(&config, classes, iterations_per_epoch, end, device)?;
+        let (course, pairs) = (config.course(), halves.train.len());
+        let iterations_per_epoch = course.iterations_per_epoch(pairs);
+        let end = course.end(pairs);
+        let task = TaskNet::new(&config, halves.train.classes().to_vec(), iterations_per_epoch, end, device)?;
         let logits = config.loss.weighting.start(loss.active().len(), device, Kind::Float)?;
         let beta_adam = Adam::new(AdamConfig::default(), std::slice::from_ref(&logits))?;
         Ok(Session {
+            run: Run::new("search", &config, &FREE, &halves.fingerprints()),
             config,
             device,
             loss,
@@ -112,19 +113,19 @@ impl Session {
 
     /// Writes everything that the next iteration depends on.
     pub fn save(&self, folder: &Path) -> Result<(), SearchError> {
-        let path = folder.join(STATE);
         let mut all = Weights::new();
-        insert(&mut all, "fusion", self.fusion.params.to_weights(self.fusion.graph())?)?;
+        insert(&mut all, "fusion", &self.fusion.params.to_weights(self.fusion.graph())?)?;
         self.fusion_adam.save(&mut all, "fusion_adam")?;
-        insert(&mut all, "task", self.task.params.to_weights(self.task.detector.graph())?)?;
+        insert(&mut all, "task", &self.task.params.to_weights(self.task.detector.graph())?)?;
         self.task.sgd.save(&mut all, "task_sgd")?;
-        let balance: Vec<f32> = self.task.loss.balance().iter().map(|b| *b as f32).collect();
-        all.insert("task_balance", HostTensor::from_f32(&[balance.len()], &balance)?)?;
+        // As bits: these weights are doubles, and a resumed search must go on with the same ones.
+        let balance: Vec<i64> = self.task.loss.balance().iter().map(|b| b.to_bits().cast_signed()).collect();
+        all.insert("task_balance", HostTensor::from_i64(&[balance.len()], &balance)?)?;
         all.insert("beta", caf_torch::host_from_tensor("beta", &self.logits)?)?;
         self.beta_adam.save(&mut all, "beta_adam")?;
         all.insert("iteration", HostTensor::from_i64(&[], &[self.iteration as i64])?)?;
-        all.set_metadata(CONFIG_KEY, identity(&self.config, &path)?);
-        Ok(save_safetensors(&all, &path)?)
+        self.run.describe(&mut all);
+        Ok(save_safetensors(&all, folder.join(STATE))?)
     }
 
     /// Writes the task network as a file of its own.
@@ -135,28 +136,20 @@ impl Session {
         Ok(save_safetensors(&weights, path)?)
     }
 
-    /// Continues from a saved state.
-    pub fn restore(&mut self, folder: &Path) -> Result<(), SearchError> {
-        let path = folder.join(STATE);
-        let all = load_safetensors(&path)?;
-        let refuse = |what: String| SearchError::Resume { path: path.clone(), what };
-        if all.metadata().get(CONFIG_KEY) != Some(&identity(&self.config, &path)?) {
-            return Err(refuse(
-                "it belongs to a search with other settings; give another --out, or the settings in its config.toml \
-                 (only the number of epochs or iterations may change)"
-                    .to_owned(),
-            ));
-        }
+    /// Continues from the state in a folder; false when there is none.
+    pub fn restore(&mut self, folder: &Path) -> Result<bool, SearchError> {
+        let Some(all) = self.run.find(folder)? else { return Ok(false) };
+        let refuse = |what: String| StateError::unusable(&folder.join(STATE), what);
         let fusion = Params::from_weights(self.fusion.graph(), &part(&all, "fusion")?, self.device, Kind::Float)?;
         let task = Params::from_weights(self.task.detector.graph(), &part(&all, "task")?, self.device, Kind::Float)?;
-        let entry = |name: &str| all.get(name).ok_or_else(|| refuse(format!("tensor `{name}` is missing")));
-        let logits = caf_torch::tensor_from_host(entry("beta")?)?.f_to_device(self.device)?;
+        let logits = caf_torch::tensor_from_host(entry(&all, folder, "beta")?)?.f_to_device(self.device)?;
         if logits.size() != self.logits.size() {
-            return Err(refuse(format!("β has shape {:?}, this search {:?}", logits.size(), self.logits.size())));
+            let (expected, found) = (self.logits.size(), logits.size());
+            return Err(refuse(format!("tensor `beta`: expected shape {expected:?}, found {found:?}")).into());
         }
-        let iteration = entry("iteration")?.to_i64_vec()?.first().copied().unwrap_or(-1);
-        let iteration = usize::try_from(iteration).map_err(|_| refuse(format!("iteration {iteration}")))?;
-        let balance = entry("task_balance")?.to_f64_vec()?;
+        let iteration = iteration(&all, folder)?;
+        let balance = entry(&all, folder, "task_balance")?.to_i64_vec()?;
+        let balance: Vec<f64> = balance.into_iter().map(|bits| f64::from_bits(bits.cast_unsigned())).collect();
         self.fusion_adam.load(&all, "fusion_adam")?;
         self.task.sgd.load(&all, "task_sgd")?;
         self.beta_adam.load(&all, "beta_adam")?;
@@ -165,7 +158,7 @@ impl Session {
         self.task.params = task;
         self.logits = logits;
         self.iteration = iteration;
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -182,7 +175,7 @@ impl TaskNet {
         let graph = started.detector.graph();
         let params = Params::from_weights(graph, &started.weights, device, Kind::Float)?;
         let sgd = Sgd::new(&params.trainable())?;
-        let groups = graph.params().iter().filter_map(|p| Group::of(p.role)).collect();
+        let groups = Group::of_graph(graph);
         let [width, height] = config.crop_px;
         let loss = YoloLoss::new(started.detector.config(), &config.task.hyp, width.max(height))?;
         let schedule = Schedule {
@@ -195,34 +188,4 @@ impl TaskNet {
         schedule.check()?;
         Ok(TaskNet { detector: started.detector, params, sgd, groups, schedule, loss, classes })
     }
-}
-
-/// The configuration without what may change when a search goes on.
-fn identity(config: &SearchConfig, path: &Path) -> Result<String, SearchError> {
-    let stays = SearchConfig {
-        epochs: 0,
-        iterations: None,
-        save_every: 0,
-        device: String::new(),
-        threads: 0,
-        ..config.clone()
-    };
-    serde_json::to_string(&stays).map_err(|source| SearchError::Json { path: path.to_owned(), source })
-}
-
-fn insert(all: &mut Weights, prefix: &str, weights: Weights) -> Result<(), SearchError> {
-    for (name, tensor) in weights.iter() {
-        all.insert(format!("{prefix}/{name}"), tensor.clone())?;
-    }
-    Ok(())
-}
-
-fn part(all: &Weights, prefix: &str) -> Result<Weights, SearchError> {
-    let mut weights = Weights::new();
-    for (name, tensor) in all.iter() {
-        if let Some(rest) = name.strip_prefix(prefix).and_then(|r| r.strip_prefix('/')) {
-            weights.insert(rest, tensor.clone())?;
-        }
-    }
-    Ok(weights)
 }

@@ -4,13 +4,13 @@ use super::config::Method;
 use super::session::Session;
 use crate::error::SearchError;
 use crate::hypergradient::{
-    Distance, Form, Hypergradient, HypergradientError, Problem, Radius, Settings, compared, hypergradient,
+    Distance, Form, Hypergradient, HypergradientError, Problem, Radius, Settings, compared, hypergradient, norm,
 };
 use crate::pairs::PairBatch;
-use caf_fusion_loss::{FusionLoss, Masks, Sources, Terms};
+use caf_fusion_loss::{FusionLoss, LossError, Masks, Sources, Terms};
 use caf_torch::optim::SgdGroup;
 use caf_torch::{GradOptions, Mode, Params, TorchError, forward, gradients};
-use caf_yolo::{Group, LossValue, clip_gradients};
+use caf_yolo::{LossValue, clip_gradients};
 use std::time::{Duration, Instant};
 use tch::Tensor;
 
@@ -78,15 +78,7 @@ impl Session {
         let task = &mut self.task;
         let rates = task.schedule.at(self.iteration);
         let decay = task.schedule.scaled_decay();
-        let groups: Vec<SgdGroup> = task
-            .groups
-            .iter()
-            .map(|group| match group {
-                Group::Bias => SgdGroup { rate: rates.bias, decay: 0.0 },
-                Group::Kernel => SgdGroup { rate: rates.others, decay },
-                Group::Scale => SgdGroup { rate: rates.others, decay: 0.0 },
-            })
-            .collect();
+        let groups: Vec<SgdGroup> = task.groups.iter().map(|group| group.settings(&rates, decay)).collect();
         task.sgd.step(&task.params.trainable(), &grads, &groups, rates.momentum)?;
         task.loss.rebalance(&value)?;
         Ok(parts)
@@ -99,6 +91,8 @@ impl Session {
         }
         let total = self.loss.total(terms, &self.logits)?;
         let grads = gradients(&total, leaves, GradOptions::default())?;
+        // Finite terms may have derivatives that are not: before these reach the parameters, and these a checkpoint.
+        self.require_finite("gradient of the fusion network", norm(&grads)?)?;
         self.fusion_adam.step(&self.fusion.params.trainable(), &grads, self.config.fusion.rate)?;
         let values = terms.to_vec()?.into_iter().map(|(_, v)| v).collect();
         Ok((f64::try_from(&total)?, values))
@@ -131,6 +125,9 @@ impl Session {
         };
         let (result, distance) = found.map_err(|error| match error {
             HypergradientError::NonFinite { what, .. } => self.non_finite(&format!("{what} of the β step")),
+            HypergradientError::Loss(LossError::NonFiniteTerm { term, .. }) => {
+                self.non_finite(&format!("fusion-loss term `{term}` in the β step"))
+            }
             other => SearchError::Hypergradient(other),
         })?;
         if let Some(i) = result.gradient.iter().position(|g| !g.is_finite()) {

@@ -1,7 +1,9 @@
 //! Settings of a detector's training.
 
 use super::error::TaskError;
-use crate::search::{MAX_BATCH, MAX_COUNT, MAX_SIDE_PX};
+use crate::device::MAX_THREADS;
+use crate::learning::{MAX_BATCH, MAX_COUNT, MAX_SIDE_PX};
+use caf_data::IrRange;
 use caf_data::augment::ScaleShiftSettings;
 use caf_detect::NmsSettings;
 use caf_net::zoo::yolov5::{Variant, YoloConfig};
@@ -22,6 +24,8 @@ pub struct TaskConfig {
     /// Starting weights: safetensors, or an original `.pt`. Entries of equal name and shape are taken (343 of 349 when only
     /// the number of classes differs), the rest starts fresh. None starts everything fresh.
     pub weights: Option<PathBuf>,
+    /// How 16-bit infrared becomes [0, 1], where the detector sees infrared images.
+    pub ir_range: IrRange,
     /// Width of the network input, a multiple of 32.
     pub image_width_px: usize,
     /// Height of the network input, a multiple of 32.
@@ -101,6 +105,7 @@ impl Default for TaskConfig {
             width_multiple: None,
             depth_multiple: None,
             weights: None,
+            ir_range: IrRange::default(),
             image_width_px: 640,
             image_height_px: 640,
             epochs: 50,
@@ -184,6 +189,11 @@ impl TaskConfig {
                 return Err(TaskError::Setting { name, expected: "a number ≥ 0".into(), found: value.to_string() });
             }
         }
+        if self.threads > MAX_THREADS {
+            let expected = format!("at most {MAX_THREADS}");
+            return Err(TaskError::Setting { name: "threads", expected, found: self.threads.to_string() });
+        }
+        self.ir_range.validate()?;
         self.validation.nms.validate()?;
         self.loss.check()?;
         Ok(self.schedule(1).check()?)
@@ -259,6 +269,8 @@ mod tests {
             ("batch = 9000000000000000000", "batch"),
             ("epochs = 9000000000000000000", "epochs"),
             ("workers = 100000", "workers"),
+            ("threads = 100000", "threads"),
+            ("ir_range = { percentile = { low = 9.0, high = 1.0 } }", "ir_range"),
             ("validation = { batch = 5000 }", "validation.batch"),
             ("[optimizer]\nrate = -1.0", "rate"),
             ("[loss]\nanchor_t = 0.5", "anchor_t"),

@@ -2,11 +2,11 @@
 
 use super::config::is_input_side;
 use super::error::TaskError;
-use crate::search::MAX_SIDE_PX;
+use crate::learning::MAX_SIDE_PX;
+use crate::weight_file::read_weights;
 use caf_net::zoo::yolov5::{self, STRIDES, YoloConfig};
 use caf_net::{Builder, Dim, Graph, TensorType};
 use caf_torch::Params;
-use caf_weights::import::{ImportOptions, import_checkpoint};
 use caf_weights::{HostTensor, Weights, initial, load_safetensors};
 use std::path::Path;
 use tch::{Device, Kind};
@@ -164,18 +164,6 @@ pub struct Start {
     pub of: usize,
 }
 
-/// Reads safetensors, or an original checkpoint (`.pt`, `.pth`) without executing anything in it.
-///
-/// # Errors
-/// When the file cannot be read or is refused.
-pub fn read_weights(path: &Path) -> Result<Weights, TaskError> {
-    let original = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("pt") || e.eq_ignore_ascii_case("pth"));
-    if original {
-        return Ok(import_checkpoint(path, &ImportOptions::default())?.weights);
-    }
-    Ok(load_safetensors(path)?.widened())
-}
-
 /// Fresh values by `seed`, then every entry of the file with an equal name and shape. With another number of classes the six
 /// weights and biases of the head start fresh: 343 of 349 entries are taken.
 ///
@@ -188,7 +176,7 @@ pub fn start(config: YoloConfig, file: Option<&Path>, seed: u64) -> Result<Start
         let of = weights.len();
         return Ok(Start { detector, weights, taken: 0, of });
     };
-    let found = read_weights(path)?;
+    let found = read_weights::<TaskError>(path)?;
     let config = with_anchors(config, found.get(ANCHORS))?;
     let detector = Detector::new(config)?;
     let mut weights = initial(detector.graph().params(), seed)?;

@@ -1,9 +1,8 @@
 //! What can go wrong in training or measuring a detector.
 
+use crate::named_images::Misfits;
+use crate::state::StateError;
 use std::path::PathBuf;
-
-/// How many offenders a message spells out; the rest is counted.
-const PRINTED_OFFENDERS: usize = 50;
 
 /// An error of this module.
 #[derive(Debug, thiserror::Error)]
@@ -19,12 +18,17 @@ pub enum TaskError {
         found: String,
     },
     /// Images that do not fit the data set; all of them.
-    #[error("{}: {} problem(s) with the images of the data set{}", folder.display(), offenders.len(), listed(offenders))]
-    Images {
-        /// Folder of the images.
-        folder: PathBuf,
-        /// One line each.
-        offenders: Vec<String>,
+    #[error(transparent)]
+    Images(#[from] Misfits),
+    /// Images without anything to learn from or to measure by.
+    #[error("none of the {images} {what} images has a labelled object: {purpose}")]
+    NoObjects {
+        /// Training or validation.
+        what: &'static str,
+        /// How many images.
+        images: usize,
+        /// What objects are needed for.
+        purpose: &'static str,
     },
     /// Training and validation do not belong together.
     #[error("classes of the validation images: expected {expected:?} as in training, found {found:?}")]
@@ -58,27 +62,13 @@ pub enum TaskError {
         /// Names of the batch.
         images: String,
     },
-    /// The folder holds another training.
-    #[error("{}: holds a training already; resume it or choose another folder", path.display())]
-    Occupied {
-        /// Its checkpoint.
-        path: PathBuf,
-    },
-    /// There is nothing to resume.
-    #[error("{}: no checkpoint to resume from", path.display())]
-    NoCheckpoint {
-        /// Where it should be.
-        path: PathBuf,
-    },
-    /// The checkpoint belongs to a training with other settings or data.
-    #[error("{}: made with other settings or data: {}", path.display(), differing.join("; "))]
-    Foreign {
-        /// The checkpoint.
-        path: PathBuf,
-        /// `name: saved …, now …` each.
-        differing: Vec<String>,
-    },
-    /// The checkpoint cannot be understood.
+    /// The folder holds a state that this training cannot go on from.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Asked to stop before the result was there.
+    #[error("stopped before everything was measured")]
+    Interrupted,
+    /// A file of weights or state that cannot be understood.
     #[error("{}: {what}", path.display())]
     Checkpoint {
         /// The file.
@@ -134,16 +124,4 @@ pub enum TaskError {
     /// A name stored twice.
     #[error(transparent)]
     Duplicate(#[from] caf_weights::DuplicateName),
-}
-
-fn listed(offenders: &[String]) -> String {
-    let mut text = String::new();
-    for offender in offenders.iter().take(PRINTED_OFFENDERS) {
-        text.push_str("\n  ");
-        text.push_str(offender);
-    }
-    if let Some(more) = offenders.len().checked_sub(PRINTED_OFFENDERS).filter(|more| *more > 0) {
-        text.push_str(&format!("\n  … and {more} more"));
-    }
-    text
 }

@@ -5,13 +5,13 @@ use super::config::{TaskConfig, is_input_side};
 use super::detector::Detector;
 use super::error::TaskError;
 use super::images::TaskImages;
-use super::log::Scores;
-use crate::search::MAX_SIDE_PX;
+use super::report::DetectionReport;
+use crate::learning::MAX_SIDE_PX;
+use caf_console::{Progress, StopFlag};
 use caf_detect::{Detection, Letterbox, LetterboxPainter, NmsScratch, NmsSettings, nms_into};
-use caf_eval::detection::{ImageRecord, Label, yolo};
+use caf_eval::detection::{ImageRecord, Label};
 use caf_torch::{Mode, Params, forward};
 use rayon::prelude::*;
-use serde::Serialize;
 use tch::{Device, Kind};
 
 /// How a detector is measured.
@@ -51,12 +51,15 @@ pub struct Detected {
 /// its results differ by some tenths of a point.
 ///
 /// # Errors
-/// When the size is none the network takes, an image cannot be read, or `params` do not fit the network.
+/// When the size is none the network takes, an image cannot be read, or `params` do not fit the network;
+/// [`TaskError::Interrupted`] when asked to stop before the last image.
 pub fn detect(
     detector: &Detector,
     params: &Params,
     images: &TaskImages,
     settings: &EvalSettings,
+    progress: &dyn Progress,
+    stop: &StopFlag,
 ) -> Result<Detected, TaskError> {
     let (width, height) = settings.size;
     if let Some(side) = [width, height].into_iter().find(|side| !is_input_side(*side)) {
@@ -67,7 +70,11 @@ pub fn detect(
     let frame = width * height * 3;
     let mut found = Detected::default();
     let all: Vec<usize> = (0..images.len()).collect();
+    progress.begin("detect", images.len() as u64, 0);
     for indices in all.chunks(settings.batch.max(1)) {
+        if stop.is_raised() {
+            return Err(TaskError::Interrupted);
+        }
         let mut pixels = vec![0u8; indices.len() * frame];
         let letterboxes = pixels
             .par_chunks_exact_mut(frame)
@@ -104,57 +111,10 @@ pub fn detect(
             found.by_image.push(kept);
             found.not_finite += not_finite;
         }
+        progress.advance(found.by_image.len() as u64, "images");
     }
+    progress.end();
     Ok(found)
-}
-
-/// Results on a set of images.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct DetectionReport {
-    /// Images measured.
-    pub images: usize,
-    /// Labelled objects.
-    pub labels: usize,
-    /// Detections on all images.
-    pub detections: usize,
-    /// Detections without a label at IoU 0.5 that lie in an ignore region and are not counted.
-    pub ignored: usize,
-    /// Rows of the network's output that were no numbers; above 0 the network is broken.
-    pub not_finite: usize,
-    /// Mean precision over the classes that have labels, at the confidence with the best mean F1.
-    pub precision: f64,
-    /// Mean recall there.
-    pub recall: f64,
-    /// Mean average precision at IoU 0.5.
-    pub map50: f64,
-    /// Mean over classes of the average precisions at IoU 0.5, 0.55 … 0.95.
-    pub map50_95: f64,
-    /// Every class, in the order of its number.
-    pub classes: Vec<ClassReport>,
-}
-
-/// Results of one class. Without labels there are no scores.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ClassReport {
-    /// Its name.
-    pub name: String,
-    /// Labelled objects.
-    pub labels: usize,
-    /// Precision.
-    pub precision: Option<f64>,
-    /// Recall.
-    pub recall: Option<f64>,
-    /// Average precision at IoU 0.5.
-    pub ap50: Option<f64>,
-    /// Mean of the average precisions at IoU 0.5, 0.55 … 0.95.
-    pub ap50_95: Option<f64>,
-}
-
-impl DetectionReport {
-    /// The means.
-    pub fn scores(&self) -> Scores {
-        Scores { precision: self.precision, recall: self.recall, map50: self.map50, map50_95: self.map50_95 }
-    }
 }
 
 /// Measures a detector by the rules of YOLOv5, detections in ignore regions not counted.
@@ -168,12 +128,14 @@ pub fn evaluate_task(
     params: &Params,
     images: &TaskImages,
     settings: &EvalSettings,
+    progress: &dyn Progress,
+    stop: &StopFlag,
 ) -> Result<DetectionReport, TaskError> {
     let classes = detector.config().classes;
     if classes != images.classes().len() {
         return Err(TaskError::ClassCount { network: classes, images: images.classes().len() });
     }
-    let Detected { by_image, not_finite } = detect(detector, params, images, settings)?;
+    let Detected { by_image, not_finite } = detect(detector, params, images, settings, progress, stop)?;
     let records: Vec<ImageRecord> = images
         .images()
         .iter()
@@ -185,28 +147,5 @@ pub fn evaluate_task(
             ImageRecord { labels, ignore: image.ignore.iter().map(bbox).collect(), detections }
         })
         .collect();
-    let report = yolo::evaluate(&records, classes)?;
-    let by_class = images.classes().iter().enumerate().map(|(number, name)| {
-        let scored = report.classes.iter().find(|c| c.class as usize == number);
-        ClassReport {
-            name: name.clone(),
-            labels: scored.map_or(0, |c| c.labels),
-            precision: scored.map(|c| c.precision),
-            recall: scored.map(|c| c.recall),
-            ap50: scored.map(yolo::ClassReport::ap50),
-            ap50_95: scored.map(yolo::ClassReport::ap50_95),
-        }
-    });
-    Ok(DetectionReport {
-        images: report.images,
-        labels: report.labels,
-        detections: report.detections,
-        ignored: report.ignored,
-        not_finite,
-        precision: report.precision,
-        recall: report.recall,
-        map50: report.map50,
-        map50_95: report.map50_95,
-        classes: by_class.collect(),
-    })
+    Ok(DetectionReport::of(&records, images.classes(), not_finite)?)
 }

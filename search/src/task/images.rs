@@ -1,10 +1,14 @@
 //! The images a detector is trained or measured on.
 
 use super::error::TaskError;
-use caf_data::image_file::{EXTENSIONS, IrRange, image_size, read_ir, read_vi};
+use crate::named_images::{Misfits, images_of};
+use crate::state::fingerprint;
+use caf_data::color::Quantize;
+use caf_data::dataset::Entry;
+use caf_data::image_file::{IrRange, read_ir, read_vi};
 use caf_data::{Dataset, Label, Rgb8};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::fmt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -17,6 +21,16 @@ pub enum ImageSource {
     Infrared,
     /// Files of the pairs' names and sizes in a folder, for example fused images.
     Folder(PathBuf),
+}
+
+impl fmt::Display for ImageSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ImageSource::Visible => f.write_str("visible"),
+            ImageSource::Infrared => f.write_str("infrared"),
+            ImageSource::Folder(folder) => folder.display().fmt(f),
+        }
+    }
 }
 
 /// One labelled image.
@@ -39,13 +53,16 @@ pub struct TaskImage {
 pub struct TaskImages {
     images: Vec<TaskImage>,
     classes: Vec<String>,
-    infrared: bool,
+    /// How infrared files become pixels, when the images are these.
+    infrared: Option<IrRange>,
+    fingerprint: String,
     cache: Vec<OnceLock<Arc<Rgb8>>>,
     cache_left: AtomicUsize,
 }
 
 impl TaskImages {
-    /// The pairs of `dataset` as seen by `source`; up to `cache_mib` MiB of decoded images are kept.
+    /// The pairs of `dataset` as seen by `source`; up to `cache_mib` MiB of decoded images are kept. 16-bit infrared is mapped
+    /// as the data set was opened.
     ///
     /// # Errors
     /// [`TaskError::Images`] with every pair that has no label file or no image in the folder, or one of another size, and when
@@ -55,42 +72,33 @@ impl TaskImages {
         if dataset.classes().is_empty() {
             offenders.push("no class names (classes.txt)".to_owned());
         }
-        let folder = match source {
-            ImageSource::Folder(folder) => Some((folder, files_by_name(folder, &mut offenders)?)),
-            ImageSource::Visible | ImageSource::Infrared => None,
+        let unlabelled = dataset.entries().iter().filter(|entry| !entry.labelled);
+        offenders.extend(unlabelled.map(|entry| format!("{}: no label file", entry.name)));
+        let paths = match source {
+            ImageSource::Visible => dataset.entries().iter().map(|entry| entry.vi.clone()).collect(),
+            ImageSource::Infrared => dataset.entries().iter().map(|entry| entry.ir.clone()).collect(),
+            ImageSource::Folder(folder) => images_of(dataset, folder, &mut offenders)?,
         };
-        let mut images = Vec::with_capacity(dataset.len());
-        for entry in dataset.entries() {
-            let size = (entry.width, entry.height);
-            if !entry.labelled {
-                offenders.push(format!("{}: no label file", entry.name));
-            }
-            let path = match (&folder, source) {
-                (Some((folder, files)), _) => match files.get(&entry.name) {
-                    Some(path) => {
-                        offenders.extend(wrong_size(path, size));
-                        path.clone()
-                    }
-                    None => {
-                        offenders.push(format!("{}: no image of this name in {}", entry.name, folder.display()));
-                        continue;
-                    }
-                },
-                (None, ImageSource::Infrared) => entry.ir.clone(),
-                (None, _) => entry.vi.clone(),
-            };
-            let (labels, ignore) = (entry.labels.clone(), entry.ignore.clone());
-            images.push(TaskImage { name: entry.name.clone(), path, size, labels, ignore });
-        }
         if !offenders.is_empty() {
-            let folder = folder.map_or_else(|| dataset.root().to_owned(), |(folder, _)| folder.clone());
-            return Err(TaskError::Images { folder, offenders });
+            let folder = match source {
+                ImageSource::Folder(folder) => folder.clone(),
+                ImageSource::Visible | ImageSource::Infrared => dataset.root().to_owned(),
+            };
+            return Err(Misfits { folder, offenders }.into());
         }
+        let image = |(entry, path): (&Entry, PathBuf)| TaskImage {
+            name: entry.name.clone(),
+            path,
+            size: (entry.width, entry.height),
+            labels: entry.labels.clone(),
+            ignore: entry.ignore.clone(),
+        };
         Ok(TaskImages {
-            cache: images.iter().map(|_| OnceLock::new()).collect(),
-            images,
+            images: dataset.entries().iter().zip(paths).map(image).collect(),
             classes: dataset.classes().to_vec(),
-            infrared: *source == ImageSource::Infrared,
+            infrared: (*source == ImageSource::Infrared).then(|| dataset.ir_range()),
+            fingerprint: format!("{source}, {}", fingerprint(dataset)),
+            cache: dataset.entries().iter().map(|_| OnceLock::new()).collect(),
             cache_left: AtomicUsize::new(cache_mib.saturating_mul(1 << 20)),
         })
     }
@@ -125,12 +133,13 @@ impl TaskImages {
         if let Some(kept) = slot.and_then(OnceLock::get) {
             return Ok(kept.clone());
         }
-        let pixels = if self.infrared {
-            let plane = read_ir(&image.path, IrRange::Full)?;
-            let bytes = plane.data().iter().flat_map(|v| [(v * 255.0).round() as u8; 3]).collect();
-            Rgb8::new(plane.width(), plane.height(), bytes)?
-        } else {
-            read_vi(&image.path)?
+        let pixels = match self.infrared {
+            Some(range) => {
+                let plane = read_ir(&image.path, range)?;
+                let bytes = plane.data().iter().flat_map(|v| [Quantize::ClampRound.apply(*v); 3]).collect();
+                Rgb8::new(plane.width(), plane.height(), bytes)?
+            }
+            None => read_vi(&image.path)?,
         };
         if pixels.size_wh() != image.size {
             let (path, expected, found) = (image.path.clone(), image.size, pixels.size_wh());
@@ -146,79 +155,14 @@ impl TaskImages {
         Ok(pixels)
     }
 
-    /// What a resumed training compares: names, sizes and boxes, not pixels.
-    pub fn fingerprint(&self) -> String {
-        let mut hash = Fnv::default();
-        for class in &self.classes {
-            hash.feed(class.as_bytes());
-        }
-        for image in &self.images {
-            hash.feed(image.name.as_bytes());
-            hash.feed(&image.size.0.to_le_bytes());
-            hash.feed(&image.size.1.to_le_bytes());
-            for (kind, boxes) in [(0u8, &image.labels), (1, &image.ignore)] {
-                for b in boxes {
-                    hash.feed(&[kind]);
-                    hash.feed(&b.class.to_le_bytes());
-                    [b.cx, b.cy, b.w, b.h].iter().for_each(|v| hash.feed(&v.to_le_bytes()));
-                }
-            }
-        }
-        format!("{} images {:016x}", self.len(), hash.0)
+    /// What a resumed training compares: the source, names, sizes and boxes, not pixels.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
-}
 
-/// The 64-bit FNV-1a hash: stable between versions of the standard library, unlike its own.
-struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Fnv(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Fnv {
-    /// Takes in some bytes and their number, so that neighbouring fields cannot run into each other.
-    fn feed(&mut self, bytes: &[u8]) {
-        for byte in bytes.iter().copied().chain((bytes.len() as u64).to_le_bytes()) {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-}
-
-fn files_by_name(folder: &Path, offenders: &mut Vec<String>) -> Result<BTreeMap<String, PathBuf>, TaskError> {
-    let read = |source| caf_data::DataError::Read { path: folder.to_owned(), source };
-    let mut files = BTreeMap::new();
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(read)? {
-        paths.push(entry.map_err(read)?.path());
-    }
-    paths.sort_unstable();
-    for path in paths {
-        let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
-        if !extension.is_some_and(|e| EXTENSIONS.contains(&e.as_str())) {
-            continue;
-        }
-        let Some(name) = path.file_stem().and_then(|s| s.to_str()) else { continue };
-        if let Some(first) = files.insert(name.to_owned(), path.clone()) {
-            offenders.push(format!("{name}: two files with this name, {} and {}", first.display(), path.display()));
-        }
-    }
-    Ok(files)
-}
-
-fn wrong_size(path: &Path, expected: (usize, usize)) -> Option<String> {
-    match image_size(path) {
-        Ok(found) if found == expected => None,
-        Ok(found) => Some(format!(
-            "{}: expected {}x{} as the pair, found {}x{}",
-            path.display(),
-            expected.0,
-            expected.1,
-            found.0,
-            found.1
-        )),
-        Err(error) => Some(error.to_string()),
+    /// Labelled objects in all images.
+    pub fn objects(&self) -> usize {
+        self.images.iter().map(|image| image.labels.len()).sum()
     }
 }
 
@@ -227,6 +171,7 @@ mod tests {
     use super::*;
     use crate::task::fixture::{Folder, images};
     use caf_data::image_file::write_rgb8;
+    use caf_data::{DatasetOptions, Need};
 
     #[test]
     fn infrared_is_replicated_and_visible_is_as_it_is() {
@@ -234,6 +179,24 @@ mod tests {
         let infrared = TaskImages::open(&folder.dataset(), &ImageSource::Infrared, 0).unwrap();
         assert_eq!(infrared.load(0).unwrap().pixel(0, 0), Some([230; 3]));
         assert_eq!(images(&folder, 0).load(0).unwrap().pixel(0, 0), Some([220, 40, 30]));
+    }
+
+    #[test]
+    fn sixteen_bit_infrared_is_mapped_as_the_data_set_says() {
+        let folder = Folder::new(1, (40, 30));
+        let mut values: Vec<u16> = vec![1000; 40 * 30];
+        values[7] = 2000;
+        let picture = image::ImageBuffer::<image::Luma<u16>, _>::from_raw(40, 30, values).unwrap();
+        picture.save(folder.path().join("ir/scene0.png")).unwrap();
+        let seen = |ir_range| {
+            let options = DatasetOptions { labels: Need::Required, ir_range, ..DatasetOptions::default() };
+            let dataset = Dataset::open(folder.path(), &options).unwrap();
+            let images = TaskImages::open(&dataset, &ImageSource::Infrared, 0).unwrap();
+            let image = images.load(0).unwrap();
+            [image.pixel(0, 0), image.pixel(7, 0)].map(|p| p.unwrap()[0])
+        };
+        assert_eq!(seen(IrRange::Full), [4, 8]);
+        assert_eq!(seen(IrRange::MinMax), [0, 255]);
     }
 
     #[test]
@@ -262,10 +225,12 @@ mod tests {
     }
 
     #[test]
-    fn the_fingerprint_follows_labels() {
+    fn the_fingerprint_follows_source_and_labels() {
         let folder = Folder::new(2, (40, 30));
-        let before = images(&folder, 0).fingerprint();
+        let before = images(&folder, 0).fingerprint().to_owned();
         assert_eq!(before, images(&folder, 0).fingerprint());
+        let infrared = TaskImages::open(&folder.dataset(), &ImageSource::Infrared, 0).unwrap();
+        assert_ne!(before, infrared.fingerprint(), "the same pairs, seen by the other camera");
         std::fs::write(folder.path().join("labels/scene1.txt"), "0 0.5 0.5 0.1 0.1\n").unwrap();
         assert_ne!(before, images(&folder, 0).fingerprint());
     }

@@ -11,21 +11,24 @@ mod detector;
 mod error;
 mod evaluate;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 mod images;
 mod log;
+mod report;
 mod train;
 #[cfg(test)]
 mod train_tests;
+mod trainer;
 
 pub use batch::{Batch, Plan, with_batches};
 pub use config::{OptimizerConfig, TaskConfig, ValidationConfig};
 pub use detector::{
     CLASSES_KEY, CONFIG_KEY, Description, Detector, IMAGE_SIZE_KEY, Loaded, NETWORK, NETWORK_KEY, Start, load_detector,
-    read_weights, start,
+    start,
 };
 pub use error::TaskError;
-pub use evaluate::{ClassReport, Detected, DetectionReport, EvalSettings, detect, evaluate_task};
+pub use evaluate::{Detected, EvalSettings, detect, evaluate_task};
 pub use images::{ImageSource, TaskImage, TaskImages};
 pub use log::{EpochRow, HEADER, Scores};
+pub use report::{ClassReport, DetectionReport};
 pub use train::{TaskOutcome, TaskRun, files, train_task};

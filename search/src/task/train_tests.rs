@@ -42,17 +42,11 @@ fn config() -> TaskConfig {
     config
 }
 
-fn train(
-    config: &TaskConfig,
-    folder: &Folder,
-    out: &Path,
-    resume: bool,
-    stop_after: Option<u64>,
-) -> Result<TaskOutcome, TaskError> {
+fn train(config: &TaskConfig, folder: &Folder, out: &Path, stop_after: Option<u64>) -> Result<TaskOutcome, TaskError> {
     let (train, val) = (images(folder, 64), images(folder, 64));
     let stop = StopFlag::default();
     let stopping = StopAfter(stop_after.unwrap_or(u64::MAX), &stop);
-    train_task(&TaskRun { config, train: &train, val: &val, out_dir: out, resume, stop: &stop, progress: &stopping })
+    train_task(&TaskRun { config, train: &train, val: &val, out_dir: out, stop: &stop, progress: &stopping })
 }
 
 /// Names every tensor whose bits differ.
@@ -69,18 +63,16 @@ fn a_resumed_training_gives_the_same_bits() {
     let folder = Folder::new(7, (48, 40));
     let dir = tempfile::tempdir().unwrap();
     let (straight, stopped) = (dir.path().join("straight"), dir.path().join("stopped"));
-    let whole = train(&config(), &folder, &straight, false, None).unwrap();
+    let whole = train(&config(), &folder, &straight, None).unwrap();
     assert!(whole.finished && whole.iterations == 12);
 
     // In the middle of the first epoch between two steps, at the end of an epoch, in the middle of the last.
-    let mut resume = false;
     for stop in [3, 8, 11] {
-        let part = train(&config(), &folder, &stopped, resume, Some(stop)).unwrap();
+        let part = train(&config(), &folder, &stopped, Some(stop)).unwrap();
         assert_eq!((part.finished, part.iterations), (false, stop as usize));
-        resume = true;
     }
     // Other numbers of workers prepare the same batches.
-    let last = train(&TaskConfig { workers: 1, ..config() }, &folder, &stopped, true, None).unwrap();
+    let last = train(&TaskConfig { workers: 1, ..config() }, &folder, &stopped, None).unwrap();
     assert!(last.finished);
     for file in [files::CHECKPOINT, files::LAST, files::BEST] {
         same_tensors(&straight.join(file), &stopped.join(file));
@@ -99,31 +91,83 @@ fn a_killed_training_goes_on_from_its_last_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
     let (straight, killed) = (dir.path().join("straight"), dir.path().join("killed"));
     let config = TaskConfig { epochs: 2, checkpoint_every: 2, ..config() };
-    train(&config, &folder, &straight, false, None).unwrap();
-    train(&config, &folder, &killed, false, Some(2)).unwrap();
+    train(&config, &folder, &straight, None).unwrap();
+    train(&config, &folder, &killed, Some(2)).unwrap();
     let at_two = std::fs::read(killed.join(files::CHECKPOINT)).unwrap();
-    train(&config, &folder, &killed, true, Some(5)).unwrap();
+    train(&config, &folder, &killed, Some(5)).unwrap();
     // What a kill after iteration 2 leaves, with files of a later time around it.
     std::fs::write(killed.join(files::CHECKPOINT), at_two).unwrap();
-    train(&config, &folder, &killed, true, None).unwrap();
+    train(&config, &folder, &killed, None).unwrap();
     for file in [files::CHECKPOINT, files::LAST, files::BEST] {
         same_tensors(&straight.join(file), &killed.join(file));
     }
 }
 
 #[test]
-fn a_folder_in_use_and_a_resume_of_something_else_are_refused() {
+fn a_folder_of_another_training_is_refused_with_what_differs() {
     let folder = Folder::new(4, (48, 40));
     let dir = tempfile::tempdir().unwrap();
     let config = TaskConfig { epochs: 1, ..config() };
-    assert!(matches!(train(&config, &folder, dir.path(), true, None), Err(TaskError::NoCheckpoint { .. })));
-    train(&config, &folder, dir.path(), false, Some(1)).unwrap();
-    assert!(matches!(train(&config, &folder, dir.path(), false, None), Err(TaskError::Occupied { .. })));
+    train(&config, &folder, dir.path(), Some(1)).unwrap();
     let other = TaskConfig { seed: 4, ..config.clone() };
-    let error = train(&other, &folder, dir.path(), true, None).unwrap_err();
+    let error = train(&other, &folder, dir.path(), None).unwrap_err();
     assert!(error.to_string().contains("seed: saved 3, now 4"), "{error}");
-    let error = train(&config, &Folder::new(5, (48, 40)), dir.path(), true, None).unwrap_err();
+    let error = train(&config, &Folder::new(5, (48, 40)), dir.path(), None).unwrap_err();
     assert!(error.to_string().contains("training images"), "{error}");
+}
+
+#[test]
+fn a_finished_training_is_found_finished_and_left_as_it_is() {
+    let folder = Folder::new(4, (48, 40));
+    let dir = tempfile::tempdir().unwrap();
+    let config = TaskConfig { epochs: 2, ..config() };
+    let first = train(&config, &folder, dir.path(), None).unwrap();
+    let files = || {
+        let mut all: Vec<_> = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|e| e.unwrap())
+            .map(|e| (e.path(), std::fs::read(e.path()).unwrap(), e.metadata().unwrap().modified().unwrap()))
+            .collect();
+        all.sort();
+        all
+    };
+    let before = files();
+    let again = train(&config, &folder, dir.path(), None).unwrap();
+    assert!(again.finished && again.iterations == first.iterations && again.best_epoch == first.best_epoch);
+    assert!(before == files(), "a file has changed");
+    // What ends by patience is finished too, and goes on with more of it.
+    let dir = tempfile::tempdir().unwrap();
+    let impatient = TaskConfig { epochs: 9, patience: 1, ..config };
+    let ended = train(&impatient, &folder, dir.path(), None).unwrap();
+    assert!(ended.finished && ended.iterations < 18, "{}", ended.iterations);
+    assert_eq!(train(&impatient, &folder, dir.path(), None).unwrap().iterations, ended.iterations);
+    let patient = TaskConfig { patience: 0, ..impatient };
+    assert_eq!(train(&patient, &folder, dir.path(), None).unwrap().iterations, 18);
+}
+
+#[test]
+fn nothing_is_made_for_a_training_that_cannot_begin() {
+    let folder = Folder::new(4, (48, 40));
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let absent = TaskConfig { weights: Some(dir.path().join("absent.pt")), ..config() };
+    assert!(train(&absent, &folder, &out, None).is_err() && !out.exists());
+    // The first image of the first epoch cannot be read.
+    let bad = images(&folder, 0);
+    let order = Plan { images: &bad, augment: config().augment, size: (64, 64), batch: 2, seed: 3 }.order(0);
+    let path = &bad.images()[order[0]].path;
+    let bytes = std::fs::read(path).unwrap();
+    std::fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+    let error = train(&config(), &folder, &out, None).unwrap_err();
+    assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+    assert!(!out.exists());
+    // Nobody has labelled anything.
+    let folder = Folder::new(2, (48, 40));
+    for i in 0..2 {
+        std::fs::write(folder.path().join(format!("labels/scene{i}.txt")), "").unwrap();
+    }
+    let error = train(&config(), &folder, &out, None).unwrap_err();
+    assert!(matches!(error, TaskError::NoObjects { what: "training", images: 2, .. }) && !out.exists(), "{error}");
 }
 
 #[test]
@@ -144,7 +188,7 @@ fn a_loss_that_is_no_number_stops_and_names_the_part() {
         huge.insert(name, tensor).unwrap();
     }
     save_safetensors(&huge, dir.path().join("huge.safetensors")).unwrap();
-    let error = train(&config, &folder, &dir.path().join("out"), false, None).unwrap_err();
+    let error = train(&config, &folder, &dir.path().join("out"), None).unwrap_err();
     let text = error.to_string();
     assert!(matches!(error, TaskError::NotFinite { epoch: 0, iteration: 0, .. }), "{text}");
     assert!(text.contains("part of the detector's loss") && text.contains("scene"), "{text}");
@@ -163,7 +207,7 @@ fn training_lowers_the_loss_and_its_result_can_be_loaded_and_measured() {
     config.validation.every = 7;
     config.optimizer.rate = 0.05;
     config.optimizer.final_share = 1.0;
-    let outcome = train(&config, &folder, dir.path(), false, None).unwrap();
+    let outcome = train(&config, &folder, dir.path(), None).unwrap();
     let (first, last) = (outcome.rows[0], outcome.rows[15]);
     assert!(last.boxes < 0.8 * first.boxes, "{first:?} {last:?}");
     // Every seventh epoch and the last.
@@ -176,7 +220,9 @@ fn training_lowers_the_loss_and_its_result_can_be_loaded_and_measured() {
     let loaded = load_detector(&dir.path().join(files::LAST), Device::Cpu).unwrap();
     assert_eq!(loaded.classes, ["box", "bar"]);
     let settings = EvalSettings::of_training(&config);
-    let report = evaluate_task(&loaded.detector, &loaded.params, &images(&folder, 0), &settings).unwrap();
+    let report =
+        evaluate_task(&loaded.detector, &loaded.params, &images(&folder, 0), &settings, &Silent, &StopFlag::default())
+            .unwrap();
     assert_eq!(Some(&report), outcome.last_report.as_ref());
     assert_eq!((report.images, report.labels, report.not_finite), (8, 8, 0));
 }
@@ -188,14 +234,7 @@ fn other_classes_in_validation_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let (train, val) = (images(&folder, 0), images(&other, 0));
     let (config, stop) = (config(), StopFlag::default());
-    let run = TaskRun {
-        config: &config,
-        train: &train,
-        val: &val,
-        out_dir: dir.path(),
-        resume: false,
-        stop: &stop,
-        progress: &Silent,
-    };
+    let run =
+        TaskRun { config: &config, train: &train, val: &val, out_dir: dir.path(), stop: &stop, progress: &Silent };
     assert!(matches!(train_task(&run), Err(TaskError::Classes { .. })));
 }

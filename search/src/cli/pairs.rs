@@ -1,0 +1,95 @@
+//! Options of the commands that look at pairs: which, how infrared is read, and where to compute.
+
+use anyhow::Result;
+use caf_data::{Dataset, DatasetOptions, IrRange, Need};
+use caf_search::device;
+use std::path::PathBuf;
+use tch::Device;
+
+/// Which pairs, and where to compute.
+#[derive(Debug, clap::Args)]
+pub(super) struct PairsArgs {
+    /// Data set in the plain layout.
+    #[arg(long)]
+    data: PathBuf,
+    /// Only these names.
+    #[arg(long, value_name = "LIST")]
+    list: Option<PathBuf>,
+    #[command(flatten)]
+    ir_range: IrRangeArg,
+    /// cpu, cuda, cuda:N or auto.
+    #[arg(long, default_value = "auto")]
+    device: String,
+}
+
+impl PairsArgs {
+    /// Opens the pairs.
+    pub(super) fn open(&self, labels: Need) -> Result<Dataset> {
+        let options = DatasetOptions { list: self.list.clone(), labels, ir_range: self.ir_range.value() };
+        Ok(Dataset::open(&self.data, &options)?)
+    }
+
+    /// The device.
+    pub(super) fn device(&self) -> Result<Device> {
+        Ok(device::prepare(&self.device, 0)?)
+    }
+}
+
+/// How 16-bit infrared is read; the same option wherever infrared is.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct IrRangeArg {
+    /// How 16-bit infrared becomes 0 to 1: `full` divides by 65535, `min_max` stretches each image, `LOW,HIGH` stretches it
+    /// between two percentiles. Use one for a whole chain [default: full].
+    #[arg(long, value_name = "RANGE", value_parser = parse)]
+    ir_range: Option<IrRange>,
+}
+
+impl IrRangeArg {
+    /// What was given, or the default.
+    pub(super) fn value(self) -> IrRange {
+        self.ir_range.unwrap_or_default()
+    }
+
+    /// As TOML, if given.
+    pub(super) fn toml(self) -> Option<toml::Value> {
+        // Every range has a form in TOML.
+        self.ir_range.and_then(|range| toml::Value::try_from(range).ok())
+    }
+}
+
+fn parse(text: &str) -> Result<IrRange, String> {
+    let range = match (text, text.split_once(',')) {
+        ("full", _) => IrRange::Full,
+        ("min_max", _) => IrRange::MinMax,
+        (_, Some((low, high))) => match (low.trim().parse(), high.trim().parse()) {
+            (Ok(low), Ok(high)) => IrRange::Percentile { low, high },
+            _ => return Err("expected two percentiles such as 1,99".to_owned()),
+        },
+        _ => return Err("expected full, min_max, or two percentiles such as 1,99".to_owned()),
+    };
+    range.validate().map_err(|e| e.to_string())?;
+    Ok(range)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_read_and_mean_the_same_in_toml() {
+        #[derive(serde::Deserialize)]
+        struct Settings {
+            ir_range: IrRange,
+        }
+        let percentile = IrRange::Percentile { low: 1.0, high: 99.5 };
+        for (text, range) in [("full", IrRange::Full), ("min_max", IrRange::MinMax), ("1, 99.5", percentile)] {
+            assert_eq!(parse(text).unwrap(), range);
+            let given = IrRangeArg { ir_range: Some(range) };
+            let set = format!("ir_range={}", given.toml().unwrap());
+            assert_eq!(caf_search::settings::load::<Settings>(None, &[set]).unwrap().ir_range, range);
+        }
+        for wrong in ["", "half", "1", "99,1", "1,x", "-1,99"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

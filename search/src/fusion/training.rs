@@ -1,0 +1,122 @@
+//! The state of a fusion network's training, and its step.
+
+use super::config::FusionTrainConfig;
+use crate::error::SearchError;
+use crate::fusion_net::FusionNet;
+use crate::hypergradient::norm;
+use crate::pairs::PairBatch;
+use crate::search::BetaFile;
+use crate::state::{Run, STATE, fingerprint, insert, iteration, part};
+use caf_data::Dataset;
+use caf_fusion_loss::{FusionLoss, Masks};
+use caf_torch::optim::{Adam, AdamConfig};
+use caf_torch::{GradOptions, Mode, Params, gradients};
+use caf_weights::{HostTensor, Weights, save_safetensors};
+use std::path::Path;
+use tch::{Device, Kind, Tensor};
+
+/// Settings that may change when a training goes on.
+const FREE: [&str; 8] =
+    ["epochs", "iterations", "save_every", "validate_every", "validate_pairs", "device", "threads", "data.cache_mib"];
+
+/// The network, its optimiser and its loss.
+pub(super) struct Training {
+    run: Run,
+    device: Device,
+    pub net: FusionNet,
+    adam: Adam,
+    pub loss: FusionLoss,
+    weights: Tensor,
+    /// Iterations done.
+    pub iteration: usize,
+    rate: f64,
+}
+
+impl Training {
+    /// Fresh state.
+    pub fn new(
+        config: &FusionTrainConfig,
+        beta: &BetaFile,
+        pairs: &Dataset,
+        device: Device,
+    ) -> Result<Self, SearchError> {
+        let mut loss_config = beta.direct_config();
+        if let Some(vgg) = &config.vgg {
+            loss_config.vgg = Some(vgg.clone());
+        }
+        let loss = FusionLoss::new(&loss_config, device, Kind::Float)?;
+        let weights = beta.direct(loss.active(), device, Kind::Float)?;
+        let net = config.fusion.start(config.seed, device)?;
+        let adam = Adam::new(AdamConfig::default(), &net.params.trainable())?;
+        // The loss itself, not the name of its file: that may have been searched for longer meanwhile.
+        let settings = serde_json::json!({ "training": config, "weights": beta.weights, "loss": loss_config });
+        let free: Vec<String> = FREE.iter().map(|key| format!("training.{key}")).collect();
+        let free: Vec<&str> = free.iter().map(String::as_str).chain(["training.beta"]).collect();
+        let run = Run::new("training of a fusion network", &settings, &free, &[("training pairs", fingerprint(pairs))]);
+        Ok(Training { run, device, net, adam, loss, weights, iteration: 0, rate: config.fusion.rate })
+    }
+
+    /// One batch: total and terms.
+    pub fn step(&mut self, batch: &PairBatch) -> Result<(f64, Vec<f64>), SearchError> {
+        let (recording, leaves) = self.net.params.recording()?;
+        let (_, total, values) = self.evaluate(&recording, [&batch.ir, &batch.vi, &batch.mask], Mode::Train)?;
+        let grads = gradients(&total, &leaves, GradOptions::default())?;
+        // Finite terms may have derivatives that are not: before these reach the parameters, and these a checkpoint.
+        if !norm(&grads)?.is_finite() {
+            let what = "gradient of the fusion network".to_owned();
+            return Err(SearchError::NonFinite { what, iteration: self.iteration });
+        }
+        self.adam.step(&self.net.params.trainable(), &grads, self.rate)?;
+        self.iteration += 1;
+        Ok((f64::try_from(&total)?, values))
+    }
+
+    /// Fused luma, weighted loss and terms of infrared, visible luma and saliency, `[n, 1, h, w]` each.
+    pub fn evaluate(
+        &self,
+        params: &Params,
+        [ir, vi, mask]: [&Tensor; 3],
+        mode: Mode,
+    ) -> Result<(Tensor, Tensor, Vec<f64>), SearchError> {
+        let sources = self.loss.sources(ir, vi, &Masks::Complementary(mask.shallow_clone()))?;
+        let fused = self.net.fuse(params, ir, vi, mode)?;
+        let terms = self.loss.terms(&fused, &sources)?;
+        if let Some(term) = terms.first_non_finite()? {
+            let what = format!("fusion-loss term `{term}`");
+            return Err(SearchError::NonFinite { what, iteration: self.iteration });
+        }
+        let total = self.loss.total(&terms, &self.weights)?;
+        Ok((fused, total, terms.to_vec()?.into_iter().map(|(_, value)| value).collect()))
+    }
+
+    /// Columns of the log.
+    pub fn columns(&self) -> Vec<String> {
+        ["iteration", "ms", "total"].map(str::to_owned).into_iter().chain(self.term_columns()).collect()
+    }
+
+    /// A column for each term.
+    pub fn term_columns(&self) -> impl Iterator<Item = String> {
+        self.loss.active().iter().map(|term| format!("term.{term}"))
+    }
+
+    /// Writes everything that the next iteration depends on.
+    pub fn save(&self, folder: &Path) -> Result<(), SearchError> {
+        let mut all = Weights::new();
+        insert(&mut all, "fusion", &self.net.params.to_weights(self.net.graph())?)?;
+        self.adam.save(&mut all, "adam")?;
+        all.insert("iteration", HostTensor::from_i64(&[], &[self.iteration as i64])?)?;
+        self.run.describe(&mut all);
+        Ok(save_safetensors(&all, folder.join(STATE))?)
+    }
+
+    /// Continues from the state in a folder; false when there is none.
+    pub fn restore(&mut self, folder: &Path) -> Result<bool, SearchError> {
+        let Some(all) = self.run.find(folder)? else { return Ok(false) };
+        let params = Params::from_weights(self.net.graph(), &part(&all, "fusion")?, self.device, Kind::Float)?;
+        let iteration = iteration(&all, folder)?;
+        self.adam.load(&all, "adam")?;
+        self.net.params = params;
+        self.iteration = iteration;
+        Ok(true)
+    }
+}

@@ -1,0 +1,153 @@
+//! The log of a run: CSV rows numbered by iteration.
+
+use crate::error::SearchError;
+use crate::file::write_text;
+use crate::state::StateError;
+use caf_console::Progress;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// A CSV file whose rows are numbered by iteration.
+#[derive(Debug)]
+pub struct Record {
+    path: PathBuf,
+    file: File,
+    columns: usize,
+    rows: usize,
+    last: Option<Row>,
+}
+
+/// A row: its number, and the values of the other columns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Iteration.
+    pub number: usize,
+    /// Values; `None` where none was taken.
+    pub values: Vec<Option<f64>>,
+}
+
+impl Row {
+    /// Reads a line. None for one that a kill cut off: its iteration runs again.
+    fn read(line: &str, columns: usize) -> Option<Row> {
+        let mut fields = line.split(',');
+        let number = fields.next()?.parse().ok()?;
+        let values = fields
+            .map(|field| if field.is_empty() { Some(None) } else { field.parse().ok().map(Some) })
+            .collect::<Option<Vec<_>>>()?;
+        (values.len() + 1 == columns).then_some(Row { number, values })
+    }
+}
+
+impl Record {
+    /// Opens a log that continues at number `next`: later rows, left by an interrupted run, are dropped.
+    ///
+    /// # Errors
+    /// When the file cannot be written, or has rows to be kept and other columns.
+    pub fn open(path: &Path, columns: &[String], next: usize) -> Result<Self, SearchError> {
+        let header = columns.join(",");
+        let old = match std::fs::read(path) {
+            // A row that was cut off may be cut within anything.
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(e) => return Err(SearchError::io("read", path)(e)),
+        };
+        let mut lines = old.split_inclusive('\n');
+        let found = lines.next().unwrap_or_default().trim_end();
+        if next > 0 && lines.clone().next().is_some() && found != header {
+            return Err(StateError::unusable(path, "its columns are those of another run; give another --out").into());
+        }
+        let mut text = header + "\n";
+        let (mut rows, mut last) = (0, None);
+        for line in lines.filter(|line| line.ends_with('\n')) {
+            if let Some(row) = Row::read(line.trim_end(), columns.len()).filter(|row| row.number < next) {
+                text.push_str(line);
+                rows += 1;
+                last = Some(row);
+            }
+        }
+        write_text(path, &text)?;
+        let file = OpenOptions::new().append(true).open(path).map_err(SearchError::io("open", path))?;
+        Ok(Record { path: path.to_owned(), file, columns: columns.len(), rows, last })
+    }
+
+    /// Rows there are.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Says when a log of every iteration has fewer rows than its state has iterations: somebody removed them.
+    pub fn tell_missing(&self, done: usize, progress: &dyn Progress) {
+        if self.rows < done {
+            progress.say(&format!("{} holds {} of {done} iterations", self.path.display(), self.rows));
+        }
+    }
+
+    /// The last row.
+    pub fn last(&self) -> Option<&Row> {
+        self.last.as_ref()
+    }
+
+    /// Appends the row of `iteration`; `values` fill the columns after the first. Values that were not taken are `None`.
+    ///
+    /// # Errors
+    /// When the row has another width than the header, or the disk is full.
+    pub fn row(&mut self, iteration: usize, values: Vec<Option<f64>>) -> Result<(), SearchError> {
+        if values.len() + 1 != self.columns {
+            let what = format!("a row has {} values, the log {} columns", values.len() + 1, self.columns);
+            return Err(StateError::unusable(&self.path, what).into());
+        }
+        let mut line = iteration.to_string();
+        for value in &values {
+            line.push(',');
+            if let Some(v) = value {
+                line.push_str(&format!("{v}"));
+            }
+        }
+        line.push('\n');
+        // One write for one row: a kill leaves at most a cut last line.
+        self.file.write_all(line.as_bytes()).map_err(SearchError::io("write", &self.path))?;
+        self.rows += 1;
+        self.last = Some(Row { number: iteration, values });
+        Ok(())
+    }
+
+    /// Brings all rows to the disk. Called before a state is saved, so that no state knows more iterations than its log.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn sync(&self) -> Result<(), SearchError> {
+        self.file.sync_data().map_err(SearchError::io("write", &self.path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn columns() -> Vec<String> {
+        ["iteration", "a", "b"].map(str::to_owned).to_vec()
+    }
+
+    #[test]
+    fn rows_after_the_checkpoint_and_cut_rows_are_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log.csv");
+        std::fs::write(&path, "iteration,a,b\n0,1,2\n1,3,\n2,5,6\n1,7,0.").unwrap();
+        let mut record = Record::open(&path, &columns(), 2).unwrap();
+        let kept = Row { number: 1, values: vec![Some(3.0), None] };
+        assert_eq!((record.rows(), record.last()), (2, Some(&kept)));
+        record.row(2, vec![Some(0.5), None]).unwrap();
+        assert_eq!((record.rows(), record.last().map(|r| r.number)), (3, Some(2)));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "iteration,a,b\n0,1,2\n1,3,\n2,0.5,\n");
+    }
+
+    #[test]
+    fn another_runs_log_is_refused_unless_nothing_of_it_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log.csv");
+        std::fs::write(&path, "iteration,x\n0,1\n").unwrap();
+        assert!(matches!(Record::open(&path, &columns(), 1), Err(SearchError::State(_))));
+        assert_eq!(Record::open(&path, &columns(), 0).unwrap().rows(), 0);
+    }
+}
