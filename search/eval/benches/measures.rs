@@ -1,9 +1,8 @@
-//! VIF at camera size, and the suppression of a crowded image.
+//! The slowest metric at camera size.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::hint::black_box;
 
-use caf_detect::{NmsScratch, NmsSettings, nms_into};
 use caf_eval::fusion::{Gray, Triple, vif};
 use criterion::{Criterion, criterion_group, criterion_main};
 
@@ -27,22 +26,5 @@ fn bench_vif(c: &mut Criterion) {
     c.bench_function("vif 640x480", |b| b.iter(|| vif(black_box(&triple)).unwrap()));
 }
 
-fn bench_nms(c: &mut Criterion) {
-    let classes = 6;
-    let mut next = noise(4);
-    let mut rows = vec![];
-    for _ in 0..25_200 {
-        rows.extend([next() * 640.0, next() * 640.0, 8.0 + next() * 100.0, 8.0 + next() * 100.0]);
-        rows.push(next().powi(6));
-        rows.extend((0..classes).map(|_| next()));
-    }
-    for (name, settings) in [("live", NmsSettings::default()), ("validation", NmsSettings::validation())] {
-        let (mut scratch, mut out) = (NmsScratch::default(), vec![]);
-        c.bench_function(&format!("nms 25200 rows, {name}"), |b| {
-            b.iter(|| nms_into(black_box(&rows), classes, &settings, &mut scratch, &mut out).unwrap());
-        });
-    }
-}
-
-criterion_group!(benches, bench_vif, bench_nms);
+criterion_group!(benches, bench_vif);
 criterion_main!(benches);

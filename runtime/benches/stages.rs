@@ -1,0 +1,220 @@
+//! What a frame costs, stage by stage, at the sizes of real cameras, and a whole pair with a small model.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+#[path = "../tests/common/mod.rs"]
+mod common;
+
+use std::hint::black_box;
+
+use caf_contract::{Colour, DetectorContract, LetterboxContract};
+use caf_detect::{Detection, NmsSettings};
+use caf_net::zoo::pipeline::{ColourMode, Samples};
+use caf_runtime::align::Aligner;
+use caf_runtime::detect::Detector;
+use caf_runtime::draw::Canvas;
+use caf_runtime::frame::{Camera, ImageView, PixelFormat};
+use caf_runtime::fusion::{FrameFusion, FusedImage, FusionSettings};
+use caf_runtime::live::{Line, Slot};
+use caf_runtime::pair::{PairRule, Pairer, Step, Timed};
+use caf_runtime::pixels::{bytes_to_rgb, floats_to_rgb, to_bytes, to_floats};
+use caf_runtime::queue::{Queue, WhenFull};
+use caf_runtime::session::provider::ProviderChoice;
+use caf_runtime::session::{Model, ModelOptions};
+use caf_runtime::sink::jsonl::JsonLines;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+
+const SIZES: [(usize, usize); 2] = [(640, 480), (1280, 1024)];
+
+/// Numbers in [0, 1) without structure.
+fn noise(mut state: u64) -> impl FnMut() -> f32 {
+    move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1_u64 << 24) as f32
+    }
+}
+
+fn bytes(count: usize, seed: u64) -> Vec<u8> {
+    let mut next = noise(seed);
+    (0..count).map(|_| (next() * 256.0) as u8).collect()
+}
+
+fn pixels(c: &mut Criterion) {
+    for (width, height) in SIZES {
+        let mut group = c.benchmark_group(format!("pixels {width}x{height}"));
+        group.throughput(Throughput::Elements((width * height) as u64));
+        let count = width * height;
+        let data = bytes(count * 3 + height * 16, 1);
+        let (mut out_bytes, mut out_floats) = (vec![0; count * 3], vec![0.0; count * 3]);
+        for (name, format, colour) in [
+            ("gray 8", PixelFormat::Gray8, Colour::Gray),
+            ("gray 16", PixelFormat::Gray16Le, Colour::Gray),
+            ("rgb", PixelFormat::Rgb8, Colour::Rgb),
+            ("rgb to gray", PixelFormat::Rgb8, Colour::Gray),
+        ] {
+            // Rows as GStreamer lays them out, with padding.
+            let view = ImageView::new(&data, width, height, width * format.bytes() + 4, format).unwrap();
+            let values = count * caf_runtime::pixels::channels(colour);
+            group.bench_function(format!("{name} to bytes"), |b| {
+                b.iter(|| to_bytes(black_box(&view), colour, &mut out_bytes[..values]).unwrap());
+            });
+            group.bench_function(format!("{name} to floats"), |b| {
+                b.iter(|| to_floats(black_box(&view), colour, &mut out_floats[..values]).unwrap());
+            });
+        }
+        let mut next = noise(2);
+        let floats: Vec<f32> = (0..count * 3).map(|_| next()).collect();
+        let mut rgb = vec![0; count * 3];
+        for (name, colour) in [("rgb", Colour::Rgb), ("gray", Colour::Gray)] {
+            let values = count * caf_runtime::pixels::channels(colour);
+            group.bench_function(format!("{name} from bytes"), |b| {
+                b.iter(|| bytes_to_rgb(black_box(&data[..values]), colour, &mut rgb).unwrap());
+            });
+            group.bench_function(format!("{name} from floats"), |b| {
+                b.iter(|| floats_to_rgb(black_box(&floats[..values]), colour, &mut rgb).unwrap());
+            });
+        }
+    }
+}
+
+fn align(c: &mut Criterion) {
+    for (width, height) in SIZES {
+        let camera = |w: usize, h: usize| caf_rig::Camera::with_field_of_view(w as u32, h as u32, 50.0);
+        let mut rig = caf_rig::Rig::aligned(camera(width, height));
+        rig.infrared = camera(640, 512);
+        rig.vis_from_ir.translation_m = [0.1, 0.0, 0.0];
+        let mut aligner = Aligner::new(&rig, 30.0).unwrap();
+        let data = bytes(640 * 512 * 2, 3);
+        let mut group = c.benchmark_group(format!("align 640x512 to {width}x{height}"));
+        group.throughput(Throughput::Elements((width * height) as u64));
+        for (name, format) in [("gray 8", PixelFormat::Gray8), ("gray 16", PixelFormat::Gray16Le)] {
+            let view = ImageView::new(&data, 640, 512, 640 * format.bytes(), format).unwrap();
+            group.bench_function(name, |b| {
+                b.iter(|| {
+                    black_box(&aligner.align(black_box(&view)).unwrap());
+                });
+            });
+        }
+    }
+}
+
+/// Rows of a detector that is sure of few things: `count` of six classes in a 640×480 image.
+fn rows(count: usize) -> Vec<f32> {
+    let mut next = noise(4);
+    let mut rows = vec![];
+    for _ in 0..count {
+        rows.extend([next() * 640.0, next() * 480.0, 8.0 + next() * 100.0, 8.0 + next() * 100.0, next().powi(6)]);
+        rows.extend((0..6).map(|_| next()));
+    }
+    rows
+}
+
+fn detect(c: &mut Criterion) {
+    let mut group = c.benchmark_group("detect");
+    let letterbox = LetterboxContract { height_px: 480, width_px: 640, ratio: 1.0, pad_left_px: 0.0, pad_top_px: 0.0 };
+    let classes = ["person", "car", "truck", "bicycle", "lamp", "sign"].map(str::to_owned).to_vec();
+    for count in [6300, 25_200] {
+        let (rows, mut out) = (rows(count), vec![]);
+        let contract = DetectorContract { classes: classes.clone(), letterbox };
+        let mut detector = Detector::new(contract, NmsSettings::default()).unwrap();
+        group.throughput(Throughput::Elements(count as u64));
+        group.bench_function(format!("{count} rows"), |b| {
+            b.iter(|| detector.detect(black_box(&rows), 640, 480, &mut out).unwrap());
+        });
+    }
+}
+
+fn draw(c: &mut Criterion) {
+    for (width, height) in SIZES {
+        let mut group = c.benchmark_group(format!("draw {width}x{height}"));
+        let mut rgb = bytes(width * height * 3, 5);
+        for count in [10, 100] {
+            let mut next = noise(6);
+            let boxes: Vec<[f32; 4]> = (0..count)
+                .map(|_| {
+                    let (x, y) = (next() * width as f32, next() * height as f32);
+                    [x, y, x + 20.0 + next() * 150.0, y + 20.0 + next() * 150.0]
+                })
+                .collect();
+            group.bench_function(format!("{count} detections"), |b| {
+                b.iter(|| {
+                    let mut canvas = Canvas::new(black_box(&mut rgb), width, height).unwrap();
+                    boxes.iter().enumerate().for_each(|(i, at)| canvas.detection(*at, i % 6, "bicycle", 0.87));
+                });
+            });
+        }
+    }
+}
+
+/// A frame without pixels.
+struct At(i64);
+
+impl Timed for At {
+    fn capture_ns(&self) -> i64 {
+        self.0
+    }
+}
+
+fn pair(c: &mut Criterion) {
+    let mut group = c.benchmark_group("pair");
+    let rule = PairRule { max_skew_ns: 20_000_000, patience_ns: [100_000_000; 2], window: 64 };
+    let (mut pairer, mut time) = (Pairer::new(rule), 0);
+    group.bench_function("two frames to a pair", |b| {
+        b.iter(|| {
+            time += 40_000_000;
+            pairer.offer(Camera::Infrared, At(time));
+            pairer.offer(Camera::Visible, At(time + 7_000_000));
+            // The rhythm of the cameras decides at once, as in a live run.
+            let step = pairer.poll(Some(time + 8_000_000));
+            assert!(matches!(step, Step::Pair { .. } | Step::Wait { .. }));
+            black_box(step)
+        });
+    });
+    let queue = Queue::new(4, WhenFull::DropOldest);
+    group.bench_function("through a queue", |b| {
+        b.iter(|| {
+            queue.push(0, black_box(7_u64));
+            queue.next()
+        });
+    });
+}
+
+fn line(c: &mut Criterion) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut lines = JsonLines::create(&folder.path().join("o.jsonl")).unwrap();
+    let mut slot = Slot::default();
+    let mut next = noise(7);
+    slot.image.detections = (0..20)
+        .map(|class| Detection { x1: next(), y1: next(), x2: next(), y2: next(), score: next(), class: class % 2 })
+        .collect();
+    let classes = ["person".to_owned(), "car".to_owned()];
+    c.bench_function("line of 20 detections", |b| {
+        b.iter(|| lines.write(&Line { slot: black_box(&slot), classes: &classes }).unwrap());
+    });
+}
+
+fn whole_pair(c: &mut Criterion) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut group = c.benchmark_group("whole pair");
+    group.sample_size(20);
+    for (width, height) in SIZES {
+        let models = [
+            ("fuse", common::fusion_model(folder.path(), "f.onnx", Samples::Bytes, ColourMode::Rgb)),
+            ("fuse and detect", common::pipeline_model(folder.path(), "p.onnx", width, height)),
+        ];
+        let (ir, vi) = (bytes(width * height, 8), bytes(width * height * 3, 9));
+        let ir = ImageView::new(&ir, width, height, width, PixelFormat::Gray8).unwrap();
+        let vi = ImageView::new(&vi, width, height, width * 3, PixelFormat::Rgb8).unwrap();
+        for (name, path) in models {
+            let options = ModelOptions { provider: ProviderChoice::Cpu, threads: Some(1) };
+            let settings = FusionSettings { draw: true, ..FusionSettings::default() };
+            let mut fusion = FrameFusion::new(Model::load(&path, options).unwrap(), &settings).unwrap();
+            let mut image = FusedImage::default();
+            group.bench_function(format!("{name} {width}x{height}"), |b| {
+                b.iter(|| fusion.infer(black_box(&ir), black_box(&vi)).unwrap().finish(&mut image).unwrap());
+            });
+        }
+    }
+}
+
+criterion_group!(benches, pixels, align, detect, draw, pair, line, whole_pair);
+criterion_main!(benches);

@@ -1,0 +1,81 @@
+//! The detector's arithmetic at the sizes of real cameras: letterbox, decoding, suppression.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::hint::black_box;
+
+use caf_detect::decode::{ANCHORS_PX, HeadShape, STRIDES, decode_level};
+use caf_detect::{Letterbox, LetterboxPainter, NmsScratch, NmsSettings, ValidationInput, nms_into};
+use criterion::{Criterion, criterion_group, criterion_main};
+
+const CLASSES: usize = 6;
+
+/// Numbers in [0, 1) without structure.
+fn noise(mut state: u64) -> impl FnMut() -> f32 {
+    move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1_u64 << 24) as f32
+    }
+}
+
+fn letterbox(c: &mut Criterion) {
+    for (width, height, side) in [(640, 480, 320), (1280, 1024, 640)] {
+        let mut next = noise(1);
+        let image: Vec<u8> = (0..width * height * 3).map(|_| (next() * 256.0) as u8).collect();
+        let geometry = Letterbox::new(height, width, side, side, true).unwrap();
+        let mut painter = LetterboxPainter::new(geometry, 3).unwrap();
+        let mut out = vec![0; painter.output_len()];
+        c.bench_function(&format!("letterbox {width}x{height} to {side}"), |b| {
+            b.iter(|| painter.paint(black_box(&image), width * 3, &mut out).unwrap());
+        });
+        let input = ValidationInput::new(height, width, side, 32).unwrap();
+        c.bench_function(&format!("validation input {width}x{height} to {side}"), |b| {
+            b.iter(|| input.render(black_box(&image), width * 3, 3).unwrap());
+        });
+    }
+}
+
+fn decode(c: &mut Criterion) {
+    for side in [320, 640] {
+        let mut next = noise(2);
+        let levels: Vec<_> = STRIDES
+            .iter()
+            .zip(ANCHORS_PX)
+            .map(|(&stride, anchors)| {
+                let cells = side / stride;
+                let shape = HeadShape { ny: cells, nx: cells, classes: CLASSES };
+                let raw: Vec<f32> = (0..3 * cells * cells * (5 + CLASSES)).map(|_| next() * 12.0 - 8.0).collect();
+                (raw, shape, stride, anchors)
+            })
+            .collect();
+        let mut rows = vec![];
+        c.bench_function(&format!("decode {side}x{side}"), |b| {
+            b.iter(|| {
+                rows.clear();
+                for (raw, shape, stride, anchors) in &levels {
+                    decode_level(black_box(raw), *shape, *stride, anchors, &mut rows).unwrap();
+                }
+            });
+        });
+    }
+}
+
+fn suppress(c: &mut Criterion) {
+    for count in [6300, 25_200] {
+        let mut next = noise(4);
+        let mut rows = vec![];
+        for _ in 0..count {
+            rows.extend([next() * 640.0, next() * 640.0, 8.0 + next() * 100.0, 8.0 + next() * 100.0]);
+            rows.push(next().powi(6));
+            rows.extend((0..CLASSES).map(|_| next()));
+        }
+        for (name, settings) in [("live", NmsSettings::default()), ("validation", NmsSettings::validation())] {
+            let (mut scratch, mut out) = (NmsScratch::default(), vec![]);
+            c.bench_function(&format!("suppress {count} rows, {name}"), |b| {
+                b.iter(|| nms_into(black_box(&rows), CLASSES, &settings, &mut scratch, &mut out).unwrap());
+            });
+        }
+    }
+}
+
+criterion_group!(benches, letterbox, decode, suppress);
+criterion_main!(benches);
