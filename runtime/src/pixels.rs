@@ -52,15 +52,27 @@ const fn narrow(v: u16) -> u8 {
     ((v as u32 + 128) / 257) as u8
 }
 
+/// A byte as a share of 255.
+fn unit(v: u8) -> f32 {
+    f32::from(v) / 255.0
+}
+
 /// Luma in the range of its arguments.
-fn luma(r: f32, g: f32, b: f32) -> f32 {
+fn luma([r, g, b]: [f32; 3]) -> f32 {
     (0.299 * r + 0.587 * g) + 0.114 * b
 }
 
+/// Luma of bytes, rounded to nearest, exactly; at most 255.
 fn luma_byte(rgb: &[u8; 3]) -> u8 {
-    let [r, g, b] = rgb.map(f32::from);
-    // In [0, 255] up to rounding; the cast saturates.
-    (luma(r, g, b) + 0.5) as u8
+    let [r, g, b] = rgb.map(u32::from);
+    ((299 * r + 587 * g + 114 * b + 500) / 1000) as u8
+}
+
+/// `round(255 · v)` of a value cut to [0, 1], NaN taken as 0. Above 2²³ floats are whole numbers, so that the sum is rounded
+/// and its low bits are the result: several times as fast as a cast that saturates.
+fn byte(v: f32) -> u8 {
+    let cut = if v > 0.0 { v.min(1.0) } else { 0.0 };
+    (cut * 255.0 + 8_388_608.0).to_bits() as u8
 }
 
 /// Fills a tensor of bytes, height × width × 1 or 3.
@@ -88,28 +100,30 @@ pub fn to_bytes(image: &ImageView<'_>, colour: Colour, out: &mut [u8]) -> Result
 pub fn to_floats(image: &ImageView<'_>, colour: Colour, out: &mut [f32]) -> Result<(), PixelError> {
     let (width, height, n) = (image.width_px(), image.height_px(), channels(colour));
     check(out.len(), width, height, n)?;
-    for (channel, plane) in out.chunks_exact_mut(width * height).enumerate() {
-        for (row, out) in image.rows().zip(plane.chunks_exact_mut(width)) {
-            match (image.format(), n) {
-                (PixelFormat::Gray8, _) => out.iter_mut().zip(row).for_each(|(o, v)| *o = f32::from(*v) / 255.0),
-                (PixelFormat::Gray16Le, _) => {
-                    let wide = row.as_chunks().0.iter().map(|v| f32::from(u16::from_le_bytes(*v)) / 65535.0);
-                    out.iter_mut().zip(wide).for_each(|(o, v)| *o = v);
-                }
-                (PixelFormat::Rgb8, 1) => {
-                    let gray = row.as_chunks().0.iter().map(|rgb: &[u8; 3]| {
-                        let [r, g, b] = rgb.map(|v| f32::from(v) / 255.0);
-                        luma(r, g, b)
-                    });
-                    out.iter_mut().zip(gray).for_each(|(o, v)| *o = v);
-                }
-                (PixelFormat::Rgb8, _) => {
-                    let picked = row.iter().skip(channel).step_by(3);
-                    out.iter_mut().zip(picked).for_each(|(o, v)| *o = f32::from(*v) / 255.0);
-                }
+    let (first, others) = out.split_at_mut(width * height);
+    if image.format() == PixelFormat::Rgb8 && n == 3 {
+        let (second, third) = others.split_at_mut(width * height);
+        let [reds, greens, blues] = [first, second, third].map(|plane| plane.chunks_exact_mut(width));
+        for (row, ((red, green), blue)) in image.rows().zip(reds.zip(greens).zip(blues)) {
+            let planes = red.iter_mut().zip(green).zip(blue);
+            planes.zip(row.as_chunks().0).for_each(|(((r, g), b), rgb)| [*r, *g, *b] = rgb.map(unit));
+        }
+        return Ok(());
+    }
+    for (row, out) in image.rows().zip(first.chunks_exact_mut(width)) {
+        match image.format() {
+            PixelFormat::Gray8 => out.iter_mut().zip(row).for_each(|(o, v)| *o = unit(*v)),
+            PixelFormat::Gray16Le => {
+                let wide = row.as_chunks().0.iter().map(|v| f32::from(u16::from_le_bytes(*v)) / 65535.0);
+                out.iter_mut().zip(wide).for_each(|(o, v)| *o = v);
+            }
+            PixelFormat::Rgb8 => {
+                let gray = row.as_chunks().0.iter().map(|rgb: &[u8; 3]| luma(rgb.map(unit)));
+                out.iter_mut().zip(gray).for_each(|(o, v)| *o = v);
             }
         }
     }
+    others.chunks_exact_mut(first.len()).for_each(|plane| plane.copy_from_slice(first));
     Ok(())
 }
 
@@ -131,15 +145,13 @@ pub fn floats_to_rgb(fused: &[f32], colour: Colour, rgb: &mut [u8]) -> Result<()
     let n = channels(colour);
     let pixels = rgb.len() / 3;
     check(fused.len(), pixels, 1, n)?;
-    // The cast saturates at both ends and maps NaN to 0.
-    let byte = |v: f32| (v * 255.0 + 0.5) as u8;
-    for (channel, plane) in fused.chunks_exact(pixels).enumerate() {
-        for (out, v) in rgb.as_chunks_mut().0.iter_mut().zip(plane) {
-            match (n, out) {
-                (1, out) => *out = [byte(*v); 3],
-                (_, out) => out.iter_mut().skip(channel).take(1).for_each(|o| *o = byte(*v)),
-            }
-        }
+    let out = rgb.as_chunks_mut().0;
+    if n == 1 {
+        out.iter_mut().zip(fused).for_each(|(o, v)| *o = [byte(*v); 3]);
+    } else {
+        let (red, others) = fused.split_at(pixels);
+        let (green, blue) = others.split_at(pixels);
+        out.iter_mut().zip(red).zip(green).zip(blue).for_each(|(((o, r), g), b)| *o = [*r, *g, *b].map(byte));
     }
     Ok(())
 }
@@ -214,6 +226,16 @@ mod tests {
         let mut rgb = [9; 12];
         floats_to_rgb(&[-1.0, 2.0, f32::NAN, 0.5], Colour::Gray, &mut rgb).unwrap();
         assert_eq!(rgb, [0, 0, 0, 255, 255, 255, 0, 0, 0, 128, 128, 128]);
+        for level in 0..=255_u8 {
+            // On a level and just short of half way to its neighbours.
+            for near in [0.0, 0.499, -0.499] {
+                let v = ((f64::from(level) + near) / 255.0) as f32;
+                floats_to_rgb(&[v; 4], Colour::Gray, &mut rgb).unwrap();
+                assert_eq!(rgb, [level; 12], "{v}");
+            }
+        }
+        floats_to_rgb(&[f32::INFINITY, f32::NEG_INFINITY, 1e-40, -0.0], Colour::Gray, &mut rgb).unwrap();
+        assert_eq!(rgb, [255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         assert!(floats_to_rgb(&[0.0; 3], Colour::Gray, &mut rgb).is_err());
         let view = ImageView::new(&[0; 4], 2, 2, 2, PixelFormat::Gray8).unwrap();
         assert!(matches!(
