@@ -1,8 +1,8 @@
 use crate::error::RigError;
 use crate::rig::Rig;
 
-/// Bits of a bilinear weight: 1/1024 pixel keeps the error of an 8-bit result below a quarter level, and four products of
-/// two weights and a byte fit 32 bits.
+/// Bits of a bilinear weight: 1/1024 pixel keeps the error of an 8-bit result below a quarter level, and the products of
+/// two weights and a byte, or of one weight and 16 bits, fit 32 bits with their sign.
 const WEIGHT_BITS: u32 = 10;
 const ONE: u32 = 1 << WEIGHT_BITS;
 
@@ -25,19 +25,20 @@ mod sealed {
 
 impl Sample for u8 {
     fn mix([a, b, c, d]: [u8; 4], wx: u32, wy: u32) -> u8 {
-        let top = u32::from(a) * (ONE - wx) + u32::from(b) * wx;
-        let bottom = u32::from(c) * (ONE - wx) + u32::from(d) * wx;
-        let sum = top * (ONE - wy) + bottom * wy;
-        // At most 255: the weights add up to ONE².
+        let [a, b, c, d, wx, wy]: [i32; 6] = [a.into(), b.into(), c.into(), d.into(), wx as i32, wy as i32];
+        // One product an axis: a + (b − a) · w, in 1/1024.
+        let (top, bottom) = ((a << WEIGHT_BITS) + (b - a) * wx, (c << WEIGHT_BITS) + (d - c) * wx);
+        let sum = (top << WEIGHT_BITS) + (bottom - top) * wy;
+        // From 0 to 255: the result lies between its corners.
         ((sum + (1 << (2 * WEIGHT_BITS - 1))) >> (2 * WEIGHT_BITS)) as u8
     }
 }
 
 impl Sample for u16 {
     fn mix([a, b, c, d]: [u16; 4], wx: u32, wy: u32) -> u16 {
-        let top = u64::from(a) * u64::from(ONE - wx) + u64::from(b) * u64::from(wx);
-        let bottom = u64::from(c) * u64::from(ONE - wx) + u64::from(d) * u64::from(wx);
-        let sum = top * u64::from(ONE - wy) + bottom * u64::from(wy);
+        let [a, b, c, d, wx]: [i32; 5] = [a.into(), b.into(), c.into(), d.into(), wx as i32];
+        let (top, bottom) = ((a << WEIGHT_BITS) + (b - a) * wx, (c << WEIGHT_BITS) + (d - c) * wx);
+        let sum = (i64::from(top) << WEIGHT_BITS) + i64::from(bottom - top) * i64::from(wy);
         ((sum + (1 << (2 * WEIGHT_BITS - 1))) >> (2 * WEIGHT_BITS)) as u16
     }
 }
@@ -92,7 +93,8 @@ impl<'a, T> PlaneMut<'a, T> {
     }
 }
 
-/// Top-left source pixel and weights towards its right and lower neighbours.
+/// Top-left source pixel and weights towards its right and lower neighbours, 0 to [`ONE`]. The pixel is never on the last
+/// column or row (of several), so that both neighbours exist without a look at the border.
 #[derive(Clone, Copy, Debug)]
 struct Tap {
     x: u16,
@@ -214,10 +216,14 @@ impl RemapTable {
         };
         size("source", (self.source_width_px, self.source_height_px), (source.width_px, source.height_px))?;
         size("destination", (self.width_px, self.height_px), (destination.width_px, destination.height_px))?;
+        // An image of a single column or row is its own neighbour.
+        let right = usize::from(source.width_px > 1);
+        let below = if source.height_px > 1 { source.stride } else { 0 };
+        let corners = [0, right, below, below + right];
         let rows = self.taps.chunks_exact(self.width_px).zip(destination.data.chunks_mut(destination.stride));
         for (taps, row) in rows {
             for (tap, out) in taps.iter().zip(row) {
-                *out = fetch(source, *tap).unwrap_or(fill);
+                *out = fetch(source, *tap, corners).unwrap_or(fill);
             }
         }
         Ok(())
@@ -233,7 +239,8 @@ fn tap([x, y]: [f64; 2], width_px: u32, height_px: u32) -> Tap {
         }
         // Rounded as a whole, so that 3.9999 becomes 4 and not 3 + 1024/1024.
         let fixed = (v.clamp(0.0, last) * f64::from(ONE)).round() as u32;
-        Some(((fixed >> WEIGHT_BITS) as u16, (fixed & (ONE - 1)) as u16))
+        let whole = (fixed >> WEIGHT_BITS).min(extent.saturating_sub(2));
+        Some((whole as u16, (fixed - (whole << WEIGHT_BITS)) as u16))
     };
     match (axis(x, width_px), axis(y, height_px)) {
         (Some((x, wx)), Some((y, wy))) => Tap { x, y, wx, wy },
@@ -241,18 +248,14 @@ fn tap([x, y]: [f64; 2], width_px: u32, height_px: u32) -> Tap {
     }
 }
 
-fn fetch<T: Sample>(source: &PlaneRef<'_, T>, tap: Tap) -> Option<T> {
+/// The mean of the pixels at `corners` behind a tap; `None` outside the source.
+fn fetch<T: Sample>(source: &PlaneRef<'_, T>, tap: Tap, corners: [usize; 4]) -> Option<T> {
     if tap.x == Tap::OUTSIDE {
         return None;
     }
-    let (x, y) = (usize::from(tap.x), usize::from(tap.y));
-    // On the last column and row the weight of the neighbour is 0, so that reading the pixel itself changes nothing.
-    let right = (x + 1).min(source.width_px - 1);
-    let below = (y + 1).min(source.height_px - 1);
-    let row = |y: usize| source.data.get(y * source.stride..);
-    let (top, bottom) = (row(y)?, row(below)?);
-    let corners = [*top.get(x)?, *top.get(right)?, *bottom.get(x)?, *bottom.get(right)?];
-    Some(T::mix(corners, u32::from(tap.wx), u32::from(tap.wy)))
+    let from = source.data.get(usize::from(tap.y) * source.stride + usize::from(tap.x)..)?;
+    let [a, b, c, d] = corners.map(|corner| from.get(corner).copied());
+    Some(T::mix([a?, b?, c?, d?], u32::from(tap.wx), u32::from(tap.wy)))
 }
 
 #[cfg(test)]
@@ -279,6 +282,21 @@ mod tests {
         let from = PlaneRef::new(&source, 7, 5, 7).unwrap();
         table.apply(&from, &mut PlaneMut::new(&mut out, 7, 5, 7).unwrap(), 0).unwrap();
         assert_eq!(out, source);
+    }
+
+    #[test]
+    fn the_last_column_and_row_are_read_and_a_single_one_is_enough() {
+        for (width, height) in [(1, 1), (1, 4), (5, 1), (2, 2), (6, 3)] {
+            let table = RemapTable::vis_from_ir(&Rig::aligned(Camera::with_field_of_view(width, height, 60.0)), 10.0);
+            let (width, height) = (width as usize, height as usize);
+            let stride = width + 3;
+            let source: Vec<u16> = (0..(stride * height) as u16).map(|v| v * 977).collect();
+            // The last row ends at its last pixel: nothing behind it may be needed.
+            let from = PlaneRef::new(&source[..stride * (height - 1) + width], width, height, stride).unwrap();
+            let mut out = vec![7u16; width * height];
+            table.unwrap().apply(&from, &mut PlaneMut::new(&mut out, width, height, width).unwrap(), 9).unwrap();
+            assert!(out.chunks(width).zip(source.chunks(stride)).all(|(a, b)| a == &b[..width]), "{width}x{height}");
+        }
     }
 
     #[test]
@@ -323,6 +341,15 @@ mod tests {
         for (wx, wy) in [(0, 0), (1023, 1023), (512, 1), (1, 1023)] {
             assert_eq!(u8::mix([255; 4], wx, wy), 255);
             assert_eq!(u16::mix([u16::MAX; 4], wx, wy), u16::MAX);
+        }
+        for corners in [[u16::MAX, 0, 0, u16::MAX], [0, u16::MAX, u16::MAX, 0], [0, 0, u16::MAX, u16::MAX]] {
+            for (wx, wy) in [(0, 0), (1024, 0), (0, 1024), (1024, 1024), (512, 512), (1, 1023)] {
+                // The mean as it is written down, in floats that hold it exactly.
+                let [a, b, c, d] = corners.map(f64::from);
+                let (x, y) = (f64::from(wx) / 1024.0, f64::from(wy) / 1024.0);
+                let mean = (a * (1.0 - x) + b * x) * (1.0 - y) + (c * (1.0 - x) + d * x) * y;
+                assert_eq!(f64::from(u16::mix(corners, wx, wy)), mean.round(), "{corners:?} {wx} {wy}");
+            }
         }
         assert_eq!(u8::mix([0, 100, 0, 100], 512, 700), 50);
         assert_eq!(u16::mix([0, 0, 1000, 1000], 3, 256), 250);
