@@ -28,3 +28,18 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Verify(arguments) => verify::run(arguments),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_subcommand_has_an_example_that_fits_a_terminal() {
+        Arguments::command().debug_assert();
+        for command in Arguments::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("caf-export ") && help.lines().all(|l| l.chars().count() <= 80), "{help}");
+        }
+    }
+}

@@ -14,7 +14,8 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   caf-export onnx --fusion fusion.safetensors -o fusion.onnx
-  caf-export onnx --fusion fusion.safetensors --task task.safetensors --size 640x480 -o model.onnx")]
+  caf-export onnx --fusion fusion.safetensors --task task.safetensors \\
+    --size 640x480 -o model.onnx")]
 pub(crate) struct OnnxArguments {
     /// Weights of the fusion network (safetensors).
     #[arg(long, required_unless_present = "task")]

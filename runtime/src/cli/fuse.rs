@@ -12,9 +12,9 @@ use crate::session::Model;
 
 /// Fuse the images of two folders, matched by their names.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example:\n  caf-run fuse --model pipeline.onnx --ir set/ir --vi set/vi --out fused \\\n      --detections fused.jsonl --draw"
-)]
+#[command(after_help = "Example:
+  caf-run fuse --model pipeline.onnx --ir set/ir --vi set/vi --out fused \\
+    --detections fused.jsonl --draw")]
 pub struct FuseArgs {
     #[command(flatten)]
     model: ModelArgs,

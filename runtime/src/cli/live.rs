@@ -20,9 +20,11 @@ use crate::source::{Pace, SourceSpec};
 /// frames with a timestamps.csv in or beside it (else --fps gives the times).
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  caf-run live --model pipeline.onnx --ir 'v4l2src device=/dev/video2' --vi 'v4l2src device=/dev/video0' \\
-      --ir-latency-ms 45 --rig rig.toml --jsonl out.jsonl --summary out.json
-  caf-run live --model pipeline.onnx --ir clip/ir --vi clip/vi --every-frame --video fused.webm")]
+  caf-run live --model pipeline.onnx \\
+    --ir 'v4l2src device=/dev/video2' --vi 'v4l2src device=/dev/video0' \\
+    --ir-latency-ms 45 --rig rig.toml --jsonl out.jsonl --summary out.json
+  caf-run live --model pipeline.onnx --ir clip/ir --vi clip/vi \\
+    --every-frame --video fused.webm")]
 pub struct LiveArgs {
     #[command(flatten)]
     model: ModelArgs,

@@ -56,6 +56,7 @@ mod tests {
         for command in Cli::command().get_subcommands() {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains("caf-run "), "{} has no example", command.get_name());
+            assert!(help.lines().all(|l| l.chars().count() <= 80), "{help}");
         }
     }
 }
