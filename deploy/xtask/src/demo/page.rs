@@ -80,12 +80,14 @@ impl Page<'_> {
             Some(pairs) => format!("Real pairs from {}", pairs.root.display()),
             None => "Road scenes rendered for both cameras".to_owned(),
         };
-        let time: Duration = self.ran.iter().map(|ran| ran.time).sum();
-        let lead = format!(
-            "{pairs}: a fusion loss was searched, a fusion network trained with it, detectors trained on what it fuses, both \
-             exported as one ONNX file, and that file run live. {} of work on this machine.",
-            readable(time)
-        );
+        let time = readable(self.ran.iter().map(|ran| ran.time).sum());
+        let lead = match self.ended_at {
+            None => format!(
+                "{pairs}: a fusion loss was searched, a fusion network trained with it, detectors trained on what it fuses, both \
+                 exported as one ONNX file, and that file run live. {time} of work on this machine."
+            ),
+            Some(_) => format!("{pairs}. Not everything is there yet: {time} of work so far."),
+        };
         let mut html =
             format!("<h1>Infrared and visible, fused for a detector</h1>\n<p class=\"lead\">{}</p>\n", escape(&lead));
         if let Some(step) = self.ended_at {
@@ -111,7 +113,7 @@ impl Page<'_> {
         let video = pictures::video(self.out, files::WHOLE_VIDEO, self.plan.settings.size_px, caption);
         html += &format!("<div class=\"hero\">\n{video}<div>\n{facts}</div>\n</div>\n");
         html += &format!("<p class=\"limits\">{}</p>\n", escape(&self.limits()));
-        html + &self.times()
+        if self.ran.is_empty() { html } else { html + &self.times() }
     }
 
     fn times(&self) -> String {
@@ -136,7 +138,7 @@ impl Page<'_> {
         } else {
             "Minutes of search and training show that every part works and fits together, and in which direction the loss \
              weights move. They do not show what the method reaches: the weights are still moving when the search ends, a \
-             detector has seen each image a dozen times, and differences of a few points are within what another seed gives."
+             detector has seen each image a few times, and differences of a few points are within what another seed gives."
         };
         let data = match (&self.plan.pairs, self.plan.live()) {
             (Some(_), Live::Stills(_)) => {
@@ -307,7 +309,7 @@ mod tests {
             "The step live did not come to its end",
             "caf-search search --out &#39;a b&#39;",
             "12.3 s",
-            "24.7 s of work",
+            "24.7 s of work so far",
             "do not show what the method reaches",
         ] {
             assert!(html.contains(part), "{part}: {html}");

@@ -127,7 +127,7 @@ impl Chain<'_> {
             .given("--weights", &self.plan.weights)
             .output("--out", &files::detector(images.name()))
             .words(&format!("--size {} {}", self.size, self.plan.settings.detector))
-            .step(Resume::With("--resume"))
+            .step(Resume::SameCall)
     }
 
     fn measure(&self, images: Images) -> Step {
