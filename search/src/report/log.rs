@@ -18,6 +18,27 @@ impl Log {
     /// When the file cannot be read, holds no rows, or a field is no number (line and column are named).
     pub fn read(path: &Path) -> Result<Self, SearchError> {
         let text = std::fs::read_to_string(path).map_err(SearchError::io("read", path))?;
+        let log = Log::parse(path, &text)?;
+        if log.columns.first().is_none_or(Vec::is_empty) {
+            let message = "the log has no complete row yet".to_owned();
+            return Err(SearchError::Config { path: path.to_owned(), message });
+        }
+        Ok(log)
+    }
+
+    /// The same for a log that need not be there, nor hold anything yet.
+    ///
+    /// # Errors
+    /// As [`Log::read`].
+    pub fn read_if_begun(path: &Path) -> Result<Option<Self>, SearchError> {
+        match std::fs::read_to_string(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(SearchError::io("read", path)(error)),
+            Ok(text) => Ok(Some(Log::parse(path, &text)?).filter(|log| !log.columns.iter().all(Vec::is_empty))),
+        }
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, SearchError> {
         let refuse = |message: String| SearchError::Config { path: path.to_owned(), message };
         let mut lines = text.lines();
         let names: Vec<String> =
@@ -34,9 +55,6 @@ impl Log {
                     refuse(format!("line {}, column `{name}`: expected a number, found `{field}`", i + 2))
                 })?);
             }
-        }
-        if columns.first().is_none_or(Vec::is_empty) {
-            return Err(refuse("the log has no complete row yet".to_owned()));
         }
         Ok(Log { path: path.to_owned(), names, columns })
     }
@@ -88,6 +106,18 @@ mod tests {
         assert_eq!((group[0].0.as_str(), group[1].1[1]), ("a", 1.0));
         assert!(group[1].1[0].is_nan());
         assert!(log.column("x").unwrap_err().to_string().contains("weight.a"));
+    }
+
+    #[test]
+    fn a_log_that_has_not_begun_is_none_where_it_may_be_absent() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log.csv");
+        assert!(Log::read_if_begun(&path).unwrap().is_none());
+        std::fs::write(&path, "a,b\n").unwrap();
+        assert!(Log::read_if_begun(&path).unwrap().is_none());
+        assert!(Log::read(&path).unwrap_err().to_string().contains("no complete row"));
+        std::fs::write(&path, "a,b\n1,2\n").unwrap();
+        assert_eq!(Log::read_if_begun(&path).unwrap().unwrap().column("b").unwrap(), [2.0]);
     }
 
     #[test]

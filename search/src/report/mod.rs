@@ -22,66 +22,39 @@ pub fn search_plots(folder: &Path) -> Result<Vec<PathBuf>, SearchError> {
     let log = Log::read(&folder.join("log.csv"))?;
     let plots = folder.join("plots");
     make_folder(&plots)?;
-    let over = mean_over(&log)?;
+    let [beta, composition, losses, terms] =
+        ["beta.svg", "composition.svg", "losses.svg", "terms.svg"].map(|name| plots.join(name));
+    let over = tenth(&log)?;
     let weights = log.group("weight.");
-    let last = weights.iter().filter_map(|(name, values)| Some((name.clone(), *values.last()?))).collect::<Vec<_>>();
-    let path = |name: &str| plots.join(name);
-    draw(
-        &path("beta.svg"),
-        &log,
-        weights,
-        &Chart {
-            title: "Weights of the fusion loss during the search",
-            x: "iteration",
-            y: "weight",
-            scale: Scale::Linear,
-            mean_over: 1,
-        },
-    )?;
-    bars(&path("composition.svg"), "The found loss: weight of each term", &last)?;
-    let losses = [("training batch", "task_total"), ("validation batch", "val_total")];
-    draw(
-        &path("losses.svg"),
-        &log,
-        columns(&log, &losses)?,
-        &Chart {
-            title: "The detector's loss during the search",
-            x: "iteration",
-            y: &format!("loss, and its mean over {over} iterations"),
-            scale: Scale::Linear,
-            mean_over: over,
-        },
-    )?;
-    draw(
-        &path("terms.svg"),
-        &log,
-        log.group("term."),
-        &Chart {
-            title: "Terms of the fusion loss during the search",
-            x: "iteration",
-            y: &format!("value, mean over {over} iterations"),
-            scale: Scale::Log,
-            mean_over: over,
-        },
-    )?;
-    Ok(["beta.svg", "composition.svg", "losses.svg", "terms.svg"].map(path).into())
+    let last: Vec<(String, f64)> =
+        weights.iter().filter_map(|(name, values)| Some((name.clone(), *values.last()?))).collect();
+    bars(&composition, "The found loss: weight of each term", &last)?;
+    let chart = |title, y, scale| Chart { title, x: "iteration", y, scale };
+    let title = "Weights of the fusion loss during the search";
+    curves(&beta, &chart(title, "weight", Scale::Linear), &lines(&log, weights, 1)?)?;
+    let batches = columns(&log, &[("training batch", "task_total"), ("validation batch", "val_total")])?;
+    let (title, y) = ("The detector's loss during the search", format!("loss, and its mean over {over} iterations"));
+    curves(&losses, &chart(title, &y, Scale::Linear), &lines(&log, batches, over)?)?;
+    let (title, y) = ("Terms of the fusion loss during the search", format!("value, mean over {over} iterations"));
+    curves(&terms, &chart(title, &y, Scale::Log), &lines(&log, log.group("term."), over)?)?;
+    Ok(vec![beta, composition, losses, terms])
 }
 
-/// Draws `loss.svg` of a fusion network's training from its `log.csv`, both in `folder`.
+/// Draws `loss.svg` of a fusion network's training from its `log.csv`, and from its `validation.csv` where there is one, all
+/// in `folder`.
 ///
 /// # Errors
 /// As [`search_plots`].
 pub fn fusion_plot(folder: &Path) -> Result<(), SearchError> {
     let log = Log::read(&folder.join("log.csv"))?;
-    let over = mean_over(&log)?;
-    let chart = Chart {
-        title: "Loss of the fusion network",
-        x: "iteration",
-        y: &format!("weighted loss, and its mean over {over} iterations"),
-        scale: Scale::Linear,
-        mean_over: over,
-    };
-    draw(&folder.join("loss.svg"), &log, columns(&log, &[("loss", "total")])?, &chart)
+    let over = tenth(&log)?;
+    let mut list = lines(&log, columns(&log, &[("training batch", "total")])?, over)?;
+    if let Some(validation) = Log::read_if_begun(&folder.join("validation.csv"))? {
+        list.extend(lines(&validation, columns(&validation, &[("validation pairs", "loss")])?, 1)?);
+    }
+    let y = format!("weighted loss, and its mean over {over} batches");
+    let chart = Chart { title: "Loss of the fusion network", x: "iteration", y: &y, scale: Scale::Linear };
+    curves(&folder.join("loss.svg"), &chart, &list)
 }
 
 /// Draws `map.svg` of a detector's training from its `log.csv`, both in `folder`.
@@ -95,10 +68,9 @@ pub fn task_plot(folder: &Path) -> Result<(), SearchError> {
         x: "epoch",
         y: "mean over classes, 0 to 1",
         scale: Scale::Linear,
-        mean_over: 1,
     };
-    let shown = [("AP@.5", "map50"), ("AP@.5:.95", "map50_95")];
-    draw(&folder.join("map.svg"), &log, columns(&log, &shown)?, &chart)
+    let shown = columns(&log, &[("AP@.5", "map50"), ("AP@.5:.95", "map50_95")])?;
+    curves(&folder.join("map.svg"), &chart, &lines(&log, shown, 1)?)
 }
 
 /// Values of named columns under the labels they shall have.
@@ -106,15 +78,18 @@ fn columns(log: &Log, labelled: &[(&str, &str)]) -> Result<Vec<(String, Vec<f64>
     labelled.iter().map(|(label, column)| Ok(((*label).to_owned(), log.column(column)?))).collect()
 }
 
-/// Draws values over the log's first column.
-fn draw(path: &Path, log: &Log, list: Vec<(String, Vec<f64>)>, chart: &Chart<'_>) -> Result<(), SearchError> {
+/// Values over the log's first column, drawn as means over so many of them.
+fn lines(log: &Log, list: Vec<(String, Vec<f64>)>, mean_over: usize) -> Result<Vec<Curve>, SearchError> {
     let (_, steps) = log.first()?;
-    let curve = |(label, y): (String, Vec<f64>)| Curve { label, points: steps.iter().copied().zip(y).collect() };
-    curves(path, chart, &list.into_iter().map(curve).collect::<Vec<_>>())
+    let line = |(label, y): (String, Vec<f64>)| {
+        let points = steps.iter().copied().zip(y).collect();
+        Curve { label, points, mean_over }
+    };
+    Ok(list.into_iter().map(line).collect())
 }
 
-/// Values of single batches jump: a tenth of a run shows where they go.
-fn mean_over(log: &Log) -> Result<usize, SearchError> {
+/// Values of single batches jump: the mean over a tenth of a run shows where they go.
+fn tenth(log: &Log) -> Result<usize, SearchError> {
     Ok((log.first()?.1.len() / 10).max(2))
 }
 
@@ -134,6 +109,22 @@ mod tests {
         assert!(texts[1].contains(">0.250<"), "{}", texts[1]);
         assert!(texts[2].contains("validation batch  1.38"), "{}", texts[2]);
         assert!(texts[3].contains("l1.ir  0.0750"), "{}", texts[3]);
+    }
+
+    #[test]
+    fn validations_are_drawn_beside_the_batches() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::write(path("log.csv"), "iteration,ms,total\n0,5,0.5\n1,5,0.25\n").unwrap();
+        let drawn = || {
+            fusion_plot(dir.path()).unwrap();
+            std::fs::read_to_string(path("loss.svg")).unwrap()
+        };
+        std::fs::write(path("validation.csv"), "iteration,loss\n").unwrap();
+        assert!(!drawn().contains("validation"));
+        std::fs::write(path("validation.csv"), "iteration,loss\n1,0.75\n2,0.625\n").unwrap();
+        let svg = drawn();
+        assert!(svg.contains("training batch  0.375") && svg.contains("validation pairs  0.625"), "{svg}");
     }
 
     #[test]

@@ -13,6 +13,9 @@ pub struct Curve {
     pub label: String,
     /// x, y; gaps are NaN.
     pub points: Vec<(f64, f64)>,
+    /// Points whose mean makes one point of the line. Above 1 the values themselves are drawn faintly behind it, as long as
+    /// the picture has few lines.
+    pub mean_over: usize,
 }
 
 /// What a picture of curves says beside its lines.
@@ -26,9 +29,6 @@ pub struct Chart<'a> {
     pub y: &'a str,
     /// How the values at the left become lengths.
     pub scale: Scale,
-    /// Points whose mean makes one point of the line. Above 1 the values themselves are drawn faintly behind it, as far as
-    /// they do not hide the lines.
-    pub mean_over: usize,
 }
 
 const SIZE: [f64; 2] = [840.0, 560.0];
@@ -39,7 +39,7 @@ const LEFT_PX: f64 = 92.0;
 const LEADER_PX: f64 = 22.0;
 /// Distance of two labels.
 const LABEL_PX: f64 = TEXT_PX + 3.0;
-/// Up to so many lines have their values behind their means.
+/// Pictures of up to so many lines show values behind their means.
 const MOST_FAINT: usize = 3;
 
 /// Draws curves over a common x axis, each with its label and last value at its end.
@@ -56,9 +56,9 @@ fn nothing(path: &Path, why: &str) -> SearchError {
 }
 
 fn curves_svg(chart: &Chart<'_>, list: &[Curve]) -> Option<String> {
-    let means: Vec<Vec<(f64, f64)>> = list.iter().map(|c| running_mean(&c.points, chart.mean_over)).collect();
-    let with_faint = chart.mean_over > 1 && list.len() <= MOST_FAINT;
-    let drawn = || list.iter().filter(|_| with_faint).map(|c| &c.points).chain(&means).flatten();
+    let means: Vec<Vec<(f64, f64)>> = list.iter().map(|c| running_mean(&c.points, c.mean_over)).collect();
+    let with_faint = |curve: &Curve| curve.mean_over > 1 && list.len() <= MOST_FAINT;
+    let drawn = || list.iter().filter(|c| with_faint(c)).map(|c| &c.points).chain(&means).flatten();
     let texts: Vec<String> = list.iter().zip(&means).map(|(c, mean)| end_text(&c.label, mean)).collect();
     let longest = texts.iter().map(|t| t.chars().count()).max().unwrap_or(0);
     let right_px = SIZE[0] - LEADER_PX - 18.0 - CHARACTER_PX * longest as f64;
@@ -71,7 +71,7 @@ fn curves_svg(chart: &Chart<'_>, list: &[Curve]) -> Option<String> {
     let mut ends: Vec<(Point, &str, Look)> = Vec::new();
     let lines = list.iter().zip(&means).zip(&texts).zip(&looks);
     for (((curve, mean), text), look) in lines {
-        if with_faint {
+        if with_faint(curve) {
             stroke(&mut picture, &curve.points, [&x, &y], Look { dashes: "", ..*look }, [1.2, 0.35], text);
         }
         if let Some(end) = stroke(&mut picture, mean, [&x, &y], *look, [2.6, 1.0], text) {
@@ -201,10 +201,10 @@ mod tests {
     use super::*;
 
     fn curve(label: &str, points: &[(f64, f64)]) -> Curve {
-        Curve { label: label.to_owned(), points: points.to_vec() }
+        Curve { label: label.to_owned(), points: points.to_vec(), mean_over: 1 }
     }
 
-    const CHART: Chart<'_> = Chart { title: "A title", x: "steps", y: "metres", scale: Scale::Linear, mean_over: 1 };
+    const CHART: Chart<'_> = Chart { title: "A title", x: "steps", y: "metres", scale: Scale::Linear };
 
     #[test]
     fn every_curve_label_and_axis_is_in_the_picture() {
