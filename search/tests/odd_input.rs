@@ -338,7 +338,7 @@ fn validation_measures_what_eval_measures() {
 fn a_gradient_that_is_no_number_stops_before_anything_is_saved() {
     let pairs = Pairs::new(&[(40, 36); 4]);
     let config = pairs.fusion(1);
-    // Finite terms and a finite loss, whose derivatives overflow.
+    // Finite terms, whose weighted sum and derivatives overflow.
     std::fs::write(&config.beta, "[weights]\n\"grad.max\" = 3e38\n\"grad.ir\" = 3e38\n").unwrap();
     let out = pairs.at("out");
     let error = train(&config, &out, &Silent, &StopFlag::default()).unwrap_err();

@@ -51,7 +51,7 @@ impl Halves {
         let (near, neighbours) = (leaks.near_pictures.len(), leaks.neighbours.len());
         if near + neighbours > 0 {
             progress.say(&format!(
-                "the halves are close to each other: {near} near duplicates, {neighbours} neighbouring frames (`split --check` lists them)"
+                "the halves are close: {near} near duplicates, {neighbours} neighbouring frames (`split --check` lists them)"
             ));
         }
         Ok(Halves { train, val, made })
