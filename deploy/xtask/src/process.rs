@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
-use std::io::{self, Seek as _, SeekFrom};
+use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -39,20 +39,21 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a command that writes all it says at the end of the file `log`, and shows it here as it comes.
+/// Runs a command that adds all it says to the file `log`, below its own `line`, and shows it here as it comes.
 ///
 /// The program writes the file itself, so that it goes on when nobody shows it any more.
-pub fn run_logged(command: &mut Command, log: &Path) -> Result<ExitStatus> {
+pub fn run_logged(command: &mut Command, line: &str, log: &Path) -> Result<ExitStatus> {
     let cannot_log = || format!("cannot write the log {}", log.display());
-    let file = OpenOptions::new().create(true).append(true).open(log).with_context(cannot_log)?;
+    let mut file = OpenOptions::new().create(true).append(true).open(log).with_context(cannot_log)?;
     let mut shown = std::fs::File::open(log).with_context(cannot_log)?;
     shown.seek(SeekFrom::End(0)).with_context(cannot_log)?;
+    writeln!(file, "$ {line}").with_context(cannot_log)?;
     let errors = file.try_clone().with_context(cannot_log)?;
     command.stdin(Stdio::null()).stdout(file).stderr(errors);
-    let mut child = command.spawn().with_context(|| format!("cannot start `{}`", line(command)))?;
+    let mut child = command.spawn().with_context(|| format!("cannot start `{line}`"))?;
     loop {
         // Looked at before the log, so that the last words of a program that ended are shown too.
-        let ended = child.try_wait().with_context(|| format!("cannot wait for `{}`", line(command)))?;
+        let ended = child.try_wait().with_context(|| format!("cannot wait for `{line}`"))?;
         // A terminal that has gone away is no reason to stop the work.
         let _ = io::copy(&mut shown, &mut io::stdout());
         match ended {
@@ -122,11 +123,14 @@ mod tests {
     fn what_a_program_says_is_added_to_its_log() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
-        let run = |script: &str| run_logged(Command::new("sh").args(["-c", script]), &log).unwrap();
+        let run = |script: &str| run_logged(Command::new("sh").args(["-c", script]), script, &log).unwrap();
         assert!(run("echo out; echo err >&2").success());
         assert_eq!(run("echo more; exit 3").code(), Some(3));
-        assert_eq!(std::fs::read_to_string(&log).unwrap(), "out\nerr\nmore\n");
-        assert!(run_logged(&mut Command::new("no-such-program-here"), &log).is_err());
+        assert_eq!(
+            std::fs::read_to_string(&log).unwrap(),
+            "$ echo out; echo err >&2\nout\nerr\n$ echo more; exit 3\nmore\n"
+        );
+        assert!(run_logged(&mut Command::new("no-such-program-here"), "", &log).is_err());
     }
 
     #[test]
