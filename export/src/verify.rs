@@ -64,11 +64,8 @@ fn compare_ports(direction: &str, ports: &[Port], real: &[(String, String, Vec<i
             continue;
         };
         let promised = element_name(port.element);
-        let fits = |(extent, real): (&Extent, &i64)| match extent {
-            Extent::Fixed(n) => usize::try_from(*real) == Ok(*n),
-            Extent::Named(_) => *real < 0,
-        };
-        if promised != element || port.shape.len() != shape.len() || !port.shape.iter().zip(shape).all(fits) {
+        let fits = port.shape.len() == shape.len() && port.shape.iter().zip(shape).all(|(extent, n)| extent.is(*n));
+        if promised != element || !fits {
             let (name, extents) = (&port.name, &port.shape);
             found.push(format!("{direction} `{name}`: promised {promised} {extents:?}, found {element} {shape:?}"));
         }

@@ -68,6 +68,17 @@ pub enum Extent {
     Named(String),
 }
 
+impl Extent {
+    /// Whether a graph's extent (negative where it is open) is this one.
+    #[must_use]
+    pub fn is(&self, found: i64) -> bool {
+        match self {
+            Self::Fixed(n) => usize::try_from(found) == Ok(*n),
+            Self::Named(_) => found < 0,
+        }
+    }
+}
+
 /// One input or output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -321,6 +332,12 @@ mod tests {
     fn absent_and_foreign_metadata_are_told_apart() {
         assert!(matches!(Contract::from_metadata(None), Err(ContractError::Missing)));
         assert!(matches!(Contract::from_metadata(Some("{}")), Err(ContractError::Malformed(_))));
+    }
+
+    #[test]
+    fn extents_of_a_graph_are_fixed_or_open() {
+        assert!(Extent::Fixed(3).is(3) && !Extent::Fixed(3).is(4) && !Extent::Fixed(3).is(-1));
+        assert!(Extent::Named("width".into()).is(-1) && !Extent::Named("width".into()).is(3));
     }
 
     #[test]

@@ -16,10 +16,12 @@ use std::time::Instant;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   caf-export verify model.onnx
-  caf-export verify model.onnx --against fusion.safetensors --task task.safetensors
+  caf-export verify model.onnx --against fusion.safetensors \\
+    --task task.safetensors
 
-With the weights, the model is exported anew without folding and both must agree to --tolerance: images in [0, 1] and
-probabilities as they are, boxes relative to the detector's longer side.")]
+With the weights, the model is exported anew without folding and both must agree
+to --tolerance: images in [0, 1] and probabilities as they are, boxes relative
+to the detector's longer side.")]
 pub(crate) struct VerifyArguments {
     /// The file to check.
     model: PathBuf,

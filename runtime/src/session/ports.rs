@@ -50,11 +50,9 @@ fn against_graph(direction: &str, ports: &[Port], real: &[Outlet], found: &mut V
                     Element::U8 => TensorElementType::Uint8,
                     Element::F32 => TensorElementType::Float32,
                 };
-                let fits = |(extent, real): (&Extent, &i64)| match extent {
-                    Extent::Fixed(n) => usize::try_from(*real).is_ok_and(|r| r == *n),
-                    Extent::Named(_) => *real < 0,
-                };
-                *ty == element && shape.len() == port.shape.len() && port.shape.iter().zip(shape.iter()).all(fits)
+                *ty == element
+                    && shape.len() == port.shape.len()
+                    && port.shape.iter().zip(shape.iter()).all(|(extent, n)| extent.is(*n))
             }
             ValueType::Sequence(_) | ValueType::Map { .. } | ValueType::Optional(_) => false,
         };
