@@ -1,9 +1,11 @@
 //! Random views for training. All randomness comes from the generator passed in.
 
 use rand::Rng;
+use rand::seq::IndexedRandom;
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
+use crate::label::Label;
 use crate::view::View;
 
 /// Random crops, for training a fusion network.
@@ -16,26 +18,46 @@ pub struct CropSettings {
     pub height_px: usize,
     /// How often left and right are exchanged, in \[0,1\].
     pub mirror_probability: f64,
+    /// How often a crop is placed on an object, where there is one, in \[0,1\]: small crops of large images are mostly empty.
+    pub object_probability: f64,
 }
 
 impl CropSettings {
-    /// A view of exactly the crop's size at a uniformly drawn place of an image of this size.
+    /// A view of exactly the crop's size at a uniformly drawn place of an image of this size; or, as often as the settings
+    /// say, at a uniformly drawn place that has the centre of a uniformly drawn one of these objects in it.
     ///
     /// An image smaller than the crop is first enlarged, just enough to cover it: padding would teach the network its
     /// colour, mirroring would add objects without labels.
     ///
     /// # Errors
     /// [`DataError::Setting`] for a probability outside \[0,1\], [`DataError::Shape`] for an empty size.
-    pub fn draw<R: Rng + ?Sized>(&self, source_wh: (usize, usize), rng: &mut R) -> Result<View, DataError> {
+    pub fn draw<R: Rng + ?Sized>(
+        &self,
+        source_wh: (usize, usize),
+        objects: &[Label],
+        rng: &mut R,
+    ) -> Result<View, DataError> {
         check_range("mirror_probability", self.mirror_probability, 0.0, 1.0)?;
+        check_range("object_probability", self.object_probability, 0.0, 1.0)?;
         let target_wh = (self.width_px, self.height_px);
         let enlarge = (target_wh.0 as f64 / source_wh.0 as f64).max(target_wh.1 as f64 / source_wh.1 as f64).max(1.0);
-        let mut shift = |source: usize, target: usize| {
-            let free = (enlarge * source as f64 - target as f64).floor().max(0.0) as u64;
+        let aimed = self.object_probability > 0.0 && rng.random_bool(self.object_probability);
+        let aim = if aimed { objects.choose(rng) } else { None };
+        let mut shift = |source: usize, target: usize, centre: Option<f64>| {
+            let side = enlarge * source as f64;
+            let free = (side - target as f64).floor().max(0.0);
+            // The crop may start so far before the centre that this lies in its last pixel, and no later than at the centre.
+            let (first, last) = centre.map_or((0.0, free), |c| {
+                let centre_px = (c * side).floor();
+                ((centre_px - target as f64 + 1.0).clamp(0.0, free), centre_px.clamp(0.0, free))
+            });
             // Negative: the crop starts that many pixels into the source. Zero minus keeps 0 from becoming -0.
-            0.0 - rng.random_range(0..=free) as f64
+            0.0 - rng.random_range(first as u64..=last as u64) as f64
         };
-        let shift = (shift(source_wh.0, target_wh.0), shift(source_wh.1, target_wh.1));
+        let shift = (
+            shift(source_wh.0, target_wh.0, aim.map(|o| f64::from(o.cx))),
+            shift(source_wh.1, target_wh.1, aim.map(|o| f64::from(o.cy))),
+        );
         let view = View::new(source_wh, target_wh, (enlarge, enlarge), shift)?;
         Ok(if rng.random_bool(self.mirror_probability) { view.mirrored() } else { view })
     }
@@ -95,18 +117,46 @@ fn check_range(name: &'static str, value: f64, low: f64, high: f64) -> Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::label::Label;
     use crate::view::CutRule;
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 
+    fn crop(width_px: usize, height_px: usize) -> CropSettings {
+        CropSettings { width_px, height_px, mirror_probability: 0.5, object_probability: 0.0 }
+    }
+
+    #[test]
+    fn crops_on_objects_have_a_centre_in_them_wherever_it_lies_and_come_as_often_as_asked() {
+        let at = |cx, cy| Label { class: 0, cx, cy, w: 0.1, h: 0.1 };
+        let objects = [at(0.0, 0.0), at(1.0, 1.0), at(0.5, 0.03), at(0.31, 0.77)];
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let mut hits = |object_probability, objects: &[Label]| {
+            let settings = CropSettings { object_probability, ..crop(10, 8) };
+            let hit = |view: View| {
+                let part = view.unmap_box(caf_detect::Xyxy::new(0.0, 0.0, 10.0, 8.0));
+                assert!(part.x1 >= 0.0 && part.y1 >= 0.0 && part.x2 <= 100.0 && part.y2 <= 80.0, "{part:?}");
+                let inside = |o: &Label| {
+                    let (x, y) = (o.cx * 100.0, o.cy * 80.0);
+                    part.x1 <= x && x <= part.x2 && part.y1 <= y && y <= part.y2
+                };
+                objects.iter().any(inside)
+            };
+            (0..400).filter(|_| hit(settings.draw((100, 80), objects, &mut rng).unwrap())).count()
+        };
+        assert_eq!(hits(1.0, &objects), 400);
+        // A crop covers a hundredth of the image.
+        assert!(hits(0.0, &objects) < 40);
+        assert!((160..280).contains(&hits(0.5, &objects)));
+        assert_eq!(hits(1.0, &[]), 0, "without objects any place will do");
+    }
+
     #[test]
     fn crops_have_their_size_reach_every_border_and_are_inside() {
-        let settings = CropSettings { width_px: 8, height_px: 6, mirror_probability: 0.5 };
+        let settings = crop(8, 6);
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let (mut corners, mut mirrored) = (std::collections::BTreeSet::new(), 0);
         for _ in 0..400 {
-            let view = settings.draw((10, 7), &mut rng).unwrap();
+            let view = settings.draw((10, 7), &[], &mut rng).unwrap();
             assert_eq!(view.target_wh(), (8, 6));
             let frame = caf_detect::Xyxy::new(0.0, 0.0, 8.0, 6.0);
             let part = view.unmap_box(frame);
@@ -120,11 +170,11 @@ mod tests {
 
     #[test]
     fn small_images_are_enlarged_to_cover_the_crop() {
-        let settings = CropSettings { width_px: 32, height_px: 32, mirror_probability: 0.0 };
+        let settings = crop(32, 32);
         let mut rng = ChaCha8Rng::seed_from_u64(2);
         let image = crate::Plane::filled(40, 16, 0.5).unwrap();
         for _ in 0..50 {
-            let view = settings.draw((40, 16), &mut rng).unwrap();
+            let view = settings.draw((40, 16), &[], &mut rng).unwrap();
             // Any border would show, for it is not 0.5.
             assert!(view.render(&image, 9.0).unwrap().data().iter().all(|&v| (v - 0.5).abs() < 1e-6));
         }
@@ -160,7 +210,11 @@ mod tests {
         ] {
             assert!(matches!(bad.draw((4, 4), (4, 4), &mut rng), Err(DataError::Setting { .. })), "{bad:?}");
         }
-        let empty = CropSettings { width_px: 0, height_px: 4, mirror_probability: 0.0 };
-        assert!(matches!(empty.draw((4, 4), &mut rng), Err(DataError::Shape { .. })));
+        assert!(matches!(crop(0, 4).draw((4, 4), &[], &mut rng), Err(DataError::Shape { .. })));
+        let often = CropSettings { object_probability: 1.5, ..crop(2, 2) };
+        assert!(matches!(
+            often.draw((4, 4), &[], &mut rng),
+            Err(DataError::Setting { name: "object_probability", .. })
+        ));
     }
 }

@@ -42,11 +42,11 @@ fn worst_edge(a: Xyxy, b: Xyxy) -> f32 {
 #[test]
 fn boxes_of_crops_and_mirrors_are_the_extents_of_their_masks() {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
-    let settings = CropSettings { width_px: 24, height_px: 16, mirror_probability: 0.5 };
+    let settings = CropSettings { width_px: 24, height_px: 16, mirror_probability: 0.5, object_probability: 0.0 };
     let (mut inside, mut outside) = (0, 0);
     for _ in 0..300 {
         let bounds = random_box(40, 30, &mut rng);
-        let view = settings.draw((40, 30), &mut rng).unwrap();
+        let view = settings.draw((40, 30), &[], &mut rng).unwrap();
         let seen = extent(&view.render(&mask(40, 30, bounds), 0).unwrap(), 255);
         let mapped = view.map_labels(&[Label::from_pixels(5, bounds, 40, 30)], EVERYTHING).kept;
         match seen {
