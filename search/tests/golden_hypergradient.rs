@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use caf_fusion_loss::{FusionLoss, LineageSetting, LossConfig, Masks, Sources, Term, Terms, Vgg, VggFile, Weighting};
-use caf_golden::{Tally, find, json, number};
+use caf_golden::{Tally, count, find, json, number};
 use caf_net::zoo::caf::{CafConfig, graph};
 use caf_net::{Graph, ParamRole};
 use caf_search::hypergradient::{
@@ -270,16 +270,16 @@ fn golden_hypergradients() {
             let settings = problem.settings(Form::FiniteDifference, Radius::OverNorm(0.01));
             let (again, distance) = compared(&problem, &problem.omega, &problem.beta(), &settings).unwrap();
             assert_eq!(again.gradient, fd.gradient, "the same step twice gives the same bits");
-            let stated = |key: &str| number(&stated[name.as_str()][key]);
+            let stated = &stated[name.as_str()];
             // The distance is 0.5 to 18 %, so that it follows errors of either form one to one.
             let tolerance = exact_tolerance + fd_tolerance;
             for (what, found, key) in [
                 ("distance of the forms", distance.relative, "rel_fd_vs_exact"),
                 ("cosine of the forms", distance.cosine, "cosine_fd_exact"),
             ] {
-                tally.close(&format!("{kind:?} {what}"), &[found], &[stated(key)], tolerance);
+                tally.close(&format!("{kind:?} {what}"), &[found], &[number(&stated[key])], tolerance);
             }
-            tally.equal("parameters", &[problem.graph.trainable_count() as f64], &[stated("parameters")]);
+            tally.equal("parameters", &[problem.graph.trainable_count()], &[count(&stated["parameters"])]);
             let sum: f64 = fd.gradient.iter().sum();
             assert!(sum.abs() < 1e-12, "softmax gradients sum to zero, found {sum:e}");
         }

@@ -201,7 +201,9 @@ fn check_layers(tally: &mut Tally, folder: &Path, (engine, load): (&str, Load), 
     let mut rows = Rows::new(tally, &network, engine);
     for (name, found) in names.iter().zip(found) {
         rows.add("layers", Spread::of_arrays(&found, &stored(layers.get(name).unwrap())), LAYERS);
-        let largest = as_floats(&found).iter().fold(0.0, |m: f64, v| m.max(f64::from(v.abs())));
-        rows.close("layers, largest value", &[largest], &[number(&meta["max_abs_value"][name])], LAYERS);
+        if let Some(stated) = meta["max_abs_value"][name].as_f64() {
+            let largest = as_floats(&found).iter().fold(0.0, |m: f64, v| m.max(f64::from(v.abs())));
+            rows.close("layers, largest value", &[largest], &[stated], LAYERS);
+        }
     }
 }

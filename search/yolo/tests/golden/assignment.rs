@@ -53,7 +53,9 @@ fn assignment_is_the_originals() {
                 None => targets.clone(),
             };
             let about = &case.json["build_targets"][about];
-            tally.equal("matches", &[found.len()], &[count(&items(&about["matches_per_level"])[level])]);
+            if let Some(matches) = about.get("matches_per_level") {
+                tally.equal("matches", &[found.len()], &[count(&items(matches)[level])]);
+            }
             if let Some(rows) = about.get("rows") {
                 tally.equal("targets", &[case.targets(&targets).len()], &[count(rows)]);
             }
