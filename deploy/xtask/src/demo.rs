@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: the whole chain on this machine, ending in a page.
 
 mod files;
+mod lists;
 mod page;
 mod plan;
 mod runner;

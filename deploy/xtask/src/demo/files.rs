@@ -2,7 +2,9 @@
 
 /// Rendered pairs.
 pub const SCENES: &str = "scenes";
-/// `train.txt` and `val.txt` of pairs that bring none.
+/// `train.txt` and `val.txt` made for pairs that bring none.
+pub const SPLIT: &str = "split";
+/// Those of the caller's pairs that take part: `train.txt`, `val.txt` and both as `all.txt`.
 pub const LISTS: &str = "lists";
 /// The search: its log, plots and result.
 pub const SEARCH: &str = "search";

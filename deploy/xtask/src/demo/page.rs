@@ -13,12 +13,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde::de::DeserializeOwned;
 
-use super::files;
 use super::plan::{Live, Plan};
 use super::runner::Ran;
 use super::step::Phase;
 use super::steps::Images;
-use super::stills;
+use super::{files, lists, stills};
 use crate::report::readable;
 use checked::Checked;
 use html::{Cell, STYLE, Table, escape, missing, paragraph};
@@ -79,6 +78,11 @@ impl Page<'_> {
         let pairs = match &self.plan.pairs {
             Some(pairs) => format!("Real pairs from {}", pairs.root.display()),
             None => "Road scenes rendered for both cameras".to_owned(),
+        };
+        let count = |list: &str| Some(lists::names(&self.plan.root.join(self.plan.list(list))).ok()?.len());
+        let pairs = match count("train.txt").zip(count("val.txt")) {
+            Some((train, val)) => format!("{pairs}, {train} to train on and {val} to validate on"),
+            None => pairs,
         };
         let time = readable(self.ran.iter().map(|ran| ran.time).sum());
         let lead = match self.ended_at {
@@ -150,7 +154,13 @@ impl Page<'_> {
             }
             (None, _) => "Rendered scenes are not the road: nothing here says how the model does on real cameras.",
         };
-        format!("{length} {data}")
+        let weights = if self.plan.pairs.is_some() && self.plan.has_own_weights() {
+            " The detectors started from weights that saw rendered scenes only: with COCO weights (--weights FILE) they find \
+             far more of what is on real images."
+        } else {
+            ""
+        };
+        format!("{length} {data}{weights}")
     }
 
     fn pairs(&self) -> String {

@@ -90,6 +90,11 @@ impl Plan {
         })
     }
 
+    /// Whether detectors start from our own weights, which saw rendered scenes only.
+    pub fn has_own_weights(&self) -> bool {
+        self.weights == Path::new(OWN_WEIGHTS)
+    }
+
     /// A path in the output folder.
     pub fn at(&self, name: &str) -> PathBuf {
         self.out.join(name)
@@ -102,18 +107,13 @@ impl Plan {
 
     /// A list of pairs: `train.txt` or `val.txt`.
     pub fn list(&self, name: &str) -> PathBuf {
-        if self.has_own_lists() { self.at(files::LISTS).join(name) } else { self.data().join(name) }
+        if self.pairs.is_some() { self.at(files::LISTS).join(name) } else { self.data().join(name) }
     }
 
     /// The same as options take it. Programs read lists relative to the pairs, so that lists from elsewhere need their
     /// whole path.
     pub fn list_option(&self, name: &str) -> PathBuf {
-        if self.has_own_lists() { self.root.join(self.list(name)) } else { PathBuf::from(name) }
-    }
-
-    /// Whether the lists are ours and not those that lie beside the pairs.
-    fn has_own_lists(&self) -> bool {
-        self.pairs.as_ref().is_some_and(|pairs| !pairs.has_lists)
+        if self.pairs.is_some() { self.root.join(self.list(name)) } else { PathBuf::from(name) }
     }
 
     /// What the live run looks at: the caller's pairs where they can be shown, else a rendered drive.

@@ -11,8 +11,8 @@ use anyhow::{Context as _, Result, bail};
 
 use super::files;
 use super::stamp::{Stamp, Stamps, fingerprint, key};
-use super::step::{Phase, Program, Resume, Step, Work};
-use super::stills::Stills;
+use super::step::{Own, Phase, Program, Resume, Step, Work};
+
 use crate::process::{self, quoted};
 use crate::repo::Repo;
 use crate::report::{End, readable};
@@ -68,7 +68,7 @@ impl<'a> Runner<'a> {
         let job = self.job(&step.work);
         let (line, program) = match &job {
             Job::Call(program, command) => (self.line(command), self.fingerprint(*program)),
-            Job::Link(stills) => (format!("link {} to {}", stills.out.display(), stills.data.display()), ""),
+            Job::Own(own) => (own.line(), ""),
         };
         let at_root = |path: &PathBuf| self.repo.root().join(path);
         let reads: Vec<PathBuf> = step.reads.iter().map(at_root).collect();
@@ -130,7 +130,7 @@ impl<'a> Runner<'a> {
 
     fn carry_out(&self, name: &str, job: Job<'_>, resume: Resume) -> Result<()> {
         let mut command = match job {
-            Job::Link(stills) => return stills.link(self.repo.root()),
+            Job::Own(own) => return own.carry_out(self.repo.root()),
             Job::Call(_, command) => command,
         };
         if let Resume::With(option) = resume {
@@ -151,7 +151,7 @@ impl<'a> Runner<'a> {
 
     fn job<'b>(&self, work: &'b Work) -> Job<'b> {
         match work {
-            Work::Link(stills) => Job::Link(stills),
+            Work::Own(own) => Job::Own(own),
             Work::Call(program, arguments) => {
                 // A relative program is looked for from the folder the child starts in.
                 let mut command = Command::new(self.repo.short(&self.programs.join(program.binary())));
@@ -196,7 +196,7 @@ impl<'a> Runner<'a> {
 /// A step's work, ready to be done.
 enum Job<'a> {
     Call(Program, Command),
-    Link(&'a Stills),
+    Own(&'a Own),
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ pub struct Settings {
     pub size_px: [u32; 2],
     /// `caf-search scene`, where pairs are rendered.
     pub scenes: &'static str,
+    /// How many of the caller's pairs are trained on and validated on at most.
+    pub most_pairs: [usize; 2],
     /// `caf-search search`.
     pub search: &'static str,
     /// `caf-search train fusion`.
@@ -25,6 +27,7 @@ pub struct Settings {
 const QUICK: Settings = Settings {
     size_px: [256, 192],
     scenes: "--count 160 --seed 1",
+    most_pairs: [120, 60],
     // Every rendered pair is a scene of its own: halving them need not keep neighbours together.
     search: "--iterations 60 --batch 2 --crop 128x128 --set data.neighbour_gap=0 --set task.variant=n \
              --set task.rate=0.001 --set fusion.rate=0.001",
@@ -37,6 +40,7 @@ const QUICK: Settings = Settings {
 /// Rendered pairs, hours on two processor cores; meant for a GPU.
 const FULL: Settings = Settings {
     scenes: "--count 1200 --seed 1",
+    most_pairs: [usize::MAX; 2],
     search: "--iterations 600 --batch 4 --crop 192x192 --set data.neighbour_gap=0 --set task.variant=n",
     fusion: "--iterations 5000 --batch 4 --crop 192x192 --set validate_every=1000",
     detector: "--variant n --epochs 100 --batch 16",
@@ -46,14 +50,18 @@ const FULL: Settings = Settings {
 /// Real pairs, which are a few hundred pixels wide, in minutes.
 const QUICK_PAIRS: Settings = Settings {
     size_px: [384, 256],
-    search: "--iterations 60 --batch 2 --crop 128x128 --set task.variant=n --set task.rate=0.001 \
-             --set fusion.rate=0.001",
+    // A crop of a real pair often holds nothing that the detector could be asked for.
+    search: "--iterations 60 --batch 2 --crop 128x128 --set crops_on_objects=0.75 --set task.variant=n \
+             --set task.rate=0.001 --set fusion.rate=0.001",
     ..QUICK
 };
 
 /// Real pairs, for a GPU.
-const FULL_PAIRS: Settings =
-    Settings { size_px: [640, 448], search: "--iterations 600 --batch 4 --crop 192x192 --set task.variant=n", ..FULL };
+const FULL_PAIRS: Settings = Settings {
+    size_px: [640, 448],
+    search: "--iterations 600 --batch 4 --crop 192x192 --set crops_on_objects=0.75 --set task.variant=n",
+    ..FULL
+};
 
 impl Settings {
     /// Those of a longer or shorter demo, on the caller's pairs or on rendered ones.

@@ -1,7 +1,10 @@
-//! One step of the demo: a call of one of the workspace's programs, or links to the caller's images.
+//! One step of the demo: a call of one of the workspace's programs, or something small that needs none.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::Result;
+
+use super::lists::Lists;
 use super::stills::Stills;
 
 /// A program of the workspace.
@@ -98,8 +101,37 @@ pub struct Step {
 pub enum Work {
     /// Calls a program with these arguments.
     Call(Program, Vec<String>),
+    /// Does something small itself.
+    Own(Own),
+}
+
+/// What needs no program.
+#[derive(Debug, Clone)]
+pub enum Own {
+    /// Chooses pairs of the caller.
+    Choose(Lists),
     /// Links images of the caller under running numbers.
     Link(Stills),
+}
+
+impl Own {
+    /// For people, and to tell one from another.
+    pub fn line(&self) -> String {
+        match self {
+            Self::Choose(Lists { from, most: [train, val], out }) => {
+                format!("# at most {train} and {val} names of the lists in {} to {}", from.display(), out.display())
+            }
+            Self::Link(Stills { data, out, .. }) => format!("# links in {} to {}", out.display(), data.display()),
+        }
+    }
+
+    /// Does it. Paths are taken relative to `root`.
+    pub fn carry_out(&self, root: &Path) -> Result<()> {
+        match self {
+            Self::Choose(lists) => lists.write(root),
+            Self::Link(stills) => stills.link(root),
+        }
+    }
 }
 
 /// How a call that was cut off goes on.

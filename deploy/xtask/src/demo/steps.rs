@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::files;
+use super::lists::Lists;
 use super::plan::{Live, Plan};
-use super::step::{Phase, Program, Resume, Step, Work};
+use super::step::{Own, Phase, Program, Resume, Step, Work};
 use super::stills::Stills;
 
 /// What a detector is trained and measured on. All are trained alike, so that their images can be compared.
@@ -47,7 +48,7 @@ impl Images {
 /// All steps in order.
 pub fn steps(plan: &Plan) -> Vec<Step> {
     let chain = Chain { plan, size: plan.settings.size() };
-    let mut steps: Vec<Step> = chain.pairs().into_iter().collect();
+    let mut steps = chain.pairs();
     steps.extend([chain.search(), chain.train_fusion(), chain.fuse(), chain.average()]);
     steps.extend(Images::ALL.map(|images| chain.train_detector(images)));
     steps.extend(Images::ALL.map(|images| chain.measure(images)));
@@ -67,19 +68,27 @@ struct Chain<'a> {
 }
 
 impl Chain<'_> {
-    /// The pairs: rendered, or the caller's with lists when they bring none.
-    fn pairs(&self) -> Option<Step> {
-        let step = match &self.plan.pairs {
-            None => self
+    /// The pairs: rendered, or the caller's with lists of those that take part.
+    fn pairs(&self) -> Vec<Step> {
+        let Some(pairs) = &self.plan.pairs else {
+            let scenes = self
                 .call("scenes", Phase::Pairs, Program::Search, "scene")
                 .output("--out", files::SCENES)
-                .words(&format!("--size {} {}", self.size, self.plan.settings.scenes)),
-            Some(pairs) if !pairs.has_lists => {
-                self.call("split", Phase::Pairs, Program::Search, "split").data().output("--out", files::LISTS)
-            }
-            Some(_) => return None,
+                .words(&format!("--size {} {}", self.size, self.plan.settings.scenes));
+            return vec![scenes.step(Resume::Anew)];
         };
-        Some(step.step(Resume::Anew))
+        let split = || self.call("split", Phase::Pairs, Program::Search, "split").data().output("--out", files::SPLIT);
+        let from = if pairs.has_lists { pairs.root.clone() } else { self.plan.at(files::SPLIT) };
+        let out = self.plan.at(files::LISTS);
+        let lists = Step {
+            name: "lists".to_owned(),
+            phase: Phase::Pairs,
+            reads: ["train.txt", "val.txt"].map(|name| from.join(name)).into(),
+            writes: vec![out.clone()],
+            work: Work::Own(Own::Choose(Lists { from, most: self.plan.settings.most_pairs, out })),
+            resume: Resume::Anew,
+        };
+        (!pairs.has_lists).then(|| split().step(Resume::Anew)).into_iter().chain([lists]).collect()
     }
 
     fn search(&self) -> Step {
@@ -106,6 +115,7 @@ impl Chain<'_> {
     fn fuse(&self) -> Step {
         self.call("fuse", Phase::Fuse, Program::Search, "fuse")
             .data()
+            .all_pairs()
             .input("--fusion", files::FUSION_NETWORK)
             .output("--out", files::FUSED)
             .step(Resume::With("--resume"))
@@ -114,6 +124,7 @@ impl Chain<'_> {
     fn average(&self) -> Step {
         self.call("average", Phase::Fuse, Program::Search, "fuse --method average")
             .data()
+            .all_pairs()
             .output("--out", files::AVERAGE)
             .step(Resume::With("--resume"))
     }
@@ -173,7 +184,7 @@ impl Chain<'_> {
         Step {
             name: "stills".to_owned(),
             phase: Phase::Live,
-            work: Work::Link(Stills { data: data.clone(), list: list.clone(), out: out.clone() }),
+            work: Work::Own(Own::Link(Stills { data: data.clone(), list: list.clone(), out: out.clone() })),
             resume: Resume::Anew,
             reads: vec![data, list],
             writes: vec![out],
@@ -308,6 +319,11 @@ impl Call<'_> {
         self.reads.push(self.plan.list(name));
         let value = text(&self.plan.list_option(name));
         self.option(option, value)
+    }
+
+    /// All pairs that take part; of rendered ones that is every one.
+    fn all_pairs(self) -> Self {
+        if self.plan.pairs.is_some() { self.list_as("--list", "all.txt") } else { self }
     }
 
     fn images(self, images: Images) -> Self {

@@ -36,7 +36,7 @@ fn all_plans() -> Vec<Plan> {
 fn arguments(step: &Step) -> &[String] {
     match &step.work {
         Work::Call(_, arguments) => arguments,
-        Work::Link(_) => &[],
+        Work::Own(_) => &[],
     }
 }
 
@@ -102,14 +102,21 @@ fn pairs_of_the_caller_are_read_where_they_lie() {
     assert!(steps.iter().all(|step| step.name != "scenes" && step.name != "split"));
     let search = arguments(named(&steps, "search"));
     assert!(search.windows(2).any(|pair| pair == ["--data", "../pairs"]), "{search:?}");
-    assert!(search.windows(2).any(|pair| pair == ["--train", "train.txt"]), "{search:?}");
+    assert!(steps.iter().flat_map(|step| &step.writes).all(|path| path.starts_with("demo-out")));
 }
 
 #[test]
-fn lists_that_were_split_are_named_by_their_whole_path() {
-    let steps = steps(&plan(pairs(false, None)));
-    let search = arguments(named(&steps, "search"));
-    assert!(search.windows(2).any(|pair| pair == ["--train", "/repo/demo-out/lists/train.txt"]), "{search:?}");
+fn lists_of_the_callers_pairs_are_named_by_their_whole_path() {
+    for has_lists in [true, false] {
+        let steps = steps(&plan(pairs(has_lists, None)));
+        let has = |step: &str, words: [&str; 2]| {
+            let arguments = arguments(named(&steps, step));
+            assert!(arguments.windows(2).any(|pair| pair == words), "{arguments:?}");
+        };
+        has("search", ["--train", "/repo/demo-out/lists/train.txt"]);
+        has("fuse", ["--list", "/repo/demo-out/lists/all.txt"]);
+        assert_eq!(steps.iter().any(|step| step.name == "split"), !has_lists);
+    }
 }
 
 #[test]

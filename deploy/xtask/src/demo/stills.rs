@@ -6,7 +6,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
+
+use super::lists::{names, spread, write_names};
 
 /// Pairs shown, and how many of them a second.
 pub const MOST: usize = 16;
@@ -69,7 +71,7 @@ impl Stills {
     /// relative to `root`.
     pub fn link(&self, root: &Path) -> Result<()> {
         let (data, out) = (root.join(&self.data), root.join(&self.out));
-        let names = shown_names(&root.join(&self.list))?;
+        let names = spread(&names(&root.join(&self.list))?, MOST);
         for camera in ["ir", "vi"] {
             let folder = out.join(camera);
             fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
@@ -80,9 +82,7 @@ impl Stills {
                     .with_context(|| format!("cannot link {} to {}", link.display(), image.display()))?;
             }
         }
-        let list = out.join("names.txt");
-        caf_file::write(&list, (names.join("\n") + "\n").as_bytes())
-            .with_context(|| format!("cannot write {}", list.display()))
+        write_names(&out.join("names.txt"), &names)
     }
 
     /// The launch string that shows one camera's stills of the folder `out`, fitted into `width` × `height` pixels.
@@ -97,28 +97,6 @@ impl Stills {
             kind.decoder()
         )
     }
-}
-
-/// Names of a list, blank lines and comments left out.
-pub fn names(list: &Path) -> Result<Vec<String>> {
-    let text = fs::read_to_string(list).with_context(|| format!("cannot read {}", list.display()))?;
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    Ok(lines.map(str::to_owned).collect())
-}
-
-/// Up to [`MOST`] names, spread over the list.
-fn shown_names(list: &Path) -> Result<Vec<String>> {
-    let names = spread(&names(list)?, MOST);
-    if names.is_empty() {
-        bail!("{}: expected names of pairs, found none", list.display());
-    }
-    Ok(names)
-}
-
-/// At most `most` of the items, evenly spread, the first included.
-pub fn spread(items: &[String], most: usize) -> Vec<String> {
-    let count = most.min(items.len());
-    (0..count).filter_map(|index| items.get(index * items.len() / count)).cloned().collect()
 }
 
 /// The image `name` of a folder, whatever its ending.
@@ -164,13 +142,5 @@ mod tests {
         let launch = Stills::launch(Path::new("a \"b\"/stills"), "ir", Kind::Png, [64, 32]);
         assert!(launch.starts_with("multifilesrc location=\"a \\\"b\\\"/stills/ir/%05d\" "), "{launch}");
         assert!(launch.contains("pngdec") && launch.ends_with("width=64,height=32,pixel-aspect-ratio=1/1"), "{launch}");
-    }
-
-    #[test]
-    fn pairs_are_spread_over_the_list() {
-        let names: Vec<String> = (0..10).map(|i| i.to_string()).collect();
-        assert_eq!(spread(&names, 3), ["0", "3", "6"]);
-        assert_eq!(spread(&names, 99).len(), 10);
-        assert!(spread(&[], 3).is_empty());
     }
 }

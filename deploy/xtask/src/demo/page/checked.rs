@@ -31,16 +31,13 @@ impl Checked {
 
     /// The check in one sentence.
     pub fn sentence(&self) -> String {
-        let all = self.against_unfolded.iter().flatten();
-        match all.map(|distance| distance.max_abs / distance.limit).max_by(f64::total_cmp) {
-            Some(worst) => {
-                let share = short(100.0 * worst);
-                format!(
-                    "The exported file computes what its weights say: its largest difference is {share} % of what is accepted."
-                )
-            }
-            None => "The exported file keeps its contract.".to_owned(),
+        let all: Vec<&Distance> = self.against_unfolded.iter().flatten().collect();
+        if all.is_empty() {
+            return "The exported file keeps its contract.".to_owned();
         }
+        let difference = |distance: &&Distance| format!("{} in {}", short(distance.max_abs), named(&distance.output));
+        let differences: Vec<String> = all.iter().map(difference).collect();
+        format!("The exported file computes what its weights say, but for at most {}.", differences.join("; "))
     }
 
     /// Differences by output.
@@ -69,9 +66,9 @@ impl Checked {
 /// The output with its unit.
 fn named(output: &str) -> String {
     match output {
-        "fused" => "fused image, values from 0 to 255".to_owned(),
-        "predictions: boxes" => "boxes, in pixels of the detector's input".to_owned(),
-        "predictions: scores" => "scores, from 0 to 1".to_owned(),
+        "fused" => "the fused image (0 to 255)".to_owned(),
+        "predictions: boxes" => "boxes (pixels of the detector's input)".to_owned(),
+        "predictions: scores" => "scores (0 to 1)".to_owned(),
         other => other.to_owned(),
     }
 }
@@ -94,6 +91,7 @@ mod tests {
         let html = checked.table();
         assert!(html.contains("<td>4032</td><td>-3.50</td><td>260</td>"), "{html}");
         assert!(html.contains(">2.5e-4</td><td>0.026</td>") && html.contains("31 ms"), "{html}");
-        assert!(checked.sentence().contains("100 %"), "{}", checked.sentence());
+        let sentence = checked.sentence();
+        assert!(sentence.contains("2.5e-4 in boxes") && sentence.contains("1.00 in the fused image"), "{sentence}");
     }
 }

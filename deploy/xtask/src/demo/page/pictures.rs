@@ -7,8 +7,9 @@ use anyhow::{Context as _, Result};
 
 use super::html::{address, escape, missing};
 use crate::demo::files;
+use crate::demo::lists::{names, spread};
 use crate::demo::plan::Plan;
-use crate::demo::stills::{find, names, spread};
+use crate::demo::stills::find;
 
 /// Pairs of the gallery.
 const PAIRS: usize = 3;
