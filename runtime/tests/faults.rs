@@ -116,14 +116,15 @@ fn an_element_that_fails_is_named_and_what_was_fused_until_then_is_kept() {
 fn the_run_ends_with_the_camera_that_ends_first() {
     for (other, more) in [(FOREVER, "--every-frame"), (ENDLESS, "--realtime")] {
         let bench = Bench::new();
-        let short = other.replacen("videotestsrc", "videotestsrc num-buffers=12", 1);
+        // Two seconds of a live camera, so that the other one has begun before its end on a busy machine as well.
+        let short = other.replacen("videotestsrc", "videotestsrc num-buffers=50", 1);
         for (ir, vi) in [(short.as_str(), other), (other, short.as_str())] {
             let outcome = bench.live(ir, vi, &[more]);
             assert_eq!(outcome.code, Some(0), "{}", outcome.said);
             let summary = bench.summary();
             assert_eq!(summary["ended_by"], "sources");
             let written = number(&summary, "/pairs/written") as usize;
-            assert!((1..=12).contains(&written), "{summary:#}");
+            assert!((1..=50).contains(&written), "{summary:#}");
             outcome.kept(written);
         }
     }
@@ -147,8 +148,9 @@ fn a_source_that_never_delivers_is_given_up_with_its_name() {
         (format!("{ENDLESS} ! valve drop=true"), "no frame came within 0.5 s"),
         (format!("{FOREVER} ! valve drop=true"), "did not start within 0.5 s"),
     ] {
-        let outcome = bench.live(ENDLESS, &source, &["--patience-s", "0.5"]);
-        outcome.failed(&["visible source", words]);
+        // Both say nothing: which one is named does not depend on how fast the other one starts.
+        let outcome = bench.live(&source, &source, &["--patience-s", "0.5"]);
+        outcome.failed(&["infrared source", words]);
     }
 }
 
