@@ -89,7 +89,9 @@ pub struct ProviderError {
 #[derive(Debug, thiserror::Error)]
 pub enum ProviderFault {
     /// This ONNX Runtime was built without it.
-    #[error("needs {library}, which the ONNX Runtime at {runtime} was built without")]
+    #[error(
+        "needs {library}, which the ONNX Runtime at {runtime} was built without; the package onnxruntime-gpu has it"
+    )]
     NotBuilt {
         /// Its library.
         library: &'static str,
