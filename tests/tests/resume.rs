@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use caf_console::{Progress, Silent, StopFlag};
+use caf_golden::say;
 use caf_search::fusion::train;
 use caf_search::search::{SearchConfig, run};
 use caf_search::settings::load;
