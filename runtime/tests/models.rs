@@ -62,6 +62,7 @@ fn bytes_floats_and_padded_rows_give_one_result() {
         assert_eq!(fuse(&mut bytes, &sixteen, &vi_view), expected);
         // Both round once, in the graph and here; sums that lie on a half may fall to either side.
         let same = fuse(&mut floats, &ir_view, &vi_view);
+        assert_eq!(same.len(), expected.len());
         let worst = same.iter().zip(&expected).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
         assert!(worst <= 1, "floats and bytes differ by {worst}");
         compared += expected.len();

@@ -59,12 +59,15 @@ fn csv_and_json_hold_the_same_numbers() {
     assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
     let result = json(dir.path(), "m.json");
     let csv = std::fs::read_to_string(dir.path().join("m.csv")).unwrap();
-    let mut lines = csv.lines().map(|l| l.split(',').collect::<Vec<_>>());
-    let header = lines.next().unwrap();
+    let lines: Vec<Vec<&str>> = csv.lines().map(|l| l.split(',').collect()).collect();
+    let (header, lines) = lines.split_first().unwrap();
+    let images = result["images"].as_array().unwrap();
+    assert_eq!(lines.len(), images.len());
     let mut compared = 0;
-    for (cells, image) in lines.zip(result["images"].as_array().unwrap()) {
+    for (cells, image) in lines.iter().zip(images) {
         assert_eq!(image["name"], cells[0]);
-        for (name, cell) in header.iter().zip(&cells).skip(1) {
+        assert_eq!(cells.len(), header.len());
+        for (name, cell) in header.iter().zip(cells).skip(1) {
             match &image["values"][name] {
                 Value::String(word) => assert_eq!(word, cell),
                 number => assert_eq!(number.as_f64().unwrap(), cell.parse::<f64>().unwrap(), "{name}"),

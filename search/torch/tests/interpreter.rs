@@ -109,7 +109,9 @@ fn the_fusion_network_equals_plain_loops() {
     let fused = &forward(&graph, &params, &[&ir, &vi], Mode::Eval).unwrap()[0];
     let loops = Loops { graph: &graph, params: &params, height: h as usize, width: w as usize };
     let expected = loops.run(&[vec![flat(&ir)], vec![flat(&vi)]]);
-    for (a, b) in flat(fused).iter().zip(&expected[0]) {
+    let found = flat(fused);
+    assert_eq!(found.len(), expected[0].len());
+    for (a, b) in found.iter().zip(&expected[0]) {
         assert!((a - b).abs() < 1e-12, "{a} {b}");
     }
 }

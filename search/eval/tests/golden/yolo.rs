@@ -148,7 +148,9 @@ fn ties() {
             report.classes.iter().map(|c| if key == "ap50" { c.ap50() } else { c.ap50_95() }).collect();
         let of = |order: &str| numbers(&data[order][key]);
         tally.close(key, &found, &of("stable_order"), TOLERANCE);
-        for ((value, low), high) in found.iter().zip(of("false_positives_first")).zip(of("true_positives_first")) {
+        let [low, high] = [of("false_positives_first"), of("true_positives_first")];
+        assert_eq!((low.len(), high.len()), (found.len(), found.len()), "{key}");
+        for ((value, low), high) in found.iter().zip(low).zip(high) {
             tally.add(&format!("{key}, beyond the extremes"), 2, (low - value).max(value - high).max(0.0), TOLERANCE);
         }
     }
