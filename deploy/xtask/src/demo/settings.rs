@@ -53,6 +53,9 @@ const QUICK_PAIRS: Settings = Settings {
     // A crop of a real pair often holds nothing that the detector could be asked for.
     search: "--iterations 60 --batch 2 --crop 128x128 --set crops_on_objects=0.75 --set task.variant=n \
              --set task.rate=0.001 --set fusion.rate=0.001",
+    // What starting weights know of other images takes longer to become something here.
+    detector: "--variant n --epochs 20 --batch 8 --set optimizer.warmup_min_iterations=20 \
+               --set optimizer.nominal_batch=8",
     ..QUICK
 };
 

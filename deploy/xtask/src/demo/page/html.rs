@@ -168,7 +168,7 @@ img, video { display: block; max-width: 100%; height: auto; border-radius: 4px; 
 .table { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid var(--line); font-weight: 400; white-space: nowrap; }
-th[scope=row], thead th:first-child { text-align: left; padding-left: 0; }
+th[scope=row], thead th:first-child { text-align: left; padding-left: 0; white-space: normal; }
 thead th { color: var(--soft); vertical-align: bottom; }
 .shaded { background: color-mix(in srgb, var(--good) var(--share), transparent); }
 .best { font-weight: 700; }

@@ -87,7 +87,7 @@ impl Summary {
         });
         let dropped = self.pairs.dropped_before_inference + self.pairs.dropped_before_sinks;
         format!(
-            "{} of {} pairs at {:.1} a second on {}{latency}; {dropped} pairs given up for newer ones, {} detections.",
+            "{} of {} pairs at {:.1} a second on {}{latency}; {dropped} pairs given up for newer ones; detections: {}.",
             self.pairs.written,
             self.pairs.paired,
             self.fps,
