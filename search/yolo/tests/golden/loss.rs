@@ -91,7 +91,7 @@ fn every_variant_equals_the_original() {
 
             if let Some(balance) = expected.get("balance_after").filter(|b| b.is_array()) {
                 loss.rebalance(&value).unwrap();
-                tally.close("balance", &loss.balance(), &numbers(balance), 1e-6);
+                tally.close("balance", loss.balance(), &numbers(balance), 1e-6);
             }
         }
     }
@@ -109,7 +109,7 @@ fn gains_are_scaled_like_the_originals() {
         let expected = ["box", "cls", "obj"].map(|key| number(&case.json["hyp"][key]));
         tally.close("gains", &[gains.boxes, gains.classes, gains.objectness], &expected, 1e-12);
         let loss = YoloLoss::new(&case.network(), &case.hyp(), case.image_size()).unwrap();
-        tally.close("balance", &loss.balance(), &numbers(&case.json["balance"]), 0.0);
+        tally.close("balance", loss.balance(), &numbers(&case.json["balance"]), 0.0);
         let strides: Vec<f64> = case.network().levels().iter().map(|l| l.stride as f64).collect();
         assert_eq!(items(&case.json["stride"]).len(), 3);
         tally.close("strides", &strides, &numbers(&case.json["stride"]), 0.0);
