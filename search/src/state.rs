@@ -7,6 +7,7 @@ use caf_data::{Dataset, Label};
 use caf_weights::{DuplicateName, HostTensor, Weights, WeightsError, load_safetensors};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -190,41 +191,30 @@ pub(crate) fn iteration(state: &Weights, folder: &Path) -> Result<usize, StateEr
 
 /// What a resumed run compares of its pairs: class names, names, sizes and boxes, not pixels.
 pub(crate) fn fingerprint(dataset: &Dataset) -> String {
-    let mut hash = Fnv::default();
+    let mut hash = Sha256::new();
     for class in dataset.classes() {
-        hash.feed(class.as_bytes());
+        feed(&mut hash, class.as_bytes());
     }
     for entry in dataset.entries() {
-        hash.feed(entry.name.as_bytes());
-        hash.feed(&entry.width.to_le_bytes());
-        hash.feed(&entry.height.to_le_bytes());
+        feed(&mut hash, entry.name.as_bytes());
+        feed(&mut hash, &entry.width.to_le_bytes());
+        feed(&mut hash, &entry.height.to_le_bytes());
         for (kind, boxes) in [(0u8, &entry.labels), (1, &entry.ignore)] {
             for Label { class, cx, cy, w, h } in boxes {
-                hash.feed(&[kind]);
-                hash.feed(&class.to_le_bytes());
-                [cx, cy, w, h].iter().for_each(|v| hash.feed(&v.to_le_bytes()));
+                feed(&mut hash, &[kind]);
+                feed(&mut hash, &class.to_le_bytes());
+                [cx, cy, w, h].iter().for_each(|v| feed(&mut hash, &v.to_le_bytes()));
             }
         }
     }
-    format!("{} pairs {:016x}", dataset.len(), hash.0)
+    let digest: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("{} pairs {digest}", dataset.len())
 }
 
-/// The 64-bit FNV-1a hash: stable between versions of the standard library, unlike its own.
-struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Fnv(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Fnv {
-    /// Takes in some bytes and their number, so that neighbouring fields cannot run into each other.
-    fn feed(&mut self, bytes: &[u8]) {
-        for byte in bytes.iter().copied().chain((bytes.len() as u64).to_le_bytes()) {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
+/// Takes in some bytes and their number, so that neighbouring fields cannot run into each other.
+fn feed(hash: &mut Sha256, bytes: &[u8]) {
+    hash.update((bytes.len() as u64).to_le_bytes());
+    hash.update(bytes);
 }
 
 #[cfg(test)]
