@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use caf_data::scene::{Class, Condition, Contrast, Label, Rendered, Scene, SceneSpec, contrasts};
+use caf_data::scene::{Condition, Label, Rendered, Scene, SceneSpec};
 use image::{Rgb, RgbImage};
 
 type Failure = Box<dyn std::error::Error>;
@@ -39,7 +39,6 @@ fn run() -> Result<(), Failure> {
     let mut sheet = RgbImage::new(width * 6, height * rows);
     let (mut rendered, mut spent) = (0, Duration::ZERO);
     for condition in conditions {
-        let mut measured = Vec::new();
         for i in 0..per_condition {
             let spec =
                 SceneSpec { seed: seed + i, width_px: width, height_px: height, condition: Some(condition), rig: None };
@@ -47,11 +46,9 @@ fn run() -> Result<(), Failure> {
             let start = Instant::now();
             let pair = scene.render(0.0);
             spent += start.elapsed();
-            measured.extend(contrasts(&pair));
             paste(&mut sheet, &pair, (rendered % 2) * 3 * width, (rendered / 2) * height);
             rendered += 1;
         }
-        report(condition, &measured);
     }
     println!(
         "{rendered} pairs of {width}×{height}: {:.1} ms each",
@@ -99,27 +96,5 @@ fn outline(sheet: &mut RgbImage, label: &Label, size: [u32; 2], [x0, y0]: [u32; 
     for y in top..=bottom {
         sheet.put_pixel(x0 + left, y0 + y, Rgb(colour));
         sheet.put_pixel(x0 + right, y0 + y, Rgb(colour));
-    }
-}
-
-fn report(condition: Condition, measured: &[Contrast]) {
-    for class in Class::ALL {
-        let of: Vec<&Contrast> = measured.iter().filter(|c| c.class == class).collect();
-        let median = |value: fn(&Contrast) -> f64| {
-            let mut sorted: Vec<f64> = of.iter().map(|c| value(c)).collect();
-            sorted.sort_by(f64::total_cmp);
-            sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
-        };
-        let count = |test: fn(&Contrast) -> bool| of.iter().filter(|c| test(c)).count();
-        println!(
-            "{:<7} {:<8} {:>4} objects, median contrast infrared {:>5.1} visible {:>5.1} levels; infrared only {:>3}, visible only {:>3}",
-            condition.name(),
-            class.name(),
-            of.len(),
-            median(|c| c.ir),
-            median(|c| c.vi),
-            count(Contrast::is_infrared_only),
-            count(Contrast::is_visible_only),
-        );
     }
 }

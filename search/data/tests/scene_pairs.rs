@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use caf_data::scene::{
-    Class, Condition, Contrast, LEAST_SHARE, MASK_IGNORED, Rendered, Scene, SceneSpec, contrasts, offset_rig,
+    Class, Condition, Contrast, LEAST_SHARE, MASK_IGNORED, Rendered, SEEN_FROM, Scene, SceneSpec, contrasts, offset_rig,
 };
 use rayon::prelude::*;
 
@@ -97,6 +97,18 @@ fn people_at_night_are_bright_in_the_infrared_and_often_lost_in_the_visible() {
     // Somebody behind the glass of a bus shelter is the exception.
     let behind_glass = people.iter().filter(|c| c.is_visible_only()).count();
     assert!(behind_glass * 20 <= people.len(), "{behind_glass}");
+}
+
+#[test]
+fn by_day_the_infrared_loses_people_to_warm_streets() {
+    let people: Vec<Contrast> = survey(&[Condition::Day], 60).into_iter().map(|(_, c)| c).collect();
+    let people: Vec<&Contrast> = people.iter().filter(|c| c.class == Class::Person).collect();
+    let dark = people.iter().filter(|c| c.ir_difference < 0.0).count();
+    let lost = people.iter().filter(|c| c.is_visible_only()).count();
+    let seen = people.iter().filter(|c| c.vi >= SEEN_FROM).count();
+    println!("{} people, {dark} darker than around, {lost} in the visible only, {seen} in the visible", people.len());
+    assert!(people.len() > 100 && dark * 10 >= people.len() && lost * 20 >= people.len());
+    assert!(seen * 10 >= people.len() * 9);
 }
 
 #[test]

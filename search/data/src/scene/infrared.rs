@@ -3,12 +3,20 @@
 use super::moment::Moment;
 use super::noise::{bell, cloud2};
 use super::pixel::{Patch, SAMPLES, patches};
+use super::plane::blur;
 use super::raster::{Raster, Seen};
 use super::surface::{Surface, UP, mirrored};
 use super::vector::{V3, mix, smoothstep};
 
 /// The camera's gain control never spreads less than this over its levels: noise would fill the picture.
 const LEAST_SPAN_K: f32 = 15.0;
+
+/// Radius of the blur. An infrared detector has half or a third of the visible one's pixels a side, and waves of 10 µm spread
+/// a point over two of them: on the visible image's grid it covers about three.
+const SPREAD_PX: usize = 1;
+
+/// Rain carries away so much of a surface's warmth and no more: bodies and engines stay warm.
+const RAIN_TAKES_K: f32 = 6.0;
 
 /// A clear sky this far below the air is shown as black: spreading the levels down to it would hide the street.
 const SKY_BELOW_AIR_K: f32 = 8.0;
@@ -58,6 +66,7 @@ fn sent(moment: &Moment<'_>, surface: &Surface, p: V3, normal: V3, dir: V3) -> f
         let direct = normal.dot(sun.towards).max(0.0) * moment.sunlit(p);
         own_c += climate.sun_heats_k * surface.heats * (0.4 + 0.6 * direct);
     }
+    own_c -= climate.washed * (own_c - climate.air_c).clamp(-RAIN_TAKES_K, RAIN_TAKES_K);
     // Near room temperature the band's radiance is close enough to linear in temperature.
     let towards = mirrored(dir, normal);
     let inside = moment.layout.daylight_from_z_m.is_some_and(|end| p.z < end);
@@ -80,11 +89,13 @@ fn sky(moment: &Moment<'_>, dir: V3) -> f32 {
 /// Optics, noise and gain control: gray levels, warm is bright.
 pub(crate) fn develop(moment: &Moment<'_>, mut plane: Vec<f32>, width: usize, seed: u32) -> Vec<u8> {
     let climate = moment.climate;
-    soften(&mut plane, width);
+    let height = plane.len() / width.max(1);
+    blur(&mut plane, &mut vec![0.0; width * height], width, height, SPREAD_PX);
     for (i, v) in plane.iter_mut().enumerate() {
-        // Columns of the detector differ a little and stay the same from frame to frame.
+        // Pixels and columns of the detector differ a little and stay the same from frame to frame.
         let column = bell((i % width.max(1)) as u32, moment.layout.ground.seed);
-        *v += climate.infrared_noise_k * (bell(i as u32, seed) + 0.35 * column);
+        let pixel = bell(i as u32, moment.layout.ground.seed ^ 0xF1);
+        *v += climate.infrared_noise_k * (bell(i as u32, seed) + 0.5 * pixel + 0.4 * column);
     }
     let [low, high] = span(&plane, climate.air_c);
     plane.iter().map(|t| (14.0 + 228.0 * (t - low) / (high - low) + 0.5).clamp(0.0, 255.0) as u8).collect()
@@ -102,20 +113,4 @@ fn span(plane: &[f32], air_c: f32) -> [f32; 2] {
     let high = at(0.996).min(at(0.5) + HOT_ABOVE_MEDIAN_K).max(low);
     let short = (LEAST_SPAN_K - (high - low)).max(0.0);
     [low - 0.35 * short, high + 0.65 * short]
-}
-
-/// The lens: a 3×3 binomial kernel.
-fn soften(plane: &mut [f32], width: usize) {
-    let height = plane.len() / width.max(1);
-    let source = plane.to_vec();
-    let at = |x: isize, y: isize| {
-        let x = x.clamp(0, width as isize - 1) as usize;
-        let y = y.clamp(0, height as isize - 1) as usize;
-        source.get(y * width + x).copied().unwrap_or(0.0)
-    };
-    for (i, v) in plane.iter_mut().enumerate() {
-        let (x, y) = ((i % width) as isize, (i / width) as isize);
-        let row = |y: isize| at(x - 1, y) + 2.0 * at(x, y) + at(x + 1, y);
-        *v = (row(y - 1) + 2.0 * row(y) + row(y + 1)) / 16.0;
-    }
 }

@@ -56,7 +56,8 @@ impl Layout {
         placing.lanes(rng);
         placing.parked(parking, rng);
         placing.furniture(in_tunnel, rng);
-        if !in_tunnel && rng.random_bool(0.3) {
+        placing.unlabelled(in_tunnel, &mut scenery, rng);
+        if !in_tunnel && rng.random_bool(0.2) {
             let x = ground.road_x_m[1] + 0.9;
             let waits = street::shelter(x, rng.random_range(9.0..17.0), climate, &mut scenery);
             placing.person(Posture::Standing, Path::standing(waits, rng.random_range(-2.0..2.0)), rng);
@@ -162,14 +163,35 @@ impl Placing<'_> {
                 z += if in_tunnel { 9.0 } else { rng.random_range(14.0..20.0) };
             }
             for _ in 0..rng.random_range(1..4) {
-                let at = v3(
-                    if in_tunnel { wall - 0.75 * outwards } else { edge + 0.6 * outwards },
-                    0.0,
-                    rng.random_range(6.5..26.0),
-                );
+                let x = if in_tunnel { wall - 0.75 * outwards } else { edge + 0.6 * outwards };
+                let at = v3(x, 0.0, rng.random_range(6.5..22.0));
                 if self.is_free(at, 1.0) {
                     let sign = Sign::draw(!in_tunnel, self.climate, rng);
                     self.add(Kind::Sign(sign), Path::standing(at, rng.random_range(-0.2..0.2)), 0.5);
+                }
+            }
+        }
+    }
+
+    /// What one camera alone takes for something else: the backs of plates for the oncoming traffic, which only colour tells
+    /// from signs, and cabinets warmed by what is in them, as tall and as warm as a person in a coat.
+    fn unlabelled(&mut self, in_tunnel: bool, scenery: &mut Vec<Solid>, rng: &mut ChaCha8Rng) {
+        for edge in self.ground.road_x_m {
+            let outwards = edge.signum();
+            let [to_kerb, to_wall] = if in_tunnel { [0.5; 2] } else { [0.6, self.ground.pavement_width_m - 0.4] };
+            for _ in 0..rng.random_range(0..3) {
+                let at = v3(edge + to_kerb * outwards, 0.0, rng.random_range(6.5..22.0));
+                if self.is_free(at, 1.0) {
+                    self.taken.push((at, 0.5));
+                    let away = std::f32::consts::PI + rng.random_range(-0.2..0.2);
+                    Sign::draw(true, self.climate, rng).build(&mut street::unlabelled(at, away, scenery), self.climate);
+                }
+            }
+            for _ in 0..rng.random_range(0..3) {
+                let at = v3(edge + to_wall * outwards, 0.0, rng.random_range(6.0..26.0));
+                if self.is_free(at, 0.8) {
+                    self.taken.push((at, 0.4));
+                    street::cabinet(at, self.climate, scenery, rng);
                 }
             }
         }
@@ -214,7 +236,7 @@ impl Placing<'_> {
 
     fn bicycles(&mut self, rng: &mut ChaCha8Rng) {
         let [left, right] = self.ground.road_x_m;
-        for _ in 0..rng.random_range(1..6) {
+        for _ in 0..rng.random_range(2..7) {
             let ridden = rng.random_bool(0.55);
             let far: f32 = rng.random_range(0.0..1.0);
             let z = 6.5 + 18.0 * far * far;
@@ -247,5 +269,25 @@ impl Placing<'_> {
                 self.person(Posture::Riding, path, rng);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scene::model::NO_INSTANCE;
+    use rand::SeedableRng;
+
+    #[test]
+    fn warm_cabinets_and_backs_of_signs_are_scenery() {
+        let mut warm = 0;
+        for seed in 0..20 {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let climate = Climate::draw(Condition::Night, &mut rng);
+            let layout = Layout::draw(&climate, &mut rng);
+            assert!(layout.scenery.iter().all(|solid| solid.instance == NO_INSTANCE));
+            warm += layout.scenery.iter().filter(|s| s.surface.temperature_c > climate.masonry_c + 4.0).count();
+        }
+        assert!(warm >= 10, "{warm}");
     }
 }

@@ -7,11 +7,12 @@
 //! - *visible* follows light: sun and its shadows, sky, street lamps, headlights, retroreflection, fog, veiling glare,
 //!   exposure, sensor noise;
 //! - *infrared* follows apparent temperature, ε·T + (1 − ε)·T of what is mirrored: bodies, engines, tyres, exhausts and the
-//!   ground below are warm, the sky is cold, glass is opaque, bare metal mirrors the cold sky; then thermal noise and gain
-//!   control.
+//!   ground below are warm, the sky is cold, glass is opaque, bare metal mirrors the cold sky; sun heats streets until people
+//!   are no warmer, rain takes what differs by little; then a soft lens, thermal noise and gain control.
 //!
 //! So every class is sometimes seen by one camera only: an unlit person at night, a lit sign of the air's temperature, a
-//! parked cold car, somebody behind the glass of a bus shelter.
+//! parked cold car, somebody behind the glass of a bus shelter. And each camera alone takes things for what they are not: the
+//! back of a plate is a sign but for its colour, a warm cabinet a person but for its looks.
 //!
 //! The same [`SceneSpec`] gives the same bytes on every run of the same build. World frame: x right, y up, z forward, metres.
 
@@ -80,7 +81,7 @@ pub enum Class {
     Bicycle,
     /// With its pole.
     Lamp,
-    /// The plate without its pole.
+    /// The plate without its pole, where its front is seen.
     Sign,
 }
 

@@ -36,7 +36,24 @@ pub(crate) fn ground(climate: &Climate, parking: [bool; 2], tunnel: bool, rng: &
 }
 
 fn body(solids: &mut Vec<Solid>) -> Body<'_> {
-    Body { frame: Frame::new(V3::default(), 0.0), instance: NO_INSTANCE, solids }
+    unlabelled(V3::default(), 0.0, solids)
+}
+
+/// A body of nothing that is labelled.
+pub(crate) fn unlabelled(at: V3, heading_rad: f32, solids: &mut Vec<Solid>) -> Body<'_> {
+    Body { frame: Frame::new(at, heading_rad), instance: NO_INSTANCE, solids }
+}
+
+/// A street cabinet: transformers and switches inside warm its sheet metal by a few kelvins.
+pub(crate) fn cabinet(at: V3, climate: &Climate, solids: &mut Vec<Solid>, rng: &mut ChaCha8Rng) {
+    let tone = rng.random_range(0.12..0.4);
+    let albedo = if rng.random_bool(0.5) { gray(tone) } else { [tone * 0.6, tone, tone * 0.6] };
+    let sheet = Surface::matt(albedo, climate.masonry_c + rng.random_range(2.0..14.0)).glossy(0.05, 0.9);
+    let (half, high, deep) = (rng.random_range(0.22..0.45), rng.random_range(1.1..1.75), rng.random_range(0.15..0.25));
+    let mut cabinet = unlabelled(at, 0.0, solids);
+    cabinet.block([-half, 0.0, -deep], [half, high, deep], sheet);
+    let plinth = Surface::matt(gray(0.2), climate.masonry_c);
+    cabinet.block([-half - 0.04, 0.0, -deep - 0.04], [half + 0.04, 0.12, deep + 0.04], plinth);
 }
 
 /// Houses, hedges and trees along both sides.

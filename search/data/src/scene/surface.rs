@@ -33,8 +33,8 @@ pub(crate) enum Finish {
     Glasshouse { half_m: [f32; 2] },
     /// Vehicle body whose front is warmed by the engine: kelvins at the front face, fading over a metre.
     Bonnet { engine_k: f32, front_z_m: f32 },
-    /// A traffic sign's face around `centre`, of the given radius.
-    Face { sign: SignFace, centre: V3, radius_m: f32 },
+    /// A traffic sign's face around `centre`, of the given radius; `worn` is the share of its paint lost to grime, 0–1.
+    Face { sign: SignFace, centre: V3, radius_m: f32, worn: f32 },
     /// Stripes across the surface, as on a truck's tarpaulin.
     Ribbed { pitch_m: f32 },
 }
@@ -141,9 +141,9 @@ impl Surface {
                     here.gloss *= 0.3;
                 }
             }
-            Finish::Face { sign, centre, radius_m } => {
+            Finish::Face { sign, centre, radius_m, worn } => {
                 let d = (p - centre) * (1.0 / radius_m);
-                here.albedo = sign_colour(sign, d, normal);
+                here.albedo = blend(sign_colour(sign, d, normal), gray(0.08), worn);
             }
             Finish::Ribbed { pitch_m } => {
                 let along = (p.z + p.x) / pitch_m;

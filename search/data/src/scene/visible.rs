@@ -123,7 +123,7 @@ pub(crate) fn develop(moment: &Moment<'_>, mut planes: [Vec<f32>; 3], width: usi
         let shared = bell(i as u32, seed);
         for (channel, v) in [r, g, b].into_iter().enumerate() {
             let own = bell(i as u32, seed ^ hash(channel as i32, 3, 5, 17));
-            let level = tone(*v);
+            let level = tone(v - climate.black);
             // Shadows are noisier after the tone curve has lifted them.
             let deviation = climate.visible_noise * (1.0 - 0.6 * level / 255.0);
             out.push((level + deviation * (0.6 * shared + 0.8 * own) + 0.5).clamp(0.0, 255.0) as u8);

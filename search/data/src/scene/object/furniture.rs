@@ -26,7 +26,7 @@ pub(crate) struct Lamp {
     height_m: f32,
     light: Rgb,
     pole: Rgb,
-    /// Sodium and metal-halide heads are warm, light-emitting diodes hardly.
+    /// Kelvins of the head over masonry: two thirds of the power of diodes, and more of a sodium lamp's, is heat in the housing.
     head_k: f32,
 }
 
@@ -47,9 +47,9 @@ impl Lamp {
             head_k: if !lit {
                 0.0
             } else if sodium {
-                rng.random_range(8.0..18.0)
+                rng.random_range(10.0..22.0)
             } else {
-                rng.random_range(0.0..3.0)
+                rng.random_range(4.0..12.0)
             },
         }
     }
@@ -112,6 +112,7 @@ pub(crate) struct Sign {
     /// Bare aluminium mirrors the cold sky in the infrared, painted plates do not.
     emissivity: f32,
     retro: f32,
+    worn: f32,
     pole: bool,
 }
 
@@ -119,9 +120,9 @@ impl Sign {
     pub fn draw(pole: bool, climate: &Climate, rng: &mut ChaCha8Rng) -> Sign {
         let faces = [SignFace::Prohibition, SignFace::Mandatory, SignFace::Warning, SignFace::Direction];
         let face = faces[rng.random_range(0..faces.len())];
-        // In the dark a quarter of the plates is worn bare and cold against what is around.
-        let bare = climate.dark && rng.random_bool(0.25);
-        let sunlit = climate.condition == super::super::Condition::Glare && rng.random_bool(0.4);
+        // In the dark many plates are worn bare, and cold against what is around.
+        let bare = climate.dark && rng.random_bool(0.4);
+        let sunlit = climate.condition == super::super::Condition::Glare && rng.random_bool(0.6);
         Sign {
             face,
             radius_m: if face == SignFace::Direction {
@@ -130,9 +131,10 @@ impl Sign {
                 rng.random_range(0.42..0.6)
             },
             height_m: rng.random_range(2.2..2.9),
-            warm_k: if sunlit { rng.random_range(4.0..8.0) } else { rng.random_range(-0.5..0.5) },
-            emissivity: if bare { 0.35 } else { 0.97 },
+            warm_k: if sunlit { rng.random_range(5.0..11.0) } else { rng.random_range(-0.5..0.5) },
+            emissivity: if bare { 0.2 } else { 0.97 },
             retro: if bare { 0.1 } else { rng.random_range(2.0..7.0) },
+            worn: if bare { 0.6 } else { 0.0 },
             pole,
         }
     }
@@ -141,7 +143,8 @@ impl Sign {
         let (r, h) = (self.radius_m, self.height_m);
         let plain = Surface::matt(gray(0.4), climate.masonry_c + self.warm_k).glossy(0.0, self.emissivity);
         let centre = v3(0.0, h, 0.0);
-        let mut face = plain.finish(Finish::Face { sign: self.face, centre, radius_m: r }, 0).heated_by_sun(0.2);
+        let mut face =
+            plain.finish(Finish::Face { sign: self.face, centre, radius_m: r, worn: self.worn }, 0).heated_by_sun(0.2);
         face.retro = self.retro;
         match self.face {
             SignFace::Prohibition | SignFace::Mandatory => {

@@ -56,7 +56,12 @@ impl Person {
             trousers: colours[if climate.dark { rng.random_range(0..2) } else { rng.random_range(0..4) }],
             skin: [tone, tone * 0.7, tone * 0.55],
             hair: gray(rng.random_range(0.02..0.12)),
-            thin_clothes: if climate.air_c > 22.0 { 0.85 } else { rng.random_range(0.45..0.75) },
+            thin_clothes: match climate.air_c {
+                air_c if air_c > 22.0 => 0.85,
+                // A good winter coat is only some kelvins warmer outside than the air.
+                air_c if air_c < 12.0 => rng.random_range(0.3..0.6),
+                _ => rng.random_range(0.4..0.75),
+            },
             long_coat: climate.air_c < 12.0 && rng.random_bool(0.4),
             bag: rng.random_bool(0.3),
             phase: rng.random_range(0.0..std::f32::consts::TAU),
