@@ -1,21 +1,32 @@
-//! Curves and bars.
+//! Curves and bars as SVG.
 
-use super::axis::{Axis, Scale};
-use super::svg::{Anchor, CHARACTER_PX, Look, Picture, Point, TEXT_PX, looks};
 use crate::error::SearchError;
 use crate::file::write_text;
+use plotters::coord::Shift;
+use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::path::Path;
 
 /// A labelled line.
 #[derive(Clone, Debug)]
 pub struct Curve {
-    /// Written at the line's end. What stands before the first full stop decides the colour.
+    /// Written at the line's end. What stands before the first full stop is its family, which decides the hue.
     pub label: String,
     /// x, y; gaps are NaN.
     pub points: Vec<(f64, f64)>,
     /// Points whose mean makes one point of the line. Above 1 the values themselves are drawn faintly behind it, as long as
     /// the picture has few lines.
     pub mean_over: usize,
+}
+
+/// How values become lengths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// Equal differences are equally long.
+    Linear,
+    /// Equal ratios are equally long; values of 0 and below have no place.
+    Log,
 }
 
 /// What a picture of curves says beside its lines.
@@ -31,133 +42,171 @@ pub struct Chart<'a> {
     pub scale: Scale,
 }
 
-const SIZE: [f64; 2] = [840.0, 560.0];
-const TOP_PX: f64 = 48.0;
-const BOTTOM_PX: f64 = SIZE[1] - 66.0;
-const LEFT_PX: f64 = 92.0;
-/// Length of the hairline from a line's end to its label.
-const LEADER_PX: f64 = 22.0;
+const SIZE_PX: (u32, u32) = (840, 560);
+const FONT: &str = "sans-serif";
+/// Height of text. A picture is shown at half its width beside another one, so that this is less than it seems.
+const TEXT_PX: i32 = 19;
+/// What makes text of that height: plotters counts a font's size from its lowest to its highest point.
+const FONT_SIZE: i32 = 23;
 /// Distance of two labels.
-const LABEL_PX: f64 = TEXT_PX + 3.0;
+const LABEL_PX: i32 = TEXT_PX + 3;
+/// Length of the hairline from a line's end to its label.
+const LEADER_PX: i32 = 22;
 /// Pictures of up to so many lines show values behind their means.
 const MOST_FAINT: usize = 3;
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 /// Draws curves over a common x axis, each with its label and last value at its end.
 ///
 /// # Errors
 /// When no point is finite (and above 0 on a logarithmic scale) or the file cannot be written.
 pub fn curves(path: &Path, chart: &Chart<'_>, list: &[Curve]) -> Result<(), SearchError> {
-    let svg = curves_svg(chart, list).ok_or_else(|| nothing(path, "no value is finite"))?;
-    write_text(path, &svg)
+    let has_place = |(x, y): &(f64, f64)| x.is_finite() && y.is_finite() && (chart.scale == Scale::Linear || *y > 0.0);
+    let lines: Vec<Line<'_>> = list.iter().map(|curve| Line::new(curve, list.len(), has_place)).collect();
+    let points = || lines.iter().flat_map(|l| l.means.iter().chain(&l.faint)).flatten();
+    let (Some(x), Some(y)) = (range(points().map(|p| p.0)), range(points().map(|p| p.1))) else {
+        return Err(refusal(path, "no value is finite"));
+    };
+    let x = if x.start < x.end { x } else { x.start..x.start + 1.0 };
+    save(path, SIZE_PX, |area| match chart.scale {
+        Scale::Linear => {
+            // A single value stands in the middle.
+            let free = if y.start < y.end { 0.04 * (y.end - y.start) } else { 0.5 * y.start.abs().max(1e-3) };
+            draw_curves(area, chart, x, y.start - free..y.end + free, &lines)
+        }
+        Scale::Log => draw_curves(area, chart, x, (y.start / 1.2..y.end * 1.2).log_scale(), &lines),
+    })
 }
 
-fn nothing(path: &Path, why: &str) -> SearchError {
-    SearchError::Plot { path: path.to_owned(), message: format!("nothing to draw: {why}") }
+/// A curve ready to be drawn: stretches without gaps.
+struct Line<'a> {
+    label: &'a str,
+    means: Vec<Vec<(f64, f64)>>,
+    /// The values behind the means.
+    faint: Vec<Vec<(f64, f64)>>,
 }
 
-fn curves_svg(chart: &Chart<'_>, list: &[Curve]) -> Option<String> {
-    let means: Vec<Vec<(f64, f64)>> = list.iter().map(|c| running_mean(&c.points, c.mean_over)).collect();
-    let with_faint = |curve: &Curve| curve.mean_over > 1 && list.len() <= MOST_FAINT;
-    let drawn = || list.iter().filter(|c| with_faint(c)).map(|c| &c.points).chain(&means).flatten();
-    let texts: Vec<String> = list.iter().zip(&means).map(|(c, mean)| end_text(&c.label, mean)).collect();
-    let longest = texts.iter().map(|t| t.chars().count()).max().unwrap_or(0);
-    let right_px = SIZE[0] - LEADER_PX - 18.0 - CHARACTER_PX * longest as f64;
-    let x = Axis::around(drawn().map(|p| p.0), Scale::Linear, 0.0, [LEFT_PX, right_px])?;
-    let y = Axis::around(drawn().map(|p| p.1), chart.scale, 0.04, [BOTTOM_PX, TOP_PX])?;
-
-    let mut picture = Picture::new(SIZE, chart.title);
-    frame(&mut picture, chart, &x, &y, right_px);
-    let looks = looks(list.iter().map(|c| c.label.as_str()));
-    let mut ends: Vec<(Point, &str, Look)> = Vec::new();
-    let lines = list.iter().zip(&means).zip(&texts).zip(&looks);
-    for (((curve, mean), text), look) in lines {
-        if with_faint(curve) {
-            stroke(&mut picture, &curve.points, [&x, &y], Look { dashes: "", ..*look }, [1.2, 0.35], text);
-        }
-        if let Some(end) = stroke(&mut picture, mean, [&x, &y], *look, [2.6, 1.0], text) {
-            ends.push((end, text, *look));
+impl<'a> Line<'a> {
+    fn new(curve: &'a Curve, lines: usize, has_place: impl Fn(&(f64, f64)) -> bool + Copy) -> Self {
+        let stretches = |points: &[(f64, f64)]| -> Vec<Vec<(f64, f64)>> {
+            points.split(|p| !has_place(p)).filter(|s| !s.is_empty()).map(<[_]>::to_vec).collect()
+        };
+        let with_faint = curve.mean_over > 1 && lines <= MOST_FAINT;
+        Line {
+            label: &curve.label,
+            means: stretches(&running_mean(&curve.points, curve.mean_over)),
+            faint: if with_faint { stretches(&curve.points) } else { Vec::new() },
         }
     }
-    label(&mut picture, ends, right_px);
-    Some(picture.finish())
+
+    /// Where the line ends.
+    fn end(&self) -> Option<(f64, f64)> {
+        self.means.last()?.last().copied()
+    }
+
+    /// The label with the value that the line ends at.
+    fn text(&self) -> String {
+        self.end().map_or_else(|| self.label.to_owned(), |(_, y)| format!("{}  {}", self.label, short(y)))
+    }
 }
 
-/// Grid, axes, their values and names.
-fn frame(picture: &mut Picture, chart: &Chart<'_>, x: &Axis, y: &Axis, right_px: f64) {
-    for (value, text) in y.ticks(8) {
-        if let Some(at) = y.px(value) {
-            picture.rule("grid", [LEFT_PX, at], [right_px, at]);
-            picture.text([LEFT_PX - 10.0, at + 0.35 * TEXT_PX], Anchor::End, None, &text);
+fn draw_curves<Y>(area: &Area<'_>, chart: &Chart<'_>, x: std::ops::Range<f64>, y: Y, lines: &[Line<'_>]) -> Drawn
+where
+    Y: AsRangedCoord<Value = f64>,
+    Y::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
+{
+    let texts: Vec<String> = lines.iter().map(Line::text).collect();
+    let longest = texts.iter().map(|t| t.chars().count()).max().unwrap_or(0) as i32;
+    // A character of this font is a little wider than half its height.
+    let right_px = LEADER_PX + 18 + longest * TEXT_PX * 14 / 25;
+    let mut plot = ChartBuilder::on(area)
+        .caption(chart.title, (FONT, FONT_SIZE + 4))
+        .margin(10)
+        .margin_right(right_px)
+        .x_label_area_size(60)
+        .y_label_area_size(92)
+        .build_cartesian_2d(x, y)?;
+    plot.configure_mesh()
+        .disable_x_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(BLACK.mix(0.12))
+        .axis_style(BLACK.mix(0.5))
+        .x_labels(6)
+        .y_labels(8)
+        .x_label_formatter(&|v| short(*v))
+        .y_label_formatter(&|v| short(*v))
+        .label_style((FONT, FONT_SIZE))
+        .axis_desc_style((FONT, FONT_SIZE))
+        .x_desc(chart.x)
+        .y_desc(chart.y)
+        .draw()?;
+    let inks = inks(lines.iter().map(|l| l.label));
+    let mut ends = Vec::new();
+    for ((line, text), ink) in lines.iter().zip(&texts).zip(&inks) {
+        for stretch in &line.faint {
+            plot.draw_series(LineSeries::new(stretch.iter().copied(), ink.mix(0.35)))?;
         }
-    }
-    for (value, text) in x.ticks(6) {
-        if let Some(at) = x.px(value) {
-            picture.rule("axis", [at, BOTTOM_PX], [at, BOTTOM_PX + 6.0]);
-            picture.text([at, BOTTOM_PX + 10.0 + TEXT_PX], Anchor::Middle, None, &text);
+        for stretch in &line.means {
+            // A lone point is no line.
+            let size = if stretch.len() == 1 { 3 } else { 0 };
+            let style = ShapeStyle { color: ink.to_rgba(), filled: size > 0, stroke_width: 3 };
+            plot.draw_series(LineSeries::new(stretch.iter().copied(), style).point_size(size))?;
         }
+        ends.extend(line.end().map(|end| (plot.backend_coord(&end), text, ink)));
     }
-    picture.rule("axis", [LEFT_PX, BOTTOM_PX], [right_px, BOTTOM_PX]);
-    picture.axis_name([(LEFT_PX + right_px) / 2.0, SIZE[1] - 12.0], false, chart.x);
-    picture.axis_name([TEXT_PX + 4.0, (TOP_PX + BOTTOM_PX) / 2.0], true, chart.y);
+    ends.sort_by_key(|end| end.0.1);
+    let wanted: Vec<i32> = ends.iter().map(|end| end.0.1).collect();
+    let places = apart(&wanted, LABEL_PX, [TEXT_PX + 20, SIZE_PX.1 as i32 - 40]);
+    let labels_px = SIZE_PX.0 as i32 - right_px + LEADER_PX - 6;
+    for ((end, text, ink), place) in ends.into_iter().zip(places) {
+        area.draw(&PathElement::new(vec![end, (labels_px - 4, place)], ink.mix(0.7)))?;
+        let style = (FONT, FONT_SIZE).into_font().color(ink).pos(Pos::new(HPos::Left, VPos::Center));
+        area.draw(&Text::new(text.as_str(), (labels_px, place), style))?;
+    }
+    Ok(())
 }
 
-/// Draws a line, interrupted at gaps; a lone point becomes a short dash. Returns where it ends.
-fn stroke(
-    picture: &mut Picture,
-    points: &[(f64, f64)],
-    [x, y]: [&Axis; 2],
-    look: Look,
-    [width, opacity]: [f64; 2],
-    name: &str,
-) -> Option<Point> {
-    let places: Vec<Option<Point>> = points.iter().map(|(a, b)| Some([x.px(*a)?, y.px(*b)?])).collect();
-    for run in places.split(Option::is_none) {
-        match run.iter().flatten().copied().collect::<Vec<Point>>().as_slice() {
-            [] => {}
-            [[px, py]] => picture.path(&[[px - 3.0, *py], [px + 3.0, *py]], look, width, opacity, name),
-            line => picture.path(line, look, width, opacity, name),
-        }
-    }
-    places.iter().rev().flatten().next().copied()
-}
-
-/// Writes the labels at the right edge in the order of the ends, moved apart so that each can be read.
-fn label(picture: &mut Picture, mut ends: Vec<(Point, &str, Look)>, right_px: f64) {
-    ends.sort_by(|a, b| a.0[1].total_cmp(&b.0[1]));
-    let wanted: Vec<f64> = ends.iter().map(|end| end.0[1]).collect();
-    let places = apart(&wanted, LABEL_PX, [TOP_PX, BOTTOM_PX + 2.0 * LABEL_PX]);
-    for ((end, text, look), at) in ends.into_iter().zip(places) {
-        picture.path(&[end, [right_px + LEADER_PX - 4.0, at]], Look { dashes: "", ..look }, 1.0, 0.7, text);
-        picture.text([right_px + LEADER_PX, at + 0.35 * TEXT_PX], Anchor::Start, Some(look.colour), text);
-    }
+/// Colours of labels: one hue a family, and its members from dark to light.
+fn inks<'a>(labels: impl Iterator<Item = &'a str>) -> Vec<HSLColor> {
+    const HUES: [f64; 7] = [0.59, 0.07, 0.39, 0.77, 0.97, 0.51, 0.14];
+    let mut families: Vec<(&str, usize)> = Vec::new();
+    let mut ink = |label: &'a str| {
+        let family = label.split('.').next().unwrap_or(label);
+        let row = families.iter().position(|(known, _)| *known == family).unwrap_or_else(|| {
+            families.push((family, 0));
+            families.len() - 1
+        });
+        let member = families.get_mut(row).map_or(0, |(_, members)| std::mem::replace(members, *members + 1));
+        let hue = HUES.get(row % HUES.len()).copied().unwrap_or_default();
+        HSLColor(hue, 0.75, [0.28, 0.45, 0.60, 0.36, 0.52].get(member % 5).copied().unwrap_or(0.4))
+    };
+    labels.map(&mut ink).collect()
 }
 
 /// Sorted places moved as little as needed to lie at least `gap` apart, between `low` and `high` as far as there is room.
-fn apart(wanted: &[f64], gap: f64, [low, high]: [f64; 2]) -> Vec<f64> {
-    let mut places: Vec<f64> = Vec::with_capacity(wanted.len());
+fn apart(wanted: &[i32], gap: i32, [low, high]: [i32; 2]) -> Vec<i32> {
+    let mut places: Vec<i32> = Vec::with_capacity(wanted.len());
     for want in wanted {
-        places.push(places.last().map_or(want.max(low), |last| want.max(last + gap)));
+        places.push(places.last().map_or((*want).max(low), |last| (*want).max(last + gap)));
     }
     let mut below = high + gap;
     for place in places.iter_mut().rev() {
-        *place = place.min(below - gap);
+        *place = (*place).min(below - gap);
         below = *place;
     }
     places
 }
 
-/// A label with the value that the line ends at.
-fn end_text(label: &str, points: &[(f64, f64)]) -> String {
-    match points.iter().rev().map(|p| p.1).find(|y| y.is_finite()) {
-        Some(last) => format!("{label}  {}", short(last)),
-        None => label.to_owned(),
-    }
-}
-
-/// Three significant digits.
+/// Three significant digits, without zeros at the end of what is no whole number.
 fn short(value: f64) -> String {
-    let decimals = (2.0 - value.abs().max(1e-9).log10().floor()).clamp(0.0, 4.0) as usize;
-    format!("{value:.decimals$}")
+    let decimals = (2.0 - value.abs().max(1e-9).log10().floor()).clamp(0.0, 6.0) as usize;
+    let text = format!("{value:.decimals$}");
+    if !text.contains('.') {
+        return text;
+    }
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// The mean of each point and those before it, `over` in all. Gaps stay gaps and count in no mean.
@@ -171,29 +220,60 @@ fn running_mean(points: &[(f64, f64)], over: usize) -> Vec<(f64, f64)> {
     points.iter().enumerate().map(|(i, (x, y))| at(i, *x, *y)).collect()
 }
 
+/// Smallest to largest; none of nothing.
+fn range(values: impl Iterator<Item = f64>) -> Option<std::ops::Range<f64>> {
+    let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+    (low <= high).then_some(low..high)
+}
+
 /// Draws horizontal bars, longest first, each with its value.
 ///
 /// # Errors
 /// When there is no value above 0 or the file cannot be written.
 pub fn bars(path: &Path, title: &str, list: &[(String, f64)]) -> Result<(), SearchError> {
-    let looks = looks(list.iter().map(|(name, _)| name.as_str()));
-    let mut sorted: Vec<(&(String, f64), Look)> = list.iter().zip(looks).filter(|((_, v), _)| v.is_finite()).collect();
+    let inks = inks(list.iter().map(|(name, _)| name.as_str()));
+    let mut sorted: Vec<(&(String, f64), HSLColor)> =
+        list.iter().zip(inks).filter(|((_, v), _)| v.is_finite()).collect();
     sorted.sort_by(|a, b| b.0.1.total_cmp(&a.0.1));
     let longest = sorted.first().map(|((_, v), _)| *v).filter(|v| *v > 0.0);
-    let longest = longest.ok_or_else(|| nothing(path, "no value above 0"))?;
-    let named = sorted.iter().map(|((name, _), _)| name.chars().count()).max().unwrap_or(0);
-    let left = 32.0 + CHARACTER_PX * named as f64;
-    let room = SIZE[0] - left - 100.0;
-    let row_px = TEXT_PX + 10.0;
-    let mut picture = Picture::new([SIZE[0], TOP_PX + 14.0 + row_px * sorted.len() as f64], title);
-    for (row, ((name, value), look)) in sorted.iter().enumerate() {
-        let top = TOP_PX + row_px * row as f64;
-        let length = room * value.max(0.0) / longest;
-        picture.text([left - 12.0, top + TEXT_PX], Anchor::End, None, name);
-        picture.bar([left, top + 3.0], [length, row_px - 7.0], look.colour);
-        picture.text([left + length + 8.0, top + TEXT_PX], Anchor::Start, None, &short(*value));
-    }
-    write_text(path, &picture.finish())
+    let longest = longest.ok_or_else(|| refusal(path, "no value above 0"))?;
+    let named = sorted.iter().map(|((name, _), _)| name.chars().count()).max().unwrap_or(0) as i32;
+    let left_px = 32 + named * TEXT_PX * 14 / 25;
+    let room_px = f64::from(SIZE_PX.0 as i32 - left_px - 100);
+    let row_px = TEXT_PX + 10;
+    save(path, (SIZE_PX.0, (62 + row_px * sorted.len() as i32) as u32), |area| {
+        area.draw(&Text::new(title, (16, 12), (FONT, FONT_SIZE + 4)))?;
+        for (row, ((name, value), ink)) in sorted.iter().enumerate() {
+            let top = 48 + row_px * row as i32;
+            let end = left_px + (room_px * value.max(0.0) / longest).round() as i32;
+            let text = |side| (FONT, FONT_SIZE).into_font().color(&BLACK).pos(Pos::new(side, VPos::Center));
+            let middle = top + row_px / 2;
+            area.draw(&Text::new(name.as_str(), (left_px - 12, middle), text(HPos::Right)))?;
+            area.draw(&Rectangle::new([(left_px, top + 3), (end, top + row_px - 4)], ink.filled()))?;
+            area.draw(&Text::new(short(*value), (end + 8, middle), text(HPos::Left)))?;
+        }
+        Ok(())
+    })
+}
+
+/// Draws on white and writes the file aside.
+fn save(path: &Path, size_px: (u32, u32), draw: impl FnOnce(&Area<'_>) -> Drawn) -> Result<(), SearchError> {
+    let mut svg = String::new();
+    let drawn = {
+        let area = SVGBackend::with_string(&mut svg, size_px).into_drawing_area();
+        let all = || -> Drawn {
+            area.fill(&WHITE)?;
+            draw(&area)?;
+            Ok(area.present()?)
+        };
+        all()
+    };
+    drawn.map_err(|e| SearchError::Plot { path: path.to_owned(), message: e.to_string() })?;
+    write_text(path, &svg)
+}
+
+fn refusal(path: &Path, why: &str) -> SearchError {
+    SearchError::Plot { path: path.to_owned(), message: format!("nothing to draw: {why}") }
 }
 
 #[cfg(test)]
@@ -210,25 +290,27 @@ mod tests {
     fn every_curve_label_and_axis_is_in_the_picture() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.svg");
-        let list = [curve("one", &[(0.0, 0.0), (1.0, f64::NAN), (2.0, 1.0), (3.0, 2.0)]), curve("two", &[(3.0, 0.5)])];
-        curves(&path, &CHART, &list).unwrap();
-        let svg = std::fs::read_to_string(&path).unwrap();
-        for word in ["A title", ">steps<", ">metres<", ">one  2.00<", ">two  0.500<", ">1.5<"] {
-            assert!(svg.contains(word), "{word}: {svg}");
+        let list = [curve("one", &[(0.0, 0.5), (1.0, f64::NAN), (2.0, 1.0), (3.0, 2.0)]), curve("two", &[(3.0, 0.5)])];
+        for scale in [Scale::Linear, Scale::Log] {
+            curves(&path, &Chart { scale, ..CHART }, &list).unwrap();
+            let svg = std::fs::read_to_string(&path).unwrap();
+            for word in ["A title", "steps", "metres", "one  2", "two  0.5"] {
+                assert!(svg.contains(word), "{word}: {svg}");
+            }
+            // The first of `one` and the only point of `two` are lone points.
+            assert_eq!(svg.matches("<circle").count(), 2, "{svg}");
         }
-        // Two runs of `one` (the first a lone point), one of `two`, and two hairlines.
-        assert_eq!(svg.matches("stroke-opacity").count(), 5, "{svg}");
     }
 
     #[test]
     fn labels_keep_their_order_and_distance_inside_the_picture() {
         for (wanted, expected) in [
-            (vec![10.0, 50.0], vec![10.0, 50.0]),
-            (vec![10.0, 12.0, 13.0], vec![10.0, 20.0, 30.0]),
-            (vec![95.0, 97.0, 99.0], vec![80.0, 90.0, 100.0]),
-            (vec![-5.0, 50.0], vec![0.0, 50.0]),
+            (vec![10, 50], vec![10, 50]),
+            (vec![10, 12, 13], vec![10, 20, 30]),
+            (vec![95, 97, 99], vec![80, 90, 100]),
+            (vec![-5, 50], vec![0, 50]),
         ] {
-            assert_eq!(apart(&wanted, 10.0, [0.0, 100.0]), expected);
+            assert_eq!(apart(&wanted, 10, [0, 100]), expected);
         }
     }
 
@@ -240,18 +322,32 @@ mod tests {
     }
 
     #[test]
+    fn families_share_a_hue_and_members_differ() {
+        let [a, b, c] = inks(["ssim.ir", "l1.ir", "ssim.vi"].into_iter())[..] else { panic!("three colours") };
+        assert!(a.0 == c.0 && a.2 != c.2 && a.0 != b.0);
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        for (value, text) in
+            [(0.0, "0"), (0.14, "0.14"), (0.0456, "0.0456"), (1234.5, "1234"), (40.0, "40"), (2.5, "2.5")]
+        {
+            assert_eq!(short(value), text);
+        }
+    }
+
+    #[test]
     fn bars_are_ordered_and_scaled() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("b.svg");
         bars(&path, "T", &[("small".to_owned(), 1.0), ("large".to_owned(), 2.0)]).unwrap();
         let svg = std::fs::read_to_string(&path).unwrap();
         assert!(svg.find("large").unwrap() < svg.find("small").unwrap());
-        let widths: Vec<f64> = svg
-            .split("<rect x=")
-            .skip(1)
-            .map(|bar| bar.split("width=\"").nth(1).unwrap().split('"').next().unwrap().parse().unwrap())
-            .collect();
-        assert!((widths[0] - 2.0 * widths[1]).abs() < 0.2, "{widths:?}");
+        let width =
+            |bar: &str| -> f64 { bar.split("width=\"").nth(1).unwrap().split('"').next().unwrap().parse().unwrap() };
+        // The first rectangle is the paper.
+        let widths: Vec<f64> = svg.split("<rect").skip(2).map(width).collect();
+        assert!(widths.len() == 2 && (widths[0] - 2.0 * widths[1]).abs() <= 1.0, "{widths:?}");
     }
 
     #[test]

@@ -25,7 +25,7 @@ impl Family {
             Self::OnnxRuntime => matches!(package, "ort" | "ort-sys"),
             Self::GStreamer => package.starts_with("gstreamer"),
             Self::Protobuf => package.starts_with("prost"),
-            Self::Bulky => matches!(package, "image" | "ndarray" | "rayon"),
+            Self::Bulky => matches!(package, "image" | "ndarray" | "rayon" | "plotters"),
             Self::Crate(name) => package == name,
         }
     }
