@@ -57,6 +57,8 @@ struct Network<'a> {
     name: &'a str,
     graph: &'a Graph,
     weights: &'a Weights,
+    /// What it is run on, where the shape of the input does not tell.
+    on: &'a str,
     /// Width and height of the image that boxes lie in, where it is not the first input itself.
     boxes_in: Option<[usize; 2]>,
 }
@@ -68,7 +70,7 @@ fn against_libtorch(tally: &mut Tally, network: &Network<'_>, engines: &[(&str, 
     for (engine, load) in engines {
         let mut runner = load(network.graph, network.weights);
         for (input, expected) in inputs.iter().zip(&expected) {
-            tally.case(&format!("{} {:?}", network.name, input[0].shape));
+            tally.case(&format!("{} {:?} {}", network.name, input[0].shape, network.on));
             let size_wh = network.boxes_in.unwrap_or_else(|| [input[0].shape[3], input[0].shape[2]]);
             let found = runner.run(input);
             let outputs = graph_outputs(network.graph);
@@ -109,13 +111,14 @@ fn both_engines_agree_on_real_images() {
         // One whole image for each network; `fusion_on_onnx_runtime_equals_the_original` has them all.
         let inputs = pairs.iter().take(1).map(|p| vec![plane(&p.ir), plane(&p.luma)]).collect::<Vec<_>>();
         let name = format!("CAF {}", checkpoint.name);
-        let network = Network { name: &name, graph: &graph, weights: &checkpoint.weights, boxes_in: None };
+        let network = Network { name: &name, graph: &graph, weights: &checkpoint.weights, on: "", boxes_in: None };
         against_libtorch(&mut tally, &network, &[ONNX_FOLDED], &inputs);
     }
     let (checkpoint, _, config) = yolov5::checkpoint(&yolo_folder);
     let graph = detector::graph(&config).unwrap();
     let inputs: Vec<Vec<Array>> = yolov5::photographs(&yolo_folder).iter().map(|p| vec![p.input()]).collect();
-    let network = Network { name: &checkpoint.name, graph: &graph, weights: &checkpoint.weights, boxes_in: None };
+    let network =
+        Network { name: &checkpoint.name, graph: &graph, weights: &checkpoint.weights, on: "", boxes_in: None };
     against_libtorch(&mut tally, &network, &ONNX, &inputs);
     tally.finish();
 }
@@ -143,7 +146,8 @@ fn a_pipeline_of_the_official_checkpoints_agrees_on_real_pairs() {
         let model = Model::new(Parts::Pipeline(&fusion, &task), &settings).unwrap();
         let input = vec![plane_bytes(&pair.ir), rgb_bytes(&pair.vi)];
         let graph = model.graph().with_outputs(&["fused.bytes", "letterbox.resize", "task.decode"]).unwrap();
-        let network = Network { name: &name, graph: &graph, weights: model.weights(), boxes_in: boxes_in(&model) };
+        let (weights, on, boxes_in) = (model.weights(), &*pair.name, boxes_in(&model));
+        let network = Network { name: &name, graph: &graph, weights, on, boxes_in };
         against_libtorch(&mut tally, &network, &[ONNX_FOLDED], &[input]);
     }
     tally.finish();
@@ -199,13 +203,13 @@ fn both_engines_agree_on_seeded_networks_of_any_size_and_batch() {
     {
         let graph = fusion::graph(&config).unwrap();
         let weights = fixture::weights(&graph, 11);
-        let network = Network { name, graph: &graph, weights: &weights, boxes_in: None };
+        let network = Network { name, graph: &graph, weights: &weights, on: "", boxes_in: None };
         let inputs = of_sizes(&graph, [(1, 16, 16), (2, 37, 53), (3, 64, 40)], 5);
         against_libtorch(&mut tally, &network, &ONNX, &inputs);
     }
     let graph = detector::graph(&tiny_detector()).unwrap();
     let weights = fixture::weights(&graph, 12);
-    let network = Network { name: "YOLOv5 tiny", graph: &graph, weights: &weights, boxes_in: None };
+    let network = Network { name: "YOLOv5 tiny", graph: &graph, weights: &weights, on: "", boxes_in: None };
     let inputs = of_sizes(&graph, [(1, 64, 96), (2, 32, 32), (2, 128, 64)], 6);
     against_libtorch(&mut tally, &network, &ONNX, &inputs);
     // The same with every extent fixed: the grid of the decoding is then a constant.
@@ -264,7 +268,7 @@ fn pipelines_of_every_kind_agree_and_keep_their_contract() {
                 let inputs = images(model.graph(), &extents, 31);
                 let name = format!("{kind} {samples:?} {colour:?}");
                 let (graph, weights) = (model.graph(), model.weights());
-                let network = Network { name: &name, graph, weights, boxes_in: boxes_in(&model) };
+                let network = Network { name: &name, graph, weights, on: "", boxes_in: boxes_in(&model) };
                 against_libtorch(&mut tally, &network, &ONNX, &[inputs]);
                 check_contract(&model, parts, &files);
                 contracts += 1;
