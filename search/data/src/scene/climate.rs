@@ -15,7 +15,7 @@ pub enum Condition {
     Day,
     /// Street lamps and headlights, and dark between them.
     Night,
-    /// 12 to 50 m of sight in the visible.
+    /// 10 to 35 m of sight in the visible.
     Fog,
     /// A low sun ahead, or at night oncoming high beams.
     Glare,
@@ -138,8 +138,8 @@ fn base(condition: Condition, air_c: f32, rng: &mut ChaCha8Rng) -> Climate {
         most_gain: 6.0,
         black: 0.0,
         visible_noise: 1.2,
-        // Uncooled detectors promise 0.05 K on the bench; behind a lens, with their drift, a vehicle's have several times that.
-        infrared_noise_k: rng.random_range(0.12..0.35),
+        // Uncooled detectors promise 0.05 K on the bench; behind a lens, with their drift, a vehicle's have some times that.
+        infrared_noise_k: rng.random_range(0.08..0.2),
         veil: 0.02,
         high_beams: false,
         wet: 0.0,
@@ -242,7 +242,7 @@ fn night(condition: Condition, rng: &mut ChaCha8Rng) -> Climate {
     climate.exposure_target = 0.11;
     climate.most_gain = 5.5;
     climate.black = 0.008;
-    climate.visible_noise = rng.random_range(3.0..6.0);
+    climate.visible_noise = rng.random_range(4.0..7.0);
     climate.veil = 0.03;
     if rng.random_bool(0.3) {
         rain(&mut climate, rng);
@@ -259,7 +259,7 @@ fn fog(rng: &mut ChaCha8Rng) -> Climate {
     climate.ambient = gray(bright);
     climate.haze = [bright * 0.97, bright, bright * 1.01];
     // 3 / sight: contrast falls to 5 % at that distance.
-    climate.haze_per_m = 3.0 / rng.random_range(12.0..50.0);
+    climate.haze_per_m = 3.0 / rng.random_range(10.0..35.0);
     // Droplets are about as large as the infrared's waves are long: it sees four to twelve times as far, not for ever.
     climate.infrared_haze_per_m = climate.haze_per_m * rng.random_range(0.08..0.25);
     climate.zenith_c = air_c - 3.0;
@@ -270,7 +270,8 @@ fn fog(rng: &mut ChaCha8Rng) -> Climate {
     climate.headlights = true;
     climate.lamps_lit = rng.random_bool(0.5);
     climate.exposure_target = 0.5;
-    climate.visible_noise = 1.8;
+    // Fog is bright, and its light brings its own noise to what little comes through.
+    climate.visible_noise = 4.0;
     climate.infrared_noise_k *= 1.3;
     climate
 }
@@ -294,7 +295,7 @@ fn low_sun(rng: &mut ChaCha8Rng) -> Climate {
     }
     climate.exposure_target = 0.4;
     climate.veil = rng.random_range(0.2..0.42);
-    climate.visible_noise = 2.0;
+    climate.visible_noise = 4.0;
     climate
 }
 
@@ -316,7 +317,7 @@ fn tunnel(rng: &mut ChaCha8Rng) -> Climate {
     climate.own_beam = rng.random_range(0.1..0.6);
     climate.exposure_target = 0.17;
     climate.most_gain = 5.0;
-    climate.visible_noise = rng.random_range(2.0..4.5);
+    climate.visible_noise = rng.random_range(3.0..5.5);
     climate.veil = 0.04;
     climate
 }

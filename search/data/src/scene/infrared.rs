@@ -3,17 +3,12 @@
 use super::moment::Moment;
 use super::noise::{bell, cloud2};
 use super::pixel::{Patch, SAMPLES, patches};
-use super::plane::blur;
 use super::raster::{Raster, Seen};
 use super::surface::{Surface, UP, mirrored};
 use super::vector::{V3, mix, smoothstep};
 
 /// The camera's gain control never spreads less than this over its levels: noise would fill the picture.
 const LEAST_SPAN_K: f32 = 15.0;
-
-/// Radius of the blur. An infrared detector has half or a third of the visible one's pixels a side, and waves of 10 µm spread
-/// a point over two of them: on the visible image's grid it covers about three.
-const SPREAD_PX: usize = 1;
 
 /// Rain carries away so much of a surface's warmth and no more: bodies and engines stay warm.
 const RAIN_TAKES_K: f32 = 6.0;
@@ -89,8 +84,7 @@ fn sky(moment: &Moment<'_>, dir: V3) -> f32 {
 /// Optics, noise and gain control: gray levels, warm is bright.
 pub(crate) fn develop(moment: &Moment<'_>, mut plane: Vec<f32>, width: usize, seed: u32) -> Vec<u8> {
     let climate = moment.climate;
-    let height = plane.len() / width.max(1);
-    blur(&mut plane, &mut vec![0.0; width * height], width, height, SPREAD_PX);
+    soften(&mut plane, width);
     for (i, v) in plane.iter_mut().enumerate() {
         // Pixels and columns of the detector differ a little and stay the same from frame to frame.
         let column = bell((i % width.max(1)) as u32, moment.layout.ground.seed);
@@ -113,4 +107,20 @@ fn span(plane: &[f32], air_c: f32) -> [f32; 2] {
     let high = at(0.996).min(at(0.5) + HOT_ABOVE_MEDIAN_K).max(low);
     let short = (LEAST_SPAN_K - (high - low)).max(0.0);
     [low - 0.35 * short, high + 0.65 * short]
+}
+
+/// The lens: a 3×3 binomial kernel.
+fn soften(plane: &mut [f32], width: usize) {
+    let height = plane.len() / width.max(1);
+    let source = plane.to_vec();
+    let at = |x: isize, y: isize| {
+        let x = x.clamp(0, width as isize - 1) as usize;
+        let y = y.clamp(0, height as isize - 1) as usize;
+        source.get(y * width + x).copied().unwrap_or(0.0)
+    };
+    for (i, v) in plane.iter_mut().enumerate() {
+        let (x, y) = ((i % width) as isize, (i / width) as isize);
+        let row = |y: isize| at(x - 1, y) + 2.0 * at(x, y) + at(x + 1, y);
+        *v = (row(y - 1) + 2.0 * row(y) + row(y + 1)) / 16.0;
+    }
 }
