@@ -7,7 +7,7 @@ pub fn engine_present(test: &str) -> bool {
     match environment() {
         Ok(_) => true,
         Err(error) => {
-            eprintln!("SKIP {test}: {error}");
+            caf_golden::say(&format!("SKIP {test}: {error}"));
             false
         }
     }

@@ -117,8 +117,8 @@ fn planes_are_bit_exact() {
 #[test]
 fn integer_colour_is_exact() {
     let test = "integer_colour_is_exact";
-    let Some(file) = find(test, "golden/caf/color.safetensors") else { return };
-    let bytes = std::fs::read(file).unwrap();
+    let Some(root) = find(test, "golden/caf") else { return };
+    let bytes = std::fs::read(root.join("color.safetensors")).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let mut tally = Tally::new(test);
     tally.case("color");

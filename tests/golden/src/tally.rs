@@ -6,8 +6,8 @@ use std::io::Write;
 
 /// Writes a line that the test harness does not capture: what was compared, or skipped, is part of the result.
 pub fn say(line: &str) {
-    // A closed standard error is no reason to fail.
-    let _ = writeln!(std::io::stderr(), "{line}");
+    // In one piece, and on a line of its own: the harness has often begun one. A closed standard error is no reason to fail.
+    let _ = std::io::stderr().write_all(format!("\n{line}\n").as_bytes());
 }
 
 /// Counts what one test compares, and keeps the largest error of each kind of value.
