@@ -90,7 +90,8 @@ pub fn run(repo: &Repo, arguments: &DemoArguments) -> Result<()> {
     if stop.load(Ordering::Relaxed) { Err(Stopped.into()) } else { outcome }
 }
 
-/// A flag that Ctrl-C and termination raise. Steps get the signal as well, save what they have, and end.
+/// A flag that Ctrl-C and termination raise. Ctrl-C reaches the running step as well, which saves what it has and ends; after a
+/// signal to this process alone, that step comes to its end first.
 fn stop_on_signals() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&stop);

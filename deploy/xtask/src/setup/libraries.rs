@@ -79,9 +79,9 @@ impl Libraries {
     /// libraries lie; they come with libtorch.
     pub fn for_program(&self) -> Vec<(&'static str, PathBuf)> {
         let mut variables = vec![("ORT_DYLIB_PATH", self.onnxruntime.path().to_path_buf())];
-        let libraries = self.libtorch.as_ref().map(|place| place.path().join("lib"));
-        if let Some(libraries) = libraries.filter(|libraries| libraries.join("libtorch_cuda.so").exists()) {
-            variables.push(("LD_LIBRARY_PATH", libraries));
+        let has_cuda = |place: &Place| place.path().join("lib/libtorch_cuda.so").exists();
+        if let Some(search_path) = self.search_path().filter(|_| self.libtorch.as_ref().is_some_and(has_cuda)) {
+            variables.push(("LD_LIBRARY_PATH", search_path.into()));
         }
         variables
     }
@@ -142,6 +142,14 @@ mod tests {
         assert_eq!(without, [("ORT_DYLIB_PATH", PathBuf::from("/opt/libonnxruntime.so"))]);
         std::fs::create_dir(folder.path().join("lib")).unwrap();
         std::fs::write(folder.path().join("lib/libtorch_cuda.so"), "").unwrap();
-        assert_eq!(libraries.for_program().last(), Some(&("LD_LIBRARY_PATH", folder.path().join("lib"))));
+        let told = libraries.for_program();
+        let Some(("LD_LIBRARY_PATH", path)) = told.last() else { panic!("{told:?}") };
+        // What the caller had set stays behind it.
+        assert_eq!(std::env::split_paths(path).next(), Some(folder.path().join("lib")));
+        let kept = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+        assert!(
+            std::env::split_paths(&kept)
+                .all(|p| p.as_os_str().is_empty() || std::env::split_paths(path).any(|q| q == p))
+        );
     }
 }

@@ -7,13 +7,15 @@ use anyhow::{Context as _, Result, bail};
 
 use super::pins;
 
-/// The value of a variable, unless it is unset, empty, or what `.cargo/config.toml` sets by default.
+/// The value of a variable as an absolute path (cargo and build scripts start in folders of their own), unless it is unset,
+/// empty, or what `.cargo/config.toml` sets by default.
 pub fn named(variable: &str, default: &Path) -> Option<PathBuf> {
     chosen(std::env::var_os(variable).map(PathBuf::from), default)
 }
 
 fn chosen(value: Option<PathBuf>, default: &Path) -> Option<PathBuf> {
-    value.filter(|path| !path.as_os_str().is_empty() && path != default)
+    let path = value.filter(|path| !path.as_os_str().is_empty() && path != default)?;
+    Some(std::path::absolute(&path).unwrap_or(path))
 }
 
 /// Checks a libtorch folder of the caller: its libraries, its headers and their version.
@@ -88,6 +90,7 @@ mod tests {
         assert_eq!(chosen(Some(PathBuf::new()), default), None);
         assert_eq!(chosen(Some(default.to_path_buf()), default), None);
         assert_eq!(chosen(Some(PathBuf::from("/opt/libtorch")), default), Some(PathBuf::from("/opt/libtorch")));
+        assert!(chosen(Some(PathBuf::from("libtorch")), default).is_some_and(|p| p.is_absolute()));
     }
 
     #[test]
