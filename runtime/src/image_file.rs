@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, ImageEncoder as _};
@@ -29,6 +30,12 @@ pub enum ImageFileError {
         path: PathBuf,
         /// The cause.
         source: image::ImageError,
+    },
+    /// A JPEG that ends before its end-of-image marker.
+    #[error("{path}: the image is cut off before its end")]
+    CutOff {
+        /// The file.
+        path: PathBuf,
     },
     /// The pixels make no image.
     #[error("{path}: {source}")]
@@ -71,11 +78,18 @@ impl Decoded {
 
 /// Reads an image. Gray stays gray with 8 or 16 bits; colour becomes 8-bit RGB; transparency is dropped; an orientation
 /// in the file's metadata is not applied.
+///
+/// # Errors
+/// [`ImageFileError::Decode`] for what cannot be read or is no image, [`ImageFileError::CutOff`] for half a JPEG.
 pub fn read(path: &Path) -> Result<Decoded, ImageFileError> {
     let decode = |source| ImageFileError::Decode { path: path.to_path_buf(), source };
-    let reader = image::ImageReader::open(path).map_err(|e| decode(image::ImageError::IoError(e)))?;
-    let reader = reader.with_guessed_format().map_err(|e| decode(image::ImageError::IoError(e)))?;
+    let refused = |source| decode(image::ImageError::IoError(source));
+    let bytes = std::fs::read(path).map_err(refused)?;
+    let reader = image::ImageReader::new(Cursor::new(&bytes)).with_guessed_format().map_err(refused)?;
     let image = reader.decode().map_err(decode)?;
+    if caf_file::jpeg::is_cut_off(&bytes) {
+        return Err(ImageFileError::CutOff { path: path.to_path_buf() });
+    }
     let (width_px, height_px) = (image.width() as usize, image.height() as usize);
     let (data, format) = match image {
         DynamicImage::ImageLuma8(gray) => (gray.into_raw(), PixelFormat::Gray8),
@@ -157,5 +171,19 @@ mod tests {
         assert_eq!(twice.len(), 1);
         assert!(list(&path("absent")).is_err());
         assert!(write_png(&path("absent/x.png"), &[0; 3], 1, 1).is_err());
+    }
+
+    #[test]
+    fn half_a_jpeg_is_no_image() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jpg");
+        image::RgbImage::from_fn(64, 48, |x, y| image::Rgb([x as u8, y as u8, 99])).save(&path).unwrap();
+        assert_eq!(read(&path).unwrap().width_px, 64);
+        let bytes = std::fs::read(&path).unwrap();
+        for end in [bytes.len() / 2, bytes.len() * 9 / 10, bytes.len() - 1] {
+            std::fs::write(&path, &bytes[..end]).unwrap();
+            let error = read(&path).unwrap_err().to_string();
+            assert!(error.contains("a.jpg"), "{error}");
+        }
     }
 }

@@ -98,6 +98,16 @@ fn offenders_damage_and_wrong_models_are_named() {
     let bytes = std::fs::read(at("vi/one.png")).unwrap();
     std::fs::write(at("vi/one.png"), &bytes[..bytes.len() / 2]).unwrap();
     fails(1, &["vi/one.png"], &call);
+    // A decoder fills the end of this one with gray.
+    std::fs::remove_file(at("vi/one.png")).unwrap();
+    save_rgb(&at("vi/one.jpg"), 50, 38, 1);
+    let bytes = std::fs::read(at("vi/one.jpg")).unwrap();
+    std::fs::write(at("vi/one.jpg"), &bytes[..bytes.len() * 9 / 10]).unwrap();
+    let frames = ["live", "--model", text(&model), "--ir", text(&ir), "--vi", text(&vi)];
+    for call in [&call[..], &frames] {
+        fails(1, &["vi/one.jpg", "cut off"], call);
+    }
+    std::fs::remove_file(at("vi/one.jpg")).unwrap();
     for name in ["ir/one.png", "vi/one.png"] {
         save_rgb(&at(name), 48, 38, 1);
     }
@@ -145,5 +155,8 @@ fn a_check_tells_contract_providers_and_time() {
     assert!(ms("whole", "mean_ms") >= ms("infer", "mean_ms"));
     fails(1, &["absent.onnx"], &["check", "--model", "absent.onnx"]);
     fails(2, &["--size"], &["check", "--model", text(&model), "--size", "0x5"]);
+    let any = common::fusion_model(folder.path(), "m.onnx", Samples::Bytes, ColourMode::Rgb);
+    let huge = ["check", "--model", text(&any), "--size", "65535x65535"];
+    fails(1, &["268435456 elements, found extents [65535, 65535, 3]"], &huge);
     fails(2, &["--runs"], &["check", "--model", text(&model), "--runs", "0"]);
 }

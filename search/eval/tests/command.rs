@@ -102,10 +102,22 @@ fn fusion_names_every_offender_and_writes_nothing() {
         let whole = std::fs::read(file("ir/big.png")).unwrap();
         std::fs::write(file(&format!("{folder}/extra.png")), &whole[..whole.len() / 2]).unwrap();
     }
+    // A decoder fills the lower half of this one with gray.
+    for name in ["ir/cut.png", "fused/cut.png", "vi/cut.jpg"] {
+        RgbImage::from_fn(48, 48, |x, y| image::Rgb([(x * y) as u8, (y * 3) as u8, 90])).save(file(name)).unwrap();
+    }
+    let whole = std::fs::read(file("vi/cut.jpg")).unwrap();
+    std::fs::write(file("vi/cut.jpg"), &whole[..whole.len() * 9 / 10]).unwrap();
     let out = caf_eval(dir.path(), &format!("{FUSION} --json m.json"));
     let error = text(&out.stderr);
     assert_eq!(out.status.code(), Some(1));
-    for part in ["expected 8 bits", "differ in size", "vi/extra.png: not a readable image", "5 of the inputs"] {
+    for part in [
+        "expected 8 bits",
+        "differ in size",
+        "vi/extra.png: not a readable image",
+        "vi/cut.jpg: the image is cut off",
+        "6 of the inputs",
+    ] {
         assert!(error.contains(part), "{part}: {error}");
     }
     assert!(!file("m.json").exists());

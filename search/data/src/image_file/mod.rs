@@ -3,13 +3,13 @@
 //! The kind of a file is recognised by its content, not its extension. EXIF orientation is ignored (see the crate's
 //! page for the reason).
 
-mod jpeg;
 mod range;
 
 use std::fs::File;
 use std::io::{BufReader, Cursor};
 use std::path::Path;
 
+use caf_file::jpeg;
 use image::{DynamicImage, ImageEncoder as _, ImageReader};
 
 use crate::color::luma_of;
@@ -91,31 +91,19 @@ fn gray_of_16(rgb: [u16; 3]) -> u16 {
 
 fn open(path: &Path) -> Result<ImageReader<BufReader<File>>, DataError> {
     let read = |source| DataError::Read { path: path.to_owned(), source };
-    let mut reader =
-        ImageReader::new(BufReader::new(File::open(path).map_err(read)?)).with_guessed_format().map_err(read)?;
-    reader.limits(limits());
-    Ok(reader)
-}
-
-/// A camera's picture has tens of megabytes; a header that claims more than a gigabyte is wrong or hostile.
-fn limits() -> image::Limits {
-    let mut limits = image::Limits::default();
-    limits.max_alloc = Some(1 << 30);
-    limits
+    ImageReader::new(BufReader::new(File::open(path).map_err(read)?)).with_guessed_format().map_err(read)
 }
 
 fn decode(path: &Path) -> Result<DynamicImage, DataError> {
-    let reader = open(path)?;
-    if reader.format() != Some(image::ImageFormat::Jpeg) {
-        return reader.decode().map_err(|source| DataError::Decode { path: path.to_owned(), source });
-    }
     let read = |source| DataError::Read { path: path.to_owned(), source };
     let bytes = std::fs::read(path).map_err(read)?;
-    let mut from_memory = ImageReader::with_format(Cursor::new(&bytes), image::ImageFormat::Jpeg);
-    from_memory.limits(limits());
-    let image = from_memory.decode().map_err(|source| DataError::Decode { path: path.to_owned(), source })?;
-    // The JPEG decoder fills what is missing with gray and reports success.
-    if jpeg::is_complete(&bytes) { Ok(image) } else { Err(DataError::Truncated { path: path.to_owned() }) }
+    let mut reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format().map_err(read)?;
+    // A camera's picture has tens of megabytes; a header that claims more than a gigabyte is wrong or hostile.
+    let mut limits = image::Limits::default();
+    limits.max_alloc = Some(1 << 30);
+    reader.limits(limits);
+    let image = reader.decode().map_err(|source| DataError::Decode { path: path.to_owned(), source })?;
+    if jpeg::is_cut_off(&bytes) { Err(DataError::Truncated { path: path.to_owned() }) } else { Ok(image) }
 }
 
 /// Writes an 8-bit gray PNG, aside first and then renamed, so that a reader never sees half a file.

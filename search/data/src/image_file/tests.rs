@@ -56,8 +56,8 @@ fn an_end_marker_inside_a_segment_is_not_the_end() {
     // An application segment that holds an end-of-image marker, as a thumbnail does.
     let segment = [0xFF, 0xE1, 0x00, 0x06, 0xFF, 0xD9, 0x00, 0x00];
     bytes.splice(2..2, segment);
-    assert!(jpeg::is_complete(&bytes));
-    assert!(!jpeg::is_complete(&bytes[..bytes.len() - 10]));
+    assert!(!jpeg::is_cut_off(&bytes));
+    assert!(jpeg::is_cut_off(&bytes[..bytes.len() - 10]));
 }
 
 #[test]

@@ -96,6 +96,9 @@ pub enum Reason {
     /// An image that cannot be decoded.
     #[error("not a readable image: {0}")]
     Image(#[from] image::ImageError),
+    /// A JPEG that ends before its end-of-image marker.
+    #[error("the image is cut off before its end")]
+    CutOff,
     /// An image with other than 8 bits a channel.
     #[error("expected 8 bits a channel, found {found:?}")]
     Depth {

@@ -1,6 +1,7 @@
 //! `caf-eval fusion`.
 
 use std::collections::BTreeMap;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -155,7 +156,11 @@ fn measure(files: &Files, metrics: &[Metric]) -> Result<Scores, Vec<Offence>> {
 
 /// Gray pixels, height, width.
 fn read_gray(path: &Path) -> Result<(Vec<u8>, usize, usize), Reason> {
-    let image = image::ImageReader::open(path)?.with_guessed_format()?.decode()?;
+    let bytes = std::fs::read(path)?;
+    let image = image::ImageReader::new(Cursor::new(&bytes)).with_guessed_format()?.decode()?;
+    if caf_file::jpeg::is_cut_off(&bytes) {
+        return Err(Reason::CutOff);
+    }
     let (height, width) = (image.height() as usize, image.width() as usize);
     let pixels = match image.color() {
         image::ColorType::L8 => image.into_bytes(),

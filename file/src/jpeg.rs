@@ -1,4 +1,7 @@
 //! The marker structure of a JPEG file, as far as size and completeness need it (ITU-T T.81, annex B).
+//!
+//! Decoders fill what a file cut off lacks with gray and report success, so that whoever reads images asks
+//! [`is_cut_off`] as well.
 
 use std::io::{self, BufRead, Seek, SeekFrom};
 
@@ -16,8 +19,12 @@ fn is_frame_header(marker: u8) -> bool {
     matches!(marker, 0xC0..=0xCF) && !matches!(marker, 0xC4 | 0xC8 | 0xCC)
 }
 
-/// Width and height from the frame header; segments before it are skipped, not read.
-pub(super) fn frame_size<R: BufRead + Seek>(reader: &mut R) -> io::Result<(u32, u32)> {
+/// Width and height in pixels from the frame header; segments before it are skipped, not read.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidData`] for what is no JPEG, has no frame header before its image data or a frame of no pixels;
+/// [`io::ErrorKind::UnexpectedEof`] when the file ends before the frame header; what the reader refuses.
+pub fn frame_size<R: BufRead + Seek>(reader: &mut R) -> io::Result<(u32, u32)> {
     let bad = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     if read_array(reader)? != [0xFF, SOI] {
         return Err(bad("no start-of-image marker"));
@@ -60,9 +67,16 @@ fn read_array<R: BufRead, const N: usize>(reader: &mut R) -> io::Result<[u8; N]>
     Ok(bytes)
 }
 
+/// Whether the bytes begin as a JPEG and end before its end-of-image marker. Bytes of another kind of file are not
+/// judged: `false`. What follows the marker (some cameras append data) does no harm.
+#[must_use]
+pub fn is_cut_off(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0xFF, SOI]) && !is_complete(bytes)
+}
+
 /// Whether the stream reaches its end-of-image marker. Walks segment by segment, since a thumbnail inside a segment
 /// has such a marker of its own.
-pub(super) fn is_complete(bytes: &[u8]) -> bool {
+fn is_complete(bytes: &[u8]) -> bool {
     let mut rest = match bytes {
         [0xFF, SOI, rest @ ..] => rest,
         _ => return false,
@@ -88,5 +102,52 @@ pub(super) fn is_complete(bytes: &[u8]) -> bool {
             },
             _ => return false,
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A segment: marker, length, payload.
+    fn segment(marker: u8, payload: &[u8]) -> Vec<u8> {
+        [&[0xFF, marker][..], &(payload.len() as u16 + 2).to_be_bytes(), payload].concat()
+    }
+
+    /// A frame of 37 × 21 pixels, a thumbnail's end marker in a segment, stuffed bytes, a restart and fill bytes; no
+    /// decoder looks at the scan.
+    fn image() -> Vec<u8> {
+        let thumbnail = segment(0xE1, &[0xFF, SOI, 0xFF, EOI]);
+        let frame = segment(0xC0, &[8, 0, 21, 0, 37, 1, 1, 0x11, 0]);
+        let scan = [&segment(SOS, &[1, 1, 0, 0, 63, 0])[..], &[1, 2, 0xFF, 0, 3, 0xFF, 0xD0, 4, 5]].concat();
+        [&[0xFF, SOI][..], &thumbnail, &frame, &scan, &[0xFF, 0xFF, EOI]].concat()
+    }
+
+    #[test]
+    fn an_image_cut_anywhere_is_cut_off() {
+        let whole = image();
+        assert!(!is_cut_off(&whole));
+        assert!(!is_cut_off(&[&whole[..], b"trailer"].concat()));
+        for end in 2..whole.len() {
+            assert!(is_cut_off(&whole[..end]), "{end} of {} bytes", whole.len());
+        }
+    }
+
+    #[test]
+    fn other_files_are_not_judged() {
+        for other in [&b""[..], b"\xFF", b"BM\x00\x00", b"\x89PNG\r\n\x1A\n"] {
+            assert!(!is_cut_off(other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn the_size_is_that_of_the_frame_header() {
+        let size = |bytes: &[u8]| frame_size(&mut io::Cursor::new(bytes));
+        assert_eq!(size(&image()).unwrap(), (37, 21));
+        assert_eq!(size(&image()[..14]).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        let without_frame = [&[0xFF, SOI][..], &segment(SOS, &[])].concat();
+        for bad in [&b"BM"[..], &without_frame, &[0xFF, SOI, 7], &[0xFF, SOI, 0xFF, 0xE0, 0, 1]] {
+            assert_eq!(size(bad).unwrap_err().kind(), io::ErrorKind::InvalidData, "{bad:?}");
+        }
     }
 }
