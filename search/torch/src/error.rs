@@ -36,6 +36,14 @@ pub enum TorchError {
         /// What was given.
         found: usize,
     },
+    /// A normalisation by the statistics of a batch that has none.
+    #[error("norm `{node}`: a batch's statistics need more than one value a channel, found shape {shape:?}")]
+    Statistics {
+        /// Name of the node.
+        node: String,
+        /// Shape of what it should normalise.
+        shape: Vec<i64>,
+    },
     /// Weights that do not fit.
     #[error(transparent)]
     Mismatch(#[from] caf_weights::Mismatch),

@@ -2,7 +2,7 @@
 
 use crate::error::TorchError;
 use crate::params::Params;
-use caf_net::{Activation, Conv, Graph, Norm, Op, YoloLevel};
+use caf_net::{Activation, Conv, Graph, Node, Norm, Op, YoloLevel};
 use tch::{Kind, TchError, Tensor};
 
 /// How normalisations behave.
@@ -24,7 +24,8 @@ pub enum Mode {
 /// keeps what it needs).
 ///
 /// # Errors
-/// When inputs or parameters are of another number, or libtorch refuses an op; the message names the node.
+/// When inputs or parameters are of another number, a normalisation by the batch's statistics sees a single value a channel, or
+/// libtorch refuses an op; the message names the node.
 pub fn forward(graph: &Graph, params: &Params, inputs: &[&Tensor], mode: Mode) -> Result<Vec<Tensor>, TorchError> {
     if inputs.len() != graph.inputs().len() {
         return Err(TorchError::Inputs {
@@ -50,6 +51,7 @@ pub fn forward(graph: &Graph, params: &Params, inputs: &[&Tensor], mode: Mode) -
                 values[value.index()] = None;
             }
         }
+        require_statistics(node, &read, mode)?;
         values.push(Some(apply(&node.op, params, &read, mode).map_err(error)?));
     }
     graph
@@ -124,6 +126,16 @@ fn apply_conv(conv: &Conv, params: &Params, x: &Tensor) -> Result<Tensor, TchErr
         return x.f_conv2d(params.get(conv.weight), bias, stride, padding, dilation, conv.groups as i64);
     }
     x.f_conv2d(params.get(conv.weight), bias, stride, padding, dilation, conv.groups as i64)
+}
+
+/// One value has no variance: the running one would become 0 · 1/0, which is no number.
+fn require_statistics(node: &Node, inputs: &[Tensor], mode: Mode) -> Result<(), TorchError> {
+    let (Op::Norm(_), Mode::BatchStatistics | Mode::Train, Some(x)) = (&node.op, mode, inputs.first()) else {
+        return Ok(());
+    };
+    let shape = x.size();
+    let values: i64 = shape.iter().enumerate().filter(|(axis, _)| *axis != 1).map(|(_, extent)| extent).product();
+    if values > 1 { Ok(()) } else { Err(TorchError::Statistics { node: node.name.clone(), shape }) }
 }
 
 fn apply_norm(norm: &Norm, params: &Params, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {

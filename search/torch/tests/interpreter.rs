@@ -136,6 +136,27 @@ fn only_training_moves_statistics_and_evaluation_of_the_batch_uses_the_batch() {
 }
 
 #[test]
+fn statistics_of_a_single_value_are_refused_and_change_nothing() {
+    let graph = caf::graph(&CafConfig { width: 4, depth: 1, normalised: true }).unwrap();
+    let params = Params::init(&graph, 5, Device::Cpu, Kind::Float).unwrap();
+    let before = params.deep_clone().unwrap();
+    let zeros = |shape: [i64; 4]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
+    let run = |shape, mode| forward(&graph, &params, &[&zeros(shape), &zeros(shape)], mode);
+    for mode in [Mode::Train, Mode::BatchStatistics] {
+        let error = run([1, 1, 1, 1], mode).unwrap_err();
+        assert!(matches!(&error, TorchError::Statistics { shape, .. } if shape[2..] == [1, 1]), "{error}");
+        assert!(error.to_string().contains("`encoder1.1`"), "{error}");
+    }
+    assert!(params.tensors().iter().zip(before.tensors()).all(|(a, b)| a.equal(b)));
+    run([1, 1, 1, 1], Mode::Eval).unwrap();
+    for shape in [[2, 1, 1, 1], [1, 1, 1, 2], [1, 1, 2, 1]] {
+        run(shape, Mode::Train).unwrap();
+        let finite = |t: &Tensor| t.isfinite().all().int64_value(&[]) == 1;
+        assert!(params.tensors().iter().all(finite), "{shape:?}");
+    }
+}
+
+#[test]
 fn gradients_equal_central_differences() {
     let graph = caf::graph(&CafConfig { width: 4, depth: 1, normalised: true }).unwrap();
     let mut params = Params::init(&graph, 5, Device::Cpu, Kind::Double).unwrap();

@@ -71,6 +71,11 @@ impl Adam {
         })
     }
 
+    /// Steps taken.
+    pub fn steps(&self) -> i64 {
+        self.steps
+    }
+
     /// Stores the state under names that start with `prefix`.
     ///
     /// # Errors
