@@ -2,10 +2,22 @@
 
 use std::process::ExitCode;
 
-/// Options that do not go together, found where the parser of the command line could not see it.
+/// Exit code of a program that was interrupted, as shells have it.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// What a program's help says about its exit code.
+pub const EXIT_CODES: &str = "Exit codes: 0 done, 1 the work failed, 2 the call is wrong, 130 interrupted.";
+
+/// What was typed is wrong in itself, found where the parser of the command line could not see it: options that do not go together,
+/// values out of range, settings that are unknown or no TOML, a path that leads nowhere or to the wrong kind of thing.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct WrongCall(pub String);
+
+/// The work was stopped on request, before its end; what became of it has been said.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("interrupted")]
+pub struct Interrupted;
 
 /// Sends log lines to standard error. `CAF_LOG` says which, such as `debug` or `caf_runtime=trace`; warnings without it.
 pub fn start_log() {
@@ -15,10 +27,14 @@ pub fn start_log() {
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }
 
-/// Tells an error to a person and the outcome to the shell: 0 when the work is done, 1 when it failed, 2 when the call is wrong
-/// (a [`WrongCall`], or what `is_wrong_call` says).
+/// Tells an error to a person and the outcome to the shell: 0 when the work is done; 2 when what was typed is wrong in itself (a
+/// [`WrongCall`], or what `is_wrong_call` says); 130 when the work was [`Interrupted`], which is no error to be told; 1 when the
+/// work failed, as it does by the contents of files, by devices and by disks.
 pub fn exit_code(result: anyhow::Result<()>, is_wrong_call: impl FnOnce(&anyhow::Error) -> bool) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
+    if error.is::<Interrupted>() {
+        return ExitCode::from(INTERRUPTED);
+    }
     crate::say!("error: {}", told_once(&error));
     ExitCode::from(if error.is::<WrongCall>() || is_wrong_call(&error) { 2 } else { 1 })
 }
@@ -54,5 +70,6 @@ mod tests {
         assert_eq!(code(Err(anyhow::anyhow!("no")), false), is(1));
         assert_eq!(code(Err(anyhow::anyhow!("no")), true), is(2));
         assert_eq!(code(Err(WrongCall("no".to_owned()).into()), false), is(2));
+        assert_eq!(code(Err(Interrupted.into()), true), is(130));
     }
 }

@@ -5,17 +5,22 @@
 //! - progress is a bar on a terminal and a line now and then elsewhere ([`Console`]);
 //! - the first interrupt asks for a proper end, the second does not wait for it ([`StopFlag`]);
 //! - `--json FILE` writes a report for machines, aside and renamed ([`write_json`]);
-//! - the exit code is 0 when the work is done, 1 when it failed, 2 when the call is wrong ([`exit_code`]);
+//! - inputs are there, and no output replaces one of them or another output ([`Paths`]);
+//! - the exit code is 0 when the work is done; 2 when what was typed is wrong in itself: options that do not go together, values out
+//!   of range, settings that are unknown or no TOML, an input that is not there; 130 when it was interrupted; 1 when the work
+//!   failed, by the contents of files, by devices or by disks ([`exit_code`]);
 //! - `CAF_LOG` says what is logged ([`start_log`]).
 
 mod exit;
 mod output;
+mod paths;
 mod progress;
 mod size;
 mod stop;
 
-pub use exit::{WrongCall, exit_code, start_log};
+pub use exit::{EXIT_CODES, Interrupted, WrongCall, exit_code, start_log};
 pub use output::{OutputError, claim, print, say, write_json};
+pub use paths::Paths;
 pub use progress::{Console, Progress, Silent};
 pub use size::{Size, SizeError};
 pub use stop::StopFlag;

@@ -1,10 +1,8 @@
 //! Stopping on request.
 
+use crate::exit::INTERRUPTED;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-
-/// Exit code of a program that was interrupted twice.
-const INTERRUPTED: i32 = 130;
 
 /// A request to stop, shared between a signal handler and a loop. Loops look after every step, save, and return.
 #[derive(Clone, Debug, Default)]
@@ -25,7 +23,7 @@ impl StopFlag {
         let raised = flag.clone();
         ctrlc::set_handler(move || {
             if raised.0.swap(true, Ordering::SeqCst) {
-                std::process::exit(INTERRUPTED);
+                std::process::exit(INTERRUPTED.into());
             }
             crate::say!("stopping properly; once more to stop at once");
         })?;
