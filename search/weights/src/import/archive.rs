@@ -1,6 +1,6 @@
 //! Zip checkpoints (torch ≥ 1.6): `PREFIX/data.pkl` and one uncompressed entry `PREFIX/data/KEY` for each storage.
 
-use super::error::ImportCause;
+use super::error::{ImportCause, short};
 use super::machine::MAX_PICKLE;
 use super::state::Storages;
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use std::rc::Rc;
 use zip::{CompressionMethod, ZipArchive};
 
 /// Most entries of an archive; a storage each.
-const MAX_ENTRIES: usize = 1_000_000;
+const MAX_ENTRIES: u64 = 1_000_000;
 
 /// An open checkpoint archive.
 pub(super) struct Archive {
@@ -38,10 +38,7 @@ impl Archive {
     /// Finds the one pickle; refuses archives that are not checkpoints.
     pub fn open(file: File, file_len: u64) -> Result<Self, ImportCause> {
         let zip = ZipArchive::new(BufReader::new(file)).map_err(archive_error)?;
-        if zip.len() > MAX_ENTRIES {
-            let (what, limit) = ("entries in the archive", MAX_ENTRIES as u64);
-            return Err(ImportCause::Limit { what, found: zip.len() as u64, limit });
-        }
+        ImportCause::at_most("entries in the archive", zip.len() as u64, MAX_ENTRIES)?;
         let mut prefixes = Vec::new();
         for name in zip.file_names() {
             let name = name.map_err(archive_error)?;
@@ -78,22 +75,21 @@ impl Archive {
     pub fn pickle(&mut self) -> Result<Vec<u8>, ImportCause> {
         let name = format!("{}data.pkl", self.prefix);
         let size = self.zip.by_name(&name).map_err(archive_error)?.size();
-        if size > MAX_PICKLE {
-            return Err(ImportCause::Limit { what: "bytes of the pickle", found: size, limit: MAX_PICKLE });
-        }
+        ImportCause::at_most("bytes of the pickle", size, MAX_PICKLE)?;
         self.entry(&name)
     }
 
     /// One entry; torch never compresses, so that no entry can be larger than the file.
     fn entry(&mut self, name: &str) -> Result<Vec<u8>, ImportCause> {
-        let entry = self.zip.by_name(name).map_err(|e| ImportCause::Archive(format!("entry `{name}`: {e}")))?;
+        let shown = short(name);
+        let entry = self.zip.by_name(name).map_err(|e| ImportCause::Archive(format!("entry `{shown}`: {e}")))?;
         if entry.compression() != CompressionMethod::Stored || entry.compressed_size() != entry.size() {
-            return Err(ImportCause::Archive(format!("entry `{name}` is compressed, which torch never does")));
+            return Err(ImportCause::Archive(format!("entry `{shown}` is compressed, which torch never does")));
         }
         let size = entry.size();
         if size > self.file_len {
             return Err(ImportCause::Archive(format!(
-                "entry `{name}` claims {size} bytes, the whole file has {}",
+                "entry `{shown}` claims {size} bytes, the whole file has {}",
                 self.file_len
             )));
         }
@@ -105,7 +101,7 @@ impl Archive {
             )));
         }
         let mut bytes = Vec::with_capacity(size as usize);
-        entry.take(size).read_to_end(&mut bytes).map_err(|e| ImportCause::Archive(format!("entry `{name}`: {e}")))?;
+        entry.take(size).read_to_end(&mut bytes).map_err(|e| ImportCause::Archive(format!("entry `{shown}`: {e}")))?;
         Ok(bytes)
     }
 }

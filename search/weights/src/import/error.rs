@@ -1,4 +1,6 @@
 //! Why a checkpoint is not read.
+//!
+//! Names in messages come from the file and may be of any length: they are cut by [`short`].
 
 use std::path::PathBuf;
 
@@ -83,4 +85,21 @@ pub enum ImportCause {
         /// All entries.
         present: String,
     },
+}
+
+impl ImportCause {
+    /// Refuses more than the limit.
+    pub(super) fn at_most(what: &'static str, found: u64, limit: u64) -> Result<(), ImportCause> {
+        if found > limit { Err(ImportCause::Limit { what, found, limit }) } else { Ok(()) }
+    }
+}
+
+/// As much of a name as a message holds.
+pub(super) fn short(name: &str) -> String {
+    /// Characters; the longest class names of real networks have less.
+    const SHOWN: usize = 120;
+    match name.char_indices().nth(SHOWN).and_then(|(end, _)| name.get(..end)) {
+        Some(shown) => format!("{shown}… ({} bytes)", name.len()),
+        None => name.to_owned(),
+    }
 }

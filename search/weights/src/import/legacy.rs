@@ -2,7 +2,7 @@
 //! the storage keys), then each storage as an eight-byte element count and its elements.
 
 use super::cursor::Cursor;
-use super::error::ImportCause;
+use super::error::{ImportCause, short};
 use super::machine::{self, MAX_PICKLE};
 use super::state::Storages;
 use super::value::{Program, Value};
@@ -22,9 +22,7 @@ const MAX_FILE: u64 = 8 << 30;
 
 /// The file's bytes.
 pub(super) fn read(file: File, file_len: u64) -> Result<Vec<u8>, ImportCause> {
-    if file_len > MAX_FILE {
-        return Err(ImportCause::Limit { what: "bytes of the file", found: file_len, limit: MAX_FILE });
-    }
+    ImportCause::at_most("bytes of the file", file_len, MAX_FILE)?;
     let mut bytes = Vec::new();
     file.take(MAX_FILE).read_to_end(&mut bytes).map_err(ImportCause::Io)?;
     Ok(bytes)
@@ -35,7 +33,10 @@ pub(super) struct Sections(HashMap<Box<str>, Rc<[u8]>>);
 
 impl Storages for Sections {
     fn bytes(&mut self, key: &str) -> Result<Rc<[u8]>, ImportCause> {
-        self.0.get(key).cloned().ok_or_else(|| ImportCause::Archive(format!("the file has no storage `{key}`")))
+        self.0
+            .get(key)
+            .cloned()
+            .ok_or_else(|| ImportCause::Archive(format!("the file has no storage `{}`", short(key))))
     }
 }
 
@@ -83,7 +84,7 @@ fn cut(bytes: &[u8], object: &Program, keys: &Program) -> Result<Sections, Impor
         let Some(key) = keys.text(*at) else {
             return Err(ImportCause::NotACheckpoint("a storage key is no text"));
         };
-        let named = |what: &str| ImportCause::Archive(format!("storage `{key}`: {what}"));
+        let named = |what: &str| ImportCause::Archive(format!("storage `{}`: {what}", short(key)));
         let size = *sizes.get(key).ok_or_else(|| named("no tensor says what it holds"))? as u64;
         let count = cursor.u64().map_err(|_| named("the file ends before it"))?;
         let len = count.checked_mul(size).ok_or_else(|| named("its length overflows"))?;

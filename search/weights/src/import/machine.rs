@@ -1,13 +1,15 @@
 //! The pickle machine with every effect removed.
 //!
-//! One loop, no recursion. Each opcode makes at most one value, so memory stays within a constant factor of the pickle's
-//! length; [`MAX_PICKLE`] and [`MAX_VALUES`] bound the rest.
+//! One loop, no recursion. Each opcode makes at most one value, which takes memory of three kinds: a fixed size, bytes of
+//! its own argument and references taken off the stack, which are all within a constant factor of the pickle's length, and
+//! copies of what earlier values hold (names, references, extents), for which there is a budget ([`Machine::charge`]).
+//! [`MAX_PICKLE`] bounds the length.
 
 use super::cursor::Cursor;
-use super::error::ImportCause;
-use super::objects::NOT_A_MODULE;
+use super::error::{ImportCause, short};
+use super::objects::{NOT_A_MODULE, Named};
 use super::opcode::{self as op};
-use super::stack::{Fault, MAX_VALUES, Machine, Sighting, Step, refused};
+use super::stack::{Fault, Machine, Sighting, Step, refused};
 use super::value::{Program, Ref, Value};
 use std::collections::{HashMap, HashSet};
 
@@ -15,6 +17,10 @@ use std::collections::{HashMap, HashSet};
 pub(super) const MAX_PICKLE: u64 = 64 << 20;
 /// Highest protocol: that of Python 3.8 and later.
 const MAX_PROTOCOL: u8 = 5;
+/// Bytes that may be copied out of earlier values: some for each byte of the pickle, and some that every pickle may.
+/// Real checkpoints, which copy class names, extents and storage keys, stay below the second alone.
+const COPIES_PER_BYTE: u64 = 4;
+const COPIES: u64 = 64 << 20;
 
 /// Runs the pickle that begins at `start`.
 pub(super) fn run(bytes: &[u8], start: usize) -> Result<Program, ImportCause> {
@@ -27,6 +33,8 @@ pub(super) fn run(bytes: &[u8], start: usize) -> Result<Program, ImportCause> {
         unused: HashMap::new(),
         used: HashSet::new(),
         stateless: HashMap::new(),
+        copied: 0,
+        most_copied: COPIES_PER_BYTE * bytes.len().saturating_sub(start) as u64 + COPIES,
     };
     loop {
         let offset = machine.cursor.position();
@@ -45,26 +53,21 @@ pub(super) fn run(bytes: &[u8], start: usize) -> Result<Program, ImportCause> {
 fn place(fault: Fault, opcode: &'static str, offset: usize) -> ImportCause {
     match fault {
         Fault::Damaged(what) => ImportCause::Damaged { opcode, offset, what },
-        Fault::Refused { name, why } => ImportCause::Refused { name, opcode, offset, why },
-        Fault::TooMany => {
-            ImportCause::Limit { what: "values in the pickle", found: MAX_VALUES as u64 + 1, limit: MAX_VALUES as u64 }
-        }
+        Fault::Refused { name, why } => ImportCause::Refused { name: short(&name), opcode, offset, why },
+        Fault::Limit { what, found, limit } => ImportCause::Limit { what, found, limit },
     }
 }
 
 impl Machine<'_> {
     fn finish(self, root: Ref) -> Result<Program, ImportCause> {
-        let first = |sightings: Vec<(String, Sighting)>| sightings.into_iter().min_by_key(|(_, s)| s.offset);
-        let unused = self.unused.into_iter().map(|(name, s)| (name.into(), s)).collect();
-        if let Some((name, Sighting { opcode, offset })) = first(unused) {
+        if let Some((name, Sighting { opcode, offset })) = self.unused.into_iter().min_by_key(|(_, s)| s.offset) {
             let why = "a name outside the list may only be the class of a module";
-            return Err(ImportCause::Refused { name, opcode, offset, why });
+            return Err(ImportCause::Refused { name: short(&name), opcode, offset, why });
         }
         let end = self.cursor.position();
         let program = Program { values: self.values, root, end };
-        let named = |at| program.class_of(at).unwrap_or("object").to_owned();
-        let stateless = self.stateless.into_iter().map(|(at, s)| (named(at), s)).collect();
-        if let Some((name, Sighting { opcode, offset })) = first(stateless) {
+        if let Some((at, Sighting { opcode, offset })) = self.stateless.into_iter().min_by_key(|(_, s)| s.offset) {
+            let name = short(program.class_of(at).unwrap_or("object"));
             return Err(ImportCause::Refused { name, opcode, offset, why: NOT_A_MODULE });
         }
         Ok(program)
@@ -164,7 +167,7 @@ impl Machine<'_> {
             op::GLOBAL => {
                 let module = self.cursor.line()?;
                 let name = self.cursor.line()?;
-                self.global(module, name, here)
+                self.global(Named::new(module, name)?, here)
             }
             op::STACK_GLOBAL => {
                 let name = self.pop()?;
@@ -172,8 +175,8 @@ impl Machine<'_> {
                 let (Value::Str(module), Value::Str(name)) = (self.value(module), self.value(name)) else {
                     return Err("the names are not strings".into());
                 };
-                let (module, name) = (module.clone(), name.clone());
-                self.global(&module, &name, here)
+                let global = Named::new(module, name)?;
+                self.global(global, here)
             }
             op::INST => {
                 let module = self.cursor.line()?;
@@ -217,6 +220,7 @@ impl Machine<'_> {
             op::BINPERSID => {
                 let id = self.pop()?;
                 let storage = self.storage(id)?;
+                self.charge("bytes copied by the pickle, the last into a storage's key", storage.key.len())?;
                 self.push(Value::Storage(storage))
             }
             _ => {

@@ -1,12 +1,25 @@
 //! Names in a pickle and the inert objects made of them.
 
 use super::globals::{self, Function, Global};
-use super::stack::{Machine, Sighting, Step, refused};
-use super::value::{Ref, Value};
+use super::stack::{Machine, Sighting, Step, at_most, refused};
+use super::value::{MAX_NAME, Ref, Value};
 
 /// A module's state names its parameters among the first attributes; more are not searched.
 const MODULE_ATTRIBUTES: usize = 256;
 pub(super) const NOT_A_MODULE: &str = "a class outside the list may only be a module with `_parameters` and `_modules`";
+
+/// What a name in a pickle stands for, and the name in full.
+pub(super) struct Named {
+    full: Box<str>,
+    global: Global,
+}
+
+impl Named {
+    pub(super) fn new(module: &str, name: &str) -> Step<Self> {
+        at_most("bytes of a class name", (module.len() + 1 + name.len()) as u64, MAX_NAME as u64)?;
+        Ok(Named { full: format!("{module}.{name}").into(), global: globals::lookup(module, name) })
+    }
+}
 
 impl Machine<'_> {
     /// What a value that is called is called in a message.
@@ -26,9 +39,9 @@ impl Machine<'_> {
         }
     }
 
-    pub(super) fn global(&mut self, module: &str, name: &str, here: Sighting) -> Step<()> {
-        let full: Box<str> = format!("{module}.{name}").into();
-        match globals::lookup(module, name) {
+    pub(super) fn global(&mut self, Named { full, global }: Named, here: Sighting) -> Step<()> {
+        self.charge("bytes copied by the pickle, the last into a class name", full.len())?;
+        match global {
             Global::Function(function) => self.push(Value::Function(function)),
             Global::KnownClass => {
                 self.used.insert(full.clone());

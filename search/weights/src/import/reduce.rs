@@ -1,8 +1,8 @@
 //! REDUCE and persistent ids: the few calls whose results are plain data.
 
 use super::globals::Function;
-use super::stack::{Machine, Step, refused};
-use super::value::{Ref, StorageRef, TensorRef, Value};
+use super::stack::{Machine, Step, at_most, refused};
+use super::value::{MAX_NAME, Ref, StorageRef, TensorRef, Value};
 
 impl Machine<'_> {
     /// What a call comes to.
@@ -13,7 +13,6 @@ impl Machine<'_> {
         let Value::Tuple(arguments) = self.value(arguments) else {
             return Err("the arguments are no tuple".into());
         };
-        let arguments = arguments.clone();
         let first = arguments.first().copied();
         match function {
             Function::Dict => {
@@ -21,10 +20,12 @@ impl Machine<'_> {
                     Some(pairs) => self.pairs(pairs)?,
                     None => Vec::new(),
                 };
+                self.charge("bytes copied by the pickle, the last into a dictionary", size_of_val(pairs.as_slice()))?;
                 self.add(Value::Dict(pairs))
             }
             Function::Set => {
                 let members = first.and_then(|at| self.items(at)).unwrap_or_default().to_vec();
+                self.charge("bytes copied by the pickle, the last into a set", size_of_val(members.as_slice()))?;
                 self.add(Value::Set(members))
             }
             Function::Size => match first {
@@ -37,7 +38,9 @@ impl Machine<'_> {
                 Ok(tensor.ok_or("a parameter is made of something that is no tensor")?)
             }
             Function::Tensor => {
-                let tensor = self.tensor(&arguments)?;
+                let tensor = self.tensor(arguments)?;
+                let extents = size_of_val(tensor.shape.as_slice()) + size_of_val(tensor.strides.as_slice());
+                self.charge("bytes copied by the pickle, the last into a tensor's extents", extents)?;
                 self.add(Value::Tensor(tensor))
             }
             Function::Storage(_) => Err(refused("a torch storage class".into(), "it is called")),
@@ -113,7 +116,10 @@ impl Machine<'_> {
             return Err("views of storages are not supported".into());
         }
         let key = match self.value(*key) {
-            Value::Str(key) => key.clone(),
+            Value::Str(key) => {
+                at_most("bytes of a storage's key", key.len() as u64, MAX_NAME as u64)?;
+                key.clone()
+            }
             Value::Int(key) => key.to_string().into(),
             _ => return Err(SHAPE.into()),
         };

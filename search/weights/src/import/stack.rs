@@ -4,14 +4,14 @@ use super::cursor::Cursor;
 use super::value::{Ref, Value};
 use std::collections::{HashMap, HashSet};
 
-/// Most values a pickle may build.
-pub(super) const MAX_VALUES: usize = 4_000_000;
+/// Most values a pickle may build, and most of them it may remember.
+const MAX_VALUES: usize = 4_000_000;
 
 /// An opcode that failed, before its name and place are known.
 pub(super) enum Fault {
     Damaged(&'static str),
     Refused { name: String, why: &'static str },
-    TooMany,
+    Limit { what: &'static str, found: u64, limit: u64 },
 }
 
 impl From<&'static str> for Fault {
@@ -42,20 +42,33 @@ pub(super) struct Machine<'a> {
     pub(super) used: HashSet<Box<str>>,
     /// Objects of classes outside the list that have no state yet.
     pub(super) stateless: HashMap<Ref, Sighting>,
+    /// Bytes copied out of earlier values so far, and how many may be.
+    pub(super) copied: u64,
+    pub(super) most_copied: u64,
 }
 
 pub(super) fn refused(name: String, why: &'static str) -> Fault {
     Fault::Refused { name, why }
 }
 
+/// Refuses more than the limit.
+pub(super) fn at_most(what: &'static str, found: u64, limit: u64) -> Step<()> {
+    if found > limit { Err(Fault::Limit { what, found, limit }) } else { Ok(()) }
+}
+
 impl Machine<'_> {
     pub(super) fn add(&mut self, value: Value) -> Step<Ref> {
-        if self.values.len() >= MAX_VALUES {
-            return Err(Fault::TooMany);
-        }
+        at_most("values in the pickle", self.values.len() as u64 + 1, MAX_VALUES as u64)?;
         let at = Ref(self.values.len() as u32);
         self.values.push(value);
         Ok(at)
+    }
+
+    /// Counts bytes that were copied out of earlier values. Few bytes of a pickle can name a long value again and again, so
+    /// that copies are not bounded by the pickle's length as everything else is.
+    pub(super) fn charge(&mut self, what: &'static str, bytes: usize) -> Step<()> {
+        self.copied = self.copied.saturating_add(bytes as u64);
+        at_most(what, self.copied, self.most_copied)
     }
 
     pub(super) fn push(&mut self, value: Value) -> Step<()> {
@@ -105,7 +118,7 @@ impl Machine<'_> {
     pub(super) fn remember(&mut self, key: u32) -> Step<()> {
         let top = self.top()?;
         self.memo.insert(key, top);
-        Ok(())
+        at_most("values remembered by the pickle", self.memo.len() as u64, MAX_VALUES as u64)
     }
 
     pub(super) fn recall(&mut self, key: u32) -> Step<()> {

@@ -3,9 +3,9 @@
 //! A module's own `_parameters` come first, then its `_buffers` (without those listed as not persistent), then its
 //! `_modules`, each under its name and a dot. Entries that are none are skipped.
 
-use super::error::ImportCause;
+use super::error::{ImportCause, short};
 use super::gather::gather;
-use super::value::{Program, Ref, Value};
+use super::value::{MAX_NAME, Program, Ref, Value};
 use super::{ImportOptions, Imported};
 use crate::Weights;
 use std::collections::HashSet;
@@ -18,17 +18,19 @@ pub(super) trait Storages {
 }
 
 /// Modules nest less deep than this.
-const MAX_DEPTH: usize = 128;
+const MAX_DEPTH: u64 = 128;
 /// Dictionary entries looked at; a module that is its own ancestor many times over would have more.
 const MAX_STEPS: u64 = 10_000_000;
-/// Tensors of a network.
-const MAX_TENSORS: usize = 100_000;
-/// Bytes of a tensor's full name.
-const MAX_NAME: usize = 4096;
+/// Tensors of a network, and entries that are none.
+const MAX_TENSORS: u64 = 100_000;
+/// Bytes of all their names: modules may share names and each other, so that the pickle's length bounds nothing here.
+const MAX_NAMES: u64 = 16 << 20;
 /// Bytes of all tensors together, as a multiple of the file: shared storages may count more than once.
 const MAX_GROWTH: u64 = 4;
 /// Entries of a checkpoint that are searched for a network, and of a dictionary for its first tensor.
 const MAX_SEARCH: usize = 4096;
+/// Entries that a message names.
+const MAX_LISTED: usize = 20;
 
 /// Finds the network in the checkpoint and takes its tensors.
 pub(super) fn collect(
@@ -38,7 +40,7 @@ pub(super) fn collect(
     options: &ImportOptions,
 ) -> Result<Imported, ImportCause> {
     let (root, entry) = choose(program, options.entry.as_deref())?;
-    let mut walk = Walk { program, found: Vec::new(), ignored: Vec::new(), steps: 0 };
+    let mut walk = Walk { program, found: Vec::new(), ignored: Vec::new(), steps: 0, names: 0 };
     if program.attributes(root).is_some() {
         walk.module(root, "", 0)?;
     } else {
@@ -55,22 +57,23 @@ pub(super) fn collect(
         };
         let Value::Tensor(view) = program.get(at) else { continue };
         let Value::Storage(storage) = program.get(view.storage) else { continue };
-        let named = |what: String| ImportCause::Tensor { name: name.clone(), what };
+        let named = |what: String| ImportCause::Tensor { name: short(&name), what };
         let Some(dtype) = storage.dtype else {
             return Err(named("its storage has no element type".into()));
         };
         let bytes = storages.bytes(&storage.key)?;
         let expected = storage.len.checked_mul(dtype.size() as u64);
         if expected != Some(bytes.len() as u64) {
-            let (len, key, found) = (storage.len, &storage.key, bytes.len());
+            let (len, key, found) = (storage.len, short(&storage.key), bytes.len());
             return Err(named(format!("storage `{key}` should hold {len} {dtype} elements, found {found} bytes")));
         }
         let tensor = gather(view, dtype, &bytes).map_err(named)?;
         total = total.saturating_add(tensor.bytes().len() as u64);
-        if total > limit {
-            return Err(ImportCause::Limit { what: "bytes of all tensors", found: total, limit });
-        }
+        ImportCause::at_most("bytes of all tensors", total, limit)?;
         let tensor = if options.keep_types { tensor } else { tensor.widened() };
+        if weights.get(&name).is_some() {
+            return Err(named("it occurs twice".into()));
+        }
         weights.insert(name, tensor).map_err(|e| ImportCause::Archive(e.to_string()))?;
     }
     let class = program.class_of(root).map(str::to_owned);
@@ -80,12 +83,8 @@ pub(super) fn collect(
 /// The network itself: the root, or one entry of it.
 fn choose(program: &Program, wanted: Option<&str>) -> Result<(Ref, Option<String>), ImportCause> {
     let root = program.root;
-    let entries: Vec<(&str, Ref)> = program.entries(root).take(MAX_SEARCH).collect();
+    let entries: Vec<(&str, Ref)> = program.first_entries(root, MAX_SEARCH).collect();
     let candidates: Vec<(&str, Ref)> = entries.iter().copied().filter(|(_, at)| holds_network(program, *at)).collect();
-    let list = |of: &[(&str, Ref)]| match of {
-        [] => "none".to_owned(),
-        some => some.iter().map(|(key, _)| format!("`{key}`")).collect::<Vec<_>>().join(", "),
-    };
     let fail = |what: String| ImportCause::Entry { what, candidates: list(&candidates), present: list(&entries) };
     if let Some(wanted) = wanted {
         return match candidates.iter().find(|(key, _)| *key == wanted) {
@@ -109,12 +108,22 @@ fn choose(program: &Program, wanted: Option<&str>) -> Result<(Ref, Option<String
     Err(fail("more than one entry holds a network: name one".into()))
 }
 
+/// Entries for a message.
+fn list(entries: &[(&str, Ref)]) -> String {
+    let shown: Vec<_> = entries.iter().take(MAX_LISTED).map(|(key, _)| format!("`{}`", short(key))).collect();
+    match entries.len() - shown.len() {
+        0 if shown.is_empty() => "none".into(),
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
 /// A module, or a dictionary with a tensor directly in it.
 fn holds_network(program: &Program, at: Ref) -> bool {
     if let Some(attributes) = program.attributes(at) {
-        return program.entries(attributes).take(MAX_SEARCH).any(|(key, _)| key == "_modules");
+        return program.first_entries(attributes, MAX_SEARCH).any(|(key, _)| key == "_modules");
     }
-    program.entries(at).take(MAX_SEARCH).any(|(_, value)| matches!(program.get(value), Value::Tensor(_)))
+    program.first_entries(at, MAX_SEARCH).any(|(_, value)| matches!(program.get(value), Value::Tensor(_)))
 }
 
 struct Walk<'a> {
@@ -122,29 +131,34 @@ struct Walk<'a> {
     found: Vec<(String, Ref)>,
     ignored: Vec<String>,
     steps: u64,
+    /// Bytes of all names.
+    names: u64,
 }
 
 impl<'a> Walk<'a> {
-    fn entries(&mut self, dict: Ref) -> Result<Vec<(&'a str, Ref)>, ImportCause> {
+    fn entries(&mut self, dict: Ref) -> Result<impl Iterator<Item = (&'a str, Ref)> + use<'a>, ImportCause> {
         let program = self.program;
-        let entries: Vec<_> = program.entries(dict).collect();
-        self.steps += 1 + entries.len() as u64;
-        if self.steps > MAX_STEPS {
-            return Err(ImportCause::Limit { what: "entries of modules", found: self.steps, limit: MAX_STEPS });
-        }
-        Ok(entries)
+        self.steps += 1 + program.pairs(dict).len() as u64;
+        ImportCause::at_most("entries of modules", self.steps, MAX_STEPS)?;
+        Ok(program.entries(dict))
     }
 
     fn keep(&mut self, name: String, at: Ref) -> Result<(), ImportCause> {
-        for (what, found, limit) in
-            [("bytes of a name", name.len(), MAX_NAME), ("tensors", self.found.len() + 1, MAX_TENSORS)]
-        {
-            if found > limit {
-                return Err(ImportCause::Limit { what, found: found as u64, limit: limit as u64 });
-            }
-        }
+        self.count_name(&name)?;
         self.found.push((name, at));
-        Ok(())
+        ImportCause::at_most("tensors", self.found.len() as u64, MAX_TENSORS)
+    }
+
+    fn ignore(&mut self, name: String) -> Result<(), ImportCause> {
+        self.count_name(&name)?;
+        self.ignored.push(name);
+        ImportCause::at_most("entries that are no tensors", self.ignored.len() as u64, MAX_TENSORS)
+    }
+
+    fn count_name(&mut self, name: &str) -> Result<(), ImportCause> {
+        self.names += name.len() as u64;
+        ImportCause::at_most("bytes of a name", name.len() as u64, MAX_NAME as u64)?;
+        ImportCause::at_most("bytes of all names", self.names, MAX_NAMES)
     }
 
     /// A flat state.
@@ -152,17 +166,14 @@ impl<'a> Walk<'a> {
         for (name, at) in self.entries(dict)? {
             match self.program.get(at) {
                 Value::Tensor(_) => self.keep(name.to_owned(), at)?,
-                _ => self.ignored.push(name.to_owned()),
+                _ => self.ignore(name.to_owned())?,
             }
         }
         Ok(())
     }
 
-    fn module(&mut self, object: Ref, prefix: &str, depth: usize) -> Result<(), ImportCause> {
-        if depth > MAX_DEPTH {
-            let limit = MAX_DEPTH as u64;
-            return Err(ImportCause::Limit { what: "modules inside each other", found: depth as u64, limit });
-        }
+    fn module(&mut self, object: Ref, prefix: &str, depth: u64) -> Result<(), ImportCause> {
+        ImportCause::at_most("modules inside each other", depth, MAX_DEPTH)?;
         let Some(attributes) = self.program.attributes(object) else { return Ok(()) };
         let mut parts = [None; 4];
         for (key, value) in self.entries(attributes)? {
@@ -184,17 +195,14 @@ impl<'a> Walk<'a> {
                 match self.program.get(at) {
                     Value::Tensor(_) => self.keep(format!("{prefix}{name}"), at)?,
                     Value::None => {}
-                    _ => self.ignored.push(format!("{prefix}{name}")),
+                    _ => self.ignore(format!("{prefix}{name}"))?,
                 }
             }
         }
         let Some(modules) = modules else { return Ok(()) };
         for (name, at) in self.entries(modules)? {
             let inner = format!("{prefix}{name}.");
-            if inner.len() > MAX_NAME {
-                let (found, limit) = (inner.len() as u64, MAX_NAME as u64);
-                return Err(ImportCause::Limit { what: "bytes of a name", found, limit });
-            }
+            ImportCause::at_most("bytes of a name", inner.len() as u64, MAX_NAME as u64)?;
             self.module(at, &inner, depth + 1)?;
         }
         Ok(())

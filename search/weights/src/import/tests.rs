@@ -4,6 +4,8 @@ use super::*;
 use crate::HostTensor;
 use std::io::Write;
 
+mod memory;
+
 /// Writes a pickle opcode by opcode.
 #[derive(Clone, Default)]
 struct Pickle(Vec<u8>);

@@ -6,6 +6,9 @@
 use super::globals::Function;
 use crate::DType;
 
+/// Most bytes of a name: of a class with its module, of a storage, of a tensor with all modules around it.
+pub(super) const MAX_NAME: usize = 4096;
+
 /// A value of one [`Program`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Ref(pub u32);
@@ -81,13 +84,22 @@ impl Program {
         }
     }
 
-    /// The entries of a dictionary, with text keys; other keys are skipped.
-    pub fn entries(&self, at: Ref) -> impl Iterator<Item = (&str, Ref)> {
-        let pairs: &[(Ref, Ref)] = match self.get(at) {
+    /// The entries of a dictionary, whatever their keys.
+    pub fn pairs(&self, at: Ref) -> &[(Ref, Ref)] {
+        match self.get(at) {
             Value::Dict(pairs) => pairs,
             _ => &[],
-        };
-        pairs.iter().filter_map(|(key, value)| Some((self.text(*key)?, *value)))
+        }
+    }
+
+    /// The entries of a dictionary, with text keys; other keys are skipped.
+    pub fn entries(&self, at: Ref) -> impl Iterator<Item = (&str, Ref)> {
+        self.first_entries(at, usize::MAX)
+    }
+
+    /// Those of its first `n` entries that have text keys.
+    pub fn first_entries(&self, at: Ref, n: usize) -> impl Iterator<Item = (&str, Ref)> {
+        self.pairs(at).iter().take(n).filter_map(|(key, value)| Some((self.text(*key)?, *value)))
     }
 
     /// The value of a dictionary's text key; the last one counts, as in Python.
