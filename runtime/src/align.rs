@@ -34,6 +34,9 @@ pub struct Aligner {
 impl Aligner {
     /// Makes the table for things `distance_m` metres in front of the visible camera. Both images are expected in the
     /// rig's sizes.
+    ///
+    /// # Errors
+    /// As [`RemapTable::vis_from_ir`].
     pub fn new(rig: &Rig, distance_m: f64) -> Result<Self, RigError> {
         let table = RemapTable::vis_from_ir(rig, distance_m)?;
         let infrared = (rig.infrared.width_px as usize, rig.infrared.height_px as usize);
@@ -45,6 +48,12 @@ impl Aligner {
     #[must_use]
     pub fn size_px(&self) -> (usize, usize) {
         (self.table.width_px(), self.table.height_px())
+    }
+
+    /// Share of the visible image that the infrared camera sees, above 0 and at most 1.
+    #[must_use]
+    pub fn coverage(&self) -> f64 {
+        self.table.coverage()
     }
 
     /// Resamples an infrared image, 8 or 16 bits, bilinear; what the infrared camera does not see becomes 0.

@@ -126,6 +126,12 @@ impl FrameFusion {
         self.detector.as_ref().map(Detector::classes)
     }
 
+    /// Share of the visible image that the infrared camera sees, above 0 and at most 1; `None` without a rig.
+    #[must_use]
+    pub fn coverage(&self) -> Option<f64> {
+        self.aligner.as_ref().map(Aligner::coverage)
+    }
+
     /// See [`Runner::warm_up`].
     pub fn warm_up(&mut self) -> Result<Option<Duration>, PairError> {
         Ok(self.runner.warm_up()?)

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use caf_net::zoo::pipeline::{ColourMode, Samples};
 use common::report::{accounts_balance, decoded, json, lines, number};
-use common::{caf_run, fails, leftovers, save_gray, save_gray16, save_rgb, succeeds, text};
+use common::{caf_run, fails, leftovers, said, save_gray, save_gray16, save_rgb, succeeds, text};
 
 const WIDTH: usize = 50;
 const HEIGHT: usize = 38;
@@ -200,6 +200,19 @@ fn a_rig_aligns_another_size_and_without_one_the_sizes_are_named() {
     let call = ["live", "--model", text(&model), "--ir", ir, "--vi", vi];
     let out = succeeds(&[&call[..], &["--rig", text(&rig), "--rig-distance-m", "20"]].concat());
     assert!(out.starts_with("5 pairs"), "{out}");
+    let with_rig = [&call[..], &["--rig", text(&rig)]].concat();
+    let warned = || said(&caf_run(&with_rig)).contains("% of the visible image");
+    assert!(!warned());
+    // A telephoto lens sees a quarter of the width and of the height.
+    (geometry.infrared.fx_px, geometry.infrared.fy_px) = (4.0 * 33.0, 4.0 * 33.0);
+    geometry.write(&rig).unwrap();
+    assert!(warned());
+    geometry.infrared.cx_px = 1e6;
+    geometry.write(&rig).unwrap();
+    fails(1, &["sees nothing of the visible image"], &with_rig);
+    geometry.visible.width_px = u32::MAX;
+    geometry.write(&rig).unwrap();
+    fails(1, &["visible.width_px: expected at most 65534 pixels, found 4294967295"], &with_rig);
     fails(1, &["33x23", "66x46", "videoscale ! video/x-raw,width=66,height=46", "--rig"], &call);
 }
 
@@ -242,6 +255,7 @@ fn bad_calls_say_what_is_wrong_and_leave_nothing() {
     check(1, &["absent/out.json"], live(good, &["--summary", text(&unwritable)]));
     let rig = at("rig.toml");
     std::fs::write(&rig, "nonsense = 1\n").unwrap();
+    check(2, &["--rig", "absent.toml"], live(good, &["--rig", text(&at("absent.toml"))]));
     check(1, &["rig.toml"], live(good, &["--rig", text(&rig)]));
     check(2, &["unexpected argument"], vec!["live".into(), "--nonsense".into()]);
     assert!(leftovers(folder.path()).is_empty());

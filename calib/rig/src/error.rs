@@ -38,12 +38,18 @@ pub enum RigError {
     /// A camera is larger than a remap table can address.
     #[error("{place}: expected at most {limit} pixels, found {found}")]
     TooLarge {
-        /// Which extent.
+        /// Which extent, or the product of both.
         place: String,
-        /// Largest extent.
-        limit: u32,
+        /// The most there may be.
+        limit: u64,
         /// What was there.
-        found: u32,
+        found: u64,
+    },
+    /// No pixel of the visible image shows what the infrared camera sees.
+    #[error("the infrared camera sees nothing of the visible image at a distance of {distance_m} m")]
+    NoOverlap {
+        /// What was asked for.
+        distance_m: f64,
     },
     /// An image plane does not fit the table it is used with.
     #[error("{plane} plane: expected {expected_width_px}×{expected_height_px}, found {width_px}×{height_px}")]

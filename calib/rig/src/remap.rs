@@ -1,3 +1,4 @@
+use crate::camera::Camera;
 use crate::error::RigError;
 use crate::rig::Rig;
 
@@ -9,6 +10,11 @@ const ONE: u32 = 1 << WEIGHT_BITS;
 /// A source position closer than this outside the image is taken as on its border: the arithmetic of an identity rig leaves
 /// errors of 1e-13 pixels, which must not cost the last row.
 const BORDER_PX: f64 = 1e-6;
+
+/// Widest and highest image that a [`Tap`] can address.
+const MOST_EXTENT_PX: u64 = Tap::OUTSIDE as u64 - 1;
+/// Largest image: a table of a gigabyte. Cameras have a tenth of it; a file that says more is wrong.
+const MOST_PIXELS: u64 = 1 << 27;
 
 /// An element of an image plane that can be interpolated.
 pub trait Sample: Copy + sealed::Sealed {
@@ -122,17 +128,12 @@ impl RemapTable {
     /// camera (z of its frame; infinity is allowed).
     ///
     /// # Errors
-    /// What [`Rig::validate`] and [`Rig::vis_from_ir_at`] refuse, and [`RigError::TooLarge`] for an infrared image over
-    /// 65 534 pixels wide or high.
+    /// What [`Rig::validate`] and [`Rig::vis_from_ir_at`] refuse, [`RigError::TooLarge`] for an image over 65 534 pixels
+    /// wide or high or over 2²⁷ pixels in all, and [`RigError::NoOverlap`] when the table would read nothing.
     pub fn vis_from_ir(rig: &Rig, distance_m: f64) -> Result<RemapTable, RigError> {
         rig.validate()?;
-        let limit = u32::from(Tap::OUTSIDE) - 1;
-        let extents = [("infrared.width_px", rig.infrared.width_px), ("infrared.height_px", rig.infrared.height_px)];
-        for (place, found) in extents {
-            if found > limit {
-                return Err(RigError::TooLarge { place: place.to_owned(), limit, found });
-            }
-        }
+        check_size("visible", &rig.visible)?;
+        check_size("infrared", &rig.infrared)?;
         let ir_from_vis = rig.vis_from_ir_at(distance_m)?.inverse()?;
         let (width_px, height_px) = (rig.visible.width_px, rig.visible.height_px);
         let mut taps = Vec::with_capacity(width_px as usize * height_px as usize);
@@ -144,13 +145,14 @@ impl RemapTable {
                 }));
             }
         }
-        Ok(RemapTable {
+        let table = RemapTable {
             taps,
             width_px: width_px as usize,
             height_px: height_px as usize,
             source_width_px: rig.infrared.width_px as usize,
             source_height_px: rig.infrared.height_px as usize,
-        })
+        };
+        if table.coverage() > 0.0 { Ok(table) } else { Err(RigError::NoOverlap { distance_m }) }
     }
 
     /// Width of the destination (visible) image.
@@ -184,7 +186,7 @@ impl RemapTable {
         }
     }
 
-    /// Share of the destination that the source covers, 0–1.
+    /// Share of the destination that the source covers, above 0 and at most 1.
     #[must_use]
     pub fn coverage(&self) -> f64 {
         let covered = self.taps.iter().filter(|tap| tap.x != Tap::OUTSIDE).count();
@@ -230,6 +232,21 @@ impl RemapTable {
     }
 }
 
+/// Whether a table can address the camera's image and needs a sane amount of memory for it.
+fn check_size(name: &str, camera: &Camera) -> Result<(), RigError> {
+    let (width, height) = (u64::from(camera.width_px), u64::from(camera.height_px));
+    for (place, limit, found) in [
+        ("width_px", MOST_EXTENT_PX, width),
+        ("height_px", MOST_EXTENT_PX, height),
+        ("width_px × height_px", MOST_PIXELS, width * height),
+    ] {
+        if found > limit {
+            return Err(RigError::TooLarge { place: format!("{name}.{place}"), limit, found });
+        }
+    }
+    Ok(())
+}
+
 fn tap([x, y]: [f64; 2], width_px: u32, height_px: u32) -> Tap {
     let outside = Tap { x: Tap::OUTSIDE, y: 0, wx: 0, wy: 0 };
     let axis = |v: f64, extent: u32| {
@@ -261,7 +278,6 @@ fn fetch<T: Sample>(source: &PlaneRef<'_, T>, tap: Tap, corners: [usize; 4]) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::camera::Camera;
     use crate::matrix::Mat3;
     use crate::rig::Pose;
 
@@ -366,5 +382,46 @@ mod tests {
         let small = PlaneRef::new(&source, 22, 30, 22).unwrap();
         let mut to = PlaneMut::new(&mut out, 37, 29, 37).unwrap();
         assert!(matches!(table.apply(&small, &mut to, 0), Err(RigError::PlaneSize { plane: "source", .. })));
+    }
+
+    #[test]
+    fn sizes_that_no_memory_holds_are_refused() {
+        let refused = |change: fn(&mut Rig)| {
+            let mut rig = rig();
+            change(&mut rig);
+            match RemapTable::vis_from_ir(&rig, 8.0).unwrap_err() {
+                RigError::TooLarge { place, found, .. } => (place, found),
+                other => panic!("{other}"),
+            }
+        };
+        assert_eq!(refused(|r| r.visible.width_px = u32::MAX), ("visible.width_px".into(), u64::from(u32::MAX)));
+        assert_eq!(refused(|r| r.visible.height_px = 65_535), ("visible.height_px".into(), 65_535));
+        assert_eq!(refused(|r| r.infrared.width_px = 65_535), ("infrared.width_px".into(), 65_535));
+        fn square(camera: &mut Camera) {
+            (camera.width_px, camera.height_px) = (65_534, 65_534);
+        }
+        let all = 65_534 * 65_534;
+        for (place, found) in [refused(|r| square(&mut r.visible)), refused(|r| square(&mut r.infrared))] {
+            assert!(place.ends_with("width_px × height_px") && found == all, "{place} {found}");
+        }
+    }
+
+    #[test]
+    fn cameras_that_share_nothing_make_no_table() {
+        let changes: [fn(&mut Rig); 4] = [
+            |r| r.visible.cx_px = 1e308,
+            |r| r.infrared.cx_px = -1e6,
+            |r| (r.visible.fx_px, r.visible.fy_px) = (1e-300, 1e-300),
+            |r| r.vis_from_ir.rotation = Mat3([[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, -1.0]]),
+        ];
+        for (i, change) in changes.iter().enumerate() {
+            let mut rig = rig();
+            change(&mut rig);
+            let error = RemapTable::vis_from_ir(&rig, 8.0).unwrap_err();
+            assert!(matches!(error, RigError::NoOverlap { .. } | RigError::Singular { .. }), "{i}: {error}");
+        }
+        let mut far = rig();
+        far.infrared.cx_px = -1e6;
+        assert!(matches!(RemapTable::vis_from_ir(&far, 8.0), Err(RigError::NoOverlap { distance_m: 8.0 })));
     }
 }

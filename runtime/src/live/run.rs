@@ -25,6 +25,8 @@ const WATCH: Duration = Duration::from_millis(25);
 /// How late a frame may be without its partner being given up, beyond the camera's latency and the bound on skew: what
 /// threads and decoders may need.
 const JITTER_NS: i64 = 100_000_000;
+/// A share of the visible image that the infrared camera should see: with less, the rig is more likely wrong than meant.
+const LITTLE_COVERAGE: f64 = 0.5;
 /// Frames of one camera that may wait for a partner.
 const WINDOW: usize = 64;
 
@@ -102,6 +104,12 @@ pub fn run(
     gst::initialise()?;
     let (provider, provider_reason) = (model.provider(), model.reason().map(str::to_owned));
     let mut fusion = FrameFusion::new(model, &config.fusion)?;
+    if let Some(coverage) = fusion.coverage().filter(|c| *c < LITTLE_COVERAGE) {
+        let percent = (coverage * 100.0 * 10.0).round() / 10.0;
+        tracing::warn!(
+            "by the rig, the infrared camera sees {percent} % of the visible image; the rest is fused with black"
+        );
+    }
     let sinks = config.files.open(fusion.classes().unwrap_or_default().to_vec())?;
     let encoder = sinks.video.as_ref().map(VideoSink::encoder);
     if let Some(took) = fusion.warm_up()? {
