@@ -102,6 +102,9 @@ pub enum ModelError {
     /// A combination of settings that makes no model.
     #[error("{0}")]
     Settings(&'static str),
+    /// Settings that make a model nothing can run.
+    #[error("the settings make a model that nothing can run")]
+    Contract(#[from] caf_contract::ContractError),
     /// The letterbox has no geometry.
     #[error("the detector's input")]
     Letterbox(#[from] caf_detect::DetectError),

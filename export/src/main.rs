@@ -12,5 +12,7 @@ fn main() -> ExitCode {
     caf_console::start_log();
     let arguments = cli::Arguments::parse();
     // Settings that make no model are a wrong call; everything else is work that failed.
-    caf_console::exit_code(cli::run(&arguments), |e| matches!(e.downcast_ref(), Some(ModelError::Settings(_))))
+    caf_console::exit_code(cli::run(&arguments), |e| {
+        matches!(e.downcast_ref(), Some(ModelError::Settings(_) | ModelError::Contract(_)))
+    })
 }

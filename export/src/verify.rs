@@ -1,7 +1,9 @@
 //! Does a written model keep its promise, and does it compute what its weights say?
 
 use crate::engine::{Array, Engine, EngineError, Values};
-use caf_contract::{Colour, Contract, ContractError, Element, Extent, METADATA_KEY, OUTPUT_PREDICTIONS, Port};
+use caf_contract::{
+    Colour, Contract, ContractError, Element, Extent, METADATA_KEY, MOST_ELEMENTS, OUTPUT_PREDICTIONS, Port, elements,
+};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashMap;
@@ -20,6 +22,14 @@ pub enum VerifyError {
     Broken {
         /// Each with place, expectation and finding.
         found: Vec<String>,
+    },
+    /// An input that no memory holds with the extents chosen for the named ones.
+    #[error("input `{input}`: expected from 1 to {MOST_ELEMENTS} elements, found extents {shape:?}")]
+    Elements {
+        /// The input.
+        input: String,
+        /// Its extents.
+        shape: Vec<usize>,
     },
     /// Two models have other outputs.
     #[error("the two models have no equal outputs: `{first}` against `{second}`")]
@@ -83,7 +93,10 @@ fn element_name(element: Element) -> &'static str {
 }
 
 /// Images by seed for every input: uniform noise over smooth gradients, so that both flat and busy regions occur.
-pub fn random_inputs(contract: &Contract, extents: &Extents, seed: u64) -> Vec<(String, Array)> {
+///
+/// # Errors
+/// [`VerifyError::Elements`] when `extents` make an input of none or more than [`MOST_ELEMENTS`] elements.
+pub fn random_inputs(contract: &Contract, extents: &Extents, seed: u64) -> Result<Vec<(String, Array)>, VerifyError> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let size = |extent: &Extent| match extent {
         Extent::Fixed(n) => *n,
@@ -91,7 +104,9 @@ pub fn random_inputs(contract: &Contract, extents: &Extents, seed: u64) -> Vec<(
     };
     let image = |port: &Port| {
         let shape: Vec<usize> = port.shape.iter().map(size).collect();
-        let len: usize = shape.iter().product();
+        let Some(len) = elements(shape.iter().copied()) else {
+            return Err(VerifyError::Elements { input: port.name.clone(), shape });
+        };
         let sample = |i: usize, rng: &mut ChaCha8Rng| {
             let wave = 0.5 + 0.5 * (i as f32 * 0.01).sin();
             (0.5 * wave + 0.5 * rng.random::<f32>()).clamp(0.0, 1.0)
@@ -100,7 +115,7 @@ pub fn random_inputs(contract: &Contract, extents: &Extents, seed: u64) -> Vec<(
             Element::F32 => Values::F32((0..len).map(|i| sample(i, &mut rng)).collect()),
             Element::U8 => Values::U8((0..len).map(|i| (sample(i, &mut rng) * 255.0).round() as u8).collect()),
         };
-        (port.name.clone(), Array { shape, values })
+        Ok((port.name.clone(), Array { shape, values }))
     };
     contract.inputs.iter().map(image).collect()
 }

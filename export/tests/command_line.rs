@@ -147,6 +147,24 @@ fn wrong_calls_exit_with_two() {
 }
 
 #[test]
+fn sizes_that_no_memory_holds_are_refused() {
+    let f = Folder::new();
+    for size in ["--size 65535x65535 --batch 4096", "--size 65535x65535", "--size 640x480 --batch 4096"] {
+        let err = f.bad(&format!("onnx --fusion fusion.safetensors {size} -o m.onnx"), 2);
+        assert!(err.contains("from 1 to 268435456 elements"), "{err}");
+    }
+    assert!(!f.path("m.onnx").exists());
+    if engine_present("sizes_that_no_memory_holds_are_refused") {
+        f.good("onnx --fusion fusion.safetensors -o m.onnx");
+        let err = f.bad("verify m.onnx --size 65535x65535", 1);
+        assert!(
+            err.contains("input `ir`: expected from 1 to 268435456 elements, found extents [1, 65535, 65535, 1]"),
+            "{err}"
+        );
+    }
+}
+
+#[test]
 fn bad_files_exit_with_one_and_leave_nothing() {
     let f = Folder::new();
     let err = f.bad("onnx --fusion absent.safetensors -o m.onnx", 1);

@@ -10,8 +10,9 @@ use serde::Serialize;
 use crate::frame::{ImageView, PixelFormat};
 use crate::fusion::{FrameFusion, FusedImage, FusionSettings, PairError};
 use crate::session::library::library;
+use crate::session::ports::check_elements;
 use crate::session::provider::{Provider, probe};
-use crate::session::{Model, ModelOptions};
+use crate::session::{Model, ModelOptions, SessionError};
 use crate::stats::{Histogram, Percentiles};
 
 /// Pairs fused before the timed ones: memory is bound, kernels are chosen, caches are filled.
@@ -87,7 +88,7 @@ pub struct CheckReport {
 /// takes any.
 pub fn check(path: &Path, options: ModelOptions, size_px: (usize, usize), runs: u32) -> Result<CheckReport, PairError> {
     let model = Model::load(path, options)?;
-    let library = library().map_err(crate::session::SessionError::from)?;
+    let library = library().map_err(SessionError::from)?;
     let providers = Provider::ALL
         .into_iter()
         .map(|provider| {
@@ -117,7 +118,8 @@ pub fn check(path: &Path, options: ModelOptions, size_px: (usize, usize), runs: 
 fn time(model: Model, size_px: (usize, usize), runs: u32) -> Result<Timing, PairError> {
     let (height, width) = model.fixed_size();
     let (width_px, height_px) = (width.unwrap_or(size_px.0), height.unwrap_or(size_px.1));
-    let black = vec![0; width_px * height_px * 3];
+    let bytes = check_elements("the timed images", &[height_px, width_px, 3]).map_err(SessionError::Images)?;
+    let black = vec![0; bytes];
     let image = |format: PixelFormat| ImageView::new(&black, width_px, height_px, width_px * format.bytes(), format);
     let (ir, vi) = (image(PixelFormat::Gray8)?, image(PixelFormat::Rgb8)?);
     let mut fusion = FrameFusion::new(model, &FusionSettings::default())?;

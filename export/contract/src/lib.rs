@@ -12,6 +12,18 @@ pub const METADATA_KEY: &str = "caf.contract";
 /// The version this code writes and reads.
 pub const VERSION: u32 = 1;
 
+/// The most elements that an input or output may have: a gigabyte of floats. Ten images of 3840×2160 pixels in colour have
+/// fewer.
+pub const MOST_ELEMENTS: usize = 1 << 28;
+
+/// The number of elements of a tensor with these extents, in 1..=[`MOST_ELEMENTS`]; `None` outside.
+pub fn elements(extents: impl IntoIterator<Item = usize>) -> Option<usize> {
+    // Checked at every step: behind a 0 the rest would not be looked at.
+    extents
+        .into_iter()
+        .try_fold(1_usize, |product, extent| product.checked_mul(extent).filter(|n| (1..=MOST_ELEMENTS).contains(n)))
+}
+
 /// Name of the infrared input.
 pub const INPUT_IR: &str = "ir";
 /// Name of the visible input.
@@ -211,6 +223,12 @@ pub enum ContractError {
         /// What the file says.
         letterbox: LetterboxContract,
     },
+    /// An input or output that no memory holds, or that holds nothing.
+    #[error("the contract's `{port}`: expected from 1 to {MOST_ELEMENTS} elements")]
+    Elements {
+        /// The port for people.
+        port: String,
+    },
     /// A port is absent.
     #[error("the contract lists no {direction} named `{name}`; it has: {present}")]
     Port {
@@ -242,11 +260,28 @@ impl Contract {
             return Err(ContractError::Version { found: head.version });
         }
         let contract: Contract = serde_json::from_str(text)?;
+        contract.check_extents()?;
         match &contract.detector {
             Some(DetectorContract { classes, letterbox }) if classes.is_empty() || !letterbox.is_possible() => {
                 Err(ContractError::Detector { classes: classes.len(), letterbox: *letterbox })
             }
             _ => Ok(contract),
+        }
+    }
+
+    /// Checks that every input and output has between 1 and [`MOST_ELEMENTS`] elements where its named extents are 1.
+    ///
+    /// # Errors
+    /// [`ContractError::Elements`] for the first that has not.
+    pub fn check_extents(&self) -> Result<(), ContractError> {
+        let extent = |extent: &Extent| match extent {
+            Extent::Fixed(n) => *n,
+            Extent::Named(_) => 1,
+        };
+        let impossible = |port: &&Port| elements(port.shape.iter().map(extent)).is_none();
+        match self.inputs.iter().chain(&self.outputs).find(impossible) {
+            Some(port) => Err(ContractError::Elements { port: port.to_string() }),
+            None => Ok(()),
         }
     }
 
@@ -325,6 +360,20 @@ mod tests {
             LetterboxContract { pad_left_px: -1.0, ..good },
         ] {
             assert!(matches!(read(bad, &["car"]), Err(ContractError::Detector { .. })), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn extents_that_no_memory_holds_are_refused() {
+        assert_eq!(elements([10, 2160, 3840, 3]), Some(248_832_000));
+        assert_eq!(elements([1 << 28]), Some(MOST_ELEMENTS));
+        for bad in [&[(1 << 28) + 1][..], &[4096, 65_535, 65_535, 3], &[0, usize::MAX, usize::MAX], &[1 << 40, 1 << 40]]
+        {
+            assert_eq!(elements(bad.iter().copied()), None, "{bad:?}");
+            let mut contract = sample();
+            contract.inputs[0].shape = bad.iter().map(|n| Extent::Fixed(*n)).collect();
+            let read = Contract::from_metadata(Some(&contract.to_json().unwrap()));
+            assert!(matches!(read, Err(ContractError::Elements { port }) if port.starts_with("ir: u8 [")), "{bad:?}");
         }
     }
 

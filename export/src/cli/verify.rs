@@ -78,7 +78,7 @@ pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
         ("height".to_owned(), arguments.size.height_px),
         ("width".to_owned(), arguments.size.width_px),
     ]);
-    let images = random_inputs(&contract, &extents, arguments.seed);
+    let images = random_inputs(&contract, &extents, arguments.seed).with_context(place)?;
     let images: Vec<(&str, Array)> = images.iter().map(|(name, array)| (name.as_str(), array.clone())).collect();
     let outputs = run_checked(&mut engine, &contract, &extents, &images).with_context(place)?;
     out!("{}: runs as its contract says", arguments.model.display())?;

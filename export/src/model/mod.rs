@@ -74,6 +74,7 @@ impl Model {
             (None, None) => return Err(ModelError::Settings("a model needs a fusion network, a detector or both")),
         };
         let contract = contract::contract(&graph, parts, settings, letterbox.as_ref());
+        contract.check_extents()?;
         Ok(Model { graph, weights, contract })
     }
 

@@ -1,7 +1,8 @@
 //! Compares what a model promises with what it is, and resolves its shapes for a given image size.
 
 use caf_contract::{
-    Contract, DetectorContract, Element, Extent, INPUT_IR, INPUT_VI, OUTPUT_FUSED, OUTPUT_PREDICTIONS, Port, Role,
+    Contract, DetectorContract, Element, Extent, INPUT_IR, INPUT_VI, MOST_ELEMENTS, OUTPUT_FUSED, OUTPUT_PREDICTIONS,
+    Port, Role, elements,
 };
 use ort::value::{Outlet, TensorElementType, ValueType};
 
@@ -192,7 +193,8 @@ impl<'a> Names<'a> {
         format!("{port}{so_far}")
     }
 
-    /// Concrete shape of an output; a name that no input fixes is an error, for it cannot be allocated beforehand.
+    /// Concrete shape of an output; a name that no input fixes is an error, for it cannot be allocated beforehand, and so
+    /// are more than [`MOST_ELEMENTS`] elements.
     pub fn resolve(&self, port: &Port) -> Result<Vec<usize>, Mismatch> {
         let extent = |extent: &Extent| match extent {
             Extent::Fixed(n) => Ok(*n),
@@ -204,8 +206,16 @@ impl<'a> Names<'a> {
                 )
             }),
         };
-        port.shape.iter().map(extent).collect()
+        let shape: Vec<usize> = port.shape.iter().map(extent).collect::<Result<_, _>>()?;
+        check_elements(format!("output `{}`", port.name), &shape)?;
+        Ok(shape)
     }
+}
+
+/// The number of elements of a tensor; none, or more than memory should be asked for, are a mismatch.
+pub fn check_elements(place: impl Into<String>, shape: &[usize]) -> Result<usize, Mismatch> {
+    elements(shape.iter().copied())
+        .ok_or_else(|| mismatch(place, format!("from 1 to {MOST_ELEMENTS} elements"), format!("extents {shape:?}")))
 }
 
 #[cfg(test)]
@@ -232,6 +242,8 @@ mod tests {
         assert_eq!(names.resolve(&fused).unwrap(), [1, 48, 65, 3]);
         let open = port("predictions", Element::F32, &["1", "rows", "7"], Colour::None);
         assert!(names.resolve(&open).unwrap_err().expected.contains("rows"));
+        let huge = port("fused", Element::U8, &["1", "height", "99999999", "3"], Colour::Rgb);
+        assert_eq!(names.resolve(&huge).unwrap_err().found, "extents [1, 48, 99999999, 3]");
     }
 
     #[test]

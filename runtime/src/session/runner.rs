@@ -7,7 +7,7 @@ use ort::memory::Allocator;
 use ort::session::{IoBinding, Session};
 use ort::value::Tensor;
 
-use super::ports::{Mismatch, Names, fixed_size};
+use super::ports::{Mismatch, Names, check_elements, fixed_size};
 use super::provider::Provider;
 use super::{Model, SessionError};
 use crate::frame::{ImageView, PixelFormat};
@@ -131,7 +131,8 @@ impl Runner {
         let ((Some(ir_h), Some(ir_w)), (Some(vi_h), Some(vi_w))) = (fixed_size(ir), fixed_size(vi)) else {
             return Ok(None);
         };
-        let black = vec![0; (ir_h * ir_w).max(vi_h * vi_w) * 3];
+        let rgb = |h, w| check_elements("the model's images", &[h, w, 3]).map_err(SessionError::Images);
+        let black = vec![0; rgb(ir_h, ir_w)?.max(rgb(vi_h, vi_w)?)];
         let view = |h: usize, w: usize| ImageView::new(&black, w, h, w * 3, PixelFormat::Rgb8);
         let (Ok(ir), Ok(vi)) = (view(ir_h, ir_w), view(vi_h, vi_w)) else { return Ok(None) };
         let start = Instant::now();
