@@ -55,29 +55,40 @@ const LEADER_PX: i32 = 22;
 /// Pictures of up to so many lines show values behind their means.
 const MOST_FAINT: usize = 3;
 
+/// Values beyond this, and on a logarithmic scale below its inverse, have no place in a picture: the arithmetic of axes
+/// overflows, and a search that comes near has failed long before.
+const MOST: f64 = 1e30;
+
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 /// Draws curves over a common x axis, each with its label and last value at its end.
 ///
 /// # Errors
-/// When no point is finite (and above 0 on a logarithmic scale) or the file cannot be written.
+/// When no point can be drawn (finite, at most 1e30 in size, and at least 1e-30 on a logarithmic scale) or the file cannot
+/// be written.
 pub fn curves(path: &Path, chart: &Chart<'_>, list: &[Curve]) -> Result<(), SearchError> {
-    let has_place = |(x, y): &(f64, f64)| x.is_finite() && y.is_finite() && (chart.scale == Scale::Linear || *y > 0.0);
+    let has_place =
+        |(x, y): &(f64, f64)| x.abs() <= MOST && y.abs() <= MOST && (chart.scale == Scale::Linear || *y >= 1.0 / MOST);
     let lines: Vec<Line<'_>> = list.iter().map(|curve| Line::new(curve, list.len(), has_place)).collect();
     let points = || lines.iter().flat_map(|l| l.means.iter().chain(&l.faint)).flatten();
     let (Some(x), Some(y)) = (range(points().map(|p| p.0)), range(points().map(|p| p.1))) else {
-        return Err(refusal(path, "no value is finite"));
+        return Err(refusal(path, "no value can be drawn"));
     };
-    let x = if x.start < x.end { x } else { x.start..x.start + 1.0 };
+    let x = if is_wide(&x) { x } else { x.start..x.start + x.start.abs().max(1.0) };
     save(path, SIZE_PX, |area| match chart.scale {
         Scale::Linear => {
             // A single value stands in the middle.
-            let free = if y.start < y.end { 0.04 * (y.end - y.start) } else { 0.5 * y.start.abs().max(1e-3) };
+            let free = if is_wide(&y) { 0.04 * (y.end - y.start) } else { 0.5 * y.start.abs().max(1e-3) };
             draw_curves(area, chart, x, y.start - free..y.end + free, &lines)
         }
         Scale::Log => draw_curves(area, chart, x, (y.start / 1.2..y.end * 1.2).log_scale(), &lines),
     })
+}
+
+/// Whether an axis can tell the ends of a range apart; ends that differ by rounding alone leave no room for steps.
+fn is_wide(range: &std::ops::Range<f64>) -> bool {
+    range.end - range.start > 1e-9 * range.start.abs().max(range.end.abs()).max(1e-3)
 }
 
 /// A curve ready to be drawn: stretches without gaps.
@@ -199,14 +210,18 @@ fn apart(wanted: &[i32], gap: i32, [low, high]: [i32; 2]) -> Vec<i32> {
     places
 }
 
-/// Three significant digits, without zeros at the end of what is no whole number.
+/// Three significant digits, without zeros at the end of what is no whole number; very large and small ones with a power.
 fn short(value: f64) -> String {
+    let whole = |text: &str| text.trim_end_matches('0').trim_end_matches('.').to_owned();
+    if value.is_finite() && value != 0.0 && !(1e-6..1e7).contains(&value.abs()) {
+        let text = format!("{value:.2e}");
+        return text
+            .split_once('e')
+            .map_or_else(|| text.clone(), |(digits, power)| format!("{}e{power}", whole(digits)));
+    }
     let decimals = (2.0 - value.abs().max(1e-9).log10().floor()).clamp(0.0, 6.0) as usize;
     let text = format!("{value:.decimals$}");
-    if !text.contains('.') {
-        return text;
-    }
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    if text.contains('.') { whole(&text) } else { text }
 }
 
 /// The mean of each point and those before it, `over` in all. Gaps stay gaps and count in no mean.
@@ -245,7 +260,7 @@ pub fn bars(path: &Path, title: &str, list: &[(String, f64)]) -> Result<(), Sear
         area.draw(&Text::new(title, (16, 12), (FONT, FONT_SIZE + 4)))?;
         for (row, ((name, value), ink)) in sorted.iter().enumerate() {
             let top = 48 + row_px * row as i32;
-            let end = left_px + (room_px * value.max(0.0) / longest).round() as i32;
+            let end = left_px + (room_px * (value.max(0.0) / longest)).round() as i32;
             let text = |side| (FONT, FONT_SIZE).into_font().color(&BLACK).pos(Pos::new(side, VPos::Center));
             let middle = top + row_px / 2;
             area.draw(&Text::new(name.as_str(), (left_px - 12, middle), text(HPos::Right)))?;
@@ -334,6 +349,9 @@ mod tests {
         {
             assert_eq!(short(value), text);
         }
+        for (value, text) in [(1e308, "1e308"), (-2.5e9, "-2.5e9"), (5e-324, "4.94e-324"), (3e-7, "3e-7")] {
+            assert_eq!(short(value), text);
+        }
     }
 
     #[test]
@@ -348,6 +366,37 @@ mod tests {
         // The first rectangle is the paper.
         let widths: Vec<f64> = svg.split("<rect").skip(2).map(width).collect();
         assert!(widths.len() == 2 && (widths[0] - 2.0 * widths[1]).abs() <= 1.0, "{widths:?}");
+    }
+
+    #[test]
+    fn extreme_values_make_a_picture_or_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("d.svg");
+        let near = 1.0 + f64::EPSILON;
+        let values = [1e308, -1e308, f64::MAX, 5e-324, -5e-324, 0.0, 1e-30, 1e30, near * 1e30, 1.0, near, 3e-310];
+        let (mut pictures, mut refused) = (0, 0);
+        let mut draw = |scale, points: &[(f64, f64)], mean_over| {
+            let list = [Curve { label: "x".to_owned(), points: points.to_vec(), mean_over }];
+            match curves(&path, &Chart { scale, ..CHART }, &list) {
+                Ok(()) => pictures += 1,
+                Err(SearchError::Plot { .. }) => refused += 1,
+                Err(other) => panic!("{points:?}: {other}"),
+            }
+        };
+        for (a, b) in values.iter().flat_map(|a| values.iter().map(move |b| (*a, *b))) {
+            for scale in [Scale::Linear, Scale::Log] {
+                draw(scale, &[(0.0, a), (1.0, b), (2.0, a)], 1);
+                draw(scale, &[(0.0, a), (1.0, b), (2.0, a)], 3);
+                draw(scale, &[(a, 1.0), (b, 2.0)], 1);
+            }
+            if a > 0.0 {
+                bars(&path, "T", &[("a".to_owned(), a), ("b".to_owned(), b)]).unwrap();
+            }
+        }
+        assert!(pictures > 200 && refused > 100, "{pictures} {refused}");
+        // One value beyond all others costs itself, not the picture.
+        curves(&path, &CHART, &[curve("x", &[(0.0, 1.0), (1.0, 1e308), (2.0, 3.0)])]).unwrap();
+        assert!(std::fs::read_to_string(&path).unwrap().contains("x  3"));
     }
 
     #[test]
