@@ -19,6 +19,10 @@ const CONFIG: &str = "config";
 const CLASSES: &str = "classes";
 /// Metadata key of width and height of the detector's training images, a JSON list.
 const IMAGE_SIZE: &str = "image_size_px";
+/// Metadata key of how 16-bit infrared became [0, 1] in the training, JSON.
+const IR_RANGE: &str = "ir_range";
+/// Its value for 0 to 65535, the range a vehicle's model is given; a file that says nothing means it too.
+const FULL_RANGE: &str = "full";
 /// The detector's input where nothing else is said.
 const DEFAULT_SIDE_PX: usize = 640;
 
@@ -29,7 +33,8 @@ struct Opened {
 }
 
 impl Opened {
-    /// Reads a file; refuses another kind of network than `kind`, if the file names one.
+    /// Reads a file; refuses another kind of network than `kind`, if the file names one, and another infrared range than the full
+    /// one.
     fn new(path: &Path, kind: &str) -> Result<Self, ModelError> {
         let weights = load_safetensors(path)?;
         if let Some(found) = weights.metadata().get(NETWORK).filter(|found| *found != kind) {
@@ -39,7 +44,13 @@ impl Opened {
                 found: format!("metadata `{NETWORK}` = `{found}`"),
             });
         }
-        Ok(Opened { path: path.to_owned(), sha256: sha256_of_file(path)?, weights })
+        let file = Opened { path: path.to_owned(), sha256: sha256_of_file(path)?, weights };
+        match file.metadata::<serde_json::Value>(IR_RANGE)? {
+            Some(found) if found != FULL_RANGE => {
+                Err(ModelError::IrRange { path: file.path, found: found.to_string() })
+            }
+            _ => Ok(file),
+        }
     }
 
     fn metadata<T: DeserializeOwned>(&self, key: &'static str) -> Result<Option<T>, ModelError> {
