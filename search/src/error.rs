@@ -2,6 +2,7 @@
 
 use crate::named_images::Misfits;
 use crate::state::StateError;
+use crate::weight_file::SaveError;
 use std::path::{Path, PathBuf};
 
 /// An error of this crate's work.
@@ -22,6 +23,9 @@ pub enum SearchError {
     /// A weight file.
     #[error(transparent)]
     Weights(#[from] caf_weights::WeightsError),
+    /// Weights that are not written.
+    #[error(transparent)]
+    Save(#[from] SaveError),
     /// A name stored twice in a checkpoint.
     #[error(transparent)]
     Duplicate(#[from] caf_weights::DuplicateName),

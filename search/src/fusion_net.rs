@@ -1,11 +1,11 @@
 //! The fusion network with its parameters, and its file.
 
 use crate::error::SearchError;
-use crate::weight_file::read_weights;
+use crate::weight_file::{describe_ir_range, read_weights, write_weights};
+use caf_data::IrRange;
 use caf_net::Graph;
 use caf_net::zoo::caf::{self, CafConfig};
 use caf_torch::{Mode, Params, forward};
-use caf_weights::save_safetensors;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
@@ -56,17 +56,18 @@ impl FusionNet {
         Ok(FusionNet { config, graph, params })
     }
 
-    /// Writes the parameters with the configuration as metadata.
+    /// Writes the parameters; the metadata holds the configuration and how 16-bit infrared reached the network.
     ///
     /// # Errors
-    /// When the folder cannot be written.
-    pub fn write(&self, path: &Path) -> Result<(), SearchError> {
+    /// When a parameter is not finite, or the folder cannot be written.
+    pub fn write(&self, path: &Path, ir_range: IrRange) -> Result<(), SearchError> {
         let mut weights = self.params.to_weights(&self.graph)?;
         weights.set_metadata(NETWORK_KEY, NETWORK);
         let config = serde_json::to_string(&self.config)
             .map_err(|source| SearchError::Json { path: path.to_owned(), source })?;
         weights.set_metadata(CONFIG_KEY, config);
-        Ok(save_safetensors(&weights, path)?)
+        describe_ir_range(&mut weights, ir_range);
+        Ok(write_weights(&weights, path)?)
     }
 
     /// The network as data.

@@ -97,7 +97,7 @@ impl FusionSettings {
 pub(crate) struct Sides {
     /// Smallest side, px.
     pub least: usize,
-    /// Every side is a multiple of this, px.
+    /// Every side is a multiple of this, px: the stride of the coarsest level that is normalised.
     pub multiple_of: usize,
 }
 
@@ -132,7 +132,8 @@ impl Course {
             let fits = (least..=MAX_SIDE_PX).contains(&side) && side.is_multiple_of(multiple_of);
             require("crop_px", fits, &format!("multiples of {multiple_of} from {least} to {MAX_SIDE_PX}"), side)?;
         }
-        Ok(())
+        let cells = self.crop_px.map(|side| side / multiple_of.max(1)).into_iter().product::<usize>();
+        require("batch", self.batch * cells > 1, NOT_ALONE, self.batch)
     }
 
     /// Crops of so many pairs.
@@ -154,6 +155,8 @@ impl Course {
     }
 }
 
+/// What is asked of a batch when an image is a single cell of the coarsest level: one value has no variance to normalise by.
+pub(crate) const NOT_ALONE: &str = "at least 2 images of 32x32 px (one alone cannot be normalised), or larger ones";
 /// Largest side of a crop or network input.
 pub(crate) const MAX_SIDE_PX: usize = 8192;
 /// Largest batch: more is a slip of the pen, and its memory would end the program.

@@ -22,6 +22,6 @@ pub mod search;
 pub mod settings;
 pub mod state;
 pub mod task;
-mod weight_file;
+pub mod weight_file;
 
 pub use error::SearchError;

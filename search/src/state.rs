@@ -4,10 +4,12 @@
 //! belongs to is JSON under the metadata key [`RUN_KEY`].
 
 use caf_data::{Dataset, Label};
+use caf_torch::optim::Adam;
 use caf_weights::{DuplicateName, HostTensor, Weights, WeightsError, load_safetensors};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -177,16 +179,28 @@ pub(crate) fn entry<'a>(state: &'a Weights, folder: &Path, name: &str) -> Result
         .ok_or_else(|| StateError::unusable(&folder.join(STATE), format!("expected a tensor `{name}`, found none")))
 }
 
-/// The number of iterations done, stored as the tensor `iteration`.
+/// The number of iterations done, stored as the tensor `iteration`; `adam` has taken a step in each.
 ///
 /// # Errors
-/// When it is missing or no number of iterations.
-pub(crate) fn iteration(state: &Weights, folder: &Path) -> Result<usize, StateError> {
+/// When it is missing or not the number of these steps.
+pub(crate) fn iteration(state: &Weights, folder: &Path, adam: &Adam) -> Result<usize, StateError> {
     let stored = entry(state, folder, "iteration")?.to_i64_vec().unwrap_or_default();
-    stored
-        .first()
-        .and_then(|n| usize::try_from(*n).ok())
-        .ok_or_else(|| StateError::unusable(&folder.join(STATE), "tensor `iteration`: expected a number of iterations"))
+    let agreed = stored.first().filter(|n| **n == adam.steps()).and_then(|n| usize::try_from(*n).ok());
+    agreed.ok_or_else(|| {
+        let what = format!("tensor `iteration`: expected the optimiser's {} steps, found {stored:?}", adam.steps());
+        StateError::unusable(&folder.join(STATE), what)
+    })
+}
+
+/// How a run stands to the state that it goes on from.
+pub(crate) fn resumed(done: usize, end: usize) -> String {
+    match done.cmp(&end) {
+        Ordering::Less => format!("going on after {done} iterations"),
+        Ordering::Equal => format!("nothing left to do: {done} iterations"),
+        Ordering::Greater => format!(
+            "nothing left to do: the state is of {done} iterations, more than the {end} asked for, and stays so; give another --out for fewer"
+        ),
+    }
 }
 
 /// What a resumed run compares of its pairs: class names, names, sizes and boxes, not pixels.

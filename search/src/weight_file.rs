@@ -1,8 +1,46 @@
-//! Reading weights, whatever wrote them.
+//! Weights on disk: read whatever wrote them, written only when they can be used.
 
+use caf_data::IrRange;
 use caf_weights::import::{ImportError, ImportOptions, import_checkpoint};
-use caf_weights::{Weights, WeightsError, load_safetensors};
-use std::path::Path;
+use caf_weights::{HostTensor, Weights, WeightsError, load_safetensors, save_safetensors};
+use std::path::{Path, PathBuf};
+
+/// Metadata key of how 16-bit infrared became [0, 1] in the training, JSON of [`IrRange`]; the full range where it is absent.
+const IR_RANGE_KEY: &str = "ir_range";
+
+/// Why weights are not on disk; a file that was there before is untouched.
+#[derive(Debug, thiserror::Error)]
+pub enum SaveError {
+    /// They are broken.
+    #[error("{}: not written, because tensor `{name}` has values that are not finite; what was there stays", path.display())]
+    NonFinite {
+        /// The file.
+        path: PathBuf,
+        /// The first such tensor.
+        name: String,
+    },
+    /// They cannot be written.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+}
+
+/// Writes a safetensors file, if every float in it is a number.
+///
+/// # Errors
+/// When one is not, or the folder cannot be written.
+pub(crate) fn write_weights(weights: &Weights, path: &Path) -> Result<(), SaveError> {
+    let broken = |t: &HostTensor| t.to_f64_vec().is_ok_and(|values| values.iter().any(|v| !v.is_finite()));
+    if let Some((name, _)) = weights.iter().find(|(_, tensor)| broken(tensor)) {
+        return Err(SaveError::NonFinite { path: path.to_owned(), name: name.to_owned() });
+    }
+    Ok(save_safetensors(weights, path)?)
+}
+
+/// Says in a weight file how 16-bit infrared reached the network.
+pub(crate) fn describe_ir_range(weights: &mut Weights, range: IrRange) {
+    // A plain value always has a JSON form.
+    weights.set_metadata(IR_RANGE_KEY, serde_json::to_string(&range).unwrap_or_default());
+}
 
 /// The weights of a safetensors file, or of an original checkpoint (`.pt`, `.pth`) without executing anything in it. Half precision
 /// is widened.
@@ -15,4 +53,30 @@ pub(crate) fn read_weights<E: From<WeightsError> + From<ImportError>>(path: &Pat
         return Ok(import_checkpoint(path, &ImportOptions::default())?.weights);
     }
     Ok(load_safetensors(path)?.widened())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_state_never_replaces_a_good_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        let weights = |value: f32| {
+            let mut weights = Weights::new();
+            weights.insert("count", HostTensor::from_i64(&[1], &[i64::MAX]).unwrap()).unwrap();
+            weights.insert("good", HostTensor::from_f32(&[2], &[f32::MAX, f32::MIN]).unwrap()).unwrap();
+            weights.insert("var", HostTensor::from_f32(&[2], &[1.0, value]).unwrap()).unwrap();
+            weights
+        };
+        write_weights(&weights(2.0), &path).unwrap();
+        let good = std::fs::read(&path).unwrap();
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let error = write_weights(&weights(value), &path).unwrap_err();
+            assert!(matches!(&error, SaveError::NonFinite { name, .. } if name == "var"), "{error}");
+            assert!(error.to_string().contains("w.safetensors"), "{error}");
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), good);
+    }
 }

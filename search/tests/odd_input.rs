@@ -11,7 +11,7 @@ use caf_net::zoo::yolov5::Variant;
 use caf_search::error::SearchError;
 use caf_search::fusion::{FusionTrainConfig, train};
 use caf_search::search::{DataSettings, SearchConfig, run};
-use caf_weights::load_safetensors;
+use caf_weights::{HostTensor, load_safetensors, save_safetensors};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use tempfile::TempDir;
@@ -181,6 +181,77 @@ fn one_pair_in_each_half_a_larger_batch_gray_images_and_crops_without_objects_wo
     let done = searched(&config, &pairs.at("out")).unwrap();
     assert_eq!((done.iterations, done.interrupted), (2, false));
     assert!(done.beta.weights.values().all(|w| w.is_finite()));
+    for file in ["fusion.safetensors", "task.safetensors"] {
+        assert_eq!(ir_range(&pairs.at("out").join(file)), "\"min_max\"", "{file}");
+    }
+    let mut config = pairs.fusion(1);
+    for (range, said) in [
+        (IrRange::Full, "\"full\""),
+        (IrRange::Percentile { low: 1.0, high: 99.5 }, r#"{"percentile":{"low":1.0,"high":99.5}}"#),
+    ] {
+        config.data.ir_range = range;
+        let out = pairs.at(said.get(1..5).unwrap());
+        train(&config, &out, &Silent, &StopFlag::default()).unwrap();
+        assert_eq!(ir_range(&out.join("fusion.safetensors")), said);
+    }
+}
+
+/// What a weight file says of the infrared images it was trained on.
+fn ir_range(path: &Path) -> String {
+    load_safetensors(path).unwrap().metadata().get("ir_range").unwrap().clone()
+}
+
+#[test]
+fn a_batch_that_is_a_single_value_is_refused_and_the_smallest_larger_one_stays_finite() {
+    let pairs = Pairs::new(&[(70, 40); 4]);
+    let out = pairs.at("out");
+    let alone = SearchConfig { batch: 1, ..pairs.search(1) };
+    let error = searched(&alone, &out).unwrap_err();
+    assert!(matches!(error, SearchError::Setting { name: "batch", .. }) && !out.exists(), "{error}");
+    // Two cells of one image.
+    searched(&SearchConfig { crop_px: [64, 32], ..alone.clone() }, &out).unwrap();
+    let state = load_safetensors(out.join("state.safetensors")).unwrap();
+    let variances: Vec<_> = state.iter().filter(|(name, _)| name.ends_with("running_var")).collect();
+    assert!(variances.len() > 10);
+    for (name, tensor) in variances {
+        assert!(tensor.to_f64_vec().unwrap().iter().all(|v| v.is_finite()), "{name}");
+    }
+    searched(&SearchConfig { crop_px: [64, 32], ..SearchConfig { iterations: Some(2), ..alone } }, &out).unwrap();
+}
+
+#[test]
+fn a_state_of_more_iterations_is_left_alone_and_one_of_other_iterations_than_steps_is_refused() {
+    let pairs = Pairs::new(&[(40, 36); 4]);
+    let (search, fusion) = (pairs.at("search"), pairs.at("fusion"));
+    let told = Told::default();
+    let stop = StopFlag::default();
+    let go = |iterations: usize| -> Result<[usize; 2], SearchError> {
+        let searched = run(&pairs.search(iterations), &search, &told, &stop)?;
+        let trained = train(&pairs.fusion(iterations), &fusion, &told, &stop)?;
+        Ok([searched.iterations, trained.iterations])
+    };
+    go(2).unwrap();
+    let states = || [&search, &fusion].map(|out| std::fs::read(out.join("state.safetensors")).unwrap());
+    let before = states();
+    assert_eq!(go(1).unwrap(), [2, 2]);
+    assert_eq!(told.text().matches("the state is of 2 iterations, more than the 1 asked for").count(), 2);
+    assert!(states() == before);
+
+    for out in [&search, &fusion] {
+        let path = out.join("state.safetensors");
+        for wrong in [i64::MAX, 1, -1] {
+            let mut state = load_safetensors(&path).unwrap();
+            state.replace("iteration", HostTensor::from_i64(&[], &[wrong]).unwrap());
+            save_safetensors(&state, &path).unwrap();
+            let error = if out == &search {
+                searched(&pairs.search(2), out).unwrap_err()
+            } else {
+                train(&pairs.fusion(2), out, &Silent, &stop).unwrap_err()
+            };
+            let text = error.to_string();
+            assert!(text.contains("expected the optimiser's 2 steps") && text.contains(&wrong.to_string()), "{text}");
+        }
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::file::{make_folder, write_toml};
 use crate::pairs::{Feed, PairStore, Stream, check_crop};
 use crate::record::Record;
 use crate::search::BetaFile;
+use crate::state::resumed;
 use caf_console::{Progress, StopFlag};
 use caf_data::Need;
 use serde::Serialize;
@@ -57,8 +58,7 @@ pub fn train(
     let (course, count) = (config.course(), pairs.len());
     let end = course.end(count);
     if training.restore(out)? {
-        let what = if training.iteration < end { "going on after" } else { "nothing left to do:" };
-        progress.say(&format!("{what} {} iterations", training.iteration));
+        progress.say(&resumed(training.iteration, end));
     }
     let store = Arc::new(PairStore::new(pairs, data.saliency, data.cache_bytes()));
     let mut feed = Feed::start(store, course.plan(Stream::Train, count), training.iteration, end)?;
@@ -104,7 +104,7 @@ pub fn train(
         record.sync()?;
         training.save(out)?;
     }
-    training.net.write(&out.join("fusion.safetensors"))?;
+    training.net.write(&out.join("fusion.safetensors"), data.ir_range)?;
     let owed = validation.as_ref().is_some_and(|v| v.is_due(training.iteration, end));
     Ok(Finished {
         iterations: training.iteration,

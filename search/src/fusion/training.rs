@@ -7,11 +7,12 @@ use crate::hypergradient::norm;
 use crate::pairs::PairBatch;
 use crate::search::BetaFile;
 use crate::state::{Run, STATE, fingerprint, insert, iteration, part};
+use crate::weight_file::write_weights;
 use caf_data::Dataset;
 use caf_fusion_loss::{FusionLoss, Masks};
 use caf_torch::optim::{Adam, AdamConfig};
 use caf_torch::{GradOptions, Mode, Params, gradients};
-use caf_weights::{HostTensor, Weights, save_safetensors};
+use caf_weights::{HostTensor, Weights};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
@@ -106,15 +107,15 @@ impl Training {
         self.adam.save(&mut all, "adam")?;
         all.insert("iteration", HostTensor::from_i64(&[], &[self.iteration as i64])?)?;
         self.run.describe(&mut all);
-        Ok(save_safetensors(&all, folder.join(STATE))?)
+        Ok(write_weights(&all, &folder.join(STATE))?)
     }
 
     /// Continues from the state in a folder; false when there is none.
     pub fn restore(&mut self, folder: &Path) -> Result<bool, SearchError> {
         let Some(all) = self.run.find(folder)? else { return Ok(false) };
         let params = Params::from_weights(self.net.graph(), &part(&all, "fusion")?, self.device, Kind::Float)?;
-        let iteration = iteration(&all, folder)?;
         self.adam.load(&all, "adam")?;
+        let iteration = iteration(&all, folder, &self.adam)?;
         self.net.params = params;
         self.iteration = iteration;
         Ok(true)

@@ -217,6 +217,7 @@ mod tests {
         for (bad, name) in [
             (SearchConfig { iterations: Some(0), ..SearchConfig::default() }, "iterations"),
             (SearchConfig { batch: usize::MAX, ..SearchConfig::default() }, "batch"),
+            (SearchConfig { batch: 1, crop_px: [32, 32], ..SearchConfig::default() }, "batch"),
             (SearchConfig { epochs: usize::MAX, ..SearchConfig::default() }, "epochs"),
             (SearchConfig { crop_px: [320, 8224], ..SearchConfig::default() }, "crop_px"),
             (SearchConfig { threads: 100_000, ..SearchConfig::default() }, "threads"),
@@ -225,5 +226,7 @@ mod tests {
             let error = bad.check().unwrap_err().to_string();
             assert!(error.contains(name), "{error}");
         }
+        SearchConfig { batch: 1, crop_px: [32, 64], ..SearchConfig::default() }.check().unwrap();
+        SearchConfig { batch: 2, crop_px: [32, 32], ..SearchConfig::default() }.check().unwrap();
     }
 }

@@ -9,6 +9,7 @@ use crate::device;
 use crate::error::SearchError;
 use crate::file::{make_folder, write_toml};
 use crate::record::Record;
+use crate::state::resumed;
 use caf_console::{Progress, StopFlag};
 use serde::Serialize;
 use std::path::Path;
@@ -52,8 +53,7 @@ pub fn run(
     let mut session = Session::new(config.clone(), &halves, device)?;
     progress.say(&session.loss.status());
     if session.restore(out)? {
-        let what = if session.iteration < session.end { "going on after" } else { "nothing left to do:" };
-        progress.say(&format!("{what} {} iterations", session.iteration));
+        progress.say(&resumed(session.iteration, session.end));
     }
     let [mut train, mut val] = halves.feeds(config, session.iteration, session.end)?;
     make_folder(out)?;
@@ -87,7 +87,7 @@ pub fn run(
     }
     let beta = session.beta_file()?;
     beta.write(&out.join("beta.toml"))?;
-    session.fusion.write(&out.join("fusion.safetensors"))?;
+    session.fusion.write(&out.join("fusion.safetensors"), config.data.ir_range)?;
     session.write_task(&out.join("task.safetensors"))?;
     let interrupted = session.iteration < session.end;
     Ok(Finished { beta, iterations: session.iteration, interrupted, median_ms: medians(&times) })

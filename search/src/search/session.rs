@@ -7,10 +7,11 @@ use crate::error::SearchError;
 use crate::fusion_net::FusionNet;
 use crate::state::{Run, STATE, StateError, entry, insert, iteration, part};
 use crate::task::{Detector, start};
+use crate::weight_file::{describe_ir_range, write_weights};
 use caf_fusion_loss::FusionLoss;
 use caf_torch::Params;
 use caf_torch::optim::{Adam, AdamConfig, Sgd};
-use caf_weights::{HostTensor, Weights, save_safetensors};
+use caf_weights::{HostTensor, Weights};
 use caf_yolo::{Group, Schedule, YoloLoss};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
@@ -125,7 +126,7 @@ impl Session {
         self.beta_adam.save(&mut all, "beta_adam")?;
         all.insert("iteration", HostTensor::from_i64(&[], &[self.iteration as i64])?)?;
         self.run.describe(&mut all);
-        Ok(save_safetensors(&all, folder.join(STATE))?)
+        Ok(write_weights(&all, &folder.join(STATE))?)
     }
 
     /// Writes the task network as a file of its own.
@@ -133,7 +134,8 @@ impl Session {
         let mut weights = self.task.params.to_weights(self.task.detector.graph())?;
         let [width, height] = self.config.crop_px;
         self.task.detector.describe(&mut weights, &self.task.classes, (width, height));
-        Ok(save_safetensors(&weights, path)?)
+        describe_ir_range(&mut weights, self.config.data.ir_range);
+        Ok(write_weights(&weights, path)?)
     }
 
     /// Continues from the state in a folder; false when there is none.
@@ -147,10 +149,10 @@ impl Session {
             let (expected, found) = (self.logits.size(), logits.size());
             return Err(refuse(format!("tensor `beta`: expected shape {expected:?}, found {found:?}")).into());
         }
-        let iteration = iteration(&all, folder)?;
         let balance = entry(&all, folder, "task_balance")?.to_i64_vec()?;
         let balance: Vec<f64> = balance.into_iter().map(|bits| f64::from_bits(bits.cast_unsigned())).collect();
         self.fusion_adam.load(&all, "fusion_adam")?;
+        let iteration = iteration(&all, folder, &self.fusion_adam)?;
         self.task.sgd.load(&all, "task_sgd")?;
         self.beta_adam.load(&all, "beta_adam")?;
         self.task.loss.set_balance(&balance)?;

@@ -3,6 +3,7 @@
 //! Every random choice follows from the seed, the epoch and the place in the epoch, never from what a thread did before. So a
 //! resumed training sees the same batches, whatever the number of threads.
 
+use super::config::cells;
 use super::error::TaskError;
 use super::images::TaskImages;
 use caf_data::augment::ScaleShiftSettings;
@@ -55,16 +56,18 @@ pub struct Plan<'a> {
     pub augment: ScaleShiftSettings,
     /// Width and height of the network input.
     pub size: (usize, usize),
-    /// Images in a batch; the last of an epoch may have fewer.
+    /// Images in a batch; the last of an epoch may have fewer, or one more: see [`Plan::batches`].
     pub batch: usize,
     /// Seed of everything random.
     pub seed: u64,
 }
 
 impl Plan<'_> {
-    /// Batches in an epoch.
+    /// Batches in an epoch. What is left over is a batch of its own, unless it is one image of one cell: alone it could not be
+    /// normalised, so it joins the batch before.
     pub fn batches(&self) -> usize {
-        self.images.len().div_ceil(self.batch.max(1))
+        let (whole, rest) = (self.images.len() / self.batch.max(1), self.images.len() % self.batch.max(1));
+        whole + usize::from(rest * cells(self.size) > 1)
     }
 
     /// The order of an epoch.
@@ -82,9 +85,11 @@ impl Plan<'_> {
     /// # Errors
     /// When an image cannot be read.
     pub fn batch(&self, iteration: usize) -> Result<Batch, TaskError> {
-        let (epoch, place) = (iteration / self.batches().max(1), iteration % self.batches().max(1) * self.batch);
+        let batches = self.batches().max(1);
+        let (epoch, within) = (iteration / batches, iteration % batches);
         let order = self.order(epoch);
-        let chosen = order.iter().enumerate().skip(place).take(self.batch);
+        let images = if within + 1 == batches { order.len() } else { self.batch };
+        let chosen = order.iter().enumerate().skip(within * self.batch).take(images);
         let (width, height) = self.size;
         let mut batch = Batch {
             pixels: Vec::with_capacity(self.batch * width * height * 3),
@@ -187,6 +192,32 @@ mod tests {
         assert_eq!(one, all(3));
         assert_eq!(one[0], plan.batch(2).unwrap());
         assert_eq!(one.iter().map(|b| b.shape[0]).collect::<Vec<_>>(), [1, 3, 3, 1, 3, 3, 1]);
+    }
+
+    #[test]
+    fn an_image_of_one_cell_never_makes_a_batch_alone() {
+        let folder = Folder::new(7, (40, 30));
+        let images = images(&folder, 0);
+        let of_batch = |batch| {
+            let plan = Plan { size: (32, 32), batch, ..plan(&images) };
+            let mut names: Vec<String> = Vec::new();
+            let counts: Vec<usize> = (0..plan.batches())
+                .map(|i| {
+                    let batch = plan.batch(plan.batches() + i).unwrap();
+                    names.extend(batch.names);
+                    batch.shape[0]
+                })
+                .collect();
+            names.sort();
+            names.dedup();
+            assert_eq!(names.len(), 7, "every image once");
+            counts
+        };
+        assert_eq!(of_batch(3), [3, 4]);
+        assert_eq!(of_batch(2), [2, 2, 3]);
+        assert_eq!(of_batch(5), [5, 2]);
+        assert_eq!(of_batch(6), [7]);
+        assert_eq!(of_batch(9), [7]);
     }
 
     #[test]

@@ -8,11 +8,12 @@ use super::config::TaskConfig;
 use super::error::TaskError;
 use super::log::EpochRow;
 use crate::state::{Run, STATE, StateError, entry, insert, part};
+use crate::weight_file::write_weights;
 use caf_net::Graph;
 use caf_torch::optim::Sgd;
 use caf_torch::{Params, host_from_tensor, tensor_from_host};
-use caf_weights::{Weights, save_safetensors};
-use caf_yolo::Ema;
+use caf_weights::Weights;
+use caf_yolo::{Ema, Schedule};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
@@ -68,6 +69,26 @@ impl State {
             best: None,
         }
     }
+
+    /// Refuses counts that no training of this length reaches.
+    fn check(&self, schedule: &Schedule) -> Result<(), String> {
+        let (done, total) = (self.iteration, schedule.epochs * schedule.batches);
+        if done > total {
+            return Err(format!("expected at most the {total} iterations of this training, found {done}"));
+        }
+        if self.stepped_at > done {
+            return Err(format!(
+                "expected the optimiser's last step within {done} iterations, found {}",
+                self.stepped_at
+            ));
+        }
+        // Of an epoch whose validation was stopped the row is still owed.
+        let epochs = done / schedule.batches.max(1);
+        if self.rows.len() > epochs || self.rows.len() + 1 < epochs {
+            return Err(format!("expected the rows of {epochs} epochs, found {}", self.rows.len()));
+        }
+        Ok(())
+    }
 }
 
 /// The tensors of a training.
@@ -96,7 +117,7 @@ pub(super) fn save(folder: &Path, run: &Run, graph: &Graph, state: &State, tenso
     let text = serde_json::to_string(state).map_err(|e| StateError::unusable(&path, e.to_string()))?;
     all.set_metadata(STATE_KEY, text);
     run.describe(&mut all);
-    Ok(save_safetensors(&all, &path)?)
+    Ok(write_weights(&all, &path)?)
 }
 
 /// Reads the checkpoint of a training, none when the folder has none.
@@ -104,6 +125,7 @@ pub(super) fn load(
     folder: &Path,
     run: &Run,
     graph: &Graph,
+    schedule: &Schedule,
     device: Device,
 ) -> Result<Option<(State, Tensors)>, TaskError> {
     let Some(all) = run.find(folder)? else { return Ok(None) };
@@ -114,6 +136,7 @@ pub(super) fn load(
     if state.version != VERSION {
         return Err(bad(format!("expected version {VERSION}, found {}", state.version)).into());
     }
+    state.check(schedule).map_err(bad)?;
     let mut params = Params::from_weights(graph, &part(&all, "model")?, device, Kind::Float)?;
     params.set_requires_grad(true);
     let trainable = params.trainable();

@@ -2,7 +2,7 @@
 
 use super::error::TaskError;
 use crate::device::MAX_THREADS;
-use crate::learning::{MAX_BATCH, MAX_COUNT, MAX_SIDE_PX};
+use crate::learning::{MAX_BATCH, MAX_COUNT, MAX_SIDE_PX, NOT_ALONE};
 use caf_data::IrRange;
 use caf_data::augment::ScaleShiftSettings;
 use caf_detect::NmsSettings;
@@ -158,6 +158,11 @@ pub(super) fn is_input_side(side_px: usize) -> bool {
     (1..=MAX_SIDE_PX).contains(&side_px) && side_px.is_multiple_of(32)
 }
 
+/// Cells of the coarsest level in such an image: the values a channel that its normalisations see.
+pub(super) fn cells((width_px, height_px): (usize, usize)) -> usize {
+    (width_px / 32) * (height_px / 32)
+}
+
 impl TaskConfig {
     /// Refuses settings out of range.
     ///
@@ -180,6 +185,10 @@ impl TaskConfig {
                 let expected = format!("a multiple of 32 up to {MAX_SIDE_PX}");
                 return Err(TaskError::Setting { name, expected, found: side.to_string() });
             }
+        }
+        if self.batch * cells(self.size()) < 2 {
+            let expected = NOT_ALONE.to_owned();
+            return Err(TaskError::Setting { name: "batch", expected, found: self.batch.to_string() });
         }
         for (name, value) in [
             ("optimizer.warmup_epochs", self.optimizer.warmup_epochs),
@@ -227,6 +236,11 @@ impl TaskConfig {
         }
     }
 
+    /// Width and height of the network input.
+    pub fn size(&self) -> (usize, usize) {
+        (self.image_width_px, self.image_height_px)
+    }
+
     /// The longer side of the network input.
     pub fn longer_side_px(&self) -> usize {
         self.image_width_px.max(self.image_height_px)
@@ -266,6 +280,7 @@ mod tests {
         for (text, name) in [
             ("image_width_px = 100", "image_width_px"),
             ("batch = 0", "batch"),
+            ("batch = 1\nimage_width_px = 32\nimage_height_px = 32", "batch"),
             ("batch = 9000000000000000000", "batch"),
             ("epochs = 9000000000000000000", "epochs"),
             ("workers = 100000", "workers"),

@@ -2,6 +2,7 @@
 
 use crate::named_images::Misfits;
 use crate::state::StateError;
+use crate::weight_file::SaveError;
 use std::path::PathBuf;
 
 /// An error of this module.
@@ -112,6 +113,9 @@ pub enum TaskError {
     /// Weight files.
     #[error(transparent)]
     Weights(#[from] caf_weights::WeightsError),
+    /// Weights that are not written.
+    #[error(transparent)]
+    Save(#[from] SaveError),
     /// An original checkpoint.
     #[error(transparent)]
     Import(#[from] caf_weights::import::ImportError),

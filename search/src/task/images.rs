@@ -123,6 +123,11 @@ impl TaskImages {
         &self.classes
     }
 
+    /// How 16-bit infrared became pixels; the full range where the images are not infrared.
+    pub fn ir_range(&self) -> IrRange {
+        self.infrared.unwrap_or_default()
+    }
+
     /// The pixels of an image, gray ones replicated to three channels.
     ///
     /// # Errors

@@ -1,12 +1,13 @@
 //! Training a detector: the loop.
 
 use super::batch::{Plan, with_batches};
-use super::config::TaskConfig;
+use super::config::{TaskConfig, cells};
 use super::error::TaskError;
 use super::images::TaskImages;
 use super::log::EpochRow;
 use super::report::DetectionReport;
 use super::trainer::Trainer;
+use crate::learning::NOT_ALONE;
 use caf_console::{Progress, StopFlag};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -39,6 +40,14 @@ pub struct TaskRun<'a> {
     pub stop: &'a StopFlag,
     /// Told how it goes.
     pub progress: &'a dyn Progress,
+}
+
+impl TaskRun<'_> {
+    /// How its batches are drawn.
+    pub(super) fn plan(&self) -> Plan<'_> {
+        let TaskConfig { augment, batch, seed, .. } = *self.config;
+        Plan { images: self.train, augment, size: self.config.size(), batch, seed }
+    }
 }
 
 /// How a training ended.
@@ -77,13 +86,7 @@ pub fn train_task(run: &TaskRun<'_>) -> Result<TaskOutcome, TaskError> {
         run.progress.say(&format!("nothing left to do: {} iterations are done", trainer.iterations()));
         return Ok(trainer.outcome(true));
     }
-    let plan = Plan {
-        images: run.train,
-        augment: run.config.augment,
-        size: (run.config.image_width_px, run.config.image_height_px),
-        batch: run.config.batch,
-        seed: run.config.seed,
-    };
+    let plan = run.plan();
     let (first, total) = (trainer.iterations(), trainer.total());
     if first > 0 {
         run.progress.say(&format!("going on after {first} iterations"));
@@ -121,6 +124,11 @@ pub fn train_task(run: &TaskRun<'_>) -> Result<TaskOutcome, TaskError> {
 
 fn check(run: &TaskRun<'_>) -> Result<(), TaskError> {
     run.config.check()?;
+    // The images there are may fill no batch.
+    if run.train.len() * cells(run.config.size()) == 1 {
+        let expected = NOT_ALONE.to_owned();
+        return Err(TaskError::Setting { name: "batch", expected, found: "a single training image".to_owned() });
+    }
     if run.train.classes() != run.val.classes() {
         return Err(TaskError::Classes { expected: run.train.classes().to_vec(), found: run.val.classes().to_vec() });
     }

@@ -3,6 +3,7 @@
 use super::fixture::{Folder, images};
 use super::*;
 use caf_console::{Progress, Silent, StopFlag};
+use caf_data::{Dataset, DatasetOptions, IrRange, Need};
 use caf_weights::{HostTensor, Weights, load_safetensors, save_safetensors};
 use std::path::Path;
 use tch::Device;
@@ -100,6 +101,79 @@ fn a_killed_training_goes_on_from_its_last_checkpoint() {
     train(&config, &folder, &killed, None).unwrap();
     for file in [files::CHECKPOINT, files::LAST, files::BEST] {
         same_tensors(&straight.join(file), &killed.join(file));
+    }
+}
+
+#[test]
+fn images_of_one_cell_are_trained_in_company_or_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let config = TaskConfig { image_width_px: 32, image_height_px: 32, epochs: 1, ..config() };
+    for (batch, images) in [(1, 4), (2, 1)] {
+        let error =
+            train(&TaskConfig { batch, ..config.clone() }, &Folder::new(images, (48, 40)), &out, None).unwrap_err();
+        assert!(matches!(error, TaskError::Setting { name: "batch", .. }) && !out.exists(), "{error}");
+    }
+    // 5 = 2 + 3: the last would be alone.
+    let done = train(&config, &Folder::new(5, (48, 40)), &out, None).unwrap();
+    assert_eq!((done.finished, done.iterations), (true, 2));
+    for (name, tensor) in load_safetensors(out.join(files::CHECKPOINT)).unwrap().iter() {
+        assert!(tensor.to_f64_vec().map_or(true, |v| v.iter().all(|v| v.is_finite())), "{name}");
+    }
+}
+
+#[test]
+fn a_state_that_no_training_of_this_length_reaches_is_refused() {
+    let folder = Folder::new(4, (48, 40));
+    let dir = tempfile::tempdir().unwrap();
+    let config = TaskConfig { epochs: 2, ..config() };
+    train(&config, &folder, dir.path(), Some(3)).unwrap();
+    let path = dir.path().join(files::CHECKPOINT);
+    let saved = load_safetensors(&path).unwrap();
+    let key = super::checkpoint::STATE_KEY;
+    for (name, value, said) in [
+        ("iteration", serde_json::json!(i64::MAX), "at most the 4 iterations"),
+        ("iteration", serde_json::json!(1), "expected the rows of 0 epochs, found 1"),
+        ("stepped_at", serde_json::json!(4), "last step within 3 iterations, found 4"),
+        ("rows", serde_json::json!([]), ""),
+    ] {
+        let mut state: serde_json::Value = serde_json::from_str(&saved.metadata()[key]).unwrap();
+        state[name] = value;
+        let mut wrong = saved.clone();
+        wrong.set_metadata(key, state.to_string());
+        save_safetensors(&wrong, &path).unwrap();
+        let result = train(&config, &folder, dir.path(), None);
+        // A row that is owed is made up for.
+        match said {
+            "" => assert!(result.unwrap().finished),
+            said => assert!(result.unwrap_err().to_string().contains(said), "{said}"),
+        }
+    }
+}
+
+#[test]
+fn the_result_says_how_infrared_was_read() {
+    let folder = Folder::new(2, (48, 40));
+    let config = TaskConfig { epochs: 1, ir_range: IrRange::MinMax, ..config() };
+    let options = DatasetOptions { labels: Need::Required, ir_range: config.ir_range, ..DatasetOptions::default() };
+    let dataset = Dataset::open(folder.path(), &options).unwrap();
+    // Of visible images it means nothing.
+    for (source, said) in [(ImageSource::Infrared, "\"min_max\""), (ImageSource::Visible, "\"full\"")] {
+        let images = TaskImages::open(&dataset, &source, 0).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let stop = StopFlag::default();
+        train_task(&TaskRun {
+            config: &config,
+            train: &images,
+            val: &images,
+            out_dir: dir.path(),
+            stop: &stop,
+            progress: &Silent,
+        })
+        .unwrap();
+        for file in [files::LAST, files::BEST] {
+            assert_eq!(load_safetensors(dir.path().join(file)).unwrap().metadata()["ir_range"], said, "{file}");
+        }
     }
 }
 

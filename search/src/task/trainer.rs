@@ -11,10 +11,10 @@ use super::report::DetectionReport;
 use super::train::{TaskOutcome, TaskRun, files};
 use crate::device;
 use crate::state::Run;
+use crate::weight_file::{describe_ir_range, write_weights};
 use caf_console::Silent;
 use caf_torch::optim::{Sgd, SgdGroup};
 use caf_torch::{GradOptions, Mode, Params, forward, gradients};
-use caf_weights::save_safetensors;
 use caf_yolo::{Ema, Group, LossValue, Schedule, YoloLoss, clip_gradients};
 use std::path::Path;
 use std::time::Instant;
@@ -44,8 +44,9 @@ impl<'a> Trainer<'a> {
         let detector = begun.detector;
         let mut loss = YoloLoss::new(detector.config(), &config.loss, config.longer_side_px())?;
         let identity = checkpoint::run_of(config, [run.train.fingerprint(), run.val.fingerprint()]);
+        let schedule = config.schedule(run.plan().batches());
         let (state, tensors, taken);
-        if let Some(saved) = checkpoint::load(run.out_dir, &identity, detector.graph(), device)? {
+        if let Some(saved) = checkpoint::load(run.out_dir, &identity, detector.graph(), &schedule, device)? {
             (state, tensors) = saved;
             loss.set_balance(&state.balance.iter().map(|b| f64::from_bits(*b)).collect::<Vec<_>>())?;
             taken = None;
@@ -64,7 +65,7 @@ impl<'a> Trainer<'a> {
         }
         Ok(Trainer {
             groups: Group::of_graph(detector.graph()),
-            schedule: config.schedule(run.train.len().div_ceil(config.batch)),
+            schedule,
             epoch_began: Instant::now(),
             last_report: None,
             run,
@@ -234,9 +235,9 @@ impl<'a> Trainer<'a> {
 
     fn write_weights(&self, file: &str) -> Result<(), TaskError> {
         let mut weights = self.result().to_weights(self.detector.graph())?;
-        let size = (self.run.config.image_width_px, self.run.config.image_height_px);
-        self.detector.describe(&mut weights, self.run.train.classes(), size);
-        Ok(save_safetensors(&weights, self.run.out_dir.join(file))?)
+        self.detector.describe(&mut weights, self.run.train.classes(), self.run.config.size());
+        describe_ir_range(&mut weights, self.run.train.ir_range());
+        Ok(write_weights(&weights, &self.run.out_dir.join(file))?)
     }
 
     /// Writes the checkpoint.
