@@ -14,7 +14,7 @@ pub const OVERRIDES: &str = "--set";
 /// An override is `path.to.key=value`; the value is TOML, and text that is no TOML value stands for itself.
 ///
 /// # Errors
-/// [`SearchError::Io`], or [`SearchError::Config`] with the file or the override and the parser's words.
+/// [`SearchError::Io`], or [`SearchError::Config`] with the file or [`OVERRIDES`] and the parser's words.
 pub fn load<T: DeserializeOwned>(file: Option<&Path>, overrides: &[String]) -> Result<T, SearchError> {
     let place = file.map_or_else(|| PathBuf::from(OVERRIDES), Path::to_owned);
     let refuse = |message: String| SearchError::Config { path: place.clone(), message };
@@ -31,24 +31,36 @@ pub fn load<T: DeserializeOwned>(file: Option<&Path>, overrides: &[String]) -> R
     }
     let mut table: Table = toml::from_str(&text).map_err(|e| refuse(e.to_string()))?;
     for assignment in overrides {
-        assign(&mut table, assignment).map_err(&refuse)?;
+        assign(&mut table, assignment)
+            .map_err(|message| SearchError::Config { path: PathBuf::from(OVERRIDES), message })?;
     }
-    Value::Table(table).try_into().map_err(|e: toml::de::Error| refuse(e.to_string()))
+    Value::Table(table.clone()).try_into().map_err(|error: toml::de::Error| {
+        // Where one of several words is expected, the parser names them to a text only.
+        let worded = |assignment: &String| {
+            let (key, text) = assignment.split_once('=')?;
+            let mut table = table.clone();
+            assign(&mut table, &format!("{key}={}", Value::String(text.trim().to_owned()))).ok()?;
+            let words = Value::Table(table).try_into::<T>().err()?.to_string();
+            words.contains("unknown variant").then_some(words)
+        };
+        let error = error.to_string();
+        let words = error.contains("unit variant").then(|| overrides.iter().find_map(worded)).flatten();
+        refuse(words.unwrap_or(error))
+    })
 }
 
 fn assign(table: &mut Table, assignment: &str) -> Result<(), String> {
-    let (key, text) =
-        assignment.split_once('=').ok_or_else(|| format!("--set expects key=value, found `{assignment}`"))?;
+    let (key, text) = assignment.split_once('=').ok_or_else(|| format!("expected key=value, found `{assignment}`"))?;
     let value = toml::from_str::<Table>(&format!("v = {}", text.trim()))
         .ok()
         .and_then(|mut t| t.remove("v"))
         .unwrap_or_else(|| Value::String(text.trim().to_owned()));
     let mut parts: Vec<&str> = key.trim().split('.').collect();
-    let last = parts.pop().filter(|k| !k.is_empty()).ok_or_else(|| format!("--set has no key in `{assignment}`"))?;
+    let last = parts.pop().filter(|k| !k.is_empty()).ok_or_else(|| format!("no key in `{assignment}`"))?;
     let mut place = table;
     for part in parts {
         let entry = place.entry(part.to_owned()).or_insert_with(|| Value::Table(Table::new()));
-        place = entry.as_table_mut().ok_or_else(|| format!("--set {assignment}: `{part}` holds no table"))?;
+        place = entry.as_table_mut().ok_or_else(|| format!("{assignment}: `{part}` holds no table"))?;
     }
     place.insert(last.to_owned(), value);
     Ok(())
@@ -77,6 +89,15 @@ mod tests {
     struct Outer {
         epochs: usize,
         inner: Inner,
+        pace: Pace,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq, Default)]
+    #[serde(rename_all = "lowercase")]
+    enum Pace {
+        #[default]
+        Slow,
+        Fast,
     }
 
     fn set(list: &[&str]) -> Result<Outer, SearchError> {
@@ -85,8 +106,8 @@ mod tests {
 
     #[test]
     fn overrides_reach_nested_keys_and_plain_words_are_strings() {
-        let found = set(&["epochs=3", "inner.rate = 5e-2", "inner.name=paper"]).unwrap();
-        assert_eq!(found, Outer { epochs: 3, inner: Inner { rate: 0.05, name: "paper".to_owned() } });
+        let found = set(&["epochs=3", "inner.rate = 5e-2", "inner.name=paper", "pace=fast"]).unwrap();
+        assert_eq!(found, Outer { epochs: 3, inner: Inner { rate: 0.05, name: "paper".to_owned() }, pace: Pace::Fast });
     }
 
     #[test]
@@ -109,6 +130,15 @@ mod tests {
                 _ => set(&[bad]).unwrap_err(),
             };
             assert!(error.to_string().contains(word), "{bad}: {error}");
+            assert_eq!(error.to_string().matches(OVERRIDES).count(), 1, "{error}");
+        }
+    }
+
+    #[test]
+    fn words_are_named_to_a_number_in_their_place() {
+        for bad in ["pace=0", "pace=walk", "pace=true"] {
+            let error = set(&["epochs=3", bad]).unwrap_err().to_string();
+            assert!(error.contains("`slow` or `fast`") && error.contains("`pace`"), "{error}");
         }
     }
 }

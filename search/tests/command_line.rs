@@ -41,6 +41,16 @@ fn a_wrong_call_ends_with_2() {
             &["search", "--out", "out", "--set", "beta.rate=nan"],
             &["search", "--out", "out", "--set", "task.hyp.anchor_t=0.5"],
             &["search", "--out", "out", "--ir-range", "99,1"],
+            &["search", "--out", "out", "--data", "absent"],
+            &["search", "--out", "out", "--config", "absent.toml"],
+            &["split", "--data", "absent"],
+            &["import", "absent.pth", "out.safetensors"],
+            &["report", "absent"],
+            &["fuse", "--data", "absent", "--out", "out", "--method", "max"],
+            &["fuse", "--data", ".", "--out", "out", "--method", "max", "--fusion", "absent"],
+            &["train", "fusion", "--out", "out", "--data", ".", "--beta", "absent.toml"],
+            &["train", "task", "--data", "absent", "--images", "visible", "--out", "out"],
+            &["eval", "--data", "absent", "--images", "absent"],
             &["fuse", "--data", "absent", "--out", "out", "--method", "max", "--ir-range", "half"],
             &["train", "fusion", "--out", "out", "--set", "batch=-1"],
             &["train", "fusion", "--out", "out", "--set", "validate_pairs=0"],
@@ -57,15 +67,125 @@ fn failed_work_ends_with_1() {
     all_end_with(
         1,
         &[
-            &["fuse", "--data", "absent", "--out", "out", "--method", "max"],
-            &["split", "--data", "absent"],
-            &["search", "--out", "out", "--data", "absent"],
-            &["train", "fusion", "--out", "out", "--beta", "absent.toml"],
-            &["train", "task", "--data", "absent", "--images", "visible", "--out", "out"],
-            &["eval", "--data", "absent", "--images", "absent"],
-            &["import", "absent.pth", "out.safetensors"],
+            &["fuse", "--data", ".", "--out", "out", "--method", "max"],
+            &["split", "--data", "."],
+            &["search", "--out", "out", "--data", "."],
+            &["train", "fusion", "--out", "out", "--data", "."],
+            &["eval", "--data", ".", "--images", "visible", "--no-fusion", "--task", "/dev/null"],
+            &["import", "/dev/null", "out.safetensors"],
+            &["report", "."],
         ],
     );
+}
+
+/// Rendered pairs in `pairs`, and files that a call may name.
+fn pairs() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    succeeds(folder.path(), &["scene", "--out", "pairs", "--count", "2", "--size", "96x64", "--val-share", "0.5"]);
+    std::fs::write(folder.path().join("beta.toml"), "[weights]\n\"l1.ir\" = 1.0\n").unwrap();
+    std::fs::write(folder.path().join("odd.toml"), "epochs = [\n").unwrap();
+    std::fs::write(folder.path().join("x.pth"), "weights").unwrap();
+    folder
+}
+
+/// Calls that are wrong in themselves, which these words of their errors say.
+#[test]
+fn wrong_calls_say_what_is_wrong_and_no_output_replaces_an_input() {
+    let folder = pairs();
+    let files = || -> Vec<(std::path::PathBuf, Vec<u8>)> {
+        let folders = ["", "pairs", "pairs/ir", "pairs/vi", "pairs/labels"];
+        let entries = folders.iter().flat_map(|name| std::fs::read_dir(folder.path().join(name)).unwrap());
+        let files = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+        files.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
+    };
+    let before = files();
+    for (line, words) in [
+        ("search --data pairs --out pairs", &["--out", "--data"][..]),
+        ("search --data pairs --out pairs/vi", &["--out", "--data"]),
+        ("search --data pairs --out out --json pairs/train.txt", &["--json", "--data"]),
+        ("train fusion --data pairs --beta beta.toml --out pairs", &["--out", "--data"]),
+        ("train fusion --data pairs --beta beta.toml --out out --json beta.toml", &["--json", "--beta"]),
+        ("train task --data pairs --images visible --out pairs/labels", &["--out", "--data"]),
+        ("train task --data pairs --images pairs/vi --out out --json out", &["--json", "--out"]),
+        ("fuse --data pairs --method max --out pairs/ir", &["--out", "--data"]),
+        ("fuse --data pairs --method max --out out --fusion x.pth", &["--fusion", "--method network"]),
+        ("eval --data pairs --images pairs/vi --json pairs/vi/x.png", &["--json", "--data"]),
+        ("import x.pth x.pth", &["OUT", "CHECKPOINT"]),
+        ("import x.pth out --json ./out", &["--json", "OUT"]),
+        ("import pairs out", &["CHECKPOINT", "expected a file"]),
+        ("split --data pairs --json pairs/val.txt", &["--json", "--data"]),
+        ("scene --out pairs --count 2", &["--out", "--replace"]),
+        ("scene --out x.pth --count 2", &["--out", "expected a folder"]),
+        ("search --data pairs --out out --config odd.toml", &["odd.toml", "line 1"]),
+        ("search --data pairs --out out --set =1", &["--set: no key in `=1`"]),
+        ("search --data pairs --out out --set beta.decay_every=0", &["`iteration` or `epoch`"]),
+        ("fuse --data pairs --method max --out out --device tpu", &["tpu", "cuda:N"]),
+    ] {
+        let output = caf_search(folder.path(), &line.split(' ').collect::<Vec<_>>());
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{line}: {text}");
+        assert!(words.iter().all(|word| text.contains(word)), "{line}: {words:?}: {text}");
+        assert_eq!(files(), before, "{line}");
+    }
+    let text =
+        fails(folder.path(), &["fuse", "--data", "pairs", "--method", "max", "--out", "out", "--device", "cuda:99"]);
+    assert!(text.contains("cuda:99"), "{text}");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_with_130_and_says_so() {
+    use std::io::{BufRead as _, Read as _};
+    use std::process::Stdio;
+
+    let folder = pairs();
+    // One pair under so many names that nobody is done with them before the interrupt comes.
+    for (part, end) in [("ir", "png"), ("vi", "png"), ("labels", "txt")] {
+        let at = |name: &str| folder.path().join(name);
+        let first = std::fs::read_dir(at("pairs").join(part)).unwrap().map(|e| e.unwrap().path()).min().unwrap();
+        std::fs::create_dir_all(at("many").join(part)).unwrap();
+        for i in 0..2000 {
+            std::fs::hard_link(&first, at("many").join(part).join(format!("{i}.{end}"))).unwrap();
+        }
+    }
+    let network = "--set fusion.network.width=4 --set fusion.network.depth=1 --device cpu --batch 1 --crop 64x64";
+    for (line, told) in [
+        (
+            &format!(
+                "search --data pairs --train train.txt --val val.txt --out search --iterations 100000 --set task.variant=n {network}"
+            )[..],
+            "stopped; the same call goes on",
+        ),
+        (
+            &format!("train fusion --data pairs --beta beta.toml --out fusion --iterations 100000 {network}"),
+            "stopped; the same call goes on",
+        ),
+        (
+            "train task --data pairs --images visible --out task --epochs 100000 --size 64x64 --set width_multiple=0.125 --device cpu",
+            "the same call goes on",
+        ),
+        ("fuse --data many --method average --out fused", "stopped"),
+        ("eval --data many --images many/vi", "stopped"),
+    ] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_caf-search"))
+            .args(line.split(' '))
+            .current_dir(folder.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = std::io::BufReader::new(child.stderr.take().unwrap());
+        let mut text = String::new();
+        // The first line of progress; without it the program has ended.
+        while !text.contains(" steps") && said.read_line(&mut text).unwrap() > 0 {}
+        assert!(text.contains(" steps"), "{line}: {text}");
+        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+        said.read_to_string(&mut text).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let text = text + &String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(130), "{line}: {text}");
+        assert!(text.contains(told) && !text.contains("error:"), "{line}: {text}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::WrongCall;
 use super::pairs::PairsArgs;
-use super::train::image_source;
+use super::train::{folder_of, image_source};
 use anyhow::{Result, bail};
 use caf_console::{Console, Size, StopFlag, claim, out, print, write_json};
 use caf_data::{Dataset, Need};
@@ -45,15 +45,14 @@ struct Report {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    claim(args.json.as_deref())?;
     let source = image_source(&args.images);
-    let fused = match &source {
-        ImageSource::Folder(folder) if !args.no_fusion => Some(folder),
-        _ => None,
-    };
+    let fused = folder_of(&source).filter(|_| !args.no_fusion);
     if fused.is_none() && args.task.is_none() {
         bail!(WrongCall("nothing to measure: give a folder of images, or --task".to_owned()));
     }
+    let paths = args.pairs.paths().folder("--images", folder_of(&source)).file("--task", args.task.as_deref());
+    paths.writes("--json", args.json.as_deref()).check()?;
+    claim(args.json.as_deref())?;
     let (console, stop) = (Console::default(), StopFlag::on_signals()?);
     let dataset = args.pairs.open(if args.task.is_some() { Need::Required } else { Need::Ignore })?;
     let detection =

@@ -3,7 +3,7 @@
 use super::WrongCall;
 use super::pairs::PairsArgs;
 use anyhow::{Result, bail};
-use caf_console::{Console, StopFlag, claim, out, write_json};
+use caf_console::{Console, Interrupted, StopFlag, claim, out, write_json};
 use caf_data::Need;
 use caf_search::fusion::{FuseJob, Fuser, Method, fuse_folder};
 use clap::ValueEnum;
@@ -51,25 +51,34 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    claim(args.json.as_deref())?;
     let method = match (args.method, &args.fusion) {
         (Way::Network, Some(path)) => Method::Network(path.clone()),
         (Way::Network, None) => bail!(WrongCall("--method network needs --fusion FILE".to_owned())),
-        (Way::Visible, _) => Method::Visible,
-        (Way::Infrared, _) => Method::Infrared,
-        (Way::Average, _) => Method::Average,
-        (Way::Max, _) => Method::Max,
+        (_, Some(_)) => bail!(WrongCall("--fusion FILE needs --method network".to_owned())),
+        (Way::Visible, None) => Method::Visible,
+        (Way::Infrared, None) => Method::Infrared,
+        (Way::Average, None) => Method::Average,
+        (Way::Max, None) => Method::Max,
     };
+    let paths = args.pairs.paths().file("--fusion", args.fusion.as_deref()).fills("--out", args.out.as_path());
+    paths.writes("--json", args.json.as_deref()).check()?;
+    claim(args.json.as_deref())?;
     let dataset = args.pairs.open(Need::Ignore)?;
     let fuser = Fuser::new(&method, args.pairs.device()?)?;
     let job = FuseJob { dataset: &dataset, fuser: &fuser, out: &args.out, colour: !args.gray, resume: args.resume };
     let report = fuse_folder(&job, &Console::default(), &StopFlag::on_signals()?)?;
+    let is_stopped = report.written + report.skipped < dataset.len();
     out!(
-        "{} written, {} skipped, {:.0} ms a pair: {}",
+        "{}{} written, {} skipped, {:.0} ms a pair: {}",
+        if is_stopped { "stopped; --resume goes on: " } else { "" },
         report.written,
         report.skipped,
         report.fuse_ms,
         args.out.display()
     )?;
-    Ok(write_json(args.json.as_deref(), &report)?)
+    write_json(args.json.as_deref(), &report)?;
+    if is_stopped {
+        bail!(Interrupted);
+    }
+    Ok(())
 }

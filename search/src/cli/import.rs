@@ -1,7 +1,7 @@
 //! `caf-search import`
 
 use anyhow::Result;
-use caf_console::{claim, out, write_json};
+use caf_console::{Paths, claim, out, write_json};
 use caf_weights::import::{ImportOptions, import_checkpoint};
 use caf_weights::save_safetensors;
 use std::collections::BTreeMap;
@@ -42,6 +42,8 @@ struct Report<'a> {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
+    let paths = Paths::default().file("CHECKPOINT", args.checkpoint.as_path()).writes("OUT", args.out.as_path());
+    paths.writes("--json", args.json.as_deref()).check()?;
     claim(args.json.as_deref())?;
     let options = ImportOptions {
         entry: args.entry.clone(),

@@ -1,9 +1,10 @@
 //! Options that the search and the training of the fusion network share.
 
 use super::overrides::{SettingsArgs, Short};
-use super::pairs::IrRangeArg;
+use super::pairs::{IrRangeArg, list_of};
 use anyhow::Result;
-use caf_console::Size;
+use caf_console::{Paths, Size, claim};
+use caf_search::learning::DataSettings;
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
 
@@ -61,5 +62,14 @@ impl LearningArgs {
             .text("device", self.device.as_deref())
             .value("seed", self.seed);
         self.settings.load(short)
+    }
+
+    /// Checks the paths of the call, of which the command `reads` some, and that the outcome can be written later.
+    pub(super) fn check(&self, data: &DataSettings, reads: impl FnOnce(Paths) -> Paths) -> Result<()> {
+        let paths = self.settings.paths().data_set("--data", &data.root);
+        let paths = list_of(paths, "--train", &data.root, data.train.as_deref());
+        let paths = list_of(paths, "--val", &data.root, data.val.as_deref());
+        reads(paths).fills("--out", self.out.as_path()).writes("--json", self.json.as_deref()).check()?;
+        Ok(claim(self.json.as_deref())?)
     }
 }

@@ -13,16 +13,15 @@ mod split;
 mod train;
 
 use anyhow::Result;
-use caf_console::WrongCall;
+use caf_console::{Interrupted, WrongCall, say};
 use caf_data::DataError;
 use caf_data::scene::SceneError;
 use caf_detect::DetectError;
 use caf_search::error::SearchError;
-use caf_search::settings;
 use caf_search::task::TaskError;
+use caf_torch::TorchError;
 use caf_yolo::YoloError;
 use clap::{Parser, Subcommand};
-use std::path::Path;
 
 /// Search, training and evaluation of infrared + visible fusion.
 #[derive(Debug, Parser)]
@@ -31,7 +30,7 @@ use std::path::Path;
     version,
     about,
     arg_required_else_help = true,
-    after_help = "Exit codes: 0 done, 1 the work failed, 2 the call is wrong."
+    after_help = caf_console::EXIT_CODES
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -63,9 +62,9 @@ impl Cli {
     /// Does what was asked.
     ///
     /// # Errors
-    /// When the work fails, or the call turns out to be wrong where clap could not see it: [`is_wrong_call`].
+    /// When the work fails or is [`Interrupted`], or the call turns out to be wrong where clap could not see it: [`is_wrong_call`].
     pub fn run(self) -> Result<()> {
-        match self.command {
+        let done = match self.command {
             Command::Scene(args) => scene::run(&args),
             Command::Import(args) => import::run(&args),
             Command::Split(args) => split::run(&args),
@@ -74,30 +73,41 @@ impl Cli {
             Command::Fuse(args) => fuse::run(&args),
             Command::Eval(args) => eval::run(&args),
             Command::Report(args) => report::run(&args),
-        }
+        };
+        done.map_err(|error| {
+            let of_search = matches!(error.downcast_ref(), Some(SearchError::Interrupted));
+            if of_search || matches!(error.downcast_ref(), Some(TaskError::Interrupted)) {
+                say!("{error}");
+                return Interrupted.into();
+            }
+            error
+        })
     }
 }
 
-/// Whether the call is wrong and not the work: options that do not go together, and settings out of their range.
+/// Whether the call is wrong and not the work: options that do not go together, settings out of their range, unknown devices.
 pub fn is_wrong_call(error: &anyhow::Error) -> bool {
     let of_data = |e: &DataError| matches!(e, DataError::Setting { .. });
+    let of_torch = |e: &TorchError| matches!(e, TorchError::DeviceName { .. });
     let of_yolo = |e: &YoloError| matches!(e, YoloError::Setting { .. });
     let of_task = |e: &TaskError| match e {
         TaskError::Setting { .. } | TaskError::Detect(DetectError::Setting { .. }) => true,
         TaskError::Data(e) => of_data(e),
         TaskError::Yolo(e) => of_yolo(e),
+        TaskError::Torch(e) => of_torch(e),
         _ => false,
     };
     let of_search = |e: &SearchError| match e {
         SearchError::Setting { .. } | SearchError::Sources { .. } => true,
-        SearchError::Config { path, .. } => path.as_path() == Path::new(settings::OVERRIDES),
         SearchError::Task(e) => of_task(e),
         SearchError::Data(e) => of_data(e),
         SearchError::Yolo(e) => of_yolo(e),
+        SearchError::Torch(e) => of_torch(e),
         _ => false,
     };
     error.downcast_ref().is_some_and(of_search)
         || error.downcast_ref().is_some_and(of_task)
         || error.downcast_ref().is_some_and(of_data)
+        || error.downcast_ref().is_some_and(of_torch)
         || error.downcast_ref().is_some_and(|e| matches!(e, SceneError::Setting { .. } | SceneError::Size { .. }))
 }

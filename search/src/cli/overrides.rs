@@ -1,7 +1,8 @@
 //! Settings from a file, from `--set`, and from options that are short for common ones.
 
 use anyhow::Result;
-use caf_console::Size;
+use caf_console::{Paths, Size, WrongCall};
+use caf_search::error::SearchError;
 use clap::Args;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -48,9 +49,18 @@ impl Short {
 }
 
 impl SettingsArgs {
-    /// The configuration.
+    /// The configuration; settings that are unknown or no TOML are a wrong call.
     pub(super) fn load<T: DeserializeOwned>(&self, short: Short) -> Result<T> {
         let all: Vec<String> = short.0.into_iter().chain(self.set.iter().cloned()).collect();
-        Ok(caf_search::settings::load(self.config.as_deref(), &all)?)
+        self.paths().check()?;
+        caf_search::settings::load(self.config.as_deref(), &all).map_err(|error| match error {
+            SearchError::Config { .. } => WrongCall(error.to_string()).into(),
+            error => error.into(),
+        })
+    }
+
+    /// What is read.
+    pub(super) fn paths(&self) -> Paths {
+        Paths::default().file("--config", self.config.as_deref())
     }
 }

@@ -1,9 +1,10 @@
 //! Options of the commands that look at pairs: which, how infrared is read, and where to compute.
 
 use anyhow::Result;
+use caf_console::Paths;
 use caf_data::{Dataset, DatasetOptions, IrRange, Need};
 use caf_search::device;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tch::Device;
 
 /// Which pairs, and where to compute.
@@ -23,6 +24,11 @@ pub(super) struct PairsArgs {
 }
 
 impl PairsArgs {
+    /// What is read.
+    pub(super) fn paths(&self) -> Paths {
+        list_of(Paths::default().data_set("--data", &self.data), "--list", &self.data, self.list.as_deref())
+    }
+
     /// Opens the pairs.
     pub(super) fn open(&self, labels: Need) -> Result<Dataset> {
         let options = DatasetOptions { list: self.list.clone(), labels, ir_range: self.ir_range.value() };
@@ -33,6 +39,11 @@ impl PairsArgs {
     pub(super) fn device(&self) -> Result<Device> {
         Ok(device::prepare(&self.device, 0)?)
     }
+}
+
+/// Adds a list of names, whose path begins at the root of its data set.
+pub(super) fn list_of(paths: Paths, option: &'static str, root: &Path, list: Option<&Path>) -> Paths {
+    paths.file(option, list.map(|list| root.join(list)).as_deref())
 }
 
 /// How 16-bit infrared is read; the same option wherever infrared is.

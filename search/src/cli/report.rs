@@ -1,7 +1,7 @@
 //! `caf-search report`
 
 use anyhow::Result;
-use caf_console::out;
+use caf_console::{Paths, out};
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -14,6 +14,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
+    Paths::default().folder("RUN", args.run.as_path()).check()?;
     for plot in caf_search::report::search_plots(&args.run)? {
         out!("plot: {}", plot.display())?;
     }

@@ -2,8 +2,8 @@
 
 use super::WrongCall;
 use anyhow::{Result, bail};
-use caf_console::{Console, Progress, Size, claim, out, write_json};
-use caf_data::scene::{ClipSpec, Condition, DatasetSpec, offset_rig, write_clip, write_dataset};
+use caf_console::{Console, Paths, Progress, Size, claim, out, write_json};
+use caf_data::scene::{ClipSpec, Condition, DatasetSpec, SceneError, offset_rig, write_clip, write_dataset};
 use std::path::PathBuf;
 use std::sync::Once;
 
@@ -62,6 +62,7 @@ fn condition(text: &str) -> Result<Condition, String> {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
+    Paths::default().fills("--out", args.out.as_path()).writes("--json", args.json.as_deref()).check()?;
     claim(args.json.as_deref())?;
     let [width_px, height_px] = args.size.wh().map(|n| u32::try_from(n).unwrap_or(u32::MAX));
     let (total, what) = match args.clip {
@@ -93,7 +94,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
                 rig: args.offset_rig.then(|| offset_rig(width_px, height_px)),
                 replace: args.replace,
             };
-            let summary = write_clip(&args.out, &spec, &tick)?;
+            let summary = write_clip(&args.out, &spec, &tick).map_err(refused)?;
             out!(
                 "{} frames ({}), {} labels in {}",
                 summary.frames,
@@ -114,10 +115,22 @@ pub(super) fn run(args: &Args) -> Result<()> {
                 val_share: args.val_share,
                 replace: args.replace,
             };
-            let summary = write_dataset(&args.out, &spec, &tick)?;
+            let summary = write_dataset(&args.out, &spec, &tick).map_err(refused)?;
             out!("{} train and {} val pairs in {}", summary.train, summary.val, args.out.display())?;
             write_json(args.json.as_deref(), &summary)?;
         }
     }
     Ok(())
+}
+
+/// A folder that holds something already is a wrong call, which names the way out.
+fn refused(error: SceneError) -> anyhow::Error {
+    match error {
+        SceneError::NotEmpty { path } => WrongCall(format!(
+            "--out: {}: the folder is not empty; choose another one, or --replace it",
+            path.display()
+        ))
+        .into(),
+        error => error.into(),
+    }
 }

@@ -2,8 +2,8 @@
 
 use super::learning::LearningArgs;
 use super::overrides::Short;
-use anyhow::Result;
-use caf_console::{Console, Progress, StopFlag, claim, out, write_json};
+use anyhow::{Result, bail};
+use caf_console::{Console, Interrupted, Progress, StopFlag, out, write_json};
 use caf_search::search::{self, SearchConfig};
 use std::path::PathBuf;
 
@@ -25,9 +25,12 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<()> {
     let LearningArgs { out, json, .. } = &args.learning;
-    claim(json.as_deref())?;
     let own = Short::default().path("loss.vgg.file", args.vgg.as_deref()).path("task.init", args.task_init.as_deref());
     let config: SearchConfig = args.learning.load(own)?;
+    config.check()?;
+    args.learning.check(&config.data, |paths| {
+        paths.file("--vgg", args.vgg.as_deref()).file("--task-init", args.task_init.as_deref())
+    })?;
     let (console, stop) = (Console::default(), StopFlag::on_signals()?);
     let done = search::run(&config, out, &console, &stop)?;
     write_json(json.as_deref(), &done)?;
@@ -45,5 +48,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
     let how = if done.interrupted { "stopped; the same call goes on" } else { "done" };
     out!("{how} after {} iterations: {}", done.iterations, out.join("beta.toml").display())?;
+    if done.interrupted {
+        bail!(Interrupted);
+    }
     Ok(())
 }

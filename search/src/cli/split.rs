@@ -1,7 +1,8 @@
 //! `caf-search split`
 
+use super::pairs::list_of;
 use anyhow::Result;
-use caf_console::{claim, out, print, write_json};
+use caf_console::{Paths, claim, out, print, write_json};
 use caf_data::dataset::write_name_list;
 use caf_data::leakage::{LeakageOptions, check_disjoint};
 use caf_data::split::{Scenes, SplitSettings, split};
@@ -43,6 +44,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
+    let paths = Paths::default().data_set("--data", &args.data).file("--scenes", args.scenes.as_deref());
+    let paths = list_of(paths, "--list", &args.data, args.list.as_deref());
+    paths.writes("--json", args.json.as_deref()).check()?;
     claim(args.json.as_deref())?;
     let out = std::path::absolute(args.out.as_deref().unwrap_or(&args.data))?;
     let [train, val] = ["train.txt", "val.txt"].map(|name| out.join(name));

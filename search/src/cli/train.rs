@@ -2,9 +2,9 @@
 
 use super::learning::LearningArgs;
 use super::overrides::{SettingsArgs, Short};
-use super::pairs::IrRangeArg;
+use super::pairs::{IrRangeArg, list_of};
 use anyhow::{Result, bail};
-use caf_console::{Console, Size, StopFlag, claim, out, write_json};
+use caf_console::{Console, Interrupted, Size, StopFlag, claim, out, write_json};
 use caf_data::{Dataset, DatasetOptions, Need};
 use caf_search::fusion::{self, FusionTrainConfig};
 use caf_search::report::{fusion_plot, task_plot};
@@ -99,12 +99,16 @@ pub(super) fn run(command: &Command) -> Result<()> {
 
 fn fusion(args: &FusionArgs) -> Result<()> {
     let LearningArgs { out, json, .. } = &args.learning;
-    claim(json.as_deref())?;
     let own = Short::default()
         .path("beta", args.beta.as_deref())
         .path("fusion.init", args.init.as_deref())
         .path("vgg.file", args.vgg.as_deref());
     let config: FusionTrainConfig = args.learning.load(own)?;
+    config.check()?;
+    args.learning.check(&config.data, |paths| {
+        let paths = paths.file("--beta", args.beta.as_deref()).file("--init", args.init.as_deref());
+        paths.file("--vgg", args.vgg.as_deref())
+    })?;
     let (console, stop) = (Console::default(), StopFlag::on_signals()?);
     let done = fusion::train(&config, out, &console, &stop)?;
     write_json(json.as_deref(), &done)?;
@@ -117,6 +121,9 @@ fn fusion(args: &FusionArgs) -> Result<()> {
     }
     let loss = done.last_loss.map_or_else(String::new, |loss| format!(", loss {loss:.4}"));
     out!("{how} after {} iterations{loss}: {}", done.iterations, out.join("fusion.safetensors").display())?;
+    if done.interrupted {
+        bail!(Interrupted);
+    }
     Ok(())
 }
 
@@ -129,8 +136,15 @@ pub(super) fn image_source(images: &Path) -> ImageSource {
     }
 }
 
+/// The folder of a source that is one.
+pub(super) fn folder_of(source: &ImageSource) -> Option<&Path> {
+    match source {
+        ImageSource::Folder(folder) => Some(folder),
+        ImageSource::Visible | ImageSource::Infrared => None,
+    }
+}
+
 fn task(args: &TaskArgs) -> Result<()> {
-    claim(args.json.as_deref())?;
     let short = Short::default()
         .path("weights", args.weights.as_deref())
         .text("variant", args.variant.as_deref())
@@ -144,6 +158,11 @@ fn task(args: &TaskArgs) -> Result<()> {
     let config: TaskConfig = args.settings.load(short)?;
     config.check()?;
     let source = image_source(&args.images);
+    let paths = args.settings.paths().data_set("--data", &args.data).folder("--images", folder_of(&source));
+    let paths = list_of(paths, "--train", &args.data, Some(&args.train));
+    let paths = list_of(paths, "--val", &args.data, Some(&args.val)).file("--weights", args.weights.as_deref());
+    paths.fills("--out", args.out.as_path()).writes("--json", args.json.as_deref()).check()?;
+    claim(args.json.as_deref())?;
     let open = |list: &PathBuf| -> Result<TaskImages> {
         let options = DatasetOptions { list: Some(list.clone()), labels: Need::Required, ir_range: config.ir_range };
         Ok(TaskImages::open(&Dataset::open(&args.data, &options)?, &source, config.cache_mib)?)
@@ -162,12 +181,15 @@ fn task(args: &TaskArgs) -> Result<()> {
             bail!("no epoch was validated: there is no best network in {}", args.out.display());
         }
         out!("stopped after {} iterations; the same call goes on", outcome.iterations)?;
-        return Ok(());
+        bail!(Interrupted);
     };
     if let Some(scores) = outcome.rows.iter().find(|r| r.epoch == best).and_then(|r| r.scores) {
         out!("best epoch {best}: mAP@.5 {:.3}, mAP@.5:.95 {:.3}", scores.map50, scores.map50_95)?;
     }
     let how = if outcome.finished { "done" } else { "stopped; the same call goes on" };
     out!("{how}: {}", args.out.join(files::BEST).display())?;
+    if !outcome.finished {
+        bail!(Interrupted);
+    }
     Ok(())
 }
