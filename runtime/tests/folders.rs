@@ -88,7 +88,7 @@ fn offenders_damage_and_wrong_models_are_named() {
     let at = |name: &str| folder.path().join(name);
     let (ir, vi, out) = (at("ir"), at("vi"), at("out"));
     let call = ["fuse", "--model", text(&model), "--ir", text(&ir), "--vi", text(&vi), "--out", text(&out)];
-    fails(1, &["ir", "No such file"], &call);
+    fails(2, &["--ir", "No such file"], &call);
     save_gray(&at("ir/one.png"), 50, 38, 1);
     save_rgb(&at("vi/two.png"), 50, 38, 1);
     fails(1, &["one.png", "two.png"], &call);
@@ -117,6 +117,33 @@ fn offenders_damage_and_wrong_models_are_named() {
     fails(1, &["file/out"], &[&call[..7], &["--out", text(&below)]].concat());
     fails(2, &["--out"], &call[..7]);
     assert!(leftovers(folder.path()).is_empty());
+}
+
+#[test]
+fn no_output_replaces_an_input_or_another_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = common::fusion_model(folder.path(), "m.onnx", Samples::Bytes, ColourMode::Rgb);
+    let at = |name: &str| folder.path().join(name);
+    let (ir, vi, lines, picture) = (at("ir"), at("vi"), at("lines"), at("vi/0.png"));
+    save_gray(&at("ir/0.png"), 20, 10, 1);
+    save_rgb(&picture, 20, 10, 1);
+    let read = || [&model, &picture].map(|path| std::fs::read(path).unwrap());
+    let before = read();
+    let [model, ir, vi, lines, picture] = [&model, &ir, &vi, &lines, &picture].map(|path| text(path));
+    let fuse = ["fuse", "--model", model, "--ir", ir, "--vi", vi];
+    let live = ["live", "--model", model, "--ir", ir, "--vi", vi];
+    for (call, more, words) in [
+        (&fuse[..], &["--out", vi][..], ["--out", "--vi"]),
+        (&fuse, &["--out", lines, "--json", model], ["--json", "--model"]),
+        (&live, &["--jsonl", model], ["--jsonl", "--model"]),
+        (&live, &["--jsonl", lines, "--summary", lines], ["--summary", "--jsonl"]),
+        (&live, &["--summary", picture], ["--summary", "--vi"]),
+        (&["check", "--model", model], &["--json", model], ["--json", "--model"]),
+    ] {
+        fails(2, &words, &[call, more].concat());
+        assert_eq!(read(), before);
+    }
+    assert!(!at("lines").exists());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use caf_console::Paths;
 use caf_detect::NmsSettings;
 use clap::Args;
 
@@ -27,6 +28,11 @@ pub struct ModelArgs {
 }
 
 impl ModelArgs {
+    /// What is read.
+    pub fn paths(&self) -> Paths {
+        Paths::default().file("--model", self.model.as_path())
+    }
+
     /// As options for loading.
     pub fn options(&self) -> ModelOptions {
         ModelOptions { provider: self.provider, threads: self.threads.map(usize::from) }

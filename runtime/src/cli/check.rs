@@ -26,6 +26,7 @@ pub struct CheckArgs {
 
 impl CheckArgs {
     pub fn run(&self) -> anyhow::Result<()> {
+        self.model.paths().writes("--json", self.json.as_deref()).check()?;
         claim(self.json.as_deref())?;
         let size = (self.size.width_px, self.size.height_px);
         let report = crate::check::check(&self.model.model, self.model.options(), size, self.runs)?;

@@ -45,6 +45,9 @@ pub struct FuseArgs {
 
 impl FuseArgs {
     pub fn run(self) -> anyhow::Result<()> {
+        let paths = self.model.paths().folder("--ir", self.ir.as_path()).folder("--vi", self.vi.as_path());
+        let paths = paths.fills("--out", self.out.as_path()).writes("--detections", self.detections.as_deref());
+        paths.writes("--json", self.json.as_deref()).check()?;
         claim(self.json.as_deref())?;
         let model = Model::load(&self.model.model, self.model.options())?;
         super::live::announce(&model);

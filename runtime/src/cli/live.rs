@@ -1,10 +1,10 @@
 //! `caf-run live`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use caf_console::{Console, Progress as _, StopFlag, claim, out, print, say, write_json};
+use caf_console::{Console, Progress as _, StopFlag, WrongCall, claim, out, print, say, write_json};
 use caf_rig::Rig;
 use clap::Args;
 
@@ -17,7 +17,8 @@ use crate::source::{Pace, SourceSpec};
 /// Fuse two live cameras.
 ///
 /// A source is a GStreamer launch string (an appsink is appended unless it ends in one), a video file, or a folder of
-/// frames with a timestamps.csv in or beside it (else --fps gives the times).
+/// frames with a timestamps.csv in or beside it (else --fps gives the times). An interrupt or a termination is a proper end:
+/// every file is finished, and the exit code is 0.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   caf-run live --model pipeline.onnx \\
@@ -85,6 +86,7 @@ pub struct LiveArgs {
 
 impl LiveArgs {
     pub fn run(self) -> anyhow::Result<()> {
+        self.check_paths()?;
         claim(self.summary.as_deref())?;
         let rig = self.rig.as_deref().map(Rig::read).transpose()?;
         let stated = rig.as_ref().map_or([0.0; 2], |r| [r.latency_ms.infrared, r.latency_ms.visible]);
@@ -136,6 +138,20 @@ impl LiveArgs {
             );
         }
         Ok(())
+    }
+
+    fn check_paths(&self) -> Result<(), WrongCall> {
+        let paths = self.model.paths().file("--rig", self.rig.as_deref());
+        let sources = [("--ir", Path::new(&self.ir)), ("--vi", Path::new(&self.vi))];
+        // Anything else is a launch string.
+        let paths =
+            sources.into_iter().fold(paths, |paths, (option, source)| match (source.is_dir(), source.is_file()) {
+                (true, _) => paths.folder(option, source),
+                (_, true) => paths.file(option, source),
+                _ => paths,
+            });
+        let paths = paths.writes("--video", self.video.as_deref()).writes("--jsonl", self.jsonl.as_deref());
+        paths.writes("--summary", self.summary.as_deref()).check()
     }
 }
 

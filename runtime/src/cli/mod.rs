@@ -15,7 +15,7 @@ use crate::live::LiveError;
 
 /// Fuses infrared and visible images with an exported model: folders, or two live cameras.
 #[derive(Debug, Parser)]
-#[command(name = "caf-run", version, about, after_help = "Exit codes: 0 done, 1 the work failed, 2 the call is wrong.")]
+#[command(name = "caf-run", version, about, after_help = caf_console::EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -28,7 +28,7 @@ enum Command {
     Check(check::CheckArgs),
 }
 
-/// Runs the program: 0 when the work is done, 1 when it failed, 2 when the call is wrong.
+/// Runs the program and gives its exit code: [`exit_code`].
 #[must_use]
 pub fn main() -> ExitCode {
     start_log();

@@ -108,7 +108,7 @@ impl Model {
     /// Loads a model that fuses (role `fusion` or `pipeline`).
     pub fn load(path: &Path, options: ModelOptions) -> Result<Self, SessionError> {
         // Read here, so that an unreadable file is told apart from a model that ONNX Runtime refuses.
-        std::fs::File::open(path).map_err(|source| SessionError::Read { path: path.to_path_buf(), source })?;
+        let bytes = std::fs::read(path).map_err(|source| SessionError::Read { path: path.to_path_buf(), source })?;
         let library = library::library()?;
         let (provider, reason) = provider::choose(options.provider, &library);
         let load = |source: ort::Error| SessionError::Load { path: path.to_path_buf(), source };
@@ -120,7 +120,7 @@ impl Model {
         }
         builder = provider::register(builder, provider, &library)
             .map_err(|fault| ProviderError { provider: provider.name(), fault })?;
-        let session = builder.commit_from_file(path).map_err(load)?;
+        let session = builder.commit_from_memory(&bytes).map_err(load)?;
         let metadata = session.metadata().map_err(load)?.custom(METADATA_KEY);
         let contract = Contract::from_metadata(metadata.as_deref())
             .map_err(|source| SessionError::Contract { path: path.to_path_buf(), source })?;
