@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 
 /// Turns trained weights into ONNX files that carry their contract, and checks such files.
 #[derive(Debug, Parser)]
-#[command(name = "caf-export", version, after_help = "Exit codes: 0 done, 1 the work failed, 2 the call is wrong.")]
+#[command(name = "caf-export", version, after_help = caf_console::EXIT_CODES)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,

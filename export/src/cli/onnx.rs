@@ -2,7 +2,7 @@
 
 use super::parse::{self, Batch};
 use anyhow::Context;
-use caf_console::{claim, out, write_json};
+use caf_console::{Paths, claim, out, write_json};
 use caf_contract::Contract;
 use caf_export::ModelError;
 use caf_export::model::{FusionFile, Model, Parts, Settings, TaskFile};
@@ -65,6 +65,10 @@ struct Report<'a> {
 }
 
 pub(crate) fn run(arguments: &OnnxArguments) -> anyhow::Result<()> {
+    let paths =
+        Paths::default().file("--fusion", arguments.fusion.as_deref()).file("--task", arguments.task.as_deref());
+    let paths = paths.file("--classes", arguments.classes.as_deref()).writes("--output", arguments.output.as_path());
+    paths.writes("--json", arguments.json.as_deref()).check()?;
     claim(arguments.json.as_deref())?;
     let fusion = arguments.fusion.as_deref().map(FusionFile::open).transpose()?;
     let options = parse::task_options(arguments.classes.as_deref(), arguments.variant)?;

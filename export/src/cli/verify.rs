@@ -2,7 +2,7 @@
 
 use super::parse;
 use anyhow::{Context, bail};
-use caf_console::{claim, out, write_json};
+use caf_console::{Paths, claim, out, write_json};
 use caf_contract::{Colour, Contract, Element, Extent, Role};
 use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile, TaskOptions};
 use caf_export::verify::{BOXES, Distance, Extents, by_unit, contract_of, distances, random_inputs, run_checked};
@@ -69,9 +69,14 @@ struct Compared {
 }
 
 pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
+    let paths =
+        Paths::default().file("MODEL", arguments.model.as_path()).file("--against", arguments.against.as_deref());
+    let paths = paths.file("--task", arguments.task.as_deref()).writes("--json", arguments.json.as_deref());
+    paths.check()?;
     claim(arguments.json.as_deref())?;
     let place = || format!("{}", arguments.model.display());
-    let mut engine = Engine::from_file(&arguments.model).with_context(place)?;
+    let bytes = std::fs::read(&arguments.model).with_context(place)?;
+    let mut engine = Engine::from_bytes(&bytes).with_context(place)?;
     let contract = contract_of(&engine).with_context(place)?;
     let extents = Extents::from([
         ("batch".to_owned(), 2),
