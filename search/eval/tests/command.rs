@@ -132,6 +132,9 @@ fn wrong_calls_end_with_two() {
         "fusion --ir ir --vi vi --fused fused --metrics EN,XYZ",
         "detection --labels ir --predictions vi",
         "detection --labels ir --predictions vi --size 0x4",
+        "detection --labels ir --predictions vi --size 4x4 --names nowhere.txt",
+        "fusion --ir ir --vi vi --fused fused --json vi/x.png",
+        "fusion --ir ir --vi vi --fused fused --json m --csv ./m",
     ] {
         let out = caf_eval(dir.path(), line);
         assert_eq!(out.status.code(), Some(2), "{line}: {}", text(&out.stderr));

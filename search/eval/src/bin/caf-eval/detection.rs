@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use caf_console::{Size, claim, print, write_json};
+use caf_console::{Paths, Size, claim, print, write_json};
 use caf_eval::detection::{ImageRecord, coco, confusion::ConfusionMatrix, yolo};
 use serde_json::{Value, json};
 
@@ -62,6 +62,11 @@ struct Input {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<(), Failure> {
+    let paths = Paths::default().folder("--labels", args.labels.as_path());
+    let paths = paths.folder("--predictions", args.predictions.as_path()).folder("--images", args.images.as_deref());
+    let paths = paths.folder("--ignore", args.ignore.as_deref()).file("--names", args.names.as_deref());
+    let paths = paths.file("--classes", args.classes.as_deref());
+    paths.writes("--json", args.json.as_deref()).check()?;
     claim(args.json.as_deref())?;
     let input = read(args)?;
     let classes = input.classes.len();
@@ -78,11 +83,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 
 fn read(args: &Args) -> Result<Input, Failure> {
     let mut offences = vec![];
-    let mut list = |option, folder: &Path, extensions| folder::by_name(option, folder, extensions, &mut offences);
-    let labels = list("--labels", &args.labels, TEXTS)?;
-    let predictions = list("--predictions", &args.predictions, TEXTS)?;
-    let ignore = args.ignore.as_deref().map(|p| list("--ignore", p, TEXTS)).transpose()?.unwrap_or_default();
-    let pictures = args.images.as_deref().map(|p| list("--images", p, IMAGES)).transpose()?.unwrap_or_default();
+    let mut list = |folder: &Path, extensions| folder::by_name(folder, extensions, &mut offences);
+    let labels = list(&args.labels, TEXTS)?;
+    let predictions = list(&args.predictions, TEXTS)?;
+    let ignore = args.ignore.as_deref().map(|p| list(p, TEXTS)).transpose()?.unwrap_or_default();
+    let pictures = args.images.as_deref().map(|p| list(p, IMAGES)).transpose()?.unwrap_or_default();
     let names = match &args.names {
         Some(list) => folder::names(list)?,
         None => {

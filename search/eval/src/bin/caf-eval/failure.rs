@@ -9,14 +9,9 @@ use thiserror::Error;
 /// Why a command stopped.
 #[derive(Debug, Error)]
 pub enum Failure {
-    /// An option that names no folder.
-    #[error("{option}: {} is not a folder", path.display())]
-    NotAFolder {
-        /// The option.
-        option: &'static str,
-        /// Its value.
-        path: PathBuf,
-    },
+    /// What was typed is wrong in itself.
+    #[error(transparent)]
+    Call(#[from] caf_console::WrongCall),
     /// A folder or list without anything to measure.
     #[error("{option}: nothing to measure in {}; expected {expected}", path.display())]
     Empty {

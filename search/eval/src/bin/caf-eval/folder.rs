@@ -12,14 +12,10 @@ pub const TEXTS: &[&str] = &["txt"];
 
 /// The files of a folder with one of `extensions`, by their name without it. Two files of one name are an offence.
 pub fn by_name(
-    option: &'static str,
     folder: &Path,
     extensions: &[&str],
     offences: &mut Vec<Offence>,
 ) -> Result<BTreeMap<String, PathBuf>, Failure> {
-    if !folder.is_dir() {
-        return Err(Failure::NotAFolder { option, path: folder.to_owned() });
-    }
     let read = |source| Failure::Read { path: folder.to_owned(), source };
     let mut files = BTreeMap::new();
     for entry in std::fs::read_dir(folder).map_err(read)? {

@@ -5,7 +5,7 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use caf_console::{Console, OutputError, Progress as _, claim, print, write_json};
+use caf_console::{Console, OutputError, Paths, Progress as _, claim, print, write_json};
 use caf_eval::fusion::{Gray, Metric, Scores, Triple, gray_from_rgb, score};
 use caf_eval::statistics::Summary;
 use rayon::prelude::*;
@@ -77,6 +77,9 @@ struct Files {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<(), Failure> {
+    let paths = Paths::default().folder("--ir", args.ir.as_path()).folder("--vi", args.vi.as_path());
+    let paths = paths.folder("--fused", args.fused.as_path()).file("--names", args.names.as_deref());
+    paths.writes("--json", args.json.as_deref()).writes("--csv", args.csv.as_deref()).check()?;
     claim(args.json.as_deref())?;
     claim(args.csv.as_deref())?;
     let metrics = args.metrics.as_ref().map_or(Metric::USUAL, |list| &list.0);
@@ -114,8 +117,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 
 fn find(args: &Args) -> Result<Vec<Files>, Failure> {
     let mut offences = vec![];
-    let mut list = |option, folder: &Path| folder::by_name(option, folder, IMAGES, &mut offences);
-    let (ir, vi, fused) = (list("--ir", &args.ir)?, list("--vi", &args.vi)?, list("--fused", &args.fused)?);
+    let mut list = |folder: &Path| folder::by_name(folder, IMAGES, &mut offences);
+    let (ir, vi, fused) = (list(&args.ir)?, list(&args.vi)?, list(&args.fused)?);
     let names = match &args.names {
         Some(list) => folder::names(list)?,
         None => fused.keys().cloned().collect(),

@@ -17,7 +17,7 @@ use failure::Failure;
 
 /// Measures fused images and detections on folders.
 #[derive(Parser)]
-#[command(name = "caf-eval", version, after_help = "Exit codes: 0 done, 1 the work failed, 2 the call is wrong.")]
+#[command(name = "caf-eval", version, after_help = caf_console::EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -35,6 +35,6 @@ fn main() -> ExitCode {
         Command::Fusion(args) => fusion::run(&args),
         Command::Detection(args) => detection::run(&args),
     };
-    let wrong_call = |e: &anyhow::Error| matches!(e.downcast_ref(), Some(Failure::NotAFolder { .. }));
+    let wrong_call = |e: &anyhow::Error| matches!(e.downcast_ref(), Some(Failure::Call(_)));
     caf_console::exit_code(result.map_err(anyhow::Error::new), wrong_call)
 }
