@@ -180,7 +180,7 @@ fn a_check_tells_contract_providers_and_time() {
         assert!(ranks[0] > 0.0 && ranks.is_sorted(), "{part}: {ranks:?}");
     }
     assert!(ms("whole", "mean_ms") >= ms("infer", "mean_ms"));
-    fails(1, &["absent.onnx"], &["check", "--model", "absent.onnx"]);
+    fails(2, &["absent.onnx"], &["check", "--model", "absent.onnx"]);
     fails(2, &["--size"], &["check", "--model", text(&model), "--size", "0x5"]);
     let any = common::fusion_model(folder.path(), "m.onnx", Samples::Bytes, ColourMode::Rgb);
     let huge = ["check", "--model", text(&any), "--size", "65535x65535"];
