@@ -14,7 +14,9 @@ fn only_networks_trained_on_the_full_range_are_exported() {
     let path = |name: &str| folder.path().join(name);
     let write = |graph: &Graph, name: &str, range: Option<&str>| {
         let mut weights = initial(graph.params(), 1).unwrap();
-        range.map(|range| weights.set_metadata("ir_range", range));
+        if let Some(range) = range {
+            weights.set_metadata("ir_range", range);
+        }
         save_safetensors(&weights, path(name)).unwrap();
     };
     let fusion = caf::graph(&CafConfig { width: 8, depth: 1, normalised: true }).unwrap();
