@@ -1,7 +1,7 @@
 //! The file that an interrupted run goes on from, and whether it belongs to the run that finds it.
 //!
 //! It is one safetensors file, because two could not be renamed at once. Tensors of a network carry a prefix; what the file
-//! belongs to is JSON under the metadata key [`RUN_KEY`].
+//! belongs to is JSON under the metadata key `run`.
 
 use caf_data::{Dataset, Label};
 use caf_torch::optim::Adam;

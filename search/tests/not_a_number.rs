@@ -35,7 +35,11 @@ fn it_stops_names_the_value_and_keeps_the_last_good_state() {
 
     // The fusion network's own step makes an image that is no number: the first term that sees it is named, and there is no state.
     let line = format!("{SEARCH} --out fusion");
-    fails(folder, &format!("{line} --set fusion.rate=1e30"), "fusion-loss term `l1.ir` in the β step is not finite at iteration 0");
+    fails(
+        folder,
+        &format!("{line} --set fusion.rate=1e30"),
+        "fusion-loss term `l1.ir` in the β step is not finite at iteration 0",
+    );
     assert!(!folder.join("fusion/state.safetensors").exists() && !folder.join("fusion/beta.toml").exists());
     good(folder, &line);
 
