@@ -34,7 +34,7 @@ fn a_disk_that_takes_nothing_is_named_by_every_command() {
     let folder = folder();
     for (line, place) in [
         ("scene --out more --count 2 --size 96x64", ".png"),
-        ("scene --out clip --clip 0.2 --size 96x64", "000000"),
+        ("scene --out clip --clip 0.2 --size 96x64", ".png"),
         ("split --data pairs --out lists", "lists/train.txt"),
         ("fuse --data pairs --method average --out fused", "fused/s000"),
         ("eval --data pairs --images pairs/vi --json eval.json", "eval.json"),
