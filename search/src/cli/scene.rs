@@ -127,7 +127,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
 fn refused(error: SceneError) -> anyhow::Error {
     match error {
         SceneError::NotEmpty { path } => WrongCall(format!(
-            "--out: {}: the folder is not empty; choose another one, or --replace it",
+            "--out: {}: the folder is not empty; choose another one (--replace takes the place of a rendered set or clip alone)",
             path.display()
         ))
         .into(),
