@@ -173,7 +173,7 @@ fn task(args: &TaskArgs) -> Result<()> {
         TaskRun { config: &config, train: &train, val: &val, out_dir: &args.out, stop: &stop, progress: &console };
     let outcome = train_task(&run)?;
     write_json(args.json.as_deref(), &outcome)?;
-    if !outcome.rows.is_empty() {
+    if outcome.rows.iter().any(|row| row.scores.is_some()) {
         task_plot(&args.out)?;
     }
     let Some(best) = outcome.best_epoch else {
