@@ -52,7 +52,7 @@ pub enum SessionError {
         source: ContractError,
     },
     /// The model is not what its contract says, or cannot fuse.
-    #[error("{path}: the model breaks its contract:{}", list(found))]
+    #[error("{path}: the model cannot be run here:{}", list(found))]
     Broken {
         /// The model.
         path: PathBuf,
