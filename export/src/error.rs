@@ -120,7 +120,7 @@ pub enum ModelError {
     Contract(#[from] caf_contract::ContractError),
     /// The letterbox has no geometry.
     #[error("the detector's input")]
-    Letterbox(#[from] caf_detect::DetectError),
+    Letterbox(#[from] caf_geometry::DetectError),
     /// The graph cannot be built or written.
     #[error(transparent)]
     Export(#[from] ExportError),

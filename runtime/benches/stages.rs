@@ -7,7 +7,7 @@ mod common;
 use std::hint::black_box;
 
 use caf_contract::{Colour, DetectorContract, LetterboxContract};
-use caf_detect::{Detection, NmsSettings};
+use caf_geometry::{Detection, NmsSettings};
 use caf_net::zoo::pipeline::{ColourMode, Samples};
 use caf_runtime::align::Aligner;
 use caf_runtime::detect::Detector;

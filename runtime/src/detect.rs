@@ -1,7 +1,7 @@
 //! From a model's raw predictions to boxes in pixels of the fused image.
 
 use caf_contract::DetectorContract;
-use caf_detect::{DetectError, Detection, NmsCounts, NmsScratch, NmsSettings, nms_into};
+use caf_geometry::{DetectError, Detection, NmsCounts, NmsScratch, NmsSettings, nms_into};
 
 /// Suppresses and maps detections; its buffers stop growing after the busiest image.
 #[derive(Debug)]

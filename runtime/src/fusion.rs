@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use caf_detect::{DetectError, Detection, NmsSettings};
+use caf_geometry::{DetectError, Detection, NmsSettings};
 use caf_rig::{Rig, RigError};
 
 use crate::align::{AlignError, Aligner};

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use caf_contract::{Element, Extent, Port};
-use caf_detect::NmsSettings;
+use caf_geometry::NmsSettings;
 use caf_net::zoo::pipeline::{ColourMode, Samples};
 use caf_runtime::frame::{Camera, Frame};
 use caf_runtime::fusion::{FrameFusion, FusionSettings};

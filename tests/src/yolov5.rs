@@ -2,14 +2,14 @@
 //!
 //! The layout is that of `golden/yolov5/README.md`: one checkpoint with a twin, `models.json`, cases `forward_*.json` with
 //! tensors of the same name. Training (batch statistics, gradients, assignment, loss, steps) is compared by `caf-yolo`, letterbox
-//! and suppression alone by `caf-detect`.
+//! and suppression alone by `caf-geometry`.
 
 use crate::arrays::{as_floats, floats, stored};
 use crate::checkpoint::{Checkpoint, checkpoints};
 use crate::engine::Load;
 use crate::parity::{Layout, Rows, Spread};
-use caf_detect::{Detection, Letterbox, NmsSettings, nms};
 use caf_export::Array;
+use caf_geometry::{Detection, Letterbox, NmsSettings, nms};
 use caf_golden::{Tally, count, files, items, json, number, numbers, stem};
 use caf_net::Graph;
 use caf_net::zoo::yolov5::{STRIDES, YoloConfig, graph};

@@ -5,8 +5,8 @@
 use caf_console::{Silent, StopFlag};
 use caf_contract::Role;
 use caf_data::image_file::{IrRange, image_size, read_ir, read_vi};
-use caf_detect::{NmsSettings, nms};
 use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile, TaskOptions};
+use caf_geometry::{NmsSettings, nms};
 use caf_golden::Tally;
 use caf_search::fusion::{FuseJob, Fuser, Method, fuse_folder, train};
 use caf_search::search::{BetaFile, run};

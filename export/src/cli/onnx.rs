@@ -31,10 +31,10 @@ pub(crate) struct OnnxArguments {
     variant: Option<Variant>,
     /// Images are exactly this large; otherwise any size.
     #[arg(long, value_name = "WIDTHxHEIGHT")]
-    size: Option<caf_console::Size>,
+    size: Option<caf_geometry::Size>,
     /// The detector sees the image fitted into this, in multiples of 32; otherwise its training size.
     #[arg(long, requires = "task", value_name = "WIDTHxHEIGHT")]
-    task_size: Option<caf_console::Size>,
+    task_size: Option<caf_geometry::Size>,
     /// Images at once, or `any`.
     #[arg(long, default_value = "1", value_parser = parse::batch)]
     batch: Batch,
@@ -82,9 +82,9 @@ pub(crate) fn run(arguments: &OnnxArguments) -> anyhow::Result<()> {
     let settings = Settings {
         samples: if arguments.float { Samples::Unit } else { Samples::Bytes },
         colour: if arguments.gray { ColourMode::Gray } else { ColourMode::Rgb },
-        size: arguments.size.map(parse::size),
+        size: arguments.size,
         batch: arguments.batch.0,
-        detector_size: arguments.task_size.map(parse::size),
+        detector_size: arguments.task_size,
     };
     let model = Model::new(parts, &settings)?;
     let bytes = model.to_onnx(!arguments.no_fold).context("cannot write the graph as ONNX")?;

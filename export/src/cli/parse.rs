@@ -1,14 +1,9 @@
 //! Values of options.
 
 use caf_export::ModelError;
-use caf_export::model::{Size, TaskOptions};
+use caf_export::model::TaskOptions;
 use caf_net::zoo::yolov5::Variant;
 use std::path::Path;
-
-/// The extent of an image.
-pub(crate) fn size(size: caf_console::Size) -> Size {
-    Size { width: size.width_px, height: size.height_px }
-}
 
 /// A number of images at once; `any` leaves it open.
 #[derive(Clone, Copy, Debug)]

@@ -36,7 +36,7 @@ pub(crate) struct VerifyArguments {
     variant: Option<Variant>,
     /// Size of the test images where the model leaves it open.
     #[arg(long, default_value = "161x97", value_name = "WIDTHxHEIGHT")]
-    size: caf_console::Size,
+    size: caf_geometry::Size,
     /// Largest accepted difference between folded and unfolded. Bytes may differ by one step.
     #[arg(long, default_value_t = 1e-4, value_parser = parse::tolerance)]
     tolerance: f64,
@@ -80,8 +80,8 @@ pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
     let contract = contract_of(&engine).with_context(place)?;
     let extents = Extents::from([
         ("batch".to_owned(), 2),
-        ("height".to_owned(), arguments.size.height_px),
-        ("width".to_owned(), arguments.size.width_px),
+        ("height".to_owned(), arguments.size.height),
+        ("width".to_owned(), arguments.size.width),
     ]);
     let images = random_inputs(&contract, &extents, arguments.seed).with_context(place)?;
     let images: Vec<(&str, Array)> = images.iter().map(|(name, array)| (name.as_str(), array.clone())).collect();

@@ -6,7 +6,7 @@ use caf_contract::{
     Colour, Contract, DetectorContract, Element, Extent, INPUT_IR, LetterboxContract, OUTPUT_PREDICTIONS, Port, Role,
     Source, VERSION,
 };
-use caf_detect::Letterbox;
+use caf_geometry::Letterbox;
 use caf_net::zoo::pipeline::ColourMode;
 use caf_net::{Dim, Graph, Value};
 

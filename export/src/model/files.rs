@@ -3,8 +3,8 @@
 //! A file may say which network it holds (metadata `network`, `config`, `classes`, `image_size_px`, as the trainings write
 //! them). What it does not say is read off its tensors' names and shapes.
 
-use super::settings::Size;
 use crate::error::ModelError;
+use caf_geometry::Size;
 use caf_net::zoo::caf::{self, CafConfig};
 use caf_net::zoo::yolov5::{self, STRIDES, Variant, YoloConfig};
 use caf_weights::{Weights, load_safetensors, sha256_of_file};

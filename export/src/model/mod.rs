@@ -4,8 +4,9 @@ mod contract;
 mod files;
 mod settings;
 
+pub use caf_geometry::Size;
 pub use files::{FusionFile, TaskFile, TaskOptions};
-pub use settings::{Settings, Size};
+pub use settings::Settings;
 
 use crate::error::{ExportError, ModelError};
 use crate::onnx::{ExportOptions, onnx};

@@ -2,22 +2,13 @@
 
 use super::files::TaskFile;
 use crate::error::ModelError;
-use caf_detect::Letterbox;
+use caf_geometry::{Letterbox, Size};
 use caf_net::zoo::pipeline::{ColourMode, DetectorStage, LetterboxGeometry, Samples};
 
 /// Sides of the detector's input are multiples of its coarsest stride.
 const DETECTOR_STRIDE: usize = 32;
 
 pub(super) const NEEDS_SIZE: &str = "a detector needs a fixed image size: its letterbox depends on it";
-
-/// Extents of an image in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size {
-    /// Columns.
-    pub width: usize,
-    /// Rows.
-    pub height: usize,
-}
 
 /// How images enter and leave the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use caf_console::Paths;
-use caf_detect::NmsSettings;
+use caf_geometry::NmsSettings;
 use clap::Args;
 
 use crate::session::ModelOptions;

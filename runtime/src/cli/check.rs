@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use caf_console::{Size, claim, print, write_json};
+use caf_console::{claim, print, write_json};
+use caf_geometry::Size;
 use clap::Args;
 
 use super::args::ModelArgs;
@@ -28,7 +29,7 @@ impl CheckArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         self.model.paths().writes("--json", self.json.as_deref()).check()?;
         claim(self.json.as_deref())?;
-        let size = (self.size.width_px, self.size.height_px);
+        let size = (self.size.width, self.size.height);
         let report = crate::check::check(&self.model.model, self.model.options(), size, self.runs)?;
         print(&report.text())?;
         Ok(write_json(self.json.as_deref(), &report)?)

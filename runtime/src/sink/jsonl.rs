@@ -3,8 +3,8 @@
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use caf_detect::Detection;
 use caf_file::Aside;
+use caf_geometry::Detection;
 use serde::ser::{Serialize, SerializeSeq, SerializeStruct, Serializer};
 
 use super::SinkError;

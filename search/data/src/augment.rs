@@ -133,7 +133,7 @@ mod tests {
         let mut hits = |object_probability, objects: &[Label]| {
             let settings = CropSettings { object_probability, ..crop(10, 8) };
             let hit = |view: View| {
-                let part = view.unmap_box(caf_detect::Xyxy::new(0.0, 0.0, 10.0, 8.0));
+                let part = view.unmap_box(caf_geometry::Xyxy::new(0.0, 0.0, 10.0, 8.0));
                 assert!(part.x1 >= 0.0 && part.y1 >= 0.0 && part.x2 <= 100.0 && part.y2 <= 80.0, "{part:?}");
                 let inside = |o: &Label| {
                     let (x, y) = (o.cx * 100.0, o.cy * 80.0);
@@ -158,7 +158,7 @@ mod tests {
         for _ in 0..400 {
             let view = settings.draw((10, 7), &[], &mut rng).unwrap();
             assert_eq!(view.target_wh(), (8, 6));
-            let frame = caf_detect::Xyxy::new(0.0, 0.0, 8.0, 6.0);
+            let frame = caf_geometry::Xyxy::new(0.0, 0.0, 8.0, 6.0);
             let part = view.unmap_box(frame);
             assert!(part.x1 >= 0.0 && part.y1 >= 0.0 && part.x2 <= 10.0 && part.y2 <= 7.0, "{part:?}");
             corners.insert((part.x1 as u32, part.y1 as u32));

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use caf_detect::{Cxcywh, Xyxy};
+use caf_geometry::{Cxcywh, Xyxy};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{DataError, Offence};

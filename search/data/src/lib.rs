@@ -5,7 +5,7 @@
 //! * Images are row-major with interleaved channels ([`raster::Raster`]); a visible image is 8-bit **RGB**, an infrared
 //!   image is one `f32` plane in \[0,1\].
 //! * Pixel coordinates are continuous: pixel `i` covers the half-open interval `[i, i + 1)`, so an image of width `w`
-//!   spans `[0, w]` and the centre of its first pixel is at 0.5. Boxes in pixels are in these coordinates, those of `caf-detect`.
+//!   spans `[0, w]` and the centre of its first pixel is at 0.5. Boxes in pixels are in these coordinates, those of `caf-geometry`.
 //! * A pair of sizes is named for its order: `_wh` is width, height.
 //! * Labels on disk and in [`label::Label`] are YOLO: class, centre and size relative to the image, in \[0,1\].
 //! * The EXIF orientation of a picture is ignored: cameras of one rig write none, and turning only one half of a pair

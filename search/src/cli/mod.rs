@@ -16,7 +16,7 @@ use anyhow::Result;
 use caf_console::{Interrupted, WrongCall, say};
 use caf_data::DataError;
 use caf_data::scene::SceneError;
-use caf_detect::DetectError;
+use caf_geometry::DetectError;
 use caf_search::error::SearchError;
 use caf_search::task::TaskError;
 use caf_torch::TorchError;

@@ -5,7 +5,7 @@ use crate::device::MAX_THREADS;
 use crate::learning::{MAX_BATCH, MAX_COUNT, MAX_SIDE_PX, NOT_ALONE};
 use caf_data::IrRange;
 use caf_data::augment::ScaleShiftSettings;
-use caf_detect::NmsSettings;
+use caf_geometry::NmsSettings;
 use caf_net::zoo::yolov5::{Variant, YoloConfig};
 use caf_yolo::{Hyp, Schedule};
 use serde::{Deserialize, Serialize};

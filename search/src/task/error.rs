@@ -94,7 +94,7 @@ pub enum TaskError {
     Data(#[from] caf_data::DataError),
     /// Boxes and suppression.
     #[error(transparent)]
-    Detect(#[from] caf_detect::DetectError),
+    Detect(#[from] caf_geometry::DetectError),
     /// The network cannot be built.
     #[error(transparent)]
     Graph(#[from] caf_net::GraphError),

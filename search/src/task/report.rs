@@ -142,8 +142,8 @@ fn row([name, labels, p, r, a, b]: [String; 6]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use caf_detect::{Detection, Xyxy};
     use caf_eval::detection::Label;
+    use caf_geometry::{Detection, Xyxy};
 
     /// Cars that are found surely and one that is none, a person that is missed with little confidence, a dog that nobody labelled.
     fn report() -> DetectionReport {

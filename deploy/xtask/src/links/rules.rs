@@ -40,7 +40,7 @@ pub type Row = (&'static str, &'static [Family]);
 pub const ROWS: &[Row] = &[
     ("caf-net", &[Torch, Protobuf, OnnxRuntime, GStreamer]),
     ("caf-weights", &[Torch, OnnxRuntime, GStreamer]),
-    ("caf-detect", &[Torch, OnnxRuntime, GStreamer, Protobuf, Bulky]),
+    ("caf-geometry", &[Torch, OnnxRuntime, GStreamer, Protobuf, Bulky]),
     ("caf-data", &[Torch, OnnxRuntime, GStreamer]),
     ("caf-eval", &[Torch, OnnxRuntime, GStreamer]),
     ("caf-torch", &[OnnxRuntime, GStreamer]),

@@ -6,7 +6,7 @@
 
 mod render;
 
-use caf_detect::{Letterbox, Xyxy};
+use caf_geometry::{Letterbox, Xyxy};
 
 use crate::dataset::Sample;
 use crate::error::DataError;
@@ -15,7 +15,7 @@ use crate::label::Label;
 pub use render::Blend;
 
 /// The gray around an image that does not fill its frame, 8 bits.
-pub const BORDER: u8 = caf_detect::letterbox::FILL;
+pub const BORDER: u8 = caf_geometry::letterbox::FILL;
 
 /// Boxes thinner than this inside the target are not there: relative labels in `f32` leave such traces of boxes that
 /// end exactly at its edge.
@@ -125,7 +125,7 @@ impl View {
     }
 
     /// The view of a letterbox: scaled by its ratio, shifted by its unrounded half pads, as the detector's training and
-    /// validation map boxes. Pixels of the exact 8-bit letterbox come from [`caf_detect::LetterboxPainter`]; rendering
+    /// validation map boxes. Pixels of the exact 8-bit letterbox come from [`caf_geometry::LetterboxPainter`]; rendering
     /// this view is for float planes, and differs from it by the rounding of pads and sides (under a pixel).
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! The rules of YOLOv5.
 
-use caf_detect::{Detection, Xyxy};
 use caf_eval::detection::confusion::{CONFIDENCE, ConfusionMatrix, IOU};
 use caf_eval::detection::{ImageRecord, Label, Outcome, average_precision, box_smooth, match_image, yolo};
+use caf_geometry::{Detection, Xyxy};
 use caf_golden::{Tally, count, find, items, json, number, numbers};
 use serde_json::Value;
 use std::collections::HashSet;

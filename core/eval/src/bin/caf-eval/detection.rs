@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use caf_console::{Paths, Size, claim, print, write_json};
+use caf_console::{Paths, claim, print, write_json};
 use caf_eval::detection::{ImageRecord, coco, confusion::ConfusionMatrix, yolo};
+use caf_geometry::Size;
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Offence, Reason};
@@ -151,7 +152,7 @@ fn size_of(
     pictures: &BTreeMap<String, PathBuf>,
     offences: &mut Vec<Offence>,
 ) -> Option<(usize, usize)> {
-    if let Some(Size { width_px: width, height_px: height }) = fixed {
+    if let Some(Size { width, height }) = fixed {
         return Some((height, width));
     }
     let Some(path) = pictures.get(name) else {

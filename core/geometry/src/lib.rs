@@ -7,7 +7,7 @@
 //! # Coordinates
 //!
 //! Pixels; x to the right, y downwards; the origin is the outer corner of the top-left pixel, so that an image of width
-//! `w` spans `0.0..=w` and its first pixel centre lies at 0.5. Sizes are given height first.
+//! `w` spans `0.0..=w` and its first pixel centre lies at 0.5. A size is a [`Size`]: width and height.
 
 pub mod boxes;
 pub mod decode;
@@ -16,6 +16,7 @@ pub mod letterbox;
 pub mod nms;
 pub mod resize_area;
 pub mod resize_bilinear;
+mod size;
 pub mod validation_input;
 
 pub use boxes::{Cxcywh, Xyxy};
@@ -24,4 +25,5 @@ pub use letterbox::{Letterbox, LetterboxPainter};
 pub use nms::{Detection, NmsCounts, NmsScratch, NmsSettings, nms, nms_into};
 pub use resize_area::AreaResize;
 pub use resize_bilinear::BilinearResize;
+pub use size::{Size, SizeError};
 pub use validation_input::ValidationInput;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use caf_detect::{Cxcywh, Detection, Xyxy};
 use caf_eval::detection::Label;
+use caf_geometry::{Cxcywh, Detection, Xyxy};
 
 use crate::failure::{Offence, Reason};
 

@@ -15,12 +15,10 @@ mod exit;
 mod output;
 mod paths;
 mod progress;
-mod size;
 mod stop;
 
 pub use exit::{EXIT_CODES, Interrupted, WrongCall, exit_code, start_log};
 pub use output::{OutputError, claim, print, say, write_json};
 pub use paths::Paths;
 pub use progress::{Console, Progress, Silent};
-pub use size::{Size, SizeError};
 pub use stop::StopFlag;

@@ -1,4 +1,4 @@
-use caf_detect::{Detection, Xyxy};
+use caf_geometry::{Detection, Xyxy};
 
 use crate::EvalError;
 

@@ -1,8 +1,8 @@
 //! Letterbox geometry and bytes against the original's.
 
 use crate::{Photograph, pair, sizes};
-use caf_detect::letterbox::FILL;
-use caf_detect::{Letterbox, LetterboxPainter, ValidationInput};
+use caf_geometry::letterbox::FILL;
+use caf_geometry::{Letterbox, LetterboxPainter, ValidationInput};
 use caf_golden::{Tally, count, find, items, json};
 use serde_json::Value;
 use std::path::Path;

@@ -198,7 +198,7 @@ fn best_confidence(curves: &[Curves]) -> usize {
 mod tests {
     use super::super::record::Label;
     use super::*;
-    use caf_detect::{Detection, Xyxy};
+    use caf_geometry::{Detection, Xyxy};
 
     fn record(ignore: bool) -> ImageRecord {
         let bbox = Xyxy::new(0.0, 0.0, 10.0, 10.0);

@@ -3,8 +3,8 @@
 
 use std::hint::black_box;
 
-use caf_detect::decode::{ANCHORS_PX, HeadShape, STRIDES, decode_level};
-use caf_detect::{Letterbox, LetterboxPainter, NmsScratch, NmsSettings, ValidationInput, nms_into};
+use caf_geometry::decode::{ANCHORS_PX, HeadShape, STRIDES, decode_level};
+use caf_geometry::{Letterbox, LetterboxPainter, NmsScratch, NmsSettings, ValidationInput, nms_into};
 use criterion::{Criterion, criterion_group, criterion_main};
 
 const CLASSES: usize = 6;

@@ -1,18 +1,20 @@
-//! `640x480` on a command line.
+//! The size of an image: the one type for it, and `640x480` on a command line.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
 /// Largest side in pixels: what the file formats in use can hold.
 const MAX_SIDE_PX: usize = 65_535;
 
-/// Width and height in pixels, each from 1 to 65535.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Width and height in pixels. Parsed from text each is from 1 to 65535; made in code they are what the code says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Size {
-    /// Width.
-    pub width_px: usize,
-    /// Height.
-    pub height_px: usize,
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
 }
 
 /// A text that is no size.
@@ -24,10 +26,22 @@ pub struct SizeError {
 }
 
 impl Size {
+    /// From width and height.
+    #[must_use]
+    pub const fn new(width: usize, height: usize) -> Self {
+        Self { width, height }
+    }
+
     /// Width, then height.
     #[must_use]
-    pub fn wh(self) -> [usize; 2] {
-        [self.width_px, self.height_px]
+    pub const fn wh(self) -> [usize; 2] {
+        [self.width, self.height]
+    }
+
+    /// Number of pixels, as long as it can be counted.
+    #[must_use]
+    pub const fn pixels(self) -> Option<usize> {
+        self.width.checked_mul(self.height)
     }
 }
 
@@ -37,14 +51,14 @@ impl FromStr for Size {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let side = |s: &str| s.parse().ok().filter(|n| (1..=MAX_SIDE_PX).contains(n));
         let sides = text.split_once(['x', 'X', '×']).and_then(|(w, h)| Some((side(w)?, side(h)?)));
-        let (width_px, height_px) = sides.ok_or_else(|| SizeError { found: text.to_owned() })?;
-        Ok(Size { width_px, height_px })
+        let (width, height) = sides.ok_or_else(|| SizeError { found: text.to_owned() })?;
+        Ok(Size { width, height })
     }
 }
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}x{}", self.width_px, self.height_px)
+        write!(f, "{}x{}", self.width, self.height)
     }
 }
 
@@ -55,9 +69,9 @@ mod tests {
     #[test]
     fn width_comes_first() {
         for text in ["640x480", "640X480", "640×480"] {
-            assert_eq!(text.parse(), Ok(Size { width_px: 640, height_px: 480 }));
+            assert_eq!(text.parse(), Ok(Size { width: 640, height: 480 }));
         }
-        assert_eq!(Size { width_px: 5, height_px: 3 }.to_string(), "5x3");
+        assert_eq!(Size { width: 5, height: 3 }.to_string(), "5x3");
     }
 
     #[test]

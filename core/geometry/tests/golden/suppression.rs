@@ -1,8 +1,8 @@
 //! Decoding and suppression against the original's.
 
 use crate::{Photograph, f32s, sizes};
-use caf_detect::decode::{ANCHORS_PX, HeadShape, decode_level};
-use caf_detect::{Detection, Letterbox, NmsSettings, nms};
+use caf_geometry::decode::{ANCHORS_PX, HeadShape, decode_level};
+use caf_geometry::{Detection, Letterbox, NmsSettings, nms};
 use caf_golden::{Tally, count, files, find, items, json, number, stem};
 use safetensors::SafeTensors;
 use serde_json::Value;

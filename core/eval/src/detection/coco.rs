@@ -50,8 +50,8 @@ impl Xywh {
     }
 }
 
-impl From<caf_detect::Xyxy> for Xywh {
-    fn from(b: caf_detect::Xyxy) -> Self {
+impl From<caf_geometry::Xyxy> for Xywh {
+    fn from(b: caf_geometry::Xyxy) -> Self {
         let [x1, y1, x2, y2] = [b.x1, b.y1, b.x2, b.y2].map(f64::from);
         Self { x: x1, y: y1, w: x2 - x1, h: y2 - y1 }
     }

@@ -76,7 +76,7 @@ fn add(record: &ImageRecord, background: usize, rows: &mut [Vec<u64>]) {
 mod tests {
     use super::super::record::Label;
     use super::*;
-    use caf_detect::{Detection, Xyxy};
+    use caf_geometry::{Detection, Xyxy};
 
     #[test]
     fn classes_background_and_ignored() {

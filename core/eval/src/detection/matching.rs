@@ -81,7 +81,7 @@ fn overlapping_pairs(record: &ImageRecord, order: &[usize]) -> Vec<Pair> {
 mod tests {
     use super::super::record::Label;
     use super::*;
-    use caf_detect::{Detection, Xyxy};
+    use caf_geometry::{Detection, Xyxy};
 
     fn found(x1: f32, x2: f32, score: f32) -> Detection {
         Detection { x1, y1: 0.0, x2, y2: 10.0, score, class: 0 }
