@@ -1,9 +1,9 @@
 //! A small rendered data set, and settings that search and train on it in seconds.
 
-use caf_data::scene::{Condition, DatasetSpec, write_dataset};
 use caf_data::{Dataset, DatasetOptions, Need};
 use caf_net::zoo::caf::CafConfig;
 use caf_net::zoo::yolov5::Variant;
+use caf_scene::{Condition, DatasetSpec, write_dataset};
 use caf_search::fusion::FusionTrainConfig;
 use caf_search::search::{DataSettings, SearchConfig};
 use caf_search::task::TaskConfig;

@@ -1,4 +1,4 @@
-//! Data sets of infrared and visible pairs: reading, labels, splits, augmentation geometry, colour, rendered scenes.
+//! Data sets of infrared and visible pairs: reading, labels, splits, augmentation geometry, colour.
 //!
 //! # Conventions
 //!
@@ -20,7 +20,6 @@ pub mod image_file;
 pub mod label;
 pub mod leakage;
 pub mod raster;
-pub mod scene;
 pub mod split;
 pub mod view;
 

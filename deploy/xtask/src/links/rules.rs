@@ -42,6 +42,7 @@ pub const ROWS: &[Row] = &[
     ("caf-weights", &[Torch, OnnxRuntime, GStreamer]),
     ("caf-geometry", &[Torch, OnnxRuntime, GStreamer, Protobuf, Bulky]),
     ("caf-data", &[Torch, OnnxRuntime, GStreamer]),
+    ("caf-scene", &[Torch, OnnxRuntime, GStreamer]),
     ("caf-eval", &[Torch, OnnxRuntime, GStreamer]),
     ("caf-torch", &[OnnxRuntime, GStreamer]),
     ("caf-fusion-loss", &[OnnxRuntime, GStreamer]),

@@ -275,7 +275,7 @@ impl Placing<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scene::model::NO_INSTANCE;
+    use crate::model::NO_INSTANCE;
     use rand::SeedableRng;
 
     #[test]

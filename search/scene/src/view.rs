@@ -165,8 +165,8 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scene::shape::{Shape, Slab};
-    use crate::scene::vector::Frame;
+    use crate::shape::{Shape, Slab};
+    use crate::vector::Frame;
 
     #[test]
     fn rays_hit_what_projects_there_and_agree_with_the_rig() {
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn the_infrared_camera_stands_where_the_rig_says() {
-        let rig = crate::scene::offset_rig(96, 72);
+        let rig = crate::offset_rig(96, 72);
         let stance = Stance::looking(v3(0.2, 1.4, 2.0), 0.08, 0.03);
         let visible = View::camera(&rig.visible, &stance, 1);
         let infrared = View::camera(&rig.infrared, &stance.infrared_of(&rig.vis_from_ir), 1);

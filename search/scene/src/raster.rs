@@ -146,10 +146,10 @@ fn background(view: &View) -> (Vec<f32>, Vec<u16>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scene::model::Body;
-    use crate::scene::surface::{Surface, gray};
-    use crate::scene::vector::{Frame, v3};
-    use crate::scene::view::Stance;
+    use crate::model::Body;
+    use crate::surface::{Surface, gray};
+    use crate::vector::{Frame, v3};
+    use crate::view::Stance;
 
     fn solids(add: impl Fn(&mut Body<'_>)) -> Vec<Solid> {
         let mut solids = Vec::new();

@@ -1,11 +1,11 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::scene::climate::Climate;
-use crate::scene::light::Light;
-use crate::scene::model::{Body, NO_INSTANCE};
-use crate::scene::surface::{Finish, Rgb, SignFace, Surface, gray, scaled};
-use crate::scene::vector::v3;
+use crate::climate::Climate;
+use crate::light::Light;
+use crate::model::{Body, NO_INSTANCE};
+use crate::surface::{Finish, Rgb, SignFace, Surface, gray, scaled};
+use crate::vector::v3;
 
 /// How a lamp stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,12 +1,12 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::scene::climate::Climate;
-use crate::scene::light::Light;
-use crate::scene::model::Body;
-use crate::scene::shape::Slab;
-use crate::scene::surface::{Finish, Rgb, Surface, gray, scaled};
-use crate::scene::vector::v3;
+use crate::climate::Climate;
+use crate::light::Light;
+use crate::model::Body;
+use crate::shape::Slab;
+use crate::surface::{Finish, Rgb, Surface, gray, scaled};
+use crate::vector::v3;
 
 /// Shape of a vehicle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

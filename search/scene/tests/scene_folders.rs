@@ -8,9 +8,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use caf_data::scene::{ClipSpec, Condition, DatasetSpec, SceneError, offset_rig, write_clip, write_dataset};
 use caf_data::{Dataset, DatasetOptions};
 use caf_rig::Rig;
+use caf_scene::{ClipSpec, Condition, DatasetSpec, SceneError, offset_rig, write_clip, write_dataset};
 
 fn spec() -> DatasetSpec {
     DatasetSpec {

@@ -1,11 +1,11 @@
 //! Counts which camera shows what: labelled objects by condition and class that both cameras show, one alone, or neither
 //! clearly, and their size.
 //!
-//! `cargo run --release -p caf-data --example survey -- [SEED] [WIDTH] [HEIGHT] [SCENES_PER_CONDITION]`
+//! `cargo run --release -p caf-scene --example survey -- [SEED] [WIDTH] [HEIGHT] [SCENES_PER_CONDITION]`
 
 use std::process::ExitCode;
 
-use caf_data::scene::{Class, Condition, Contrast, Instance, SEEN_FROM, Scene, SceneSpec, contrasts};
+use caf_scene::{Class, Condition, Contrast, Instance, SEEN_FROM, Scene, SceneSpec, contrasts};
 use rayon::prelude::*;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -1,9 +1,9 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::scene::climate::Climate;
-use crate::scene::model::Body;
-use crate::scene::surface::{Rgb, Surface, gray};
+use crate::climate::Climate;
+use crate::model::Body;
+use crate::surface::{Rgb, Surface, gray};
 
 /// A bicycle, ridden or parked; its rider is an object of its own.
 #[derive(Clone, Debug)]

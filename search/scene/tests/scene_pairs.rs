@@ -3,7 +3,7 @@
 // Helpers of tests may fail loudly too.
 #![allow(clippy::unwrap_used)]
 
-use caf_data::scene::{
+use caf_scene::{
     Class, Condition, Contrast, LEAST_SHARE, MASK_IGNORED, Rendered, SEEN_FROM, Scene, SceneSpec, contrasts, offset_rig,
 };
 use rayon::prelude::*;

@@ -1,12 +1,12 @@
 //! Renders a contact sheet: one row per scene, infrared, visible and class mask with boxes side by side.
 //!
-//! `cargo run --release -p caf-data --example contact_sheet -- OUT.png [SEED] [WIDTH] [HEIGHT] [PER_CONDITION] [CONDITION…]`
+//! `cargo run --release -p caf-scene --example contact_sheet -- OUT.png [SEED] [WIDTH] [HEIGHT] [PER_CONDITION] [CONDITION…]`
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use caf_data::scene::{Condition, Label, Rendered, Scene, SceneSpec};
+use caf_scene::{Condition, Label, Rendered, Scene, SceneSpec};
 use image::{Rgb, RgbImage};
 
 type Failure = Box<dyn std::error::Error>;

@@ -1,10 +1,10 @@
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::scene::climate::Climate;
-use crate::scene::model::Body;
-use crate::scene::surface::{Finish, Rgb, Surface, gray};
-use crate::scene::vector::mix;
+use crate::climate::Climate;
+use crate::model::Body;
+use crate::surface::{Finish, Rgb, Surface, gray};
+use crate::vector::mix;
 
 /// What a person does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
