@@ -4,8 +4,9 @@ use super::WrongCall;
 use super::pairs::PairsArgs;
 use super::train::{folder_of, image_source};
 use anyhow::{Result, bail};
-use caf_console::{Console, Size, StopFlag, claim, out, print, write_json};
+use caf_console::{Console, StopFlag, claim, out, print, write_json};
 use caf_data::{Dataset, Need};
+use caf_geometry::Size;
 use caf_search::evaluate::{FusionReport, METRICS, fusion_report};
 use caf_search::task::{
     DetectionReport, EvalSettings, ImageSource, TaskConfig, TaskImages, evaluate_task, load_detector,

@@ -3,7 +3,8 @@
 use super::overrides::{SettingsArgs, Short};
 use super::pairs::{IrRangeArg, list_of};
 use anyhow::Result;
-use caf_console::{Paths, Size, claim};
+use caf_console::{Paths, claim};
+use caf_geometry::Size;
 use caf_search::learning::DataSettings;
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;

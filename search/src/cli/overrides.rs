@@ -1,7 +1,8 @@
 //! Settings from a file, from `--set`, and from options that are short for common ones.
 
 use anyhow::Result;
-use caf_console::{Paths, Size, WrongCall};
+use caf_console::{Paths, WrongCall};
+use caf_geometry::Size;
 use caf_search::error::SearchError;
 use clap::Args;
 use serde::de::DeserializeOwned;
@@ -43,7 +44,7 @@ impl Short {
 
     /// A pair of sides, if given.
     pub(super) fn size(mut self, key: &str, value: Option<Size>) -> Self {
-        self.0.extend(value.map(|s| format!("{key}=[{}, {}]", s.width_px, s.height_px)));
+        self.0.extend(value.map(|s| format!("{key}=[{}, {}]", s.width, s.height)));
         self
     }
 }

@@ -2,7 +2,8 @@
 
 use super::WrongCall;
 use anyhow::{Result, bail};
-use caf_console::{Console, Paths, Progress, Size, claim, out, write_json};
+use caf_console::{Console, Paths, Progress, claim, out, write_json};
+use caf_geometry::Size;
 use caf_scene::{ClipSpec, Condition, DatasetSpec, SceneError, offset_rig, write_clip, write_dataset};
 use std::path::PathBuf;
 use std::sync::Once;

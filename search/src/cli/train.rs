@@ -4,8 +4,9 @@ use super::learning::LearningArgs;
 use super::overrides::{SettingsArgs, Short};
 use super::pairs::{IrRangeArg, list_of};
 use anyhow::{Result, bail};
-use caf_console::{Console, Interrupted, Size, StopFlag, claim, out, write_json};
+use caf_console::{Console, Interrupted, StopFlag, claim, out, write_json};
 use caf_data::{Dataset, DatasetOptions, Need};
+use caf_geometry::Size;
 use caf_search::fusion::{self, FusionTrainConfig};
 use caf_search::report::{fusion_plot, task_plot};
 use caf_search::task::{ImageSource, TaskConfig, TaskImages, TaskRun, files, train_task};
@@ -149,8 +150,8 @@ fn task(args: &TaskArgs) -> Result<()> {
         .path("weights", args.weights.as_deref())
         .text("variant", args.variant.as_deref())
         .value("ir_range", args.ir_range.toml())
-        .value("image_width_px", args.size.map(|s| s.width_px))
-        .value("image_height_px", args.size.map(|s| s.height_px))
+        .value("image_width_px", args.size.map(|s| s.width))
+        .value("image_height_px", args.size.map(|s| s.height))
         .value("epochs", args.epochs)
         .value("batch", args.batch)
         .text("device", args.device.as_deref())
