@@ -1,9 +1,11 @@
 //! Making graphs.
 
 use crate::error::GraphError;
-use crate::graph::{Graph, Input, Node, Output, ParamId, ParamRole, ParamSpec, TensorType, Value};
+use crate::graph::{Graph, Input, Node, Output};
 use crate::infer::infer;
 use crate::op::{Activation, Conv, Norm, Op};
+use crate::param::{ParamId, ParamRole, ParamSpec};
+use crate::tensor::{Dim, TensorType, Value};
 use std::collections::HashSet;
 
 /// Adds nodes one by one; every shape is checked as it comes.
@@ -176,7 +178,7 @@ impl Builder {
 
     fn channels(&self, name: &str, x: Value) -> Result<usize, GraphError> {
         match self.graph.types.get(x.0).and_then(|t| t.dims.get(1)) {
-            Some(crate::graph::Dim::Fixed(n)) => Ok(*n),
+            Some(Dim::Fixed(n)) => Ok(*n),
             _ => Err(GraphError::Foreign { op: "conv or norm", node: format!("{}{name}", self.scope) }),
         }
     }

@@ -1,8 +1,9 @@
 //! Shape inference: the one place that knows what each op demands and makes.
 
 use crate::error::GraphError;
-use crate::graph::{Dim, Element, ParamId, ParamSpec, TensorType};
 use crate::op::{Conv, Norm, Op};
+use crate::param::{ParamId, ParamSpec};
+use crate::tensor::{Dim, Element, TensorType};
 
 /// Type of the result of `op`, or what is wrong with its inputs.
 pub(crate) fn infer(
@@ -15,7 +16,7 @@ pub(crate) fn infer(
     match op {
         Op::Conv(conv) => at.conv(conv, inputs, params),
         Op::Norm(norm) => at.norm(norm, inputs, params),
-        Op::Activation(_) | Op::Clamp { .. } => {
+        Op::Activation(_) | Op::Affine { .. } | Op::Clamp { .. } => {
             let x = at.one(inputs)?;
             at.require(x.element == Element::F32, "floats", x)?;
             Ok(x.clone())
@@ -64,6 +65,22 @@ pub(crate) fn infer(
                 x.dims[axis] = match &x.dims[axis] {
                     Dim::Fixed(n) => Dim::Fixed(n + added),
                     dim if added == 0 => dim.clone(),
+                    Dim::Named(_) | Dim::Any => Dim::Any,
+                };
+            }
+            Ok(x)
+        }
+        Op::ReflectPad { top, bottom, left, right } => {
+            let mut x = at.image(inputs)?;
+            for (axis, before, after) in [(2, top, bottom), (3, left, right)] {
+                let reach = before.max(after);
+                x.dims[axis] = match &x.dims[axis] {
+                    Dim::Fixed(n) => {
+                        let (n, needed) = (*n, reach + 1);
+                        at.require(n >= needed, format!("extent {axis} of at least {needed} to reflect {reach}"), &x)?;
+                        Dim::Fixed(n + before + after)
+                    }
+                    dim if *reach == 0 => dim.clone(),
                     Dim::Named(_) | Dim::Any => Dim::Any,
                 };
             }

@@ -15,9 +15,13 @@ mod error;
 mod graph;
 mod infer;
 mod op;
+mod param;
+mod tensor;
 pub mod zoo;
 
 pub use builder::Builder;
 pub use error::GraphError;
-pub use graph::{Dim, Element, Graph, Input, Node, Output, ParamId, ParamRole, ParamSpec, TensorType, Value};
+pub use graph::{Graph, Input, Node, Output};
 pub use op::{Activation, Conv, Norm, Op, YoloLevel};
+pub use param::{ParamId, ParamRole, ParamSpec};
+pub use tensor::{Dim, Element, TensorType, Value};

@@ -1,6 +1,6 @@
 //! The operations a graph is made of.
 
-use crate::graph::ParamId;
+use crate::param::ParamId;
 use serde::Serialize;
 
 /// A pointwise non-linearity.
@@ -14,6 +14,11 @@ pub enum Activation {
     Tanh,
     /// σ(x)
     Sigmoid,
+    /// max(x, 0) + slope·min(x, 0)
+    LeakyRelu {
+        /// Slope below zero.
+        slope: f64,
+    },
 }
 
 /// A two-dimensional cross-correlation with zero padding.
@@ -117,6 +122,25 @@ pub enum Op {
         /// Their value.
         value: f64,
     },
+    /// Border of mirrored pixels; the edge pixel is the mirror and is not repeated, so a side of n takes at most n − 1 on
+    /// each end.
+    ReflectPad {
+        /// Rows added above.
+        top: usize,
+        /// Rows added below.
+        bottom: usize,
+        /// Columns added on the left.
+        left: usize,
+        /// Columns added on the right.
+        right: usize,
+    },
+    /// scale·x + shift for every element, rounded after each of the two steps.
+    Affine {
+        /// Factor.
+        scale: f64,
+        /// Added to the product.
+        shift: f64,
+    },
     /// Limits every element.
     Clamp {
         /// Smallest result.
@@ -149,6 +173,7 @@ impl Op {
             Op::Activation(Activation::Silu) => "silu",
             Op::Activation(Activation::Tanh) => "tanh",
             Op::Activation(Activation::Sigmoid) => "sigmoid",
+            Op::Activation(Activation::LeakyRelu { .. }) => "leaky_relu",
             Op::Concat => "concat",
             Op::Add => "add",
             Op::Channels { .. } => "channels",
@@ -156,6 +181,8 @@ impl Op {
             Op::UpsampleNearest { .. } => "upsample_nearest",
             Op::ResizeBilinear { .. } => "resize_bilinear",
             Op::Pad { .. } => "pad",
+            Op::ReflectPad { .. } => "reflect_pad",
+            Op::Affine { .. } => "affine",
             Op::Clamp { .. } => "clamp",
             Op::UnitFromBytes => "unit_from_bytes",
             Op::BytesFromUnit => "bytes_from_unit",

@@ -71,3 +71,14 @@ pub(super) fn pad(
     w.node("Pad", &[site.one()?, &pads, &value], site.result(), &[("mode", Attr::Text("constant"))])?;
     Ok(())
 }
+
+pub(super) fn reflect_pad(
+    w: &mut Writer,
+    site: &Site<'_>,
+    [top, bottom, left, right]: [usize; 4],
+) -> Result<(), ExportError> {
+    let [top, bottom, left, right] = [top, bottom, left, right].map(|n| n as i64);
+    let pads = w.ints(&site.inner("pads"), &[0, 0, top, left, 0, 0, bottom, right])?;
+    w.node("Pad", &[site.one()?, &pads], site.result(), &[("mode", Attr::Text("reflect"))])?;
+    Ok(())
+}

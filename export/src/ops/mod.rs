@@ -80,6 +80,8 @@ pub(crate) fn emit(w: &mut Writer, site: &Site<'_>) -> Result<(), ExportError> {
         Op::UpsampleNearest { factor } => geometry::upsample_nearest(w, site, *factor),
         Op::ResizeBilinear { height, width } => geometry::resize_bilinear(w, site, *height, *width),
         Op::Pad { top, bottom, left, right, value } => geometry::pad(w, site, [*top, *bottom, *left, *right], *value),
+        Op::ReflectPad { top, bottom, left, right } => geometry::reflect_pad(w, site, [*top, *bottom, *left, *right]),
+        Op::Affine { scale, shift } => affine(w, site, *scale, *shift),
         Op::Clamp { min, max } => {
             let (min, max) = (w.scalar(*min)?, w.scalar(*max)?);
             w.node("Clip", &[site.one()?, &min, &max], site.result(), &[])?;
@@ -93,12 +95,33 @@ pub(crate) fn emit(w: &mut Writer, site: &Site<'_>) -> Result<(), ExportError> {
     }
 }
 
+fn affine(w: &mut Writer, site: &Site<'_>, scale: f64, shift: f64) -> Result<(), ExportError> {
+    let (x, result) = (site.one()?, site.result());
+    if shift == 0.0 {
+        let scale = w.scalar(scale)?;
+        w.node("Mul", &[x, &scale], result, &[])?;
+        return Ok(());
+    }
+    let scaled = if scale == 1.0 {
+        x.to_owned()
+    } else {
+        let scale = w.scalar(scale)?;
+        w.node("Mul", &[x, &scale], site.inner("scaled"), &[])?
+    };
+    let shift = w.scalar(shift)?;
+    w.node("Add", &[&scaled, &shift], result, &[])?;
+    Ok(())
+}
+
 fn activation(w: &mut Writer, site: &Site<'_>, activation: Activation) -> Result<(), ExportError> {
     let x = site.one()?;
     match activation {
         Activation::Relu => w.node("Relu", &[x], site.result(), &[])?,
         Activation::Tanh => w.node("Tanh", &[x], site.result(), &[])?,
         Activation::Sigmoid => w.node("Sigmoid", &[x], site.result(), &[])?,
+        Activation::LeakyRelu { slope } => {
+            w.node("LeakyRelu", &[x], site.result(), &[("alpha", Attr::Float(slope as f32))])?
+        }
         // The operator set has no such op before version 24.
         Activation::Silu => {
             let gate = w.node("Sigmoid", &[x], site.inner("sigmoid"), &[])?;

@@ -196,6 +196,15 @@ fn geometry_equals_the_loops() {
         },
     );
     assert!(worst(&one_op(pad, &x), &padded) < 1e-7);
+    let mirrored = Image::build(2, 3, 6 + 1 + 5, 5 + 4 + 2, |n, c, y, z| {
+        let mirror = |at: isize, side: isize| {
+            let at = at.abs();
+            (if at < side { at } else { 2 * (side - 1) - at }) as usize
+        };
+        x.at(n, c, mirror(y as isize - 1, 6), mirror(z as isize - 4, 5))
+    });
+    let reflect = Op::ReflectPad { top: 1, bottom: 5, left: 4, right: 2 };
+    assert!(worst(&one_op(reflect, &x), &mirrored) < 1e-7);
     for (height, width) in [(9, 13), (3, 2), (6, 5), (17, 4)] {
         let error = worst(&one_op(Op::ResizeBilinear { height, width }, &x), &x.resize_bilinear(height, width));
         println!("resize to {height}x{width}: largest error {error:.2e}");
@@ -206,6 +215,21 @@ fn geometry_equals_the_loops() {
     assert!(worst(&one_op(Op::Channels { start: 1, len: 2 }, &x), &middle) < 1e-7);
     let clamped = x.map(|v| v.clamp(0.2, 0.6));
     assert!(worst(&one_op(Op::Clamp { min: 0.2, max: 0.6 }, &x), &clamped) < 1e-7);
+}
+
+#[test]
+fn pointwise_ops_equal_their_formulas() {
+    if !engine_present("pointwise_ops_equal_their_formulas") {
+        return;
+    }
+    let x = Image::random([2, 3, 6, 5], 12).map(|v| f64::from((4.0 * v - 2.0) as f32));
+    let leaky = Op::Activation(Activation::LeakyRelu { slope: 0.2 });
+    assert!(worst(&one_op(leaky, &x), &x.map(|v| if v > 0.0 { v } else { 0.2 * v })) < 1e-7);
+    for (scale, shift) in [(0.5, 0.5), (1.0, -0.25), (-3.0, 0.0), (1.0, 0.0)] {
+        let error = worst(&one_op(Op::Affine { scale, shift }, &x), &x.map(|v| scale * v + shift));
+        // Up to 6.5 in single precision.
+        assert!(error < 1e-6, "{scale}·x + {shift}: {error}");
+    }
 }
 
 #[test]

@@ -81,6 +81,7 @@ fn apply(op: &Op, params: &Params, inputs: &[Tensor], mode: Mode) -> Result<Tens
         Op::Activation(Activation::Silu) => first()?.f_silu(),
         Op::Activation(Activation::Tanh) => first()?.f_tanh(),
         Op::Activation(Activation::Sigmoid) => first()?.f_sigmoid(),
+        Op::Activation(Activation::LeakyRelu { slope }) => leaky_relu(first()?, *slope),
         Op::Concat | Op::ConcatRows => Tensor::f_cat(inputs, 1),
         Op::Add => match inputs {
             [a, b] => a.f_add(b),
@@ -102,6 +103,10 @@ fn apply(op: &Op, params: &Params, inputs: &[Tensor], mode: Mode) -> Result<Tens
         Op::Pad { top, bottom, left, right, value } => {
             first()?.f_pad([*left, *right, *top, *bottom].map(|v| v as i64), "constant", *value)
         }
+        Op::ReflectPad { top, bottom, left, right } => {
+            first()?.f_reflection_pad2d([*left, *right, *top, *bottom].map(|v| v as i64))
+        }
+        Op::Affine { scale, shift } => affine(first()?, *scale, *shift),
         Op::Clamp { min, max } => first()?.f_clamp(*min, *max),
         Op::UnitFromBytes => first()?.f_permute([0, 3, 1, 2])?.f_to_kind(params.kind())?.f_div_scalar(255.0),
         Op::BytesFromUnit => first()?
@@ -115,6 +120,16 @@ fn apply(op: &Op, params: &Params, inputs: &[Tensor], mode: Mode) -> Result<Tens
         Op::RgbFromYcbcr => rgb_from_ycbcr(first()?),
         Op::YoloDecode(level) => yolo_decode(level, first()?),
     }
+}
+
+/// Written with the two parts, as the binding's own function has no slope.
+fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor, TchError> {
+    x.f_relu()?.f_add(&x.f_clamp_max(0.0)?.f_mul_scalar(slope)?)
+}
+
+fn affine(x: &Tensor, scale: f64, shift: f64) -> Result<Tensor, TchError> {
+    let y = if scale == 1.0 { x.shallow_clone() } else { x.f_mul_scalar(scale)? };
+    if shift == 0.0 { Ok(y) } else { y.f_add_scalar(shift) }
 }
 
 fn apply_conv(conv: &Conv, params: &Params, x: &Tensor) -> Result<Tensor, TchError> {

@@ -5,7 +5,7 @@
 use caf_net::zoo::caf::{self, CafConfig};
 use caf_net::zoo::pipeline::{self, ColourMode, PipelineConfig, Samples};
 use caf_net::zoo::yolov5::{self, YoloConfig};
-use caf_net::{Graph, Op};
+use caf_net::{Activation, Builder, Dim, Graph, Op, TensorType};
 use caf_torch::{GradOptions, Mode, Params, TorchError, forward, gradients};
 use tch::{Device, Kind, Tensor};
 
@@ -253,4 +253,47 @@ fn wrong_inputs_are_errors_that_name_the_node() {
     let foreign =
         Params::init(&yolov5::graph(&YoloConfig::new(yolov5::Variant::N, 2)).unwrap(), 1, Device::Cpu, Kind::Float);
     assert!(matches!(forward(&graph, &foreign.unwrap(), &[&x, &x], Mode::Eval), Err(TorchError::ForeignParams { .. })));
+}
+
+/// One op without parameters on `[n, c, height, width]`, any size.
+fn one_op(op: Op, x: &Tensor) -> Result<Tensor, TorchError> {
+    let mut b = Builder::new("one");
+    let named = |name: &str| Dim::Named(name.to_owned());
+    let ty = TensorType::nchw(named("batch"), x.size()[1] as usize, named("height"), named("width"));
+    let input = b.input("x", ty).unwrap();
+    let y = b.node("op", op, &[input]).unwrap();
+    b.output("y", y);
+    let graph = b.finish();
+    let params = Params::init(&graph, 1, Device::Cpu, Kind::Double).unwrap();
+    Ok(forward(&graph, &params, &[x], Mode::Eval)?.remove(0))
+}
+
+#[test]
+fn a_mirrored_border_leaves_the_edge_out() {
+    let x = noise(&[2, 3, 4, 5], 8);
+    let (top, bottom, left, right) = (3, 1, 2, 4);
+    let y = one_op(Op::ReflectPad { top, bottom, left, right }, &x).unwrap();
+    assert_eq!(y.size(), [2, 3, 8, 11]);
+    let mirror = |at: i64, side: i64| if at.abs() < side { at.abs() } else { 2 * (side - 1) - at };
+    for (n, c, row, column) in (0..2 * 3 * 8 * 11).map(|i| (i / 264, i / 88 % 3, i / 11 % 8, i % 11)) {
+        let source = x.double_value(&[n, c, mirror(row - 3, 4), mirror(column - 2, 5)]);
+        assert_eq!(y.double_value(&[n, c, row, column]), source);
+    }
+    // A side of 4 has three pixels beside its edge.
+    let error = one_op(Op::ReflectPad { top: 4, bottom: 0, left: 0, right: 0 }, &x).unwrap_err();
+    assert!(matches!(&error, TorchError::Op { op: "reflect_pad", .. }), "{error}");
+}
+
+#[test]
+fn pointwise_ops_follow_their_formulas() {
+    let x = noise(&[2, 3, 4, 5], 8) * 4.0 - 2.0;
+    let check = |op: Op, formula: &dyn Fn(f64) -> f64| {
+        for (y, x) in flat(&one_op(op.clone(), &x).unwrap()).into_iter().zip(flat(&x)) {
+            assert!((y - formula(x)).abs() < 1e-14, "{op:?} at {x}: {y}");
+        }
+    };
+    check(Op::Activation(Activation::LeakyRelu { slope: 0.2 }), &|x| if x > 0.0 { x } else { 0.2 * x });
+    for (scale, shift) in [(0.5, 0.5), (1.0, -0.25), (-3.0, 0.0), (1.0, 0.0)] {
+        check(Op::Affine { scale, shift }, &|x| scale * x + shift);
+    }
 }

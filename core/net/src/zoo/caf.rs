@@ -6,8 +6,9 @@
 
 use crate::builder::{Bias, Builder, ConvSpec};
 use crate::error::GraphError;
-use crate::graph::{Dim, Graph, TensorType, Value};
+use crate::graph::Graph;
 use crate::op::{Activation, Op};
+use crate::tensor::{Dim, TensorType, Value};
 use serde::{Deserialize, Serialize};
 
 /// Epsilon of the original's normalisation.

@@ -2,8 +2,9 @@
 
 use crate::builder::Builder;
 use crate::error::GraphError;
-use crate::graph::{Dim, Graph, TensorType, Value};
+use crate::graph::Graph;
 use crate::op::Op;
+use crate::tensor::{Dim, TensorType, Value};
 use crate::zoo::caf::{self, CafConfig};
 use crate::zoo::yolov5::{self, YoloConfig};
 

@@ -5,8 +5,9 @@
 
 use crate::builder::{Bias, Builder, ConvSpec};
 use crate::error::GraphError;
-use crate::graph::{Dim, Graph, TensorType, Value};
+use crate::graph::Graph;
 use crate::op::{Activation, Op, YoloLevel};
+use crate::tensor::{Dim, TensorType, Value};
 use serde::{Deserialize, Serialize};
 
 const EPS: f64 = 1e-3;

@@ -1,0 +1,86 @@
+//! Parameters: what a graph learns or carries as constants.
+
+use serde::Serialize;
+
+/// A parameter of one graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct ParamId(pub(crate) usize);
+
+impl ParamId {
+    /// Position in [`crate::Graph::params`].
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// What a parameter is for: decides its initial value, its optimiser group and whether it is trained at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum ParamRole {
+    /// Convolution kernel.
+    ConvWeight,
+    /// Convolution bias; `fan_in` is inputs × kernel area.
+    ConvBias {
+        /// Inputs that reach one output.
+        fan_in: usize,
+    },
+    /// Bias of a YOLOv5 head level, which starts from a prior on object density.
+    DetectBias {
+        /// Inputs that reach one output.
+        fan_in: usize,
+        /// Network-input pixels per cell.
+        stride: usize,
+        /// Number of classes.
+        classes: usize,
+    },
+    /// Scale of a normalisation.
+    NormWeight,
+    /// Shift of a normalisation.
+    NormBias,
+    /// Running mean: moved by training batches, not by the optimiser.
+    RunningMean,
+    /// Running variance, likewise.
+    RunningVar,
+    /// Number of batches seen, a 64-bit integer scalar.
+    BatchCount,
+    /// Anchors in units of cells, `[levels, anchors, 2]`; constant.
+    Anchors,
+}
+
+impl ParamRole {
+    /// Whether an optimiser moves it.
+    pub fn is_trainable(self) -> bool {
+        match self {
+            ParamRole::ConvWeight
+            | ParamRole::ConvBias { .. }
+            | ParamRole::DetectBias { .. }
+            | ParamRole::NormWeight
+            | ParamRole::NormBias => true,
+            ParamRole::RunningMean | ParamRole::RunningVar | ParamRole::BatchCount | ParamRole::Anchors => false,
+        }
+    }
+}
+
+/// A named parameter or buffer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ParamSpec {
+    /// Name in the original `state_dict`, after the graph's prefix.
+    pub name: String,
+    /// Shape; a scalar has none.
+    pub shape: Vec<usize>,
+    /// Its purpose.
+    pub role: ParamRole,
+    /// Value of a constant buffer ([`ParamRole::Anchors`]), row-major.
+    pub constant: Option<Vec<f32>>,
+}
+
+impl ParamSpec {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether it has no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
