@@ -69,4 +69,49 @@ pub enum EvalError {
         /// Its index.
         index: usize,
     },
+    /// A labelled and a predicted class map of different sizes.
+    #[error("the label has {label} pixels, the prediction {prediction}")]
+    MapSizes {
+        /// Pixels of the label.
+        label: usize,
+        /// Pixels of the prediction.
+        prediction: usize,
+    },
+    /// A pixel of a class that does not exist.
+    #[error("{what}, pixel {pixel}: class {class}, but there are {classes} classes{}", ignored.map_or_else(String::new, |i| format!(" and {i} for pixels to ignore")))]
+    PixelClass {
+        /// Label or prediction.
+        what: &'static str,
+        /// Index of the pixel, row by row.
+        pixel: usize,
+        /// The class found.
+        class: u8,
+        /// Number of classes.
+        classes: usize,
+        /// The label that is left out.
+        ignored: Option<u8>,
+    },
+    /// Counts of different numbers of classes.
+    #[error("counts of {one} and of {other} classes cannot be added")]
+    MatrixSizes {
+        /// Classes of the one.
+        one: usize,
+        /// Classes of the other.
+        other: usize,
+    },
+    /// A name that is no convention of segmentation.
+    #[error("no convention is called {found:?}; known: {known}")]
+    UnknownConvention {
+        /// The name given.
+        found: String,
+        /// All names.
+        known: String,
+    },
+}
+
+impl EvalError {
+    /// Whether what was asked for does not exist, in contrast to data that cannot be measured.
+    pub fn is_wrong_call(&self) -> bool {
+        matches!(self, Self::UnknownMetric { .. } | Self::UnknownConvention { .. })
+    }
 }

@@ -3,4 +3,5 @@
 
 mod coco;
 mod fusion;
+mod segmentation;
 mod yolo;
