@@ -81,16 +81,6 @@ pub enum ModelError {
         /// What it holds.
         found: String,
     },
-    /// Metadata that cannot be understood.
-    #[error("{}: metadata `{key}`", path.display())]
-    Metadata {
-        /// The file.
-        path: PathBuf,
-        /// The key.
-        key: &'static str,
-        /// Why.
-        source: serde_json::Error,
-    },
     /// A network that was trained on infrared images stretched one by one.
     #[error(
         "{}: trained with infrared range {found}, but on the vehicle 16-bit infrared is always read over its full range, 0 to \

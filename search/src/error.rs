@@ -32,14 +32,6 @@ pub enum SearchError {
     /// A host tensor of another type or size than needed.
     #[error(transparent)]
     Host(#[from] caf_weights::TensorError),
-    /// Weights that do not fit a network, with the file they came from.
-    #[error("{}: {mismatch}", path.display())]
-    Mismatch {
-        /// The file.
-        path: PathBuf,
-        /// All differences.
-        mismatch: caf_weights::Mismatch,
-    },
     /// The fusion loss.
     #[error(transparent)]
     Loss(#[from] caf_fusion_loss::LossError),

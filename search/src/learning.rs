@@ -8,7 +8,7 @@ use crate::pairs::{CropPlan, Stream};
 use caf_data::augment::CropSettings;
 use caf_data::{Dataset, DatasetOptions, IrRange, Need};
 use caf_fusion_loss::saliency::SaliencyForm;
-use caf_net::zoo::caf::CafConfig;
+use caf_net::zoo::fusion::FusionConfig;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use tch::Device;
@@ -67,8 +67,8 @@ impl DataSettings {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FusionSettings {
-    /// Its widths.
-    pub network: CafConfig,
+    /// Which network: `kind` (`caf` where there is none) and its own settings.
+    pub network: FusionConfig,
     /// Adam's learning rate (paper: 1e-4).
     pub rate: f64,
     /// Weights to start from; fresh ones without it.
@@ -78,16 +78,28 @@ pub struct FusionSettings {
 
 impl Default for FusionSettings {
     fn default() -> Self {
-        FusionSettings { network: CafConfig::default(), rate: 1e-4, init: None }
+        FusionSettings { network: FusionConfig::default(), rate: 1e-4, init: None }
     }
 }
 
 impl FusionSettings {
+    /// Refuses settings out of range, also those of the network.
+    pub(crate) fn check(&self, crop_px: [usize; 2]) -> Result<(), SearchError> {
+        require_positive("fusion.rate", self.rate)?;
+        self.network.graph()?;
+        let sides = self.network.sides();
+        for side in crop_px {
+            let expected = || format!("{sides}, which {} takes", self.network.kind());
+            require("crop_px", sides.allows(side), &expected(), side)?;
+        }
+        Ok(())
+    }
+
     /// The network at its start.
     pub(crate) fn start(&self, seed: u64, device: Device) -> Result<FusionNet, SearchError> {
         match &self.init {
             Some(path) => FusionNet::read(path, device),
-            None => FusionNet::fresh(self.network, seed, device),
+            None => FusionNet::fresh(self.network.clone(), seed, device),
         }
     }
 }

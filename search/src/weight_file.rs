@@ -2,11 +2,8 @@
 
 use caf_data::IrRange;
 use caf_weights::import::{ImportError, ImportOptions, import_checkpoint};
-use caf_weights::{HostTensor, Weights, WeightsError, load_safetensors, save_safetensors};
+use caf_weights::{HostTensor, Metadata, Weights, WeightsError, load_safetensors, save_safetensors};
 use std::path::{Path, PathBuf};
-
-/// Metadata key of how 16-bit infrared became [0, 1] in the training, JSON of [`IrRange`]; the full range where it is absent.
-const IR_RANGE_KEY: &str = "ir_range";
 
 /// Why weights are not on disk; a file that was there before is untouched.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +36,8 @@ pub(crate) fn write_weights(weights: &Weights, path: &Path) -> Result<(), SaveEr
 /// Says in a weight file how 16-bit infrared reached the network.
 pub(crate) fn describe_ir_range(weights: &mut Weights, range: IrRange) {
     // A plain value always has a JSON form.
-    weights.set_metadata(IR_RANGE_KEY, serde_json::to_string(&range).unwrap_or_default());
+    let ir_range = serde_json::to_value(range).ok();
+    Metadata { ir_range, ..Metadata::default() }.write_to(weights);
 }
 
 /// The weights of a safetensors file, or of an original checkpoint (`.pt`, `.pth`) without executing anything in it. Half precision

@@ -83,7 +83,7 @@ impl Pairs {
             data: self.data(),
             ..SearchConfig::default()
         };
-        config.fusion.network = CafConfig { width: 4, depth: 2, normalised: true };
+        config.fusion.network = CafConfig { width: 4, depth: 2, normalised: true }.into();
         config.task.variant = Variant::N;
         config.task.warmup = 1;
         config

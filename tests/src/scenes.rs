@@ -71,7 +71,7 @@ impl Scenes {
             data: self.data(),
             ..SearchConfig::default()
         };
-        config.fusion.network = CafConfig { width: 8, depth: 2, normalised: true };
+        config.fusion.network = CafConfig { width: 8, depth: 2, normalised: true }.into();
         config.task.variant = Variant::N;
         config.task.warmup = 2;
         config

@@ -11,7 +11,7 @@ use caf_search::search::run;
 use caf_search::task::{ImageSource, TaskImages, TaskRun, train_task};
 use caf_tests::fixture;
 use caf_tests::scenes::{SIZE_PX, Scenes};
-use caf_weights::{HostTensor, Weights, save_safetensors};
+use caf_weights::{HostTensor, Weights, WeightsError, save_safetensors};
 use std::path::{Path, PathBuf};
 
 /// An error with all its causes, as the programs print it.
@@ -135,7 +135,7 @@ fn a_folder_that_cannot_be_made_is_named() {
 
 /// The weights of the fixture's fusion network, changed tensor by tensor; `None` leaves one out.
 fn changed(scenes: &Scenes, change: impl Fn(&str, &HostTensor) -> Option<HostTensor>) -> Weights {
-    let graph = caf_net::zoo::caf::graph(&scenes.search(1).fusion.network).unwrap();
+    let graph = scenes.search(1).fusion.network.graph().unwrap();
     let mut weights = Weights::new();
     for (name, tensor) in fixture::weights(&graph, 15).iter() {
         if let Some(tensor) = change(name, tensor) {
@@ -143,7 +143,7 @@ fn changed(scenes: &Scenes, change: impl Fn(&str, &HostTensor) -> Option<HostTen
         }
     }
     weights.set_metadata("network", "caf");
-    weights.set_metadata("config", serde_json::to_string(&scenes.search(1).fusion.network).unwrap());
+    weights.set_metadata("config", scenes.search(1).fusion.network.settings().to_string());
     weights
 }
 
@@ -163,7 +163,7 @@ fn weights_that_do_not_fit_are_listed_whole() {
     config.fusion.init = Some(path.clone());
     let out = scenes.out("search");
     let error = run(&config, &out, &Silent, &StopFlag::default()).unwrap_err();
-    assert!(matches!(error, SearchError::Mismatch { .. }), "{error}");
+    assert!(matches!(error, SearchError::Weights(WeightsError::Mismatch { .. })), "{error}");
     let text = chain(&error);
     for part in [path.to_str().unwrap(), "encoder2.0.weight", "fuse.0.0.bias", "[3]", "fuse.2.0.bias", "stray.weight"] {
         assert!(text.contains(part), "{part} is not in {text}");

@@ -55,6 +55,16 @@ pub enum GraphError {
         /// What is wrong and what is allowed.
         what: String,
     },
+    /// A network that is not in the zoo.
+    #[error("expected the kind of a {what}, {expected}, found `{found}`")]
+    Kind {
+        /// What it should be.
+        what: &'static str,
+        /// The kinds there are.
+        expected: String,
+        /// The kind that was asked for.
+        found: String,
+    },
     /// Binding names an extent that no input has.
     #[error("no input of `{graph}` has an extent named `{name}`; there are: {present}")]
     NoSuchDim {

@@ -1,5 +1,8 @@
 //! What can be wrong with a weight file.
 
+use crate::check::Mismatch;
+use crate::import::ImportError;
+use crate::metadata::MetadataError;
 use crate::tensor::TensorError;
 use crate::weights::DuplicateName;
 use std::path::{Path, PathBuf};
@@ -24,6 +27,43 @@ pub enum WeightsError {
         path: PathBuf,
         /// What is wrong with it.
         source: FileFault,
+    },
+    /// An original checkpoint.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// What a file says of itself cannot be understood.
+    #[error("{}: {source}", path.display())]
+    Metadata {
+        /// The file.
+        path: PathBuf,
+        /// Which key, and what is there.
+        source: Box<MetadataError>,
+    },
+    /// The network that a file names is unknown or cannot be built.
+    #[error("{}: {source}", path.display())]
+    Graph {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: caf_net::GraphError,
+    },
+    /// The tensors of another network.
+    #[error("{}: expected {expected}, found {found}", path.display())]
+    Network {
+        /// The file.
+        path: PathBuf,
+        /// What it should hold.
+        expected: String,
+        /// What it holds.
+        found: String,
+    },
+    /// The tensors do not fit the network that the file names or looks like.
+    #[error("{}: {mismatch}", path.display())]
+    Mismatch {
+        /// The file.
+        path: PathBuf,
+        /// All differences.
+        mismatch: Mismatch,
     },
 }
 

@@ -2,7 +2,8 @@
 //!
 //! [`Weights`] is an ordered list of named [`HostTensor`]s with string metadata. [`load_safetensors`] and
 //! [`save_safetensors`] move it to and from disk, [`import::import_checkpoint`] reads PyTorch checkpoints, [`initial`] makes
-//! fresh values, and [`Weights::check`] says everything that is wrong between a file and a network at once.
+//! fresh values, and [`Weights::check`] says everything that is wrong between a file and a network at once. [`NetworkFile`]
+//! finds out which network of the zoo a file holds, from its [`Metadata`] or its tensors.
 
 mod check;
 mod error;
@@ -10,6 +11,8 @@ mod file;
 mod header;
 pub mod import;
 mod init;
+mod metadata;
+mod network;
 mod tensor;
 mod weights;
 
@@ -17,5 +20,7 @@ pub use check::{Differences, Differing, Kind, Mismatch, Misshapen, NonFinite, Un
 pub use error::{FileFault, WeightsError};
 pub use file::{load_safetensors, save_safetensors, sha256_of_file};
 pub use init::{InitError, initial};
+pub use metadata::{Metadata, MetadataError};
+pub use network::{FusionFile, NetworkFile, TaskFile};
 pub use tensor::{DType, HostTensor, TensorError};
 pub use weights::{DuplicateName, Weights};

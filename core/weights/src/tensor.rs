@@ -204,6 +204,32 @@ impl HostTensor {
         }
     }
 
+    /// Extents in another order: axis `i` of the result is axis `axes[i]` of a tensor of four extents. A tensor with another
+    /// number of extents, or axes that are not 0 to 3 in some order, stay as they are.
+    pub(crate) fn permuted(&self, axes: [usize; 4]) -> HostTensor {
+        let (Ok(shape), true) = (<[usize; 4]>::try_from(self.shape.as_slice()), is_order(axes)) else {
+            return self.clone();
+        };
+        let size = self.dtype.size();
+        let mut stride = [size; 4];
+        for i in (0..3).rev() {
+            stride[i] = stride[i + 1] * shape[i + 1];
+        }
+        let [out, step] = [axes.map(|a| shape[a]), axes.map(|a| stride[a])];
+        let mut bytes = Vec::with_capacity(self.bytes.len());
+        for a in 0..out[0] {
+            for b in 0..out[1] {
+                for c in 0..out[2] {
+                    for d in 0..out[3] {
+                        let at = a * step[0] + b * step[1] + c * step[2] + d * step[3];
+                        bytes.extend_from_slice(&self.bytes[at..at + size]);
+                    }
+                }
+            }
+        }
+        HostTensor { dtype: self.dtype, shape: out.to_vec(), bytes }
+    }
+
     /// The same values with every float type turned into F32; integers stay as they are.
     pub fn widened(&self) -> HostTensor {
         match self.to_f32_vec() {
@@ -221,6 +247,11 @@ impl fmt::Debug for HostTensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{:?}", self.dtype, self.shape)
     }
+}
+
+/// Whether these are 0 to 3, each once.
+fn is_order(axes: [usize; 4]) -> bool {
+    (0..4).all(|axis| axes.contains(&axis))
 }
 
 /// Bytes a tensor takes, `None` when that overflows.
@@ -263,6 +294,22 @@ mod tests {
         assert!(ints.to_f32_vec().is_err());
         assert_eq!(ints.widened(), ints);
         assert!(HostTensor::from_f32(&[1], &[1.0]).unwrap().to_i64_vec().is_err());
+    }
+
+    #[test]
+    fn extents_change_their_order_and_elements_go_along() {
+        let shape = [2, 3, 4, 5];
+        let values: Vec<f32> = (0..120u8).map(f32::from).collect();
+        let turned = HostTensor::from_f32(&shape, &values).unwrap().permuted([3, 2, 0, 1]);
+        assert_eq!(turned.shape(), [5, 4, 2, 3]);
+        let found = turned.to_f32_vec().unwrap();
+        for (at, value) in found.iter().enumerate() {
+            let [o, i, h, w] = [at / 24, at / 6 % 4, at / 3 % 2, at % 3];
+            assert_eq!(*value, values[((h * 3 + w) * 4 + i) * 5 + o]);
+        }
+        let flat = HostTensor::from_f32(&[3], &[1.0, 2.0, 3.0]).unwrap();
+        assert_eq!(flat.permuted([3, 2, 0, 1]), flat);
+        assert_eq!(turned.permuted([0, 0, 1, 2]), turned);
     }
 
     #[test]

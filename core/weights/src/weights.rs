@@ -76,6 +76,13 @@ impl Weights {
         self.metadata.insert(key.into(), value.into());
     }
 
+    /// Turns every tensor of four extents from height, width, in, out (TensorFlow's convolutions) to out, in, height, width;
+    /// returns how many.
+    pub fn transpose_hwio(&mut self) -> usize {
+        let kernels = self.entries.iter_mut().filter(|(_, tensor)| tensor.shape().len() == 4);
+        kernels.map(|(_, tensor)| *tensor = tensor.permuted([3, 2, 0, 1])).count()
+    }
+
     /// The same tensors with every float type turned into F32.
     pub fn widened(&self) -> Weights {
         Weights {

@@ -57,7 +57,7 @@ impl Model {
         let stage = task.zip(letterbox).map(|(task, l)| settings::stage(task, &l));
         let graph = match (fusion, stage) {
             (Some(fusion), detector) => pipeline::graph(&PipelineConfig {
-                fusion: *fusion.config(),
+                fusion: fusion.config().clone(),
                 samples: settings.samples,
                 colour: settings.colour,
                 size: settings.size.map(|s| [s.height, s.width]),

@@ -1,7 +1,7 @@
 //! Settings of a fusion network's training.
 
 use crate::error::SearchError;
-use crate::learning::{Course, DataSettings, FusionSettings, MAX_COUNT, Sides, require, require_positive};
+use crate::learning::{Course, DataSettings, FusionSettings, MAX_COUNT, Sides, require};
 use caf_fusion_loss::VggFile;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -74,7 +74,7 @@ impl FusionTrainConfig {
         for (name, n) in [("validate_every", self.validate_every), ("validate_pairs", self.validate_pairs)] {
             require(name, (1..=MAX_COUNT).contains(&n), &format!("1 to {MAX_COUNT}"), n)?;
         }
-        require_positive("fusion.rate", self.fusion.rate)
+        self.fusion.check(self.crop_px)
     }
 
     /// Its length and batches.

@@ -166,7 +166,7 @@ impl SearchConfig {
         self.course().check(Sides { least: 32, multiple_of: 32 })?;
         require_positive("beta.rate", self.beta.rate)?;
         require("beta.decay", (0.0..=1.0).contains(&self.beta.decay), "0 to 1", self.beta.decay)?;
-        require_positive("fusion.rate", self.fusion.rate)?;
+        self.fusion.check(self.crop_px)?;
         require_positive("task.rate", self.task.rate)?;
         require_positive("unrolled.radius", self.unrolled.radius)?;
         self.unrolled.eta.map_or(Ok(()), |eta| require_positive("unrolled.eta", eta))?;

@@ -182,7 +182,7 @@ fn gradients_equal_central_differences() {
 #[test]
 fn colour_survives_a_fusion_that_returns_the_luma() {
     let config = PipelineConfig {
-        fusion: CafConfig { width: 2, depth: 1, normalised: false },
+        fusion: CafConfig { width: 2, depth: 1, normalised: false }.into(),
         samples: Samples::Bytes,
         colour: ColourMode::Rgb,
         size: None,

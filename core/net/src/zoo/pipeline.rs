@@ -5,7 +5,7 @@ use crate::error::GraphError;
 use crate::graph::Graph;
 use crate::op::Op;
 use crate::tensor::{Dim, TensorType, Value};
-use crate::zoo::caf::{self, CafConfig};
+use crate::zoo::fusion::FusionConfig;
 use crate::zoo::yolov5::{self, YoloConfig};
 
 /// Gray level of a letterbox border, in [0, 1].
@@ -56,7 +56,7 @@ pub struct DetectorStage {
 #[derive(Clone, Debug, PartialEq)]
 pub struct PipelineConfig {
     /// The fusion network.
-    pub fusion: CafConfig,
+    pub fusion: FusionConfig,
     /// Element type and layout.
     pub samples: Samples,
     /// Colour handling.
@@ -154,9 +154,22 @@ fn to_unit(b: &mut Builder, samples: Samples, name: &str, x: Value) -> Result<Va
     }
 }
 
-fn fuse_clamped(b: &mut Builder, config: &CafConfig, ir: Value, vi: Value) -> Result<Value, GraphError> {
-    let raw = b.scoped(FUSION_SCOPE, |b| caf::fuse(b, config, ir, vi))?;
-    b.node("fused.unit", Op::Clamp { min: 0.0, max: 1.0 }, &[raw])
+/// The fused luma, limited to [0, 1] where the network can leave it.
+fn fuse_clamped(b: &mut Builder, config: &FusionConfig, ir: Value, vi: Value) -> Result<Value, GraphError> {
+    let sides = config.sides();
+    for dim in b.type_of(ir).dims.iter().skip(2) {
+        if let Dim::Fixed(side) = dim
+            && !sides.allows(*side)
+        {
+            let what = format!("image sides: expected {sides}, found {}", b.type_of(ir));
+            return Err(GraphError::Config { network: config.kind(), what });
+        }
+    }
+    let raw = b.scoped(FUSION_SCOPE, |b| config.build(b, ir, vi))?;
+    match config.output_range() {
+        [min, max] if min >= 0.0 && max <= 1.0 => Ok(raw),
+        _ => b.node("fused.unit", Op::Clamp { min: 0.0, max: 1.0 }, &[raw]),
+    }
 }
 
 fn detect(b: &mut Builder, stage: &DetectorStage, image: Value) -> Result<Value, GraphError> {
@@ -182,7 +195,7 @@ mod tests {
 
     fn config() -> PipelineConfig {
         PipelineConfig {
-            fusion: CafConfig::default(),
+            fusion: FusionConfig::default(),
             samples: Samples::Bytes,
             colour: ColourMode::Rgb,
             size: Some([248, 537]),

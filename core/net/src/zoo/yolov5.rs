@@ -8,6 +8,8 @@ use crate::error::GraphError;
 use crate::graph::Graph;
 use crate::op::{Activation, Op, YoloLevel};
 use crate::tensor::{Dim, TensorType, Value};
+use crate::zoo::network::{Facts, Found, Network, Tensors};
+use crate::zoo::task::TaskNetwork;
 use serde::{Deserialize, Serialize};
 
 const EPS: f64 = 1e-3;
@@ -94,6 +96,54 @@ impl YoloConfig {
     }
 }
 
+impl Network for YoloConfig {
+    const KIND: &'static str = "yolov5";
+    const FACTS: Facts = Facts {
+        title: "YOLOv5 (release 6)",
+        paper: "none; Ultralytics 2021",
+        licence: "AGPL-3.0",
+        parity: "raw heads within 1e-4 of the original (float32), on libtorch and ONNX Runtime",
+    };
+
+    /// Width from the first convolution (64 channels at width 1), depth from the longest block (9 bottlenecks at depth 1),
+    /// classes from the head, anchors from the file, which keeps them in cells.
+    fn recognise(tensors: &dyn Tensors) -> Option<Found<Self>> {
+        let first = tensors.outputs("model.0.conv.weight")?;
+        let bottlenecks = Some(tensors.count("model.6.m.", 0, ".cv1.conv.weight")).filter(|n| *n > 0)?;
+        let head = tensors.outputs("model.24.m.0.bias").filter(|n| *n > 15 && n.is_multiple_of(3))?;
+        let mut anchors_px = COCO_ANCHORS_PX;
+        if tensors.shape(ANCHORS) == Some(&[3, 3, 2]) {
+            let mut cells = tensors.values(ANCHORS)?.into_iter();
+            for (level, stride) in anchors_px.iter_mut().zip(STRIDES) {
+                for (side, value) in level.iter_mut().flatten().zip(&mut cells) {
+                    *side = value * stride as f64;
+                }
+            }
+        }
+        let (depth, width) = (bottlenecks as f64 / 9.0, first as f64 / 64.0);
+        Some(Found::new(YoloConfig { depth, width, classes: head / 3 - 5, anchors_px }))
+    }
+}
+
+impl TaskNetwork for YoloConfig {
+    fn classes(&self) -> usize {
+        self.classes
+    }
+
+    fn side_multiple_px(&self) -> usize {
+        STRIDES[2]
+    }
+
+    /// `predictions` (see [`decode`]).
+    fn build(&self, b: &mut Builder, image: Value) -> Result<Vec<(&'static str, Value)>, GraphError> {
+        let heads = heads(b, self, image)?;
+        Ok(vec![("predictions", decode(b, self, heads)?)])
+    }
+}
+
+/// Name of the anchors, `[level, anchor, width and height]` in cells.
+pub const ANCHORS: &str = "model.24.anchors";
+
 /// Most classes accepted: configurations come from files, and a graph must fit into memory.
 pub const MAX_CLASSES: usize = 10_000;
 /// Largest accepted multiple of width or depth; the largest published one is 1.33.
@@ -163,7 +213,7 @@ pub fn heads(b: &mut Builder, config: &YoloConfig, image: Value) -> Result<Heads
         .zip(STRIDES)
         .flat_map(|(level, stride)| level.iter().flatten().map(move |v| (v / stride as f64) as f32))
         .collect();
-    b.constant("model.24.anchors", &[3, 3, 2], in_cells)?;
+    b.constant(ANCHORS, &[3, 3, 2], in_cells)?;
     let out = 3 * (5 + config.classes);
     let mut head = |i: usize, x: Value| {
         let bias = Bias::Detect { stride: STRIDES[i], classes: config.classes };

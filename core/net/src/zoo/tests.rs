@@ -1,0 +1,97 @@
+//! What holds for every network of the lists, and how configurations are written.
+
+use super::network::{kind_of, kinds_of, recognise};
+use super::*;
+use crate::zoo::caf::CafConfig;
+use crate::zoo::task::TaskNetworkConfig;
+use crate::zoo::yolov5::{Variant, YoloConfig};
+use serde_json::json;
+use std::collections::HashMap;
+
+/// Names and shapes of a graph's parameters, as its weight file has them.
+struct File(HashMap<String, (Vec<usize>, Option<Vec<f32>>)>);
+
+impl File {
+    fn of(graph: &Graph) -> Self {
+        let entry = |p: &crate::ParamSpec| (p.name.clone(), (p.shape.clone(), p.constant.clone()));
+        File(graph.params().iter().map(entry).collect())
+    }
+}
+
+impl network::Tensors for File {
+    fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.0.get(name).map(|(shape, _)| shape.as_slice())
+    }
+
+    fn values(&self, name: &str) -> Option<Vec<f64>> {
+        let (_, values) = self.0.get(name)?;
+        values.as_ref().map(|values| values.iter().map(|v| f64::from(*v)).collect())
+    }
+}
+
+#[test]
+fn kinds_are_unique_and_every_network_says_what_it_is() {
+    let mut seen = Vec::new();
+    let all = FUSION_NETWORKS.iter().map(|k| (k.kind, k.facts)).chain(TASK_NETWORKS.iter().map(|k| (k.kind, k.facts)));
+    for (kind, facts) in all {
+        assert!(!seen.contains(&kind), "{kind} twice");
+        seen.push(kind);
+        for text in [facts.title, facts.paper, facts.licence, facts.parity] {
+            assert!(text.len() > 3, "{kind}: {facts:?}");
+        }
+    }
+}
+
+#[test]
+fn every_fusion_network_is_recognised_by_its_own_tensors_and_by_no_other() {
+    for kind in FUSION_NETWORKS {
+        let config = kind.parse(json!({})).unwrap();
+        let found = recognise::<dyn FusionNetwork>(&File::of(&config.graph().unwrap())).unwrap();
+        assert_eq!((found.config, found.kernels), (config, network::KernelLayout::Oihw));
+    }
+    let yolo: TaskNetworkConfig = YoloConfig::new(Variant::N, 4).into();
+    assert_eq!(recognise::<dyn FusionNetwork>(&File::of(&yolo.graph().unwrap())), None);
+}
+
+#[test]
+fn a_detector_is_recognised_with_widths_classes_and_anchors() {
+    for variant in Variant::ALL {
+        let mut config = YoloConfig::new(variant, 7);
+        config.anchors_px[1][2] = [64.0, 128.0];
+        let graph = TaskNetworkConfig::from(config.clone()).graph().unwrap();
+        let found = recognise::<dyn TaskNetwork>(&File::of(&graph)).unwrap().config;
+        assert_eq!(found.graph().unwrap().params(), graph.params(), "{variant:?}");
+        assert_eq!((found.kind(), found.classes()), ("yolov5", 7));
+    }
+}
+
+#[test]
+fn a_configuration_survives_json_and_its_kind_may_be_left_out() {
+    let config = FusionConfig::from(CafConfig { width: 8, depth: 2, normalised: false });
+    let text = serde_json::to_string(&config).unwrap();
+    assert_eq!(text, r#"{"kind":"caf","depth":2,"normalised":false,"width":8}"#);
+    assert_eq!(serde_json::from_str::<FusionConfig>(&text).unwrap(), config);
+    let short = serde_json::from_value::<FusionConfig>(json!({"width": 8, "depth": 2, "normalised": false})).unwrap();
+    assert_eq!(short, config);
+    assert_eq!(serde_json::from_value::<FusionConfig>(json!({})).unwrap(), FusionConfig::default());
+    let task = TaskNetworkConfig::from(YoloConfig::new(Variant::N, 4));
+    assert_eq!(serde_json::from_str::<TaskNetworkConfig>(&serde_json::to_string(&task).unwrap()).unwrap(), task);
+}
+
+#[test]
+fn unknown_kinds_and_keys_are_named_with_what_there_is() {
+    let error = |value: serde_json::Value| serde_json::from_value::<FusionConfig>(value).unwrap_err().to_string();
+    let kinds = kinds_of::<dyn FusionNetwork>();
+    for (value, parts) in [
+        (json!({"kind": "cafe"}), ["`cafe`", kinds.as_str()]),
+        (json!({"kind": 3}), ["`kind`", kinds.as_str()]),
+        (json!({"widht": 3}), ["`widht`", "`width`"]),
+        (json!({"width": "wide"}), ["wide", "caf"]),
+    ] {
+        let error = error(value);
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    }
+    assert!(matches!(kind_of::<dyn TaskNetwork>("caf"), Err(GraphError::Kind { .. })));
+    let error = serde_json::from_value::<TaskNetworkConfig>(json!({})).unwrap_err().to_string();
+    assert!(error.contains("`kind` is missing"), "{error}");
+}
