@@ -53,7 +53,8 @@ impl Default for DataSettings {
 impl DataSettings {
     /// The pairs of a list, or all.
     pub(crate) fn open(&self, list: Option<&Path>, labels: Need) -> Result<Dataset, SearchError> {
-        let options = DatasetOptions { list: list.map(Path::to_owned), labels, ir_range: self.ir_range };
+        let (list, ir_range) = (list.map(Path::to_owned), self.ir_range);
+        let options = DatasetOptions { list, labels, ir_range, ..DatasetOptions::default() };
         Ok(Dataset::open(&self.root, &options)?)
     }
 

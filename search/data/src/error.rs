@@ -65,6 +65,14 @@ pub enum DataError {
         /// The file.
         path: PathBuf,
     },
+    /// A class mask whose pixels are no class ids.
+    #[error("{path}: expected a class mask, one id from 0 to 255 a pixel, found {found}", path = .path.display())]
+    Mask {
+        /// The file.
+        path: PathBuf,
+        /// What a pixel holds.
+        found: String,
+    },
     /// An image that could not be encoded.
     #[error("{path}: cannot encode the image", path = .path.display())]
     Encode {
@@ -200,6 +208,14 @@ pub enum Offence {
     /// A pair without a label file where labels are required.
     #[error("{name}: expected the label file {path}", path = .path.display())]
     MissingLabels {
+        /// The pair.
+        name: String,
+        /// The file looked for.
+        path: PathBuf,
+    },
+    /// A pair without a class mask where masks are required.
+    #[error("{name}: expected the class mask {path}", path = .path.display())]
+    MissingMask {
         /// The pair.
         name: String,
         /// The file looked for.

@@ -31,7 +31,8 @@ impl PairsArgs {
 
     /// Opens the pairs.
     pub(super) fn open(&self, labels: Need) -> Result<Dataset> {
-        let options = DatasetOptions { list: self.list.clone(), labels, ir_range: self.ir_range.value() };
+        let (list, ir_range) = (self.list.clone(), self.ir_range.value());
+        let options = DatasetOptions { list, labels, ir_range, ..DatasetOptions::default() };
         Ok(Dataset::open(&self.data, &options)?)
     }
 

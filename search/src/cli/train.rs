@@ -165,7 +165,8 @@ fn task(args: &TaskArgs) -> Result<()> {
     paths.fills("--out", args.out.as_path()).writes("--json", args.json.as_deref()).check()?;
     claim(args.json.as_deref())?;
     let open = |list: &PathBuf| -> Result<TaskImages> {
-        let options = DatasetOptions { list: Some(list.clone()), labels: Need::Required, ir_range: config.ir_range };
+        let (list, ir_range) = (Some(list.clone()), config.ir_range);
+        let options = DatasetOptions { list, labels: Need::Required, ir_range, ..DatasetOptions::default() };
         Ok(TaskImages::open(&Dataset::open(&args.data, &options)?, &source, config.cache_mib)?)
     };
     let (train, val) = (open(&args.train)?, open(&args.val)?);

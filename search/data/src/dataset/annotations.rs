@@ -37,6 +37,7 @@ pub(super) fn read_classes(root: &Path, need: Need, offences: &mut Vec<Offence>)
 pub(super) struct Annotations<'a> {
     pub(super) root: &'a Path,
     pub(super) need: Need,
+    pub(super) masks: Need,
     /// Number of class names; `None` leaves class numbers unchecked.
     pub(super) class_count: Option<usize>,
 }
@@ -70,7 +71,12 @@ impl Annotations<'_> {
 
     /// The mask file of a pair, when it exists.
     pub(super) fn mask_of(&self, name: &str) -> Option<PathBuf> {
-        Some(self.file("masks", name, "png")).filter(|path| path.is_file())
+        Some(self.mask_path(name)).filter(|path| path.is_file())
+    }
+
+    /// Where the mask file of a pair is looked for.
+    pub(super) fn mask_path(&self, name: &str) -> PathBuf {
+        self.file("masks", name, "png")
     }
 
     /// Annotation files whose name is that of no image.

@@ -18,33 +18,42 @@ use rayon::prelude::*;
 
 use crate::color::{is_gray, luma};
 use crate::error::{DataError, Offence};
-use crate::image_file::{IrRange, image_size, read_ir, read_vi};
+use crate::image_file::{IrRange, image_size, read_ir, read_mask, read_vi};
 use crate::label::Label;
-use crate::raster::{Plane, Rgb8};
+use crate::raster::{Gray8, Plane, Rgb8};
 pub use name_list::{ListedName, read_name_list, write_name_list};
 
-/// Whether label files must, may or shall not be read.
+/// Whether label files, or masks, must, may or shall not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Need {
-    /// Every pair needs a label file (an empty one says that nothing is there), and `classes.txt` must exist.
+    /// Every pair needs one (an empty label file says that nothing is there), and `classes.txt` must exist.
     Required,
-    /// Label files are read where they exist.
+    /// They are read where they exist.
     #[default]
     Optional,
-    /// Label and ignore files are not looked at.
+    /// They are not looked at.
     Ignore,
 }
 
 /// How to open a data set.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct DatasetOptions {
     /// A file of names, one a line; only these pairs belong to the data set, in this order. A relative path is taken
     /// from the data set's root. Without a list all pairs belong to it, in the order of their names.
     pub list: Option<PathBuf>,
-    /// What to do about label files.
+    /// What to do about label and ignore files.
     pub labels: Need,
+    /// What to do about class masks. Whatever it is, a mask that exists must have the size of its pair.
+    pub masks: Need,
     /// How 16-bit infrared values are mapped to \[0,1\].
     pub ir_range: IrRange,
+}
+
+impl Default for DatasetOptions {
+    /// All pairs, with labels where they exist, without masks, infrared over its full range.
+    fn default() -> Self {
+        Self { list: None, labels: Need::Optional, masks: Need::Ignore, ir_range: IrRange::Full }
+    }
 }
 
 /// One checked pair of a data set.
@@ -85,6 +94,9 @@ pub struct Sample {
     pub labels: Vec<Label>,
     /// Regions that are neither right nor wrong: not to be trained on, detections there not counted.
     pub ignore: Vec<Label>,
+    /// Class ids by pixel, of the size of the pair, [`crate::image_file::MASK_IGNORED`] where nothing is said; `None` where the
+    /// pair has no mask or masks are ignored.
+    pub mask: Option<Gray8>,
 }
 
 impl Sample {
@@ -101,6 +113,7 @@ pub struct Dataset {
     root: PathBuf,
     entries: Vec<Entry>,
     classes: Vec<String>,
+    masks: Need,
     ir_range: IrRange,
 }
 
@@ -129,6 +142,7 @@ impl Dataset {
         let annotations = annotations::Annotations {
             root,
             need: options.labels,
+            masks: options.masks,
             // Without names any class number is allowed; with a broken list of names it must not hide other offences.
             class_count: (!classes.is_empty()).then_some(classes.len()),
         };
@@ -144,7 +158,7 @@ impl Dataset {
             offences.extend(found);
         }
         if offences.is_empty() {
-            Ok(Self { root: root.to_owned(), entries, classes, ir_range: options.ir_range })
+            Ok(Self { root: root.to_owned(), entries, classes, masks: options.masks, ir_range: options.ir_range })
         } else {
             Err(DataError::Offences { root: root.to_owned(), offences })
         }
@@ -185,7 +199,7 @@ impl Dataset {
         if entries.is_empty() {
             return Err(DataError::Empty { path: self.root.clone(), expected: "pair of the wanted names" });
         }
-        Ok(Self { root: self.root.clone(), entries, classes: self.classes.clone(), ir_range: self.ir_range })
+        Ok(Self { entries, root: self.root.clone(), classes: self.classes.clone(), ..*self })
     }
 
     /// The checked pairs, in the order of [`Dataset::load`]'s index.
@@ -214,8 +228,11 @@ impl Dataset {
         let entry = self.entries.get(index).ok_or(DataError::Index { index, len: self.len() })?;
         let ir = read_ir(&entry.ir, self.ir_range)?;
         let vi = read_vi(&entry.vi)?;
+        let mask_path = entry.mask.as_ref().filter(|_| self.masks != Need::Ignore);
+        let mask = mask_path.map(|path| read_mask(path)).transpose()?;
         let expected = (entry.width, entry.height);
-        for (path, found) in [(&entry.ir, ir.size_wh()), (&entry.vi, vi.size_wh())] {
+        let mask_size = mask_path.zip(mask.as_ref().map(Gray8::size_wh));
+        for (path, found) in [(&entry.ir, ir.size_wh()), (&entry.vi, vi.size_wh())].into_iter().chain(mask_size) {
             if found != expected {
                 return Err(DataError::Changed { path: path.clone(), expected, found });
             }
@@ -227,6 +244,7 @@ impl Dataset {
             vi,
             labels: entry.labels.clone(),
             ignore: entry.ignore.clone(),
+            mask,
         })
     }
 }
@@ -258,6 +276,8 @@ impl annotations::Annotations<'_> {
         compare(&pair.vi, vi_size);
         if let Some(path) = &mask {
             compare(path, mask_size);
+        } else if self.masks == Need::Required {
+            offences.push(Offence::MissingMask { name: pair.name.clone(), path: self.mask_path(&pair.name) });
         }
         let labels = self.read_labels(&pair.name, &mut offences);
         let ignore = self.read_ignore(&pair.name, &mut offences);

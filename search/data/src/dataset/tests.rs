@@ -53,6 +53,17 @@ fn a_good_folder_opens_and_loads() {
     assert_eq!((sample.labels.len(), sample.ignore.len(), sample.vi_is_gray), (1, 1, false));
     assert_eq!(data.entries()[1].mask, Some(folder.path().join("masks/b.png")));
     assert!(matches!(data.load(3), Err(DataError::Index { index: 3, len: 3 })));
+    assert_eq!(sample.mask, None, "masks are read when asked for");
+    let masked = DatasetOptions { masks: Need::Optional, ..options(Need::Ignore, None) };
+    let masked = Dataset::open(folder.path(), &masked).unwrap();
+    assert_eq!(masked.load(1).unwrap().mask, Some(Gray8::filled(12, 8, 255).unwrap()));
+    assert_eq!(masked.load(0).unwrap().mask, None);
+    let needed = DatasetOptions { masks: Need::Required, ..options(Need::Ignore, None) };
+    let missing = offences(folder.path(), &needed);
+    assert!(
+        missing.len() == 2 && matches!(&missing[0], Offence::MissingMask { name, .. } if name == "a"),
+        "{missing:?}"
+    );
     let unlabelled = Dataset::open(folder.path(), &options(Need::Ignore, None)).unwrap();
     assert!(unlabelled.classes().is_empty() && unlabelled.load(1).unwrap().labels.is_empty());
     assert!(!unlabelled.entries()[0].labelled);

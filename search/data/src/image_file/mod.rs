@@ -3,6 +3,7 @@
 //! The kind of a file is recognised by its content, not its extension. EXIF orientation is ignored (see the crate's
 //! page for the reason).
 
+mod mask;
 mod range;
 
 use std::fs::File;
@@ -15,6 +16,7 @@ use image::{DynamicImage, ImageEncoder as _, ImageReader};
 use crate::color::luma_of;
 use crate::error::DataError;
 use crate::raster::{Gray8, Plane, Raster, Rgb8};
+pub use mask::{MASK_IGNORED, read_mask};
 pub use range::IrRange;
 
 /// Extensions of files that are taken for images, in lower case.

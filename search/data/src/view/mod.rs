@@ -199,8 +199,8 @@ impl View {
         out
     }
 
-    /// A whole pair: both images (infrared outside its frame is 114/255, visible 114), labels, and ignore regions to
-    /// which the remainders of cut objects are added.
+    /// A whole pair: both images (infrared outside its frame is 114/255, visible 114), the class mask (ignored outside), labels,
+    /// and ignore regions to which the remainders of cut objects are added.
     ///
     /// # Errors
     /// [`DataError::Shape`] when an image has not the size of the view's source.
@@ -216,6 +216,7 @@ impl View {
             vi_is_gray: sample.vi_is_gray,
             labels: labels.kept,
             ignore,
+            mask: sample.mask.as_ref().map(|mask| self.render_mask(mask)).transpose()?,
         })
     }
 }

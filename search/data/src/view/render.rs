@@ -2,7 +2,8 @@
 
 use super::View;
 use crate::error::DataError;
-use crate::raster::Raster;
+use crate::image_file::MASK_IGNORED;
+use crate::raster::{Gray8, Raster};
 
 impl View {
     /// The image seen by the view in a new buffer; see [`View::render_into`].
@@ -66,6 +67,34 @@ impl View {
     }
 }
 
+impl View {
+    /// A class mask seen by the view: ids cannot be mixed, so each target pixel has the id of the source pixel that its centre
+    /// lies in, and [`MASK_IGNORED`] where the source does not reach.
+    ///
+    /// # Errors
+    /// [`DataError::Shape`] when `source` has not the size of the view's source.
+    pub fn render_mask(&self, source: &Gray8) -> Result<Gray8, DataError> {
+        if source.size_wh() != self.source_wh {
+            return Err(DataError::Shape {
+                what: "source of a view",
+                expected: format!("{:?} (width, height)", self.source_wh),
+                found: format!("{:?}", source.size_wh()),
+            });
+        }
+        let x_axis = Axis::new(self.scale.0, self.shift.0, self.source_wh.0);
+        let y_axis = Axis::new(self.scale.1, self.shift.1, self.source_wh.1);
+        let columns: Vec<Option<usize>> = (0..self.target_wh.0).map(|x| x_axis.nearest(x)).collect();
+        let mut target = Gray8::filled(self.target_wh.0, self.target_wh.1, MASK_IGNORED)?;
+        for (y, row) in target.data_mut().chunks_exact_mut(self.target_wh.0).enumerate() {
+            let Some(ids) = y_axis.nearest(y).and_then(|y| source.data().get(y * self.source_wh.0..)) else { continue };
+            for (out, x) in row.iter_mut().zip(&columns) {
+                *out = x.and_then(|x| ids.get(x)).copied().unwrap_or(MASK_IGNORED);
+            }
+        }
+        Ok(target)
+    }
+}
+
 /// One direction of the inverse mapping.
 struct Axis {
     scale: f64,
@@ -91,6 +120,12 @@ impl Axis {
         // Beyond 16 the images are specks; the limit bounds the work of an extreme setting.
         let samples = (1.0 / scale.abs()).floor().clamp(1.0, 16.0) as u32;
         Self { scale, shift, length: length as f64, samples, whole }
+    }
+
+    /// The source pixel that the centre of target pixel `i` lies in, `None` outside the source.
+    fn nearest(&self, i: usize) -> Option<usize> {
+        let source = (i as f64 + 0.5 - self.shift) / self.scale;
+        (0.0..self.length).contains(&source).then_some(source as usize)
     }
 
     /// All samples of target pixel `i`.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::augment::{CropSettings, ScaleShiftSettings};
+use crate::image_file::MASK_IGNORED;
 use crate::raster::{Gray8, Plane, Rgb8};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -129,6 +130,30 @@ fn the_border_fills_what_the_source_does_not_reach() {
 }
 
 #[test]
+fn masks_move_with_the_images_without_mixing_ids() {
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    let ids: Vec<u8> = (0..33 * 21).map(|_| rng.random_range(0..9)).collect();
+    let source = Gray8::new(33, 21, ids).unwrap();
+    for _ in 0..40 {
+        let view = ScaleShiftSettings::default().draw((33, 21), (40, 32), &mut rng).unwrap();
+        let seen = view.render_mask(&source).unwrap();
+        for (i, &id) in seen.data().iter().enumerate() {
+            // By the inverse of the box mapping, which is another path through the same equation.
+            let centre = ((i % 40) as f32 + 0.5, (i / 40) as f32 + 0.5);
+            let at = view.unmap_box(Xyxy::new(centre.0, centre.1, centre.0, centre.1));
+            let on_an_edge = |v: f32| (v - v.round()).abs() < 1e-4;
+            if on_an_edge(at.x1) || on_an_edge(at.y1) {
+                continue;
+            }
+            let inside = at.x1 > 0.0 && at.y1 > 0.0 && at.x1 < 33.0 && at.y1 < 21.0;
+            let expected = if inside { source.pixel(at.x1 as usize, at.y1 as usize).unwrap()[0] } else { MASK_IGNORED };
+            assert_eq!(id, expected, "pixel {i} of {view:?}");
+        }
+    }
+    assert!(View::crop((33, 20), 0, 0, 4, 4).unwrap().render_mask(&source).is_err());
+}
+
+#[test]
 fn mirroring_twice_is_the_view_itself() {
     let view = View::crop((20, 10), 3, 2, 8, 6).unwrap();
     assert_eq!(view.mirrored().mirrored(), view);
@@ -168,12 +193,14 @@ fn a_whole_sample_moves_together() {
             Label::from_pixels(2, Xyxy::new(0.0, 0.0, 9.0, 1.0), 16, 16),
         ],
         ignore: vec![Label::from_pixels(0, Xyxy::new(0.0, 0.0, 16.0, 9.0), 16, 16)],
+        mask: Some(mask(16, 16, object)),
     };
     let seen = View::crop((16, 16), 8, 0, 8, 16).unwrap().mirrored().apply(&sample, CutRule::default()).unwrap();
     assert_eq!(
         extent(&Gray8::new(8, 16, seen.ir.data().iter().map(|&v| (v * 255.0) as u8).collect()).unwrap(), 1),
         Some(Xyxy::new(4.0, 4.0, 8.0, 12.0))
     );
+    assert_eq!(extent(seen.mask.as_ref().unwrap(), 1), Some(Xyxy::new(4.0, 4.0, 8.0, 12.0)));
     assert_eq!(seen.labels.len(), 1);
     assert!(worst_edge(seen.labels[0].to_pixels(8, 16), Xyxy::new(4.0, 4.0, 8.0, 12.0)) < 1e-4);
     assert_eq!(seen.ignore.len(), 2, "its own region and the sliver of the second object");
