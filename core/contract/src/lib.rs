@@ -4,7 +4,11 @@
 //! `caf-runtime` reads it and refuses a model whose promise it cannot keep. The two crates share nothing else, so that a
 //! vehicle needs neither the networks nor the training code.
 
+mod ir_range;
+
 use serde::{Deserialize, Serialize};
+
+pub use ir_range::{IrLimits, IrRange, IrRangeError, IrSample, IrScratch, LEAST_USED_SHARE};
 
 /// Key of the contract in the ONNX file's `metadata_props`.
 pub const METADATA_KEY: &str = "caf.contract";

@@ -147,6 +147,12 @@ pub enum DataError {
     },
 }
 
+impl From<caf_contract::IrRangeError> for DataError {
+    fn from(error: caf_contract::IrRangeError) -> Self {
+        Self::Setting { name: "ir_range", expected: error.expected.to_owned(), found: error.found }
+    }
+}
+
 /// One thing in a data set's folder that does not fit.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Offence {

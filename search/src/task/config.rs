@@ -202,7 +202,7 @@ impl TaskConfig {
             let expected = format!("at most {MAX_THREADS}");
             return Err(TaskError::Setting { name: "threads", expected, found: self.threads.to_string() });
         }
-        self.ir_range.validate()?;
+        self.ir_range.validate().map_err(caf_data::DataError::from)?;
         self.validation.nms.validate()?;
         self.loss.check()?;
         Ok(self.schedule(1).check()?)

@@ -4,20 +4,20 @@
 //! page for the reason).
 
 mod mask;
-mod range;
 
 use std::fs::File;
 use std::io::{BufReader, Cursor};
 use std::path::Path;
 
+use caf_contract::IrScratch;
 use caf_file::jpeg;
 use image::{DynamicImage, ImageEncoder as _, ImageReader};
 
 use crate::color::luma_of;
 use crate::error::DataError;
 use crate::raster::{Gray8, Plane, Raster, Rgb8};
+pub use caf_contract::IrRange;
 pub use mask::{MASK_IGNORED, read_mask};
-pub use range::IrRange;
 
 /// Extensions of files that are taken for images, in lower case.
 pub const EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "bmp", "tif", "tiff"];
@@ -54,11 +54,11 @@ pub fn image_size(path: &Path) -> Result<(usize, usize), DataError> {
 pub fn read_ir(path: &Path, range: IrRange) -> Result<Plane, DataError> {
     range.validate()?;
     let (width, height, data) = match decode(path)? {
-        DynamicImage::ImageLuma16(gray) => (gray.width(), gray.height(), range.map(gray.as_raw())),
+        DynamicImage::ImageLuma16(gray) => (gray.width(), gray.height(), mapped(range, gray.as_raw())),
         wide @ (DynamicImage::ImageRgb16(_) | DynamicImage::ImageRgba16(_) | DynamicImage::ImageLumaA16(_)) => {
             let rgb = wide.into_rgb16();
             let gray: Vec<u16> = rgb.pixels().map(|p| gray_of_16(p.0)).collect();
-            (rgb.width(), rgb.height(), range.map(&gray))
+            (rgb.width(), rgb.height(), mapped(range, &gray))
         }
         DynamicImage::ImageLuma8(gray) => {
             (gray.width(), gray.height(), gray.as_raw().iter().map(|&v| f32::from(v) / 255.0).collect())
@@ -78,6 +78,12 @@ pub fn read_ir(path: &Path, range: IrRange) -> Result<Plane, DataError> {
 pub fn read_vi(path: &Path) -> Result<Rgb8, DataError> {
     let rgb = decode(path)?.into_rgb8();
     Raster::new(rgb.width() as usize, rgb.height() as usize, rgb.into_raw())
+}
+
+fn mapped(range: IrRange, values: &[u16]) -> Vec<f32> {
+    let mut plane = vec![0.0; values.len()];
+    range.map_u16(values, &mut plane, &mut IrScratch::default());
+    plane
 }
 
 fn gray_of_8(rgb: [u8; 3]) -> f32 {
