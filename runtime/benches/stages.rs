@@ -14,10 +14,10 @@ use caf_runtime::detect::Detector;
 use caf_runtime::draw::Canvas;
 use caf_runtime::frame::{Camera, ImageView, PixelFormat};
 use caf_runtime::fusion::{FrameFusion, FusedImage, FusionSettings};
-use caf_runtime::live::{Line, Slot};
 use caf_runtime::pair::{PairRule, Pairer, Step, Timed};
 use caf_runtime::pixels::{bytes_to_rgb, floats_to_rgb, to_bytes, to_floats};
 use caf_runtime::queue::{Queue, WhenFull};
+use caf_runtime::result::{Line, PairResult};
 use caf_runtime::session::provider::ProviderChoice;
 use caf_runtime::session::{Model, ModelOptions};
 use caf_runtime::sink::jsonl::JsonLines;
@@ -181,14 +181,14 @@ fn pair(c: &mut Criterion) {
 fn line(c: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
     let mut lines = JsonLines::create(&folder.path().join("o.jsonl")).unwrap();
-    let mut slot = Slot::default();
+    let mut result = PairResult::default();
     let mut next = noise(7);
-    slot.image.detections = (0..20)
+    result.image.detections = (0..20)
         .map(|class| Detection { x1: next(), y1: next(), x2: next(), y2: next(), score: next(), class: class % 2 })
         .collect();
     let classes = ["person".to_owned(), "car".to_owned()];
     c.bench_function("line of 20 detections", |b| {
-        b.iter(|| lines.write(&Line { slot: black_box(&slot), classes: &classes }).unwrap());
+        b.iter(|| lines.write(&Line { result: black_box(&result), classes: &classes }).unwrap());
     });
 }
 

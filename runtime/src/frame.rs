@@ -1,12 +1,11 @@
 //! One camera image with the time at which it was captured.
 //!
-//! A frame never owns a copy of a live camera's pixels: it holds the camera's own buffer, mapped for reading, and gives it
-//! back when it is dropped.
+//! A frame never holds a copy of a live camera's pixels: it holds the camera's own memory, whatever that is, and gives it back
+//! when it is dropped.
 
 use std::time::Instant;
 
-use gstreamer_video as gst_video;
-use gstreamer_video::prelude::*;
+use caf_geometry::Size;
 
 /// Which of the two cameras.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,16 +69,6 @@ impl PixelFormat {
             Self::Rgb8 => 3,
         }
     }
-
-    /// The name GStreamer gives it.
-    #[must_use]
-    pub const fn gst_name(self) -> &'static str {
-        match self {
-            Self::Gray8 => "GRAY8",
-            Self::Gray16Le => "GRAY16_LE",
-            Self::Rgb8 => "RGB",
-        }
-    }
 }
 
 /// Why pixels cannot be viewed as an image.
@@ -114,20 +103,6 @@ pub enum FrameError {
         format: PixelFormat,
         /// Distance between rows claimed.
         stride_bytes: usize,
-    },
-    /// A layout nobody asked for.
-    #[error("the camera delivers {found}, expected GRAY8, GRAY16_LE or RGB")]
-    Format {
-        /// GStreamer's name of what came.
-        found: String,
-    },
-    /// The buffer could not be mapped.
-    #[error("the {width_px}x{height_px} buffer of the camera cannot be read")]
-    Map {
-        /// Width from the stream's description.
-        width_px: u32,
-        /// Height from the stream's description.
-        height_px: u32,
     },
 }
 
@@ -187,13 +162,30 @@ impl<'a> ImageView<'a> {
     }
 }
 
-/// Where the pixels lie.
-#[allow(clippy::large_enum_variant, reason = "a box would be an allocation for every live frame")]
-enum Pixels {
-    /// A camera's buffer; unmapped and returned to its pool when dropped.
-    Mapped { frame: gst_video::VideoFrame<gst_video::video_frame::Readable>, format: PixelFormat },
-    /// Decoded from a file.
-    Owned { data: Vec<u8>, width_px: usize, height_px: usize, stride_bytes: usize, format: PixelFormat },
+/// How pixels lie in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Width and height in pixels.
+    pub size: Size,
+    /// Bytes from the start of a row to the start of the next one.
+    pub stride_bytes: usize,
+    /// Layout of one pixel.
+    pub format: PixelFormat,
+}
+
+/// Memory with pixels that somebody lends: a camera's buffer, a decoded file.
+pub trait Pixels: Send {
+    /// The bytes, from the first pixel on.
+    fn bytes(&self) -> &[u8];
+
+    /// Takes the memory back when the frame is dropped. A source that reuses its boxes allocates nothing for a frame.
+    fn give_back(self: Box<Self>) {}
+}
+
+impl Pixels for Vec<u8> {
+    fn bytes(&self) -> &[u8] {
+        self
+    }
 }
 
 /// One image of one camera.
@@ -209,7 +201,17 @@ pub struct Frame {
     pub arrived: Instant,
     /// Frames per second the camera claims to deliver, as a fraction; a numerator of 0 means that it does not say.
     pub rate: (i32, i32),
-    pixels: Pixels,
+    layout: Layout,
+    /// Taken only when the frame is dropped.
+    pixels: Option<Box<dyn Pixels>>,
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        if let Some(pixels) = self.pixels.take() {
+            pixels.give_back();
+        }
+    }
 }
 
 impl std::fmt::Debug for Frame {
@@ -223,61 +225,25 @@ impl std::fmt::Debug for Frame {
 }
 
 impl Frame {
-    /// Wraps a GStreamer buffer without copying it; strides in the buffer's video meta are honoured.
-    pub fn from_buffer(
+    /// Wraps pixels without copying them; they are given back at once when they are no such image.
+    pub fn new(
         camera: Camera,
         sequence: u64,
         capture_ns: i64,
-        buffer: gstreamer::Buffer,
-        info: &gst_video::VideoInfo,
+        layout: Layout,
+        pixels: Box<dyn Pixels>,
     ) -> Result<Self, FrameError> {
-        let format = match info.format() {
-            gst_video::VideoFormat::Gray8 => PixelFormat::Gray8,
-            gst_video::VideoFormat::Gray16Le => PixelFormat::Gray16Le,
-            gst_video::VideoFormat::Rgb => PixelFormat::Rgb8,
-            other => return Err(FrameError::Format { found: other.to_string() }),
-        };
-        let frame = gst_video::VideoFrame::from_buffer_readable(buffer, info)
-            .map_err(|_| FrameError::Map { width_px: info.width(), height_px: info.height() })?;
-        let rate = (info.fps().numer(), info.fps().denom());
-        let pixels = Pixels::Mapped { frame, format };
-        let frame = Self { camera, sequence, capture_ns, arrived: Instant::now(), rate, pixels };
-        frame.view()?;
-        Ok(frame)
-    }
-
-    /// Takes pixels decoded from a file.
-    pub fn from_pixels(
-        camera: Camera,
-        sequence: u64,
-        capture_ns: i64,
-        data: Vec<u8>,
-        size_px: (usize, usize),
-        stride_bytes: usize,
-        format: PixelFormat,
-    ) -> Result<Self, FrameError> {
-        let (width_px, height_px) = size_px;
-        let pixels = Pixels::Owned { data, width_px, height_px, stride_bytes, format };
-        let frame = Self { camera, sequence, capture_ns, arrived: Instant::now(), rate: (0, 1), pixels };
+        let (arrived, pixels) = (Instant::now(), Some(pixels));
+        let frame = Self { camera, sequence, capture_ns, arrived, rate: (0, 1), layout, pixels };
         frame.view()?;
         Ok(frame)
     }
 
     /// The pixels.
     pub fn view(&self) -> Result<ImageView<'_>, FrameError> {
-        match &self.pixels {
-            Pixels::Mapped { frame, format } => {
-                let (width, height) = (frame.width(), frame.height());
-                let unreadable = FrameError::Map { width_px: width, height_px: height };
-                let Ok(data) = frame.plane_data(0) else { return Err(unreadable) };
-                let stride = frame.plane_stride().first().copied().and_then(|s| usize::try_from(s).ok());
-                let Some(stride) = stride else { return Err(unreadable) };
-                ImageView::new(data, width as usize, height as usize, stride, *format)
-            }
-            Pixels::Owned { data, width_px, height_px, stride_bytes, format } => {
-                ImageView::new(data, *width_px, *height_px, *stride_bytes, *format)
-            }
-        }
+        let Layout { size, stride_bytes, format } = self.layout;
+        let bytes = self.pixels.as_deref().map_or(&[][..], Pixels::bytes);
+        ImageView::new(bytes, size.width, size.height, stride_bytes, format)
     }
 }
 
@@ -285,7 +251,7 @@ impl Frame {
 mod tests {
     use super::*;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
     fn rows_skip_the_padding_and_the_last_row_may_be_short() {
@@ -307,27 +273,29 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_goes_back_only_when_the_frame_is_dropped() {
-        gstreamer::init().unwrap();
-        let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Gray8, 5, 2).build().unwrap();
-        /// Memory that tells when it is given back.
-        struct Watched(Vec<u8>, Arc<AtomicBool>);
-        impl AsRef<[u8]> for Watched {
-            fn as_ref(&self) -> &[u8] {
+    fn the_memory_goes_back_once_and_only_when_the_frame_is_dropped() {
+        /// Memory that counts how often it is given back.
+        struct Lent(Vec<u8>, Arc<AtomicUsize>);
+        impl Pixels for Lent {
+            fn bytes(&self) -> &[u8] {
                 &self.0
             }
-        }
-        impl Drop for Watched {
-            fn drop(&mut self) {
-                self.1.store(true, Ordering::SeqCst);
+            fn give_back(self: Box<Self>) {
+                self.1.fetch_add(1, Ordering::SeqCst);
             }
         }
-        let returned = Arc::new(AtomicBool::new(false));
-        let buffer = gstreamer::Buffer::from_slice(Watched(vec![7; info.size()], Arc::clone(&returned)));
-        let frame = Frame::from_buffer(Camera::Infrared, 0, 0, buffer, &info).unwrap();
+        let returned = Arc::new(AtomicUsize::new(0));
+        let layout = Layout { size: Size::new(5, 2), stride_bytes: 8, format: PixelFormat::Gray8 };
+        let lend = |bytes: usize| {
+            let pixels = Box::new(Lent(vec![7; bytes], Arc::clone(&returned)));
+            Frame::new(Camera::Infrared, 0, 0, layout, pixels)
+        };
+        let frame = lend(13).unwrap();
         assert!(frame.view().unwrap().rows().eq([[7; 5], [7; 5]]));
-        assert!(!returned.load(Ordering::SeqCst));
+        assert_eq!(returned.load(Ordering::SeqCst), 0);
         drop(frame);
-        assert!(returned.load(Ordering::SeqCst));
+        assert_eq!(returned.load(Ordering::SeqCst), 1);
+        assert!(matches!(lend(12), Err(FrameError::Short { expected: 13, found: 12, .. })));
+        assert_eq!(returned.load(Ordering::SeqCst), 2);
     }
 }

@@ -8,10 +8,11 @@ use serde::Serialize;
 
 use crate::fusion::{FrameFusion, FusedImage, FusionSettings, PairError, PairTimes};
 use crate::image_file::{self, Decoded, ImageFileError};
+use crate::result::Detections;
 use crate::session::Model;
 use crate::session::provider::Provider;
-use crate::sink::SinkError;
-use crate::sink::jsonl::{Detections, JsonLines};
+use crate::sink::jsonl::JsonLines;
+use crate::sink::kind::SinkError;
 use crate::stats::{Histogram, Percentiles};
 
 /// Offenders printed; the rest is only counted.

@@ -2,19 +2,20 @@
 //!
 //! ```text
 //! infrared ─► queue ┐
-//!                   ├─► pair by time ─► queue ─► fuse, detect, draw ─► queue ─► video, JSON lines, summary
-//! visible ──► queue ┘
+//!                   ├─► pair by time ─► queue ─► fuse, detect, draw ─┬─► queue ─► video
+//! visible ──► queue ┘                                                └─► queue ─► JSON lines, …
 //! ```
 //!
-//! Every arrow is a bounded queue that gives up its oldest item when the next stage is too slow (and counts it); with
+//! Every queue is bounded and gives up its oldest item when the next stage is too slow (and counts it); with
 //! files, where every frame matters, it makes the producer wait instead. Frames are paired by capture time, never by
 //! arrival. The model runs in ONNX Runtime; see [`session`].
+//!
+//! Sources and sinks are lists of kinds ([`source`], [`sink`]); GStreamer's are in `caf-gst`, the command line in `caf-run`.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod align;
 pub mod check;
-pub mod cli;
 pub mod detect;
 pub mod draw;
 pub mod font;
@@ -26,6 +27,7 @@ pub mod live;
 pub mod pair;
 pub mod pixels;
 pub mod queue;
+pub mod result;
 pub mod session;
 pub mod sink;
 pub mod source;

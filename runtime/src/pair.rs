@@ -71,6 +71,14 @@ pub struct PairCount {
     pub window_full: u64,
 }
 
+impl PairCount {
+    /// Frames whose fate is decided.
+    #[must_use]
+    pub const fn decided(&self) -> u64 {
+        self.paired + self.no_partner + self.partner_nearer_to_another + self.not_later + self.window_full
+    }
+}
+
 /// What [`Pairer::poll`] found.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step<F> {
@@ -149,6 +157,11 @@ impl<F: Timed> Pairer<F> {
             ended: [false; 2],
             counts: [PairCount::default(); 2],
         }
+    }
+
+    /// Changes how long after its capture a frame of that camera may still arrive, in nanoseconds.
+    pub fn set_patience(&mut self, camera: Camera, patience_ns: i64) {
+        self.rule.patience_ns[camera.index()] = patience_ns;
     }
 
     /// Adds a camera's next frame.

@@ -104,7 +104,7 @@ fn build(repo: &Repo, libraries: &Libraries) -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
     cargo.args(["build", "--release", "--locked"]).current_dir(repo.root());
     for program in Program::ALL {
-        cargo.args(["--package", program.package()]);
+        cargo.args(["--package", program.binary()]);
     }
     process::run(libraries.for_cargo(&mut cargo))?;
     let mut metadata = Command::new("cargo");

@@ -143,6 +143,7 @@ mod tests {
             Family::OnnxRuntime => "ort-sys",
             Family::GStreamer => "gstreamer-video",
             Family::Protobuf => "prost",
+            Family::CommandLine => "clap",
             Family::Bulky => "image",
             Family::Crate(name) => name,
         };

@@ -1,11 +1,13 @@
 //! What a run needs to know, and how it can fail.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::output::OutputFiles;
 use crate::fusion::{FusionSettings, PairError};
-use crate::sink::SinkError;
-use crate::source::{Pace, SourceError, SourceSpec};
+use crate::sink::kind::{SinkError, SinkSpec};
+use crate::source::clock::Clock;
+use crate::source::error::SourceError;
+use crate::source::kind::{Pace, SourceSpec};
 
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +18,7 @@ pub enum LiveError {
     /// A pair, or the settings that all pairs are fused with.
     #[error(transparent)]
     Pair(#[from] PairError),
-    /// A file that is written.
+    /// A sink.
     #[error(transparent)]
     Sink(#[from] SinkError),
     /// A stage panicked.
@@ -42,7 +44,9 @@ pub struct LiveConfig {
     pub sources: [SourceSpec; 2],
     /// How late each camera's timestamps are, in nanoseconds.
     pub latency_ns: [i64; 2],
-    /// Frames per second of folders without capture times.
+    /// How much later than the source itself tells each camera's frames arrive, in nanoseconds.
+    pub delay_ns: [i64; 2],
+    /// Frames per second of what has no times of its own.
     pub fps: f64,
     /// Largest difference of capture times within a pair, in nanoseconds.
     pub max_skew_ns: i64,
@@ -52,12 +56,25 @@ pub struct LiveConfig {
     pub queue: usize,
     /// How to fuse.
     pub fusion: FusionSettings,
-    /// How long a source may take to deliver its first frame.
+    /// How long a source may say nothing: before its first frame, and afterwards until it is lost.
     pub patience: Duration,
-    /// Files to write.
-    pub files: OutputFiles,
-    /// Stop after this time.
+    /// What a lost camera means for the run.
+    pub when_lost: WhenLost,
+    /// Where results go.
+    pub sinks: Vec<SinkSpec>,
+    /// Stop after this time: of the clock when a source is live, else of the frames.
     pub limit: Option<Duration>,
+    /// The time that everything goes by.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What a lost camera means for the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenLost {
+    /// The run ends, and has failed.
+    End,
+    /// The run goes on without pairs until the camera is back.
+    Wait,
 }
 
 /// How far a run is.
@@ -67,9 +84,7 @@ pub struct Progress {
     pub elapsed: Duration,
     /// Pairs fused.
     pub fused: u64,
-    /// Pairs written.
-    pub written: u64,
-    /// Frames and pairs given up by full queues.
+    /// Frames and pairs given up by full queues before the model.
     pub dropped: u64,
 }
 
@@ -78,11 +93,10 @@ impl LiveError {
     #[must_use]
     pub fn is_wrong_call(&self) -> bool {
         match self {
-            Self::Source(SourceError::Parse { .. } | SourceError::NoSource { .. } | SourceError::Sinks { .. })
-            | Self::Source(SourceError::Timestamp { .. })
-            | Self::Sink(SinkError::Container { .. }) => true,
+            Self::Source(error) => error.is_wrong_call(),
             Self::Pair(error) => error.is_wrong_call(),
-            Self::Source(_) | Self::Sink(_) | Self::Stage { .. } | Self::Thread { .. } => false,
+            Self::Sink(error) => error.is_wrong_call(),
+            Self::Stage { .. } | Self::Thread { .. } => false,
         }
     }
 }

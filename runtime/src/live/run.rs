@@ -2,23 +2,23 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::thread::ScopedJoinHandle;
+use std::time::Duration;
 
-use caf_console::StopFlag;
-
-use super::config::{LiveConfig, LiveError, Progress};
-use super::output::{Output, Sinks, Written};
-use super::slot::Slot;
-use super::stages::{CloseAtEnd, Inference, Paired, Pairing};
+use super::config::{LiveConfig, LiveError, Progress, WhenLost};
+use super::stages::{CloseAtEnd, Inference, Inferred, Pair, Paired, Pairing};
 use super::summary::{CameraSummary, EndedBy, PairSummary, Summary};
 use crate::frame::Camera;
 use crate::fusion::FrameFusion;
 use crate::pair::PairRule;
 use crate::queue::{Lanes, Queue, WhenFull};
+use crate::result::ResultPool;
 use crate::session::Model;
-use crate::sink::video::VideoSink;
-use crate::source::clock::RunClock;
-use crate::source::{Capture, Pace, Source, SourceError, SourceSettings, gst};
+use crate::sink::kind::{Sink, SinkError, SinkSettings};
+use crate::sink::lane::{SinkLane, SinkSummary};
+use crate::source::error::SourceError;
+use crate::source::kind::{Pace, Source, SourceSettings};
+use crate::source::port::{Capture, Port, SourceEvent};
 
 /// How often the run is looked after.
 const WATCH: Duration = Duration::from_millis(25);
@@ -30,59 +30,62 @@ const LITTLE_COVERAGE: f64 = 0.5;
 /// Frames of one camera that may wait for a partner.
 const WINDOW: usize = 64;
 
+/// A run that began, however it ended.
+#[derive(Debug)]
+pub struct Run {
+    /// What it did.
+    pub summary: Summary,
+    /// What failed, when something did.
+    pub failure: Option<LiveError>,
+}
+
 /// Everything that the stages share.
 struct Plumbing {
-    clock: RunClock,
-    began: Instant,
     pace: Pace,
+    began_ns: i64,
     capture: Capture,
-    pairs: Queue<super::stages::Pair>,
-    results: Queue<Slot>,
-    free: Queue<Slot>,
+    ports: [Port; 2],
+    pairs: Queue<Pair>,
+    sinks: Vec<SinkLane>,
     fused: AtomicU64,
-    written: AtomicU64,
 }
 
 impl Plumbing {
-    fn new(pace: Pace, queue: usize) -> Self {
+    fn new(config: &LiveConfig, pace: Pace) -> Self {
         let when_full = if pace == Pace::Realtime { WhenFull::DropOldest } else { WhenFull::Wait };
         // In real time only the newest pair may wait for the model: every place more would add a frame's time to the delay.
-        let waiting_pairs = if pace == Pace::Realtime { 1 } else { queue };
-        // One slot in each stage and one in each place of the queue: the model never waits for one.
-        let slots = queue.max(1) + 2;
-        let free = Queue::new(slots, WhenFull::Wait);
-        (0..slots).for_each(|_| drop(free.push(0, Slot::default())));
+        let waiting_pairs = if pace == Pace::Realtime { 1 } else { config.queue };
+        config.clock.start();
+        let capture = Arc::new(Lanes::new(config.queue, when_full));
+        let port = |camera| Port::new(camera, &capture, Arc::clone(&config.clock), pace == Pace::Realtime);
         Self {
-            clock: RunClock::start(),
-            began: Instant::now(),
             pace,
-            capture: Arc::new(Lanes::new(queue, when_full)),
+            began_ns: config.clock.now_ns(),
+            ports: Camera::BOTH.map(port),
+            capture,
             pairs: Queue::new(waiting_pairs, when_full),
-            results: Queue::new(queue, when_full),
-            free,
+            sinks: config.sinks.iter().map(|s| SinkLane::new(s.clone(), config.queue, when_full)).collect(),
             fused: AtomicU64::new(0),
-            written: AtomicU64::new(0),
         }
     }
 
-    fn progress(&self) -> Progress {
+    /// One result with the model, and for each sink those that wait and the one it has in hand.
+    fn results(&self, queue: usize) -> usize {
+        1 + self.sinks.len() * (queue.max(1) + 1)
+    }
+
+    fn elapsed(&self, config: &LiveConfig) -> Duration {
+        let elapsed = config.clock.now_ns().saturating_sub(self.began_ns);
+        Duration::from_nanos(u64::try_from(elapsed).unwrap_or(0))
+    }
+
+    fn progress(&self, config: &LiveConfig) -> Progress {
         let captured: u64 = self.capture.counts().iter().map(|c| c.dropped).sum();
         Progress {
-            elapsed: self.began.elapsed(),
+            elapsed: self.elapsed(config),
             fused: self.fused.load(Ordering::Relaxed),
-            written: self.written.load(Ordering::Relaxed),
-            dropped: captured + self.pairs.count().dropped + self.results.count().dropped,
+            dropped: captured + self.pairs.count().dropped,
         }
-    }
-
-    /// A camera that has not ended and whose first frame is overdue.
-    fn silence(&self, patience: Duration) -> Option<SourceError> {
-        if self.began.elapsed() < patience {
-            return None;
-        }
-        let counts = self.capture.counts();
-        let silent = |c: &Camera| counts[c.index()].pushed == 0 && !self.capture.is_closed(c.index());
-        Camera::BOTH.into_iter().find(silent).map(|c| SourceError::Silent { camera: c.name(), patience })
     }
 
     fn capturing(&self) -> bool {
@@ -90,18 +93,21 @@ impl Plumbing {
     }
 }
 
-/// Runs until a source ends, the time is over, `stop` is raised or something fails. `watch` is called about forty
-/// times a second.
+/// Runs until a source ends, the time is over, `stop` says so or something fails. `watch` is called about forty times a
+/// second.
 ///
-/// Files appear when the run is over, complete. When a camera, the model or a sink fails in the middle of a run, every other
-/// file keeps what was fused until then, and the error is returned; nothing appears of a run without a single pair.
+/// Files appear when the run is over, complete. When a camera or the model fails in the middle of a run, every file keeps
+/// what was fused until then; when a sink fails, the others go on. A run that began gives a summary, whatever happened;
+/// nothing else appears of a run without a single pair.
+///
+/// # Errors
+/// What keeps a run from beginning. What fails later is in [`Run::failure`].
 pub fn run(
     model: Model,
     config: &LiveConfig,
-    stop: &StopFlag,
+    stop: &dyn Fn() -> bool,
     watch: &mut dyn FnMut(Progress),
-) -> Result<Summary, LiveError> {
-    gst::initialise()?;
+) -> Result<Run, LiveError> {
     let (provider, provider_reason) = (model.provider(), model.reason().map(str::to_owned));
     let mut fusion = FrameFusion::new(model, &config.fusion)?;
     if let Some(coverage) = fusion.coverage().filter(|c| *c < LITTLE_COVERAGE) {
@@ -110,125 +116,193 @@ pub fn run(
             "by the rig, the infrared camera sees {percent} % of the visible image; the rest is fused with black"
         );
     }
-    let sinks = config.files.open(fusion.classes().unwrap_or_default().to_vec())?;
-    let encoder = sinks.video.as_ref().map(VideoSink::encoder);
+    let settings = SinkSettings { classes: fusion.classes().unwrap_or_default().into() };
+    let sinks = config.sinks.iter().map(|spec| spec.open(&settings)).collect::<Result<Vec<_>, _>>()?;
     if let Some(took) = fusion.warm_up()? {
         tracing::info!(ms = took.as_millis(), "the model is warm");
     }
     let mut sources = open(config)?;
-    let live = sources.iter().any(Source::is_live);
+    let live = sources.iter().any(|source| source.is_live());
     let pace = config.pace.unwrap_or(if live { Pace::Realtime } else { Pace::EveryFrame });
 
-    let plumbing = Plumbing::new(pace, config.queue);
-    let (paired, written, ended_by) = flow(&plumbing, config, &mut sources, (fusion, sinks), stop, watch)?;
+    let plumbing = Plumbing::new(config, pace);
+    let mut flow = Flow { p: &plumbing, config, live, ended_by: EndedBy::Sources, failure: None };
+    let (paired, inferred, sinks) = flow.run(&mut sources, fusion, sinks, stop, watch)?;
+    let Flow { ended_by, failure, .. } = flow;
 
-    let elapsed = plumbing.began.elapsed().as_secs_f64();
-    let lanes = plumbing.capture.counts();
-    let [infrared, visible] = [0, 1].map(|i| CameraSummary::new(lanes[i], paired.counts[i]));
-    Ok(Summary {
+    let (elapsed, lanes) = (plumbing.elapsed(config).as_secs_f64(), plumbing.capture.counts());
+    let [infrared, visible] = Camera::BOTH.map(|c| {
+        let i = c.index();
+        CameraSummary::new(lanes[i], paired.beyond_limit[i], paired.counts[i], plumbing.ports[i].report())
+    });
+    let (paired, fused) = (infrared.pairing.paired, plumbing.fused.load(Ordering::Relaxed));
+    let dropped_before_inference = plumbing.pairs.count().dropped;
+    let left_over = paired.saturating_sub(dropped_before_inference + fused);
+    let summary = Summary {
         provider,
         provider_reason,
         pace: if pace == Pace::Realtime { "realtime" } else { "every-frame" },
         seconds: elapsed,
-        fps: if elapsed > 0.0 { written.pairs as f64 / elapsed } else { 0.0 },
+        fps: if elapsed > 0.0 { fused as f64 / elapsed } else { 0.0 },
         infrared,
         visible,
-        pairs: PairSummary {
-            paired: infrared.pairing.paired,
-            dropped_before_inference: plumbing.pairs.count().dropped,
-            fused: plumbing.fused.load(Ordering::Relaxed),
-            dropped_before_sinks: plumbing.results.count().dropped,
-            written: written.pairs,
-        },
-        detections: written.detections,
-        skew: written.skew.percentiles(),
-        stages: written.stages.summary(),
-        video: config.files.video.clone().filter(|_| written.video),
-        encoder: encoder.filter(|_| written.video),
+        pairs: PairSummary { paired, dropped_before_inference, left_over, fused },
+        detections: inferred.detections,
+        skew: inferred.skew.percentiles(),
+        stages: inferred.stages.summary(),
+        sinks,
         ended_by,
-    })
-}
-
-fn open(config: &LiveConfig) -> Result<[Source; 2], LiveError> {
-    let [ir, vi] = &config.sources;
-    let [ir_latency, vi_latency] = config.latency_ns;
-    let settings =
-        |camera, latency_ns| SourceSettings { camera, latency_ns, fps: config.fps, patience: config.patience };
-    Ok([
-        Source::open(ir, settings(Camera::Infrared, ir_latency))?,
-        Source::open(vi, settings(Camera::Visible, vi_latency))?,
-    ])
-}
-
-/// Starts the stages and the cameras and waits for their end.
-fn flow(
-    p: &Plumbing,
-    config: &LiveConfig,
-    sources: &mut [Source; 2],
-    (fusion, sinks): (FrameFusion, Sinks),
-    stop: &StopFlag,
-    watch: &mut dyn FnMut(Progress),
-) -> Result<(Paired, Written, EndedBy), LiveError> {
-    let patience_ns = config.latency_ns.map(|l| l.saturating_add(config.max_skew_ns).saturating_add(JITTER_NS).max(0));
-    let pairing = Pairing {
-        capture: &p.capture,
-        pairs: &p.pairs,
-        clock: &p.clock,
-        pace: p.pace,
-        rule: PairRule { max_skew_ns: config.max_skew_ns, patience_ns, window: WINDOW },
-        limit_ns: config.limit.filter(|_| p.pace == Pace::EveryFrame).map(nanoseconds),
+        failure: failure.as_ref().map(ToString::to_string),
     };
-    let (pairs, free, results) = (&p.pairs, &p.free, &p.results);
-    let inference = Inference { fusion, pairs, free, results, fused: &p.fused };
-    let output = Output { sinks, results, free, written: &p.written };
+    Ok(Run { summary, failure })
+}
 
-    std::thread::scope(|scope| {
-        // Should this closure end early, the stages end as well, and the scope with them.
-        let _closes = (CloseAtEnd(&*p.capture), CloseAtEnd(&p.pairs), CloseAtEnd(&p.results));
-        let refused = |stage: &'static str| move |source| LiveError::Thread { stage, source };
-        let named = |stage: &str| std::thread::Builder::new().name(stage.to_owned());
-        let pairing = named("pair").spawn_scoped(scope, move || pairing.run()).map_err(refused("pair"))?;
-        let inference = named("infer").spawn_scoped(scope, move || inference.run()).map_err(refused("infer"))?;
-        let output = named("sink").spawn_scoped(scope, move || output.run()).map_err(refused("sink"))?;
+fn open(config: &LiveConfig) -> Result<[Box<dyn Source>; 2], LiveError> {
+    let open = |camera: Camera| {
+        let i = camera.index();
+        let LiveConfig { fps, patience, .. } = *config;
+        config.sources[i].open(&SourceSettings { camera, latency_ns: config.latency_ns[i], fps, patience })
+    };
+    Ok([open(Camera::Infrared)?, open(Camera::Visible)?])
+}
 
-        let mut failure = None;
-        let mut ended_by = EndedBy::Sources;
-        for source in sources.iter_mut() {
-            if let Err(error) = source.start(&p.clock, p.pace, &p.capture) {
-                failure.get_or_insert(error);
-                p.capture.close_all();
+/// A run on its way.
+struct Flow<'a> {
+    p: &'a Plumbing,
+    config: &'a LiveConfig,
+    /// Whether a source is live: then the clock limits the run, else the times of the frames.
+    live: bool,
+    ended_by: EndedBy,
+    failure: Option<LiveError>,
+}
+
+type SinkEnd = (SinkSummary, Option<SinkError>);
+
+impl Flow<'_> {
+    /// Starts the stages and the cameras and waits for their end.
+    fn run(
+        &mut self,
+        sources: &mut [Box<dyn Source>; 2],
+        fusion: FrameFusion,
+        sinks: Vec<Box<dyn Sink>>,
+        stop: &dyn Fn() -> bool,
+        watch: &mut dyn FnMut(Progress),
+    ) -> Result<(Paired, Inferred, Vec<SinkSummary>), LiveError> {
+        let (p, config) = (self.p, self.config);
+        let pairing = Pairing {
+            capture: &p.capture,
+            pairs: &p.pairs,
+            clock: &*config.clock,
+            ports: &p.ports,
+            pace: p.pace,
+            rule: self.rule(),
+            limit_ns: config.limit.filter(|_| !self.live).map(nanoseconds),
+        };
+        let pool = ResultPool::new(p.results(config.queue));
+        let inference = Inference { fusion, pairs: &p.pairs, sinks: &p.sinks, pool, fused: &p.fused };
+
+        std::thread::scope(|scope| {
+            // Should this closure end early, the stages end as well, and the scope with them.
+            let _closes = (CloseAtEnd(&*p.capture), CloseAtEnd(&p.pairs));
+            let refused = |stage: &'static str| move |source| LiveError::Thread { stage, source };
+            let named = |stage: &str| std::thread::Builder::new().name(stage.to_owned());
+            let pairing = named("pair").spawn_scoped(scope, move || pairing.run()).map_err(refused("pair"))?;
+            let inference = named("infer").spawn_scoped(scope, move || inference.run()).map_err(refused("infer"))?;
+            let mut outputs: Vec<ScopedJoinHandle<'_, SinkEnd>> = Vec::with_capacity(sinks.len());
+            for (lane, sink) in p.sinks.iter().zip(sinks) {
+                let output = named(lane.name()).spawn_scoped(scope, move || lane.run(sink));
+                outputs.push(output.map_err(refused("sink"))?);
+            }
+            for (source, port) in sources.iter_mut().zip(&p.ports) {
+                if let Err(error) = source.start(port.clone(), p.pace) {
+                    self.fail(EndedBy::Failure, error.into());
+                }
+            }
+            while !(pairing.is_finished() && inference.is_finished() && outputs.iter().all(|o| o.is_finished())) {
+                self.look_after(sources);
+                let over = self.live && config.limit.is_some_and(|limit| p.elapsed(config) >= limit);
+                if (over || stop()) && p.capturing() {
+                    self.end(if over { EndedBy::Seconds } else { EndedBy::Interrupt });
+                }
+                watch(p.progress(config));
+                std::thread::sleep(WATCH);
+            }
+            p.capture.close_all();
+            // A source that failed just before everything ended still failed.
+            self.look_after(sources);
+            sources.iter_mut().for_each(|source| source.stop());
+            let paired = pairing.join().map_err(|_| LiveError::Stage { stage: "pair" })?;
+            let mut inferred = inference.join().map_err(|_| LiveError::Stage { stage: "infer" })?;
+            if self.failure.is_none() && self.ended_by == EndedBy::Sources && paired.beyond_limit != [0; 2] {
+                self.ended_by = EndedBy::Seconds;
+            }
+            // In the order of the data, the first failure is the one that the others followed from.
+            if let Some(error) = inferred.failure.take() {
+                self.fail(EndedBy::Failure, error);
+            }
+            let mut summaries = vec![];
+            for (lane, output) in p.sinks.iter().zip(outputs) {
+                let (mut summary, failure) = output.join().map_err(|_| LiveError::Stage { stage: "sink" })?;
+                summary.missed = lane.missed();
+                summaries.push(summary);
+                if let Some(error) = failure {
+                    self.failure.get_or_insert(error.into());
+                }
+            }
+            if !summaries.is_empty() && summaries.iter().all(|s| s.missed > 0) {
+                self.ended_by = EndedBy::Failure;
+            }
+            Ok((paired, inferred, summaries))
+        })
+    }
+
+    fn rule(&self) -> PairRule {
+        let config = self.config;
+        let patience = |camera: Camera| {
+            let i = camera.index();
+            let late = config.latency_ns[i].saturating_add(config.delay_ns[i]);
+            late.saturating_add(config.max_skew_ns).saturating_add(JITTER_NS).max(0)
+        };
+        PairRule { max_skew_ns: config.max_skew_ns, patience_ns: Camera::BOTH.map(patience), window: WINDOW }
+    }
+
+    /// Takes no more frames; what waits is still fused.
+    fn end(&mut self, by: EndedBy) {
+        self.ended_by = by;
+        self.p.capture.close_all();
+    }
+
+    /// Ends because of an error; the first one counts.
+    fn fail(&mut self, by: EndedBy, error: LiveError) {
+        if self.failure.is_none() {
+            self.failure = Some(error);
+            self.end(by);
+        }
+    }
+
+    /// Lets the sources look after themselves, notices silence, tells what changed.
+    fn look_after(&mut self, sources: &mut [Box<dyn Source>; 2]) {
+        for (source, port) in sources.iter_mut().zip(&self.p.ports) {
+            source.poll();
+            port.check(self.config.patience);
+            let camera = port.camera();
+            while let Some(event) = port.news() {
+                match event {
+                    SourceEvent::Up { again: true } => tracing::warn!("the {} camera is back", camera.name()),
+                    SourceEvent::Lost { reason } if self.config.when_lost == WhenLost::Wait => {
+                        tracing::warn!("the {} camera is lost: {reason}", camera.name());
+                    }
+                    SourceEvent::Lost { reason } => {
+                        self.fail(EndedBy::Lost, SourceError::Lost { camera, reason }.into());
+                    }
+                    SourceEvent::Up { again: false } | SourceEvent::Ended => {}
+                }
+            }
+            if let Some(error) = port.failure() {
+                self.fail(EndedBy::Failure, error.into());
             }
         }
-        while !output.is_finished() {
-            if let Some(error) = sources.iter_mut().find_map(Source::failure).or_else(|| p.silence(config.patience)) {
-                failure.get_or_insert(error);
-                p.capture.close_all();
-            }
-            let over = p.pace == Pace::Realtime && config.limit.is_some_and(|limit| p.began.elapsed() >= limit);
-            if (over || stop.is_raised()) && p.capturing() {
-                ended_by = if over { EndedBy::Seconds } else { EndedBy::Interrupt };
-                p.capture.close_all();
-            }
-            watch(p.progress());
-            std::thread::sleep(WATCH);
-        }
-        p.capture.close_all();
-        // A source that failed just before everything ended still failed.
-        if let Some(error) = sources.iter_mut().find_map(Source::failure) {
-            failure.get_or_insert(error);
-        }
-        sources.iter_mut().for_each(Source::stop);
-        let paired = pairing.join().map_err(|_| LiveError::Stage { stage: "pair" })?;
-        let inferred = inference.join().map_err(|_| LiveError::Stage { stage: "infer" })?;
-        let written = output.join().map_err(|_| LiveError::Stage { stage: "sink" })?;
-        // In the order of the data, the first failure is the one that the others followed from.
-        if let Some(error) = failure {
-            return Err(error.into());
-        }
-        inferred?;
-        let ended_by = if paired.limit_reached { EndedBy::Seconds } else { ended_by };
-        Ok((paired, written?, ended_by))
-    })
+    }
 }
 
 fn nanoseconds(duration: Duration) -> i64 {

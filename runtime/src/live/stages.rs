@@ -1,17 +1,22 @@
 //! The work between the queues. Each function is one thread's life: it ends when its input ends, when nobody wants its
 //! output any more, or at its first error; whichever it is, its queues are closed so that its neighbours end too.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::LiveError;
-use super::slot::{Slot, Stage};
+use super::config::LiveError;
+use super::summary::StageHistograms;
 use crate::frame::{Camera, Frame};
 use crate::fusion::{FrameFusion, PairError};
 use crate::pair::{PairCount, PairRule, Pairer, Step};
 use crate::queue::{Lanes, Popped, Pushed, Queue};
-use crate::source::clock::RunClock;
-use crate::source::{Capture, Pace};
+use crate::result::{PairResult, ResultPool, Stage};
+use crate::sink::lane::SinkLane;
+use crate::source::clock::Clock;
+use crate::source::kind::Pace;
+use crate::source::port::{Capture, Port};
+use crate::stats::Histogram;
 
 /// How long the pairing waits at most before it looks whether a camera ended.
 const NAP: Duration = Duration::from_millis(50);
@@ -37,8 +42,8 @@ pub struct Pair {
 pub struct Paired {
     /// Where the frames went, infrared first.
     pub counts: [PairCount; 2],
-    /// Whether the time of the run was over.
-    pub limit_reached: bool,
+    /// Frames captured after the time of the run was over.
+    pub beyond_limit: [u64; 2],
 }
 
 /// Pairs frames until a camera has ended and none of its frames waits any more.
@@ -48,12 +53,14 @@ pub struct Pairing<'a> {
     /// Pairs.
     pub pairs: &'a Queue<Pair>,
     /// The run's clock.
-    pub clock: &'a RunClock,
+    pub clock: &'a dyn Clock,
+    /// The sources, which tell how late their frames arrive.
+    pub ports: &'a [Port; 2],
     /// Whether time decides.
     pub pace: Pace,
-    /// How to pair.
+    /// How to pair; each camera's patience without what its source tells.
     pub rule: PairRule,
-    /// Stop when this much of the visible camera's time has passed.
+    /// Take no frames that were captured later than this after the first visible one.
     pub limit_ns: Option<i64>,
 }
 
@@ -62,47 +69,61 @@ impl Pairing<'_> {
     pub fn run(self) -> Paired {
         let _closes = (CloseAtEnd(self.capture), CloseAtEnd(self.pairs));
         let mut pairer: Pairer<Frame> = Pairer::new(self.rule);
-        let (mut first_ns, mut limit_reached) = (None, false);
+        let (mut end_ns, mut beyond_limit) = (None, [0; 2]);
         loop {
             let now = (self.pace == Pace::Realtime).then(|| self.clock.now_ns());
+            for (camera, patience) in Camera::BOTH.into_iter().zip(self.rule.patience_ns) {
+                let delay = self.ports[camera.index()].delay_ns();
+                pairer.set_patience(camera, patience.saturating_add(delay));
+            }
             match pairer.poll(now) {
                 Step::Pair { infrared, visible, skew_ns } => {
-                    let began = *first_ns.get_or_insert(visible.capture_ns);
-                    if self.limit_ns.is_some_and(|limit| visible.capture_ns.saturating_sub(began) >= limit) {
-                        // What waits already is still used, as at any other end.
-                        self.capture.close_all();
-                        limit_reached = true;
-                    }
                     let pair = Pair { infrared, visible, skew_ns, decided: Instant::now() };
                     if let Pushed::Closed(_) = self.pairs.push(0, pair) {
-                        return Paired { counts: pairer.counts(), limit_reached };
+                        break;
                     }
                 }
                 Step::Unpaired(camera, frame, cause) => {
                     tracing::debug!(camera = camera.name(), sequence = frame.sequence, ?cause, "frame not paired");
                 }
-                Step::Finished => return Paired { counts: pairer.counts(), limit_reached },
-                Step::Wait { needs, until_ns } => self.wait(&mut pairer, needs, until_ns, now),
+                Step::Finished => break,
+                Step::Wait { needs, until_ns } => {
+                    let Some((camera, frame)) = self.next(needs, until_ns, now) else {
+                        self.look_for_ends(&mut pairer);
+                        continue;
+                    };
+                    if camera == Camera::Visible && end_ns.is_none() {
+                        end_ns = self.limit_ns.map(|limit| frame.capture_ns.saturating_add(limit));
+                    }
+                    if end_ns.is_some_and(|end| frame.capture_ns >= end) {
+                        // What waits already is still used, as at any other end.
+                        beyond_limit[camera.index()] += 1;
+                        self.capture.close(camera.index());
+                    } else {
+                        pairer.offer(camera, frame);
+                    }
+                    self.look_for_ends(&mut pairer);
+                }
             }
         }
+        Paired { counts: pairer.counts(), beyond_limit }
     }
 
-    /// Takes the next frame. In real time every camera is emptied whatever is needed, so that nothing is dropped for
+    /// Waits for the next frame. In real time every camera is emptied whatever is needed, so that nothing is dropped for
     /// want of taking.
-    fn wait(&self, pairer: &mut Pairer<Frame>, needs: [bool; 2], until_ns: Option<i64>, now: Option<i64>) {
+    fn next(&self, needs: [bool; 2], until_ns: Option<i64>, now: Option<i64>) -> Option<(Camera, Frame)> {
         let wanted = if self.pace == Pace::Realtime { [true; 2] } else { needs };
         let left = until_ns.zip(now).map(|(until, now)| u64::try_from(until.saturating_sub(now)).unwrap_or(0));
         // A camera that sends nothing more must not hide the end of the other one for ever.
         let nap = left.map_or(NAP, |ns| NAP.min(Duration::from_nanos(ns)));
         match self.capture.pop(wanted, Instant::now().checked_add(nap)) {
-            Popped::Item(lane, frame) => {
-                let camera = if lane == Camera::Infrared.index() { Camera::Infrared } else { Camera::Visible };
-                pairer.offer(camera, frame);
-            }
-            Popped::TimedOut => {}
-            // Ends are looked at below.
-            Popped::Closed => {}
+            Popped::Item(lane, frame) if lane == Camera::Infrared.index() => Some((Camera::Infrared, frame)),
+            Popped::Item(_, frame) => Some((Camera::Visible, frame)),
+            Popped::TimedOut | Popped::Closed => None,
         }
+    }
+
+    fn look_for_ends(&self, pairer: &mut Pairer<Frame>) {
         Camera::BOTH.into_iter().filter(|c| self.capture.has_ended(c.index())).for_each(|c| pairer.end(c));
         if pairer.is_exhausted() {
             // The other camera has nothing left to wait for.
@@ -111,59 +132,90 @@ impl Pairing<'_> {
     }
 }
 
-/// Fuses pairs, detects and draws.
+/// What the model's stage leaves behind.
+#[derive(Default)]
+pub struct Inferred {
+    /// Detections in the pairs fused.
+    pub detections: u64,
+    /// Absolute skews.
+    pub skew: Histogram,
+    /// Durations by stage.
+    pub stages: StageHistograms,
+    /// Why it ended early.
+    pub failure: Option<LiveError>,
+}
+
+/// Fuses pairs, detects, draws, and hands each result to every sink.
 pub struct Inference<'a> {
     /// The model with everything around it.
     pub fusion: FrameFusion,
     /// Pairs.
     pub pairs: &'a Queue<Pair>,
-    /// Empty slots.
-    pub free: &'a Queue<Slot>,
-    /// Filled slots.
-    pub results: &'a Queue<Slot>,
+    /// The sinks.
+    pub sinks: &'a [SinkLane],
+    /// Empty results.
+    pub pool: ResultPool,
     /// Counts the pairs fused.
     pub fused: &'a AtomicU64,
 }
 
+/// Closes every sink's lane when the stage ends, even by a panic.
+struct CloseSinks<'a>(&'a [SinkLane]);
+
+impl Drop for CloseSinks<'_> {
+    fn drop(&mut self) {
+        self.0.iter().for_each(SinkLane::close);
+    }
+}
+
 impl Inference<'_> {
-    /// Runs the stage.
-    pub fn run(mut self) -> Result<(), LiveError> {
-        let _closes = (CloseAtEnd(self.pairs), CloseAtEnd(self.results));
+    /// Runs the stage. It ends early when sinks were asked for and every one has failed.
+    pub fn run(mut self) -> Inferred {
+        let _closes = (CloseAtEnd(self.pairs), CloseSinks(self.sinks));
+        let mut done = Inferred::default();
         while let Some(pair) = self.pairs.next() {
-            let Some(mut slot) = self.free.next() else { return Ok(()) };
-            self.fuse(pair, &mut slot)?;
+            let mut shared = self.pool.take();
+            let Some(result) = Arc::get_mut(&mut shared) else { continue };
+            if let Err(error) = self.fuse(pair, result) {
+                done.failure = Some(error);
+                break;
+            }
+            done.stages.add(&result.stages);
+            done.skew.add(Duration::from_nanos(result.skew_ns.unsigned_abs()));
+            done.detections += result.image.detections.len() as u64;
             self.fused.fetch_add(1, Ordering::Relaxed);
-            match self.results.push(0, slot) {
-                Pushed::Queued => {}
-                Pushed::Replaced(oldest) => drop(self.free.push(0, oldest)),
-                Pushed::Closed(_) => return Ok(()),
+            self.sinks.iter().for_each(|sink| sink.offer(&shared));
+            self.pool.give_back(shared);
+            if !self.sinks.is_empty() && self.sinks.iter().all(SinkLane::is_closed) {
+                break;
             }
         }
-        Ok(())
+        done
     }
 
-    fn fuse(&mut self, pair: Pair, slot: &mut Slot) -> Result<(), LiveError> {
+    fn fuse(&mut self, pair: Pair, result: &mut PairResult) -> Result<(), LiveError> {
         let began = Instant::now();
         let Pair { infrared, visible, skew_ns, decided } = pair;
         let arrived = infrared.arrived.max(visible.arrived);
-        slot.time_ns = visible.capture_ns;
-        slot.sequence = [infrared.sequence, visible.sequence];
-        slot.skew_ns = skew_ns;
-        slot.rate = visible.rate;
-        slot.arrived = arrived;
-        slot.stages.set(Stage::Pair, decided.saturating_duration_since(arrived));
-        slot.stages.set(Stage::Queue, began.saturating_duration_since(decided));
+        result.time_ns = visible.capture_ns;
+        result.sequence = [infrared.sequence, visible.sequence];
+        result.skew_ns = skew_ns;
+        result.rate = visible.rate;
+        result.arrived = arrived;
+        result.stages.set(Stage::Pair, decided.saturating_duration_since(arrived));
+        result.stages.set(Stage::Queue, began.saturating_duration_since(decided));
 
         let inferred =
             self.fusion.infer(&infrared.view().map_err(PairError::from)?, &visible.view().map_err(PairError::from)?)?;
         // The cameras get their buffers back before anything else is done.
         drop((infrared, visible));
-        let times = inferred.finish(&mut slot.image)?;
-        slot.stages.set(Stage::Pre, times.pre);
-        slot.stages.set(Stage::Infer, times.infer);
-        slot.stages.set(Stage::Post, times.post);
-        slot.stages.set(Stage::Nms, times.nms);
-        slot.stages.set(Stage::Draw, times.draw);
+        let times = inferred.finish(&mut result.image)?;
+        result.stages.set(Stage::Pre, times.pre);
+        result.stages.set(Stage::Infer, times.infer);
+        result.stages.set(Stage::Post, times.post);
+        result.stages.set(Stage::Nms, times.nms);
+        result.stages.set(Stage::Draw, times.draw);
+        result.stages.set(Stage::EndToEnd, arrived.elapsed());
         Ok(())
     }
 }

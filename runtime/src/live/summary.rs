@@ -1,50 +1,58 @@
 //! What a run did, for machines and for people.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::slot::Stage;
 use crate::frame::Camera;
 use crate::pair::PairCount;
 use crate::queue::LaneCount;
+use crate::result::{Stage, StageTimes};
 use crate::session::provider::Provider;
+use crate::sink::lane::SinkSummary;
+use crate::source::port::SourceReport;
 use crate::stats::{Histogram, Percentiles};
 
-/// Frames of one camera. `delivered = dropped_before_pairing + pairing.offered`, and `pairing.offered` is the sum of the
-/// other numbers of `pairing`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+/// Frames of one camera. `delivered` is the sum of `dropped_before_pairing`, `beyond_limit`, `left_over` and all numbers of
+/// `pairing` but `offered`.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct CameraSummary {
     /// Frames that the camera delivered.
     pub delivered: u64,
     /// Frames given up because newer ones came before they could be paired.
     pub dropped_before_pairing: u64,
+    /// Frames captured after the run's time was over.
+    pub beyond_limit: u64,
+    /// Frames not yet decided on when the run failed.
+    pub left_over: u64,
     /// Where the others went.
     pub pairing: PairCount,
+    /// How the source was at the end, and how often it was lost.
+    #[serde(flatten)]
+    pub source: SourceReport,
 }
 
 impl CameraSummary {
     /// From the counts of the capture queue and of the pairing.
     #[must_use]
-    pub fn new(lane: LaneCount, pairing: PairCount) -> Self {
-        Self { delivered: lane.pushed, dropped_before_pairing: lane.dropped, pairing }
+    pub fn new(lane: LaneCount, beyond_limit: u64, pairing: PairCount, source: SourceReport) -> Self {
+        let LaneCount { pushed: delivered, dropped: dropped_before_pairing, .. } = lane;
+        let left_over = delivered.saturating_sub(dropped_before_pairing + beyond_limit + pairing.decided());
+        Self { delivered, dropped_before_pairing, beyond_limit, left_over, pairing, source }
     }
 }
 
-/// Pairs. `paired = dropped_before_inference + fused` and `fused = dropped_before_sinks + written`.
+/// Pairs. `paired = dropped_before_inference + left_over + fused`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PairSummary {
     /// Pairs found.
     pub paired: u64,
     /// Pairs given up because newer ones came while the model was busy.
     pub dropped_before_inference: u64,
+    /// Pairs not yet fused when the run failed, and the one it failed with.
+    pub left_over: u64,
     /// Pairs fused.
     pub fused: u64,
-    /// Fused pairs given up because newer ones came while the sinks were busy.
-    pub dropped_before_sinks: u64,
-    /// Pairs that reached every sink.
-    pub written: u64,
 }
 
 /// Percentiles of a stage.
@@ -66,9 +74,9 @@ pub struct Summary {
     pub provider_reason: Option<String>,
     /// `realtime` or `every-frame`.
     pub pace: &'static str,
-    /// Seconds from the start of the cameras to the last sink.
+    /// Seconds from the start of the cameras to the end of the last sink.
     pub seconds: f64,
-    /// Pairs written per second.
+    /// Pairs fused per second.
     pub fps: f64,
     /// The infrared camera.
     pub infrared: CameraSummary,
@@ -76,18 +84,18 @@ pub struct Summary {
     pub visible: CameraSummary,
     /// The pairs.
     pub pairs: PairSummary,
-    /// Detections in the pairs written.
+    /// Detections in the pairs fused.
     pub detections: u64,
-    /// Absolute difference of capture times within the pairs written.
+    /// Absolute difference of capture times within the pairs fused.
     pub skew: Percentiles,
     /// Durations by stage.
     pub stages: Vec<StageSummary>,
-    /// The video file, when one was written.
-    pub video: Option<PathBuf>,
-    /// Its encoder.
-    pub encoder: Option<&'static str>,
+    /// The sinks.
+    pub sinks: Vec<SinkSummary>,
     /// What ended the run.
     pub ended_by: EndedBy,
+    /// What failed, when something did.
+    pub failure: Option<String>,
 }
 
 /// What ended a run.
@@ -100,6 +108,10 @@ pub enum EndedBy {
     Seconds,
     /// The user.
     Interrupt,
+    /// A camera was lost.
+    Lost,
+    /// A source, the model or every sink failed.
+    Failure,
 }
 
 /// Histograms by stage.
@@ -113,7 +125,7 @@ impl Default for StageHistograms {
 
 impl StageHistograms {
     /// Adds the times of one pair.
-    pub fn add(&mut self, times: &super::slot::StageTimes) {
+    pub fn add(&mut self, times: &StageTimes) {
         self.0.iter_mut().zip(Stage::ALL).for_each(|(h, stage)| h.add(times.get(stage)));
     }
 
@@ -140,7 +152,7 @@ impl Summary {
         writeln!(
             out,
             "{} pairs in {:.1} s ({:.1} per second) on {}, {} detections",
-            p.written,
+            p.fused,
             self.seconds,
             self.fps,
             self.provider.name(),
@@ -152,7 +164,7 @@ impl Summary {
         }
         writeln!(out, "{}", self.skew.row("skew"))?;
         for (camera, c) in Camera::BOTH.into_iter().zip([self.infrared, self.visible]) {
-            writeln!(
+            write!(
                 out,
                 "\n{}: {} frames; {} dropped before pairing, {} without a partner, {} nearer to another, {} not later \
                  than the one before, {} beyond the window, {} paired",
@@ -165,11 +177,34 @@ impl Summary {
                 c.pairing.window_full,
                 c.pairing.paired
             )?;
+            if c.beyond_limit > 0 {
+                write!(out, ", {} after the end", c.beyond_limit)?;
+            }
+            if c.source.lost > 0 {
+                write!(out, "; lost {} times, {} times back", c.source.lost, c.source.returned)?;
+            }
+            writeln!(out)?;
         }
         writeln!(
             out,
-            "\npairs: {} found; {} dropped before inference, {} fused, {} dropped before the sinks, {} written",
-            p.paired, p.dropped_before_inference, p.fused, p.dropped_before_sinks, p.written
-        )
+            "\npairs: {} found; {} dropped before inference, {} fused",
+            p.paired, p.dropped_before_inference, p.fused
+        )?;
+        for s in &self.sinks {
+            write!(out, "{}: {}", s.sink, s.place)?;
+            if let Some(method) = s.method {
+                write!(out, " by {method}")?;
+            }
+            write!(out, "; {} written", s.written)?;
+            for (count, what) in
+                [(s.dropped, "dropped"), (s.undelivered, "not delivered"), (s.missed, "after it failed")]
+            {
+                if count > 0 {
+                    write!(out, ", {count} {what}")?;
+                }
+            }
+            writeln!(out)?;
+        }
+        Ok(())
     }
 }

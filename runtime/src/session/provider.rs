@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::library::Library;
 
 /// What the user asks for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ProviderChoice {
     /// The CPU.
     Cpu,

@@ -2,13 +2,25 @@
 
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use caf_file::Aside;
-use caf_geometry::Detection;
-use serde::ser::{Serialize, SerializeSeq, SerializeStruct, Serializer};
+use serde::Serialize;
 
-use super::SinkError;
-use crate::detect::class_name;
+use super::kind::{Sent, Sink, SinkError, SinkKind};
+use crate::result::{Line, PairResult};
+
+/// A file of lines.
+pub const KIND: SinkKind = SinkKind {
+    option: "--jsonl",
+    value: "FILE",
+    help: "Detections, one JSON object per pair and line",
+    writes_file: true,
+    open: |place, settings| {
+        let lines = JsonLines::create(Path::new(place))?;
+        Ok(Box::new(ResultLines { lines, classes: Arc::clone(&settings.classes), written: 0, broken: false }))
+    },
+};
 
 /// A file of lines being written: beside its place until it is finished.
 #[derive(Debug)]
@@ -39,37 +51,25 @@ impl JsonLines {
     }
 }
 
-/// Detections with their class names, as a JSON list of
-/// `{"box": [x1, y1, x2, y2], "score": s, "class": n, "name": "…"}`.
-#[derive(Clone, Copy, Debug)]
-pub struct Detections<'a> {
-    /// Boxes in pixels of the fused image, which are those of the visible camera.
-    pub list: &'a [Detection],
-    /// Class names.
-    pub classes: &'a [String],
+/// Results as lines.
+struct ResultLines {
+    lines: JsonLines,
+    classes: Arc<[String]>,
+    written: u64,
+    /// A line was not written whole: the file is given up.
+    broken: bool,
 }
 
-struct Named<'a>(&'a Detection, &'a str);
-
-impl Serialize for Named<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(d, name) = self;
-        let mut object = serializer.serialize_struct("detection", 4)?;
-        object.serialize_field("box", &[d.x1, d.y1, d.x2, d.y2])?;
-        object.serialize_field("score", &d.score)?;
-        object.serialize_field("class", &d.class)?;
-        object.serialize_field("name", name)?;
-        object.end()
+impl Sink for ResultLines {
+    fn write(&mut self, result: &PairResult) -> Result<Sent, SinkError> {
+        let written = self.lines.write(&Line { result, classes: &self.classes });
+        self.broken = written.is_err();
+        self.written += 1;
+        written.map(|()| Sent::Written)
     }
-}
 
-impl Serialize for Detections<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut list = serializer.serialize_seq(Some(self.list.len()))?;
-        for detection in self.list {
-            list.serialize_element(&Named(detection, class_name(self.classes, detection.class)))?;
-        }
-        list.end()
+    fn finish(self: Box<Self>) -> Result<(), SinkError> {
+        if self.broken || self.written == 0 { Ok(()) } else { self.lines.finish() }
     }
 }
 
@@ -81,15 +81,12 @@ mod tests {
     fn lines_appear_together_or_not_at_all() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.jsonl");
-        let list = [Detection { x1: 1.5, y1: 2.0, x2: 3.0, y2: 4.0, score: 0.5, class: 1 }];
-        let classes = ["person".to_owned(), "car".to_owned()];
         let mut lines = JsonLines::create(&path).unwrap();
-        lines.write(&Detections { list: &list, classes: &classes }).unwrap();
-        lines.write(&Detections { list: &[], classes: &[] }).unwrap();
+        lines.write(&[1, 2]).unwrap();
+        lines.write(&"x").unwrap();
         assert!(!path.exists());
         lines.finish().unwrap();
-        let expected = "[{\"box\":[1.5,2.0,3.0,4.0],\"score\":0.5,\"class\":1,\"name\":\"car\"}]\n[]\n";
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "[1,2]\n\"x\"\n");
         assert!(JsonLines::create(&folder.path().join("absent/out.jsonl")).is_err());
     }
 }

@@ -2,19 +2,24 @@
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::Instant;
 
-use super::clock::RunClock;
-use super::timestamps::Timestamps;
-use super::{Capture, Pace, SourceError, SourceSettings, gst};
-use crate::frame::{Camera, Frame};
+use caf_geometry::Size;
+
+use super::error::SourceError;
+use super::kind::{Pace, Source, SourceKind, SourceSettings};
+use super::port::Port;
+use super::timestamps::{self, Timestamps};
+use crate::frame::{Frame, Layout};
 use crate::image_file;
-use crate::queue::Pushed;
 
-/// How often a waiting reader looks whether the run ended.
-const NAP: Duration = Duration::from_millis(20);
+/// An existing folder.
+pub const KIND: SourceKind = SourceKind {
+    name: "a folder of images",
+    takes: |text| Path::new(text).is_dir(),
+    open: |text, settings| Ok(Box::new(FolderSource::open(Path::new(text), settings.clone())?)),
+};
 
 /// Frames per second that a folder can have: from time lapse to the fastest cameras.
 pub const FPS: RangeInclusive<f64> = 0.01..=1000.0;
@@ -29,15 +34,13 @@ pub struct FolderSource {
     entries: Vec<Entry>,
     settings: SourceSettings,
     rate: (i32, i32),
-    reader: Option<(JoinHandle<()>, Capture)>,
-    failed: Arc<Mutex<Option<SourceError>>>,
+    reader: Option<(JoinHandle<()>, Port)>,
 }
 
 impl FolderSource {
     /// Lists the folder, reads the capture times (of `timestamps.csv`, else from the frames per second) and decodes the
     /// first image.
     pub fn open(folder: &Path, settings: SourceSettings) -> Result<Self, SourceError> {
-        gst::initialise()?;
         let file = |path: &Path, reason: String| SourceError::File { path: path.to_path_buf(), reason };
         let (files, twice) = image_file::list(folder).map_err(|e| file(folder, e.to_string()))?;
         if let Some(path) = twice.first() {
@@ -50,47 +53,42 @@ impl FolderSource {
         for (index, (stem, path)) in files.into_iter().enumerate() {
             let stamped_ns = match &stamps {
                 None => (index as f64 * 1e9 / settings.fps).round() as i64,
-                Some(stamps) => stamps
-                    .get(&stem)
-                    .ok_or_else(|| file(&path, format!("has no line in {}", super::timestamps::FILE_NAME)))?,
+                Some(stamps) => {
+                    stamps.get(&stem).ok_or_else(|| file(&path, format!("has no line in {}", timestamps::FILE_NAME)))?
+                }
             };
             entries.push(Entry { path, stamped_ns });
         }
         let rate = rate(&entries, settings.fps);
-        Ok(Self { entries, settings, rate, reader: None, failed: Arc::default() })
+        Ok(Self { entries, settings, rate, reader: None })
+    }
+}
+
+impl Source for FolderSource {
+    fn is_live(&self) -> bool {
+        false
     }
 
-    /// Starts the reader.
-    pub fn start(&mut self, clock: &RunClock, pace: Pace, capture: &Capture) -> Result<(), SourceError> {
+    fn start(&mut self, port: Port, pace: Pace) -> Result<(), SourceError> {
+        let camera = self.settings.camera;
         let reader = Reader {
             entries: std::mem::take(&mut self.entries),
-            camera: self.settings.camera,
             latency_ns: self.settings.latency_ns,
             rate: self.rate,
-            clock: clock.clone(),
             pace,
-            capture: Arc::clone(capture),
-            failed: Arc::clone(&self.failed),
+            port: port.clone(),
         };
-        let name = format!("{} reader", self.settings.camera.name());
-        let handle = std::thread::Builder::new().name(name).spawn(move || reader.run()).map_err(|e| {
-            SourceError::File { path: PathBuf::new(), reason: format!("no thread for the reader: {e}") }
-        })?;
-        self.reader = Some((handle, Arc::clone(capture)));
+        let name = format!("{} reader", camera.name());
+        let thread = std::thread::Builder::new().name(name).spawn(move || reader.run());
+        self.reader = Some((thread.map_err(|source| SourceError::Thread { camera, source })?, port));
         Ok(())
     }
 
-    /// The error that stopped the reader.
-    pub fn failure(&mut self) -> Option<SourceError> {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Waits for the reader.
-    pub fn stop(&mut self) {
-        if let Some((handle, capture)) = self.reader.take() {
-            capture.close(self.settings.camera.index());
+    fn stop(&mut self) {
+        if let Some((thread, port)) = self.reader.take() {
+            port.end();
             // A reader that panicked has closed its lane; there is nothing else to undo.
-            let _ = handle.join();
+            let _ = thread.join();
         }
     }
 }
@@ -112,48 +110,39 @@ fn rate(entries: &[Entry], fps: f64) -> (i32, i32) {
 
 struct Reader {
     entries: Vec<Entry>,
-    camera: Camera,
     latency_ns: i64,
     rate: (i32, i32),
-    clock: RunClock,
     pace: Pace,
-    capture: Capture,
-    failed: Arc<Mutex<Option<SourceError>>>,
+    port: Port,
 }
 
 impl Drop for Reader {
     /// However the reader ends, nobody waits for it afterwards.
     fn drop(&mut self) {
-        self.capture.close(self.camera.index());
+        self.port.end();
     }
 }
 
 impl Reader {
     fn run(self) {
-        let (lane, began_ns) = (self.camera.index(), self.clock.now_ns());
+        let clock = self.port.clock();
+        let (began_ns, unwanted) = (clock.now_ns(), || !self.port.is_wanted());
         let origin = self.entries.first().map_or(0, |e| e.stamped_ns);
         for (sequence, entry) in (0_u64..).zip(&self.entries) {
             let mut frame = match self.read(sequence, entry) {
                 Ok(frame) => frame,
-                Err(error) => {
-                    self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                    return;
-                }
+                Err(error) => return self.port.fail(error),
             };
             if self.pace == Pace::Realtime {
+                let _not_due = self.port.excuse();
                 let due = began_ns.saturating_add(entry.stamped_ns.saturating_sub(origin));
-                while let Ok(left) = u64::try_from(due.saturating_sub(self.clock.now_ns()))
-                    && left > 0
-                {
-                    if self.capture.is_closed(lane) {
-                        return;
-                    }
-                    std::thread::sleep(NAP.min(Duration::from_nanos(left)));
+                if !clock.wait_until(due, &unwanted) {
+                    return;
                 }
             }
             // Decoding may have happened long before the frame was due.
-            frame.arrived = std::time::Instant::now();
-            if let Pushed::Closed(_) = self.capture.push(lane, frame) {
+            frame.arrived = Instant::now();
+            if !self.port.deliver(frame) {
                 return;
             }
         }
@@ -162,10 +151,11 @@ impl Reader {
     fn read(&self, sequence: u64, entry: &Entry) -> Result<Frame, SourceError> {
         let image = image_file::read(&entry.path)
             .map_err(|e| SourceError::File { path: entry.path.clone(), reason: e.to_string() })?;
-        let (size, stride) = ((image.width_px, image.height_px), image.width_px * image.format.bytes());
-        let capture_ns = entry.stamped_ns.saturating_sub(self.latency_ns);
-        let mut frame = Frame::from_pixels(self.camera, sequence, capture_ns, image.data, size, stride, image.format)
-            .map_err(|source| SourceError::Frame { camera: self.camera.name(), source })?;
+        let size = Size::new(image.width_px, image.height_px);
+        let layout = Layout { size, stride_bytes: size.width * image.format.bytes(), format: image.format };
+        let (camera, capture_ns) = (self.port.camera(), entry.stamped_ns.saturating_sub(self.latency_ns));
+        let mut frame = Frame::new(camera, sequence, capture_ns, layout, Box::new(image.data))
+            .map_err(|source| SourceError::Frame { camera, source })?;
         frame.rate = self.rate;
         Ok(frame)
     }

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::SourceError;
+use super::error::SourceError;
 use crate::frame::Camera;
 
 /// Name of the file.

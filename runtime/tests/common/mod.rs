@@ -2,10 +2,7 @@
 
 #![allow(dead_code)]
 
-pub mod report;
-
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile, TaskOptions};
 use caf_net::zoo::caf::{self, CafConfig};
@@ -93,51 +90,4 @@ pub fn save_rgb(path: &Path, width: usize, height: usize, seed: usize) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let pixel = |x: u32, y: u32| image::Rgb([0, 1, 2].map(|c| byte(seed, x as usize, y as usize, c)));
     image::RgbImage::from_fn(width as u32, height as u32, pixel).save(path).unwrap();
-}
-
-/// Runs the program.
-pub fn caf_run(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_caf-run")).args(arguments).output().unwrap()
-}
-
-/// What the program said on its error output.
-pub fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// Runs the program, which must succeed.
-pub fn succeeds(arguments: &[&str]) -> String {
-    let output = caf_run(arguments);
-    assert_eq!(output.status.code(), Some(0), "{arguments:?}\n{}", said(&output));
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// Runs the program, which must fail with that code and name every one of `words`.
-pub fn fails(code: i32, words: &[&str], arguments: &[&str]) {
-    let output = caf_run(arguments);
-    let text = said(&output);
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{text}");
-    for word in words {
-        assert!(text.contains(word), "`{word}` is missing in: {text}");
-    }
-    assert!(!text.contains("panicked"), "{text}");
-}
-
-/// A path as text.
-pub fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-/// Everything in a folder that looks unfinished.
-pub fn leftovers(folder: &Path) -> Vec<PathBuf> {
-    let mut found = vec![];
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(leftovers(&path));
-        } else if path.to_string_lossy().contains(".partial") {
-            found.push(path);
-        }
-    }
-    found
 }

@@ -22,21 +22,12 @@ impl Program {
     /// Every program the demo calls.
     pub const ALL: [Self; 3] = [Self::Search, Self::Export, Self::Run];
 
-    /// Name of the executable.
+    /// Name of the executable and of its package.
     pub fn binary(self) -> &'static str {
         match self {
             Self::Search => "caf-search",
             Self::Export => "caf-export",
             Self::Run => "caf-run",
-        }
-    }
-
-    /// Name of its package.
-    pub fn package(self) -> &'static str {
-        match self {
-            Self::Search => "caf-search",
-            Self::Export => "caf-export",
-            Self::Run => "caf-runtime",
         }
     }
 }

@@ -11,6 +11,8 @@ pub enum Family {
     GStreamer,
     /// Protocol buffers, the format of ONNX files.
     Protobuf,
+    /// What only a command line needs: arguments, progress bars, signals.
+    CommandLine,
     /// Image files, array and thread-pool crates: more than plain geometry needs.
     Bulky,
     /// One crate of the workspace.
@@ -25,13 +27,14 @@ impl Family {
             Self::OnnxRuntime => matches!(package, "ort" | "ort-sys"),
             Self::GStreamer => package.starts_with("gstreamer"),
             Self::Protobuf => package.starts_with("prost"),
+            Self::CommandLine => matches!(package, "clap" | "indicatif" | "ctrlc"),
             Self::Bulky => matches!(package, "image" | "ndarray" | "rayon" | "plotters"),
             Self::Crate(name) => package == name,
         }
     }
 }
 
-use Family::{Bulky, Crate, GStreamer, OnnxRuntime, Protobuf, Torch};
+use Family::{Bulky, CommandLine, Crate, GStreamer, OnnxRuntime, Protobuf, Torch};
 
 /// One row: a crate of the workspace and what it must not link, directly or through others.
 pub type Row = (&'static str, &'static [Family]);
@@ -51,7 +54,9 @@ pub const ROWS: &[Row] = &[
     ("caf-contract", &[Torch, OnnxRuntime, GStreamer, Protobuf, Bulky]),
     ("caf-export", &[Torch, GStreamer]),
     ("caf-rig", &[Torch, OnnxRuntime, GStreamer, Protobuf, Bulky]),
-    ("caf-runtime", &[Torch, Crate("caf-net"), Crate("caf-data")]),
+    ("caf-runtime", &[Torch, GStreamer, CommandLine, Crate("caf-net"), Crate("caf-data")]),
+    ("caf-gst", &[Torch, CommandLine, Crate("caf-net"), Crate("caf-data")]),
+    ("caf-run", &[Torch, Crate("caf-net"), Crate("caf-data")]),
     ("caf-file", &[Torch, OnnxRuntime, GStreamer, Protobuf, Bulky]),
     ("caf-console", &[Torch, OnnxRuntime, GStreamer, Protobuf, Bulky]),
     ("caf-golden", &[Torch, OnnxRuntime, GStreamer, Protobuf, Bulky]),

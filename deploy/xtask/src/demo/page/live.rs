@@ -18,6 +18,7 @@ pub struct Summary {
     detections: u64,
     skew: Percentiles,
     stages: Vec<Stage>,
+    sinks: Vec<Sink>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -40,8 +41,15 @@ struct Pairing {
 struct Pairs {
     paired: u64,
     dropped_before_inference: u64,
-    dropped_before_sinks: u64,
+    fused: u64,
+}
+
+/// Where results went.
+#[derive(Debug, Deserialize)]
+struct Sink {
+    sink: String,
     written: u64,
+    dropped: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -85,10 +93,10 @@ impl Summary {
                 ": {p50_ms:.0} ms from a pair's later frame to the finished result (p95 {p95_ms:.0}, p99 {p99_ms:.0})"
             )
         });
-        let dropped = self.pairs.dropped_before_inference + self.pairs.dropped_before_sinks;
+        let dropped = self.pairs.dropped_before_inference;
         format!(
             "{} of {} pairs at {:.1} a second on {}{latency}; {dropped} pairs given up for newer ones; detections: {}.",
-            self.pairs.written,
+            self.pairs.fused,
             self.pairs.paired,
             self.fps,
             provider(&self.provider),
@@ -143,8 +151,11 @@ impl Summary {
         let pairs = &self.pairs;
         table.row(count("found", &[pairs.paired]));
         cause_row(&mut table, "given up: newer ones came while the model was busy", &[pairs.dropped_before_inference]);
-        cause_row(&mut table, "given up: newer ones came while the video was busy", &[pairs.dropped_before_sinks]);
-        table.sum_row(count("written", &[pairs.written]));
+        table.sum_row(count("fused", &[pairs.fused]));
+        for Sink { sink, written, dropped } in &self.sinks {
+            cause_row(&mut table, &format!("given up: newer ones came while the {sink} was busy"), &[*dropped]);
+            table.row(count(&format!("written: {sink}"), &[*written]));
+        }
         table.html()
     }
 }
@@ -179,7 +190,6 @@ fn title(stage: &str) -> &str {
         "post" => "image out of its tensor",
         "nms" => "boxes sorted out",
         "draw" => "boxes drawn",
-        "sink" => "handed to the video encoder",
         END_TO_END => "from the pair's later frame to the end",
         other => other,
     }
@@ -202,7 +212,8 @@ mod tests {
         };
         let json = format!(
             r#"{{"provider": "cpu", "fps": 9.5, "infrared": {camera}, "visible": {camera}, "detections": 12,
-            "pairs": {{"paired": 75, "dropped_before_inference": 4, "fused": 71, "dropped_before_sinks": 0, "written": 71}},
+            "pairs": {{"paired": 75, "dropped_before_inference": 4, "fused": 71}},
+            "sinks": [{{"sink": "video", "written": 70, "dropped": 1}}],
             "skew": {{{}}}, "stages": [{{"stage": "infer", {}}}, {{"stage": "end_to_end", {}}}]}}"#,
             times(8.0),
             times(25.0),
@@ -219,6 +230,7 @@ mod tests {
         assert!(html.contains("width:50.0%") && html.contains("width:100.0%"), "{html}");
         assert!(html.contains("no partner near enough in time</th><td>2</td><td>2</td>"), "{html}");
         assert!(html.contains("<tr class=\"faint\"><th scope=\"row\">given up: too many waited"), "{html}");
+        assert!(html.contains("written: video</th><td>70</td>"), "{html}");
     }
 
     #[test]

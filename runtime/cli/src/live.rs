@@ -1,24 +1,29 @@
 //! `caf-run live`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use caf_console::{Console, Progress as _, StopFlag, WrongCall, claim, out, print, say, write_json};
+use caf_console::{Console, Progress as _, StopFlag, WrongCall, claim, print, write_json};
 use caf_rig::Rig;
+use caf_runtime::frame::Camera;
+use caf_runtime::fusion::FusionSettings;
+use caf_runtime::live::{CameraSummary, EndedBy, LiveConfig, LiveError, Summary, WhenLost, run};
+use caf_runtime::session::Model;
+use caf_runtime::source::clock::MonotonicClock;
+use caf_runtime::source::kind::{Pace, SourceSpec};
 use clap::Args;
 
-use super::args::{DetectorArgs, ModelArgs, distance_ms, frames_per_second, milliseconds, positive, seconds};
-use crate::fusion::FusionSettings;
-use crate::live::{EndedBy, LiveConfig, OutputFiles, run};
-use crate::session::Model;
-use crate::source::{Pace, SourceSpec};
+use super::args::{DetectorArgs, ModelArgs, announce, distance_ms, frames_per_second, milliseconds, positive, seconds};
+use super::sinks::SinkArgs;
 
 /// Fuse two live cameras.
 ///
-/// A source is a GStreamer launch string (an appsink is appended unless it ends in one), a video file, or a folder of
-/// frames with a timestamps.csv in or beside it (else --fps gives the times). An interrupt or a termination is a proper end:
-/// every file is finished, and the exit code is 0.
+/// A source is a GStreamer launch string (an appsink is appended unless there is one), a video file, or a folder of frames
+/// with a timestamps.csv in or beside it (else --fps gives the times). An interrupt or a termination is a proper end: every
+/// file is finished, and the exit code is 0. A camera that is lost or a sink that fails is none: what is complete is kept,
+/// and the exit code is 1.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   caf-run live --model pipeline.onnx \\
@@ -41,10 +46,16 @@ pub struct LiveArgs {
     /// How late the visible timestamps are; the rig's value by default, else 0.
     #[arg(long, value_name = "MS", value_parser = milliseconds, allow_negative_numbers = true)]
     vi_latency_ms: Option<i64>,
+    /// How much later than the pipeline itself tells infrared frames arrive: they are waited for so long.
+    #[arg(long, value_name = "MS", default_value = "0", value_parser = distance_ms, allow_negative_numbers = true)]
+    ir_delay_ms: i64,
+    /// How much later than the pipeline itself tells visible frames arrive: they are waited for so long.
+    #[arg(long, value_name = "MS", default_value = "0", value_parser = distance_ms, allow_negative_numbers = true)]
+    vi_delay_ms: i64,
     /// Largest difference of capture times within a pair.
     #[arg(long, value_name = "MS", default_value = "20", value_parser = distance_ms, allow_negative_numbers = true)]
     max_skew_ms: i64,
-    /// Frames per second of folders without timestamps.csv, 0.01 to 1000.
+    /// Frames per second of folders without timestamps.csv and of files without times, 0.01 to 1000.
     #[arg(long, default_value_t = 25.0, value_parser = frames_per_second, allow_negative_numbers = true)]
     fps: f64,
     /// Geometry of the two cameras; aligns the infrared image.
@@ -64,21 +75,20 @@ pub struct LiveArgs {
     /// Drop nothing; files run as fast as they are fused. The default when no source is live.
     #[arg(long)]
     every_frame: bool,
-    /// Frames that each camera's queue and the sinks' queue hold; in real time one pair waits for the model.
+    /// Frames that the queue of each camera and of each sink holds; in real time one pair waits for the model.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     queue: u16,
-    /// Stop after this time.
+    /// Stop after this time: of the clock when a source is live, else of the frames.
     #[arg(long, value_name = "S", value_parser = seconds, allow_negative_numbers = true)]
     seconds: Option<Duration>,
-    /// Give up when a source has not delivered its first frame after this time.
+    /// A source that says nothing for this long has failed to start, or is lost.
     #[arg(long, value_name = "S", default_value = "20", value_parser = seconds, allow_negative_numbers = true)]
     patience_s: Duration,
-    /// Video of the fused images: .webm, .mp4, .mkv or .avi.
-    #[arg(long, value_name = "FILE")]
-    video: Option<PathBuf>,
-    /// Detections, one JSON object per pair and line.
-    #[arg(long, value_name = "FILE")]
-    jsonl: Option<PathBuf>,
+    /// Go on when a camera is lost, and pair again when it is back.
+    #[arg(long)]
+    wait_for_lost: bool,
+    #[command(flatten)]
+    sinks: SinkArgs,
     /// Summary for machines.
     #[arg(long, value_name = "FILE", visible_alias = "json")]
     summary: Option<PathBuf>,
@@ -99,8 +109,9 @@ impl LiveArgs {
         let model = Model::load(&self.model.model, self.model.options())?;
         announce(&model);
         let config = LiveConfig {
-            sources: [SourceSpec::parse(&self.ir), SourceSpec::parse(&self.vi)],
+            sources: [source(Camera::Infrared, &self.ir)?, source(Camera::Visible, &self.vi)?],
             latency_ns: [self.ir_latency_ms.unwrap_or(ir_stated), self.vi_latency_ms.unwrap_or(vi_stated)],
+            delay_ns: [self.ir_delay_ms, self.vi_delay_ms],
             fps: self.fps,
             max_skew_ns: self.max_skew_ms,
             pace,
@@ -111,33 +122,30 @@ impl LiveArgs {
                 draw: !self.no_draw,
             },
             patience: self.patience_s,
-            files: OutputFiles { video: self.video, lines: self.jsonl },
+            when_lost: if self.wait_for_lost { WhenLost::Wait } else { WhenLost::End },
+            sinks: self.sinks.specs(),
             limit: self.seconds,
+            clock: Arc::new(MonotonicClock::default()),
         };
         let (console, stop) = (Console::default(), StopFlag::on_signals().context("interrupts cannot be caught")?);
         console.watch("live");
-        let summary = run(model, &config, &stop, &mut |p| {
+        let done = run(model, &config, &|| stop.is_raised(), &mut |p| {
             let seconds = p.elapsed.as_secs_f64();
-            let rate = p.written as f64 / seconds.max(1e-3);
-            let state = format!("{seconds:.0} s: {} pairs, {rate:.1} per second, {} dropped", p.written, p.dropped);
-            console.advance(p.written, &state);
+            let rate = p.fused as f64 / seconds.max(1e-3);
+            let state = format!("{seconds:.0} s: {} pairs, {rate:.1} per second, {} dropped", p.fused, p.dropped);
+            console.advance(p.fused, &state);
         });
         console.end();
-        let summary = summary?;
-        print(&summary.table())?;
-        if let (Some(video), Some(encoder)) = (&summary.video, summary.encoder) {
-            out!("video: {} by {encoder}", video.display())?;
+        let done = done?;
+        print(&done.summary.table())?;
+        write_json(self.summary.as_deref(), &done.summary)?;
+        match done.failure {
+            Some(error) => Err(error.into()),
+            None if done.summary.pairs.fused == 0 && done.summary.ended_by != EndedBy::Interrupt => {
+                bail!(no_pair(&done.summary, &config))
+            }
+            None => Ok(()),
         }
-        write_json(self.summary.as_deref(), &summary)?;
-        if summary.pairs.written == 0 && summary.ended_by != EndedBy::Interrupt {
-            bail!(
-                "no pair: {} infrared and {} visible frames came, and none of them lie within {} ms of each other",
-                summary.infrared.delivered,
-                summary.visible.delivered,
-                config.max_skew_ns as f64 / 1e6
-            );
-        }
-        Ok(())
     }
 
     fn check_paths(&self) -> Result<(), WrongCall> {
@@ -150,13 +158,40 @@ impl LiveArgs {
                 (_, true) => paths.file(option, source),
                 _ => paths,
             });
-        let paths = paths.writes("--video", self.video.as_deref()).writes("--jsonl", self.jsonl.as_deref());
+        let paths = self.sinks.paths(paths);
         paths.writes("--summary", self.summary.as_deref()).check()
     }
 }
 
-/// Says where a model runs.
-pub fn announce(model: &Model) {
-    let reason = model.reason().map(|r| format!(" ({r})")).unwrap_or_default();
-    say!("provider: {}{reason}", model.provider().name());
+/// A source as the user names it.
+fn source(camera: Camera, text: &str) -> Result<SourceSpec, LiveError> {
+    let kinds = [caf_runtime::source::SOURCES, caf_gst::SOURCES].concat();
+    Ok(SourceSpec::find(camera, text, &kinds)?)
+}
+
+/// Why there is no pair, as far as it can be told.
+fn no_pair(summary: &Summary, config: &LiveConfig) -> String {
+    let [infrared, visible] = [&summary.infrared, &summary.visible];
+    let mut text = format!(
+        "no pair: {} infrared and {} visible frames came, and none of them lie within {} ms of each other",
+        infrared.delivered,
+        visible.delivered,
+        config.max_skew_ns as f64 / 1e6
+    );
+    // A camera whose frames come later than they are waited for: the other one's were given up before.
+    let late = |one: &CameraSummary, other: &CameraSummary| {
+        let apart = one.source.delivery.p50_ms - other.source.delivery.p50_ms;
+        (apart > config.max_skew_ns as f64 / 1e6).then_some(apart.ceil())
+    };
+    for (one, other, option) in [(infrared, visible, "ir"), (visible, infrared, "vi")] {
+        if let Some(apart) = late(one, other) {
+            let name = if option == "ir" { "infrared" } else { "visible" };
+            text += &format!(
+                "; the {name} frames arrive {:.0} ms after their capture, {apart} ms later than the others: if their times \
+                 are right, wait for them by --{option}-delay-ms {apart}, else correct the times by --{option}-latency-ms",
+                one.source.delivery.p50_ms
+            );
+        }
+    }
+    text
 }

@@ -1,17 +1,13 @@
 //! The command line of `caf-run`.
 
-mod args;
-mod check;
-mod fuse;
-mod live;
-
 use std::process::ExitCode;
 
 use caf_console::{exit_code, start_log};
+use caf_runtime::fuse::FuseError;
+use caf_runtime::live::LiveError;
 use clap::{Parser, Subcommand};
 
-use crate::fuse::FuseError;
-use crate::live::LiveError;
+use super::{check, fuse, live};
 
 /// Fuses infrared and visible images with an exported model: folders, or two live cameras.
 #[derive(Debug, Parser)]
@@ -30,7 +26,7 @@ enum Command {
 
 /// Runs the program and gives its exit code: [`exit_code`].
 #[must_use]
-pub fn main() -> ExitCode {
+pub fn run() -> ExitCode {
     start_log();
     let done = match Cli::parse().command {
         Command::Fuse(args) => args.run(),

@@ -7,7 +7,7 @@ mod common;
 use std::path::Path;
 
 use caf_net::zoo::pipeline::{ColourMode, Samples};
-use common::report::{accounts_balance, decoded, json, lines, number};
+use common::report::{accounts_balance, decoded, json, lines, number, sink};
 use common::{caf_run, fails, leftovers, said, save_gray, save_gray16, save_rgb, succeeds, text};
 
 const WIDTH: usize = 50;
@@ -67,10 +67,13 @@ fn a_clip_becomes_a_video_lines_and_a_summary_without_losing_a_frame() {
     let summary = json(&summary);
     accounts_balance(&summary);
     assert_eq!(summary["pace"], "every-frame");
-    assert_eq!(number(&summary, "/pairs/written"), 30);
+    assert_eq!(number(&summary, "/pairs/fused"), 30);
+    assert_eq!(number(sink(&summary, "video"), "/written"), 30);
+    assert_eq!(number(sink(&summary, "jsonl"), "/written"), 30);
+    assert_eq!(sink(&summary, "video")["method"], "vp8enc");
     assert_eq!(number(&summary, "/visible/delivered"), 30);
     assert_eq!(summary["provider"], "cpu");
-    assert_eq!(summary["stages"].as_array().unwrap().len(), 9);
+    assert_eq!(summary["stages"].as_array().unwrap().len(), 8);
     assert!((summary["skew"]["p50_ms"].as_f64().unwrap() - 7.0).abs() < 0.05, "{summary:#}");
     let lines = lines(&jsonl);
     assert_eq!(lines.len(), 30);
@@ -139,12 +142,12 @@ fn live_test_sources_run_until_the_time_is_over_and_balance() {
     assert_eq!((summary["pace"].as_str(), summary["ended_by"].as_str()), (Some("realtime"), Some("seconds")));
     let (ir, vi) = (number(&summary, "/infrared/delivered"), number(&summary, "/visible/delivered"));
     assert!(vi > 5 && ir > vi, "{summary:#}");
-    assert!(number(&summary, "/pairs/written") > 0, "{summary:#}");
+    assert!(number(&summary, "/pairs/fused") > 0, "{summary:#}");
     // The nearest of 40 infrared frames a second is no further away than half of their interval, but for frames that a
     // busy machine dropped.
     assert!(summary["skew"]["p50_ms"].as_f64().unwrap() <= 12.6, "{summary:#}");
     let (width, height, frames) = decoded(&video);
-    assert_eq!((width, height, frames as u64), (54, 30, number(&summary, "/pairs/written")));
+    assert_eq!((width, height, frames as u64), (54, 30, number(sink(&summary, "video"), "/written")));
 }
 
 #[test]

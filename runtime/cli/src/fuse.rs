@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use caf_console::{Console, Progress as _, claim, out, write_json};
+use caf_runtime::fuse::{FuseConfig, run};
+use caf_runtime::fusion::FusionSettings;
+use caf_runtime::session::Model;
 use clap::Args;
 
-use super::args::{DetectorArgs, ModelArgs};
-use crate::fuse::{FuseConfig, run};
-use crate::fusion::FusionSettings;
-use crate::session::Model;
+use super::args::{DetectorArgs, ModelArgs, announce};
 
 /// Fuse the images of two folders, matched by their names.
 #[derive(Debug, Args)]
@@ -50,7 +50,7 @@ impl FuseArgs {
         paths.writes("--json", self.json.as_deref()).check()?;
         claim(self.json.as_deref())?;
         let model = Model::load(&self.model.model, self.model.options())?;
-        super::live::announce(&model);
+        announce(&model);
         let config = FuseConfig {
             ir: self.ir,
             vi: self.vi,

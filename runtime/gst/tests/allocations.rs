@@ -5,25 +5,28 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
+#[path = "../../tests/common/mod.rs"]
 mod common;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use caf_contract::{Element, Extent, Port};
 use caf_geometry::NmsSettings;
+use caf_gst::frame::Frames;
 use caf_net::zoo::pipeline::{ColourMode, Samples};
 use caf_runtime::frame::{Camera, Frame};
 use caf_runtime::fusion::{FrameFusion, FusionSettings};
-use caf_runtime::live::{Line, Slot};
 use caf_runtime::pair::{PairRule, Pairer, Step};
 use caf_runtime::queue::{Lanes, Popped, Pushed, Queue, WhenFull};
+use caf_runtime::result::{PairResult, ResultPool};
 use caf_runtime::session::provider::ProviderChoice;
 use caf_runtime::session::{Model, ModelOptions, library};
-use caf_runtime::sink::jsonl::JsonLines;
-use caf_runtime::sink::video::VideoSink;
+use caf_runtime::sink::kind::{Sent, Sink, SinkError, SinkSettings, SinkSpec};
+use caf_runtime::sink::lane::{SinkLane, SinkSummary};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_video as gst_video;
@@ -78,6 +81,12 @@ fn counted<T>(tally: &mut u64, work: impl FnOnce() -> T) -> T {
     result
 }
 
+/// Results of the pool: one with the model, and for each of two sinks four that wait and one in hand.
+const RESULTS: u64 = 11;
+/// Different images, so that memory that grows with what is found stops growing.
+const IMAGES: u64 = 3;
+/// Frames before those that are counted: every result has held every image.
+const BEFORE: u64 = RESULTS * IMAGES;
 /// Frames that are counted.
 const FRAMES: u64 = 20;
 
@@ -86,6 +95,7 @@ struct Pool {
     camera: Camera,
     info: gst_video::VideoInfo,
     pool: gst_video::VideoBufferPool,
+    frames: Frames,
 }
 
 impl Pool {
@@ -96,15 +106,15 @@ impl Pool {
         config.set_params(Some(&info.to_caps().unwrap()), info.size() as u32, 4, 0);
         pool.set_config(config).unwrap();
         pool.set_active(true).unwrap();
-        Self { camera, info, pool }
+        Self { camera, info, pool, frames: Frames::default() }
     }
 
     fn frame(&self, sequence: u64) -> Frame {
         let mut buffer = self.pool.acquire_buffer(None).unwrap();
         let mut pixels = buffer.get_mut().unwrap().map_writable().unwrap();
-        pixels.iter_mut().enumerate().for_each(|(i, v)| *v = (i as u64 * 31 + sequence * 7) as u8);
+        pixels.iter_mut().enumerate().for_each(|(i, v)| *v = (i as u64 * 31 + (sequence / RESULTS % IMAGES) * 7) as u8);
         drop(pixels);
-        Frame::from_buffer(self.camera, sequence, sequence as i64 * 40_000_000, buffer, &self.info).unwrap()
+        self.frames.wrap(self.camera, sequence, sequence as i64 * 40_000_000, buffer, &self.info).unwrap()
     }
 }
 
@@ -115,7 +125,54 @@ struct Tally {
     pair: u64,
     infer: u64,
     finish: u64,
-    sinks: u64,
+    offer: u64,
+}
+
+/// Notes how much the sink's thread has allocated whenever a result reaches it.
+struct Probe {
+    sink: Box<dyn Sink>,
+    counts: Arc<Mutex<Vec<u64>>>,
+}
+
+impl Sink for Probe {
+    fn write(&mut self, result: &PairResult) -> Result<Sent, SinkError> {
+        self.counts.lock().unwrap().push(COUNT.with(Cell::get));
+        self.sink.write(result)
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), SinkError> {
+        self.sink.finish()
+    }
+}
+
+/// A sink with its lane, its thread, and what that allocated until each result.
+struct Output {
+    lane: Arc<SinkLane>,
+    counts: Arc<Mutex<Vec<u64>>>,
+    thread: std::thread::JoinHandle<(SinkSummary, Option<SinkError>)>,
+}
+
+impl Output {
+    fn start(spec: SinkSpec, settings: &SinkSettings) -> Self {
+        let counts = Arc::new(Mutex::new(Vec::with_capacity(1000)));
+        let sink = Box::new(Probe { sink: spec.open(settings).unwrap(), counts: Arc::clone(&counts) });
+        let lane = Arc::new(SinkLane::new(spec, 4, WhenFull::Wait));
+        let thread = std::thread::spawn({
+            let lane = Arc::clone(&lane);
+            move || lane.run(sink)
+        });
+        Self { lane, counts, thread }
+    }
+
+    /// Ends the sink; allocations of its thread from result `from` to the last one.
+    fn finish(self, from: usize) -> u64 {
+        self.lane.close();
+        let (summary, failure) = self.thread.join().unwrap();
+        assert!(failure.is_none(), "{failure:?}");
+        let counts = self.counts.lock().unwrap();
+        assert_eq!(summary.written + summary.undelivered, counts.len() as u64);
+        counts.last().unwrap() - counts[from]
+    }
 }
 
 /// Everything that a live run has, on one thread.
@@ -125,14 +182,26 @@ struct Run {
     pairer: Pairer<Frame>,
     pairs: Queue<(Frame, Frame, i64)>,
     fusion: FrameFusion,
-    free: Queue<Slot>,
-    results: Queue<Slot>,
-    lines: JsonLines,
-    video: VideoSink,
-    classes: Vec<String>,
+    pool: ResultPool,
+    sinks: Vec<Output>,
+    /// Results that are kept from being used again.
+    held: Option<Vec<Arc<PairResult>>>,
 }
 
 impl Run {
+    /// Until it has been used for all images, every result is used in turn.
+    fn warm_up(&mut self) {
+        for first in (0..BEFORE).step_by(RESULTS as usize) {
+            self.held = Some(vec![]);
+            (first..first + RESULTS).for_each(|i| assert!(self.step(i, &mut Tally::default()) < usize::MAX));
+            let held = self.held.take().unwrap();
+            // The pool has each, and so has the list.
+            while held.iter().any(|result| Arc::strong_count(result) > 2) {
+                std::thread::yield_now();
+            }
+        }
+    }
+
     fn step(&mut self, sequence: u64, tally: &mut Tally) -> usize {
         counted(&mut tally.capture, || {
             for (lane, camera) in self.cameras.iter().enumerate() {
@@ -149,24 +218,23 @@ impl Run {
             assert!(matches!(self.pairs.push(0, (infrared, visible, skew_ns)), Pushed::Queued));
         });
         let (infrared, visible, _) = self.pairs.next().unwrap();
-        let mut slot = self.free.next().unwrap();
+        let mut shared = self.pool.take();
+        let result = Arc::get_mut(&mut shared).unwrap();
         let inferred = counted(&mut tally.infer, || {
             self.fusion.infer(&infrared.view().unwrap(), &visible.view().unwrap()).unwrap()
         });
         counted(&mut tally.finish, || {
             drop((infrared, visible));
-            inferred.finish(&mut slot.image).unwrap();
+            inferred.finish(&mut result.image).unwrap();
         });
-        slot.time_ns = sequence as i64 * 40_000_000;
-        counted(&mut tally.sinks, || {
-            assert!(matches!(self.results.push(0, slot), Pushed::Queued));
-            let slot = self.results.next().unwrap();
-            self.video.write(&slot.image.rgb, slot.image.size_px, slot.time_ns, (25, 1)).unwrap();
-            self.lines.write(&Line { slot: &slot, classes: &self.classes }).unwrap();
-            let found = slot.image.detections.len();
-            assert!(matches!(self.free.push(0, slot), Pushed::Queued));
-            found
-        })
+        result.time_ns = sequence as i64 * 40_000_000;
+        let found = result.image.detections.len();
+        self.held.iter_mut().for_each(|held| held.push(Arc::clone(&shared)));
+        counted(&mut tally.offer, || {
+            self.sinks.iter().for_each(|sink| sink.lane.offer(&shared));
+            self.pool.give_back(shared);
+        });
+        found
     }
 }
 
@@ -225,6 +293,13 @@ fn nothing_is_allocated_for_a_frame() {
         let bare = bare_run(&path, &contract.inputs, &contract.outputs, size);
         let settings = FusionSettings { rig, nms: NmsSettings { conf: 0.0, ..NmsSettings::default() }, draw: true };
         let fusion = FrameFusion::new(model, &settings).unwrap();
+        let settings = SinkSettings { classes: fusion.classes().unwrap_or_default().into() };
+        let kinds = caf_gst::SINKS.iter().chain(caf_runtime::sink::SINKS).filter(|kind| kind.writes_file);
+        let sinks = kinds.map(|kind| {
+            let place = folder.path().join(if kind.name() == "video" { "o.mkv" } else { kind.name() });
+            SinkSpec { kind: *kind, place: place.into() }
+        });
+        let detects = fusion.classes().is_some();
         let rule = PairRule { max_skew_ns: 20_000_000, patience_ns: [0; 2], window: 8 };
         let mut run = Run {
             cameras: [
@@ -234,27 +309,24 @@ fn nothing_is_allocated_for_a_frame() {
             capture: Lanes::new(4, WhenFull::DropOldest),
             pairer: Pairer::new(rule),
             pairs: Queue::new(1, WhenFull::DropOldest),
-            classes: fusion.classes().unwrap_or_default().to_vec(),
             fusion,
-            free: Queue::new(3, WhenFull::Wait),
-            results: Queue::new(4, WhenFull::DropOldest),
-            lines: JsonLines::create(&folder.path().join("o.jsonl")).unwrap(),
-            video: VideoSink::create(&folder.path().join("o.mkv")).unwrap(),
+            pool: ResultPool::new(RESULTS as usize),
+            held: None,
+            sinks: sinks.map(|spec| Output::start(spec, &settings)).collect(),
         };
-        run.free.push(0, Slot::default());
         // What is made for the first frames stays.
-        for i in 0..5 {
-            run.step(i, &mut Tally::default());
-        }
+        run.warm_up();
         let (mut tally, mut found) = (Tally::default(), 0);
-        (5..5 + FRAMES).for_each(|i| found += run.step(i, &mut tally));
+        (BEFORE..BEFORE + FRAMES).for_each(|i| found += run.step(i, &mut tally));
         println!("{}: {tally:?} in {FRAMES} frames, {bare} a bare run, {found} detections", path.display());
-        let Tally { capture, pair, infer, finish, sinks } = tally;
-        assert_eq!([capture, pair, finish, sinks], [0; 4], "{tally:?}");
+        let Tally { capture, pair, infer, finish, offer } = tally;
+        assert_eq!([capture, pair, finish, offer], [0; 4], "{tally:?}");
         assert_eq!(infer, bare * FRAMES, "the wrapper allocates {bare} times a run, and nothing may come on top");
-        assert!(found > 0 || run.classes.is_empty(), "nothing was suppressed or painted");
-        run.lines.finish().unwrap();
-        assert!(run.video.finish().unwrap());
+        assert!(found > 0 || !detects, "nothing was suppressed or painted");
+        for sink in run.sinks {
+            let name = sink.lane.name();
+            assert_eq!(sink.finish(BEFORE as usize), 0, "the thread of the {name} sink");
+        }
     }
 }
 

@@ -1,17 +1,41 @@
 //! Arguments that several subcommands share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use caf_console::Paths;
+use caf_console::{Paths, say};
 use caf_geometry::NmsSettings;
-use clap::Args;
-
-use crate::session::ModelOptions;
-use crate::session::provider::ProviderChoice;
-use crate::source::folder::FPS;
+use caf_runtime::session::provider::{Provider, ProviderChoice};
+use caf_runtime::session::{Model, ModelOptions};
+use caf_runtime::source::folder::FPS;
+use clap::{Args, ValueEnum};
 
 const MINUTE_MS: f64 = 60_000.0;
+
+/// Hardware as the user names it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ProviderName {
+    /// The CPU.
+    Cpu,
+    /// An NVIDIA GPU, without engine building.
+    Cuda,
+    /// An NVIDIA GPU, with engines that are built when the model is loaded.
+    Tensorrt,
+    /// CUDA where it works, else the CPU.
+    #[default]
+    Auto,
+}
+
+impl From<ProviderName> for ProviderChoice {
+    fn from(name: ProviderName) -> Self {
+        match name {
+            ProviderName::Cpu => Self::Cpu,
+            ProviderName::Cuda => Self::Cuda,
+            ProviderName::Tensorrt => Self::Tensorrt,
+            ProviderName::Auto => Self::Auto,
+        }
+    }
+}
 
 /// The model and where it runs.
 #[derive(Debug, Args)]
@@ -21,7 +45,7 @@ pub struct ModelArgs {
     pub model: PathBuf,
     /// Hardware; anything but `auto` fails when it is not there.
     #[arg(long, value_enum, default_value_t)]
-    pub provider: ProviderChoice,
+    pub provider: ProviderName,
     /// CPU threads of one operator; as many as there are cores by default.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
@@ -35,8 +59,23 @@ impl ModelArgs {
 
     /// As options for loading.
     pub fn options(&self) -> ModelOptions {
-        ModelOptions { provider: self.provider, threads: self.threads.map(usize::from) }
+        ModelOptions { provider: self.provider.into(), threads: self.threads.map(usize::from) }
     }
+}
+
+/// Says where a model runs, where that is not plain: on the CPU of a machine that has nothing else, it is.
+pub fn announce(model: &Model) {
+    let provider = model.provider();
+    match model.reason() {
+        Some(_) if provider == Provider::Cpu && !has_nvidia_gpu() => {}
+        Some(reason) => say!("provider: {} ({reason})", provider.name()),
+        None => say!("provider: {}", provider.name()),
+    }
+}
+
+/// Whether the driver of an NVIDIA GPU is loaded.
+fn has_nvidia_gpu() -> bool {
+    ["/dev/nvidia0", "/dev/nvhost-gpu", "/proc/driver/nvidia/version"].iter().any(|path| Path::new(path).exists())
 }
 
 /// Thresholds of the detector.

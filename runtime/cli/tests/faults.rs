@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use caf_net::zoo::pipeline::{ColourMode, Samples};
-use common::report::{accounts_balance, decoded, json, lines, number};
+use common::report::{accounts_balance, decoded, json, lines, number, sink};
 use common::{caf_run, leftovers, said, save_gray, save_rgb, text};
 use tempfile::TempDir;
 
@@ -87,6 +87,14 @@ impl Outcome {
         }
     }
 
+    /// What the sinks say they wrote is what is there; returns the number of lines.
+    #[track_caller]
+    fn kept_as_told(&self, summary: &serde_json::Value) -> usize {
+        let written = |name: &str| Some(number(sink(summary, name), "/written") as usize).filter(|n| *n > 0);
+        assert_eq!((self.frames, self.lines), (written("video"), written("jsonl")), "{}", self.said);
+        self.lines.unwrap_or_default()
+    }
+
     #[track_caller]
     fn kept(&self, pairs: usize) {
         assert_eq!((self.frames, self.lines), (Some(pairs), Some(pairs)), "{}", self.said);
@@ -109,7 +117,9 @@ fn an_element_that_fails_is_named_and_what_was_fused_until_then_is_kept() {
     outcome.failed(&["infrared source", "identity"]);
     // The eighth buffer is the first that does not come through.
     outcome.kept(7);
-    assert!(!bench.at("o.json").exists());
+    let summary = bench.summary();
+    assert_eq!(summary["ended_by"], "failure");
+    assert!(summary["failure"].as_str().unwrap().contains("identity"), "{summary:#}");
 }
 
 #[test]
@@ -123,9 +133,7 @@ fn the_run_ends_with_the_camera_that_ends_first() {
             assert_eq!(outcome.code, Some(0), "{}", outcome.said);
             let summary = bench.summary();
             assert_eq!(summary["ended_by"], "sources");
-            let written = number(&summary, "/pairs/written") as usize;
-            assert!((1..=50).contains(&written), "{summary:#}");
-            outcome.kept(written);
+            assert!((1..=50).contains(&outcome.kept_as_told(&summary)), "{summary:#}");
         }
     }
 }
@@ -160,8 +168,14 @@ fn another_size_in_the_middle_ends_the_video_where_it_changed() {
     let size = |width: u32| format!("videotestsrc num-buffers=9 ! video/x-raw,width={width},height=38,framerate=25/1");
     let changing = format!("concat name=c {} ! c. {} ! c. c.", size(50), size(54));
     let outcome = bench.live(&changing, &changing, &["--every-frame"]);
-    outcome.failed(&["the video is 50x38 pixels", "54x38"]);
-    outcome.kept(9);
+    outcome.failed(&["the video is 50x38 pixels", "54x38", "the sink stops"]);
+    // The lines do not mind.
+    assert_eq!((outcome.frames, outcome.lines), (Some(9), Some(18)), "{}", outcome.said);
+    let summary = bench.summary();
+    assert_eq!((summary["ended_by"].as_str(), number(&summary, "/pairs/fused")), (Some("sources"), 18));
+    let video = sink(&summary, "video");
+    assert_eq!((number(video, "/written"), number(video, "/missed")), (9, 9));
+    assert!(video["failure"].as_str().unwrap().contains("54x38"));
     // Only one camera changes.
     let outcome = bench.live(&changing, FOREVER, &["--every-frame"]);
     outcome.failed(&["54x38", "50x38", "--rig"]);
@@ -175,20 +189,29 @@ fn another_size_in_the_middle_ends_the_video_where_it_changed() {
 }
 
 #[test]
-fn frames_without_timestamps_count_as_captured_when_they_arrive() {
+fn files_without_times_are_paired_in_their_order_and_that_is_said() {
     let bench = Bench::new();
-    images(bench.folder.path(), 6);
+    images(bench.folder.path(), 5);
     let source = |camera: &str| {
         let frames = bench.at(camera).join("%04d.png");
         format!("multifilesrc location={} caps=image/png ! pngdec", frames.display())
     };
-    // Both cameras arrive as fast as they are decoded; only the clock of the run can have made their times.
-    let outcome = bench.live(&source("ir"), &source("vi"), &["--max-skew-ms", "60000"]);
+    let outcome = bench.live(&source("ir"), &source("vi"), &[]);
     assert_eq!(outcome.code, Some(0), "{}", outcome.said);
-    let times: Vec<i64> = lines(&bench.at("o.jsonl")).iter().map(|l| l["t_ns"].as_i64().unwrap()).collect();
-    // GStreamer stamps the first buffer of all with 0 and no other; taken as 0 they would not be later than the first.
-    assert!(times.len() > 1 && times.windows(2).all(|w| w[0] < w[1]), "{times:?}");
-    outcome.kept(number(&bench.summary(), "/pairs/written") as usize);
+    for camera in ["infrared", "visible"] {
+        let said = format!("the {camera} frames carry no times: they count in their order, 25 a second (--fps)");
+        assert_eq!(outcome.said.matches(&said).count(), 1, "{}", outcome.said);
+    }
+    let lines = lines(&bench.at("o.jsonl"));
+    let pairs: Vec<_> = lines.iter().map(|l| (number(l, "/seq_ir"), number(l, "/seq_vi"))).collect();
+    assert_eq!(pairs, (0..5).map(|i| (i, i)).collect::<Vec<_>>());
+    assert_eq!(lines[4]["t_ns"].as_i64(), Some(160_000_000));
+    outcome.kept(5);
+    // In real time they count as captured when they arrive.
+    let outcome = bench.live(&source("ir"), &source("vi"), &["--realtime", "--max-skew-ms", "60000"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.said);
+    assert!(outcome.said.contains("count as captured when they arrive"), "{}", outcome.said);
+    outcome.kept_as_told(&bench.summary());
 }
 
 #[test]
@@ -206,7 +229,7 @@ fn frames_whose_time_runs_backwards_are_left_out_and_counted() {
         assert_eq!(number(&summary, "/visible/pairing/not_later"), 2, "{summary:#}");
         let times: Vec<i64> = lines(&bench.at("o.jsonl")).iter().map(|l| l["t_ns"].as_i64().unwrap()).collect();
         assert!(times.windows(2).all(|w| w[0] < w[1]), "{times:?}");
-        outcome.kept(times.len());
+        assert_eq!(outcome.kept_as_told(&summary), times.len());
     }
 }
 
@@ -278,8 +301,6 @@ fn an_interrupt_or_a_termination_finishes_every_file() {
         assert_eq!(outcome.code, Some(0), "{}", outcome.said);
         let summary = bench.summary();
         assert_eq!(summary["ended_by"], "interrupt");
-        let written = number(&summary, "/pairs/written") as usize;
-        assert!(written > 0);
-        outcome.kept(written);
+        assert!(outcome.kept_as_told(&summary) > 0);
     }
 }

@@ -3,19 +3,30 @@
 use std::path::{Path, PathBuf};
 
 use caf_file::Aside;
+use caf_runtime::result::PairResult;
+use caf_runtime::sink::kind::{Sent, Sink, SinkError, SinkKind};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 use gstreamer_video::prelude::*;
 
-use super::SinkError;
 use super::encoder::{Chosen, choose};
+use super::error::{GstError, initialise};
 
 /// How long an encoder may take to finish a file after its last frame.
 const FINISH_TIMEOUT_S: u64 = 60;
 /// Frames that wait for the encoder before the sink's thread waits too.
 const ENCODER_QUEUE: u64 = 4;
+
+/// A video file.
+pub const KIND: SinkKind = SinkKind {
+    option: "--video",
+    value: "FILE",
+    help: "Video of the fused images: .webm, .mp4, .mkv or .avi",
+    writes_file: true,
+    open: |place, _| Ok(Box::new(VideoSink::create(Path::new(place))?)),
+};
 
 /// The running encoder.
 struct Running {
@@ -45,23 +56,18 @@ impl Drop for Running {
 impl VideoSink {
     /// Chooses an encoder by the file's ending (`.webm`, `.mp4`, `.mkv`, `.avi`) and claims the file's place. The
     /// encoder starts with the first frame, whose size it takes.
-    pub fn create(path: &Path) -> Result<Self, SinkError> {
+    pub fn create(path: &Path) -> Result<Self, GstError> {
+        initialise()?;
         let chosen = choose(path)?;
-        let aside = caf_file::begin(path).map_err(|source| SinkError::Write { path: path.to_path_buf(), source })?;
+        let aside = caf_file::begin(path).map_err(|source| GstError::Write { path: path.to_path_buf(), source })?;
         Ok(Self { path: path.to_path_buf(), aside, chosen, running: None })
     }
 
-    /// The element that compresses.
-    #[must_use]
-    pub fn encoder(&self) -> &'static str {
-        self.chosen.encoder
+    fn refused(&self, element: &str, reason: impl ToString) -> GstError {
+        GstError::Video { path: self.path.clone(), element: element.to_owned(), reason: reason.to_string() }
     }
 
-    fn refused(&self, element: &str, reason: impl ToString) -> SinkError {
-        SinkError::Video { path: self.path.clone(), element: element.to_owned(), reason: reason.to_string() }
-    }
-
-    fn run(&self, width_px: usize, height_px: usize, rate: (i32, i32), origin_ns: i64) -> Result<Running, SinkError> {
+    fn run(&self, width_px: usize, height_px: usize, rate: (i32, i32), origin_ns: i64) -> Result<Running, GstError> {
         let size = |v: usize| u32::try_from(v).map_err(|_| self.refused("appsrc", format!("{v} pixels are too many")));
         // Containers want a rate; 30 stands in for a camera that does not say. Every frame keeps its own time anyway.
         let rate =
@@ -99,12 +105,12 @@ impl VideoSink {
     }
 
     /// The first error on the encoder's bus.
-    fn failure(&self, running: &Running) -> Option<SinkError> {
+    fn failure(&self, running: &Running) -> Option<GstError> {
         let message = running.pipeline.bus()?.pop_filtered(&[gst::MessageType::Error])?;
         self.error_of(&message)
     }
 
-    fn error_of(&self, message: &gst::Message) -> Option<SinkError> {
+    fn error_of(&self, message: &gst::Message) -> Option<GstError> {
         match message.view() {
             gst::MessageView::Error(error) => {
                 let element = error.src().map_or_else(|| "pipeline".to_owned(), |s| s.name().to_string());
@@ -116,14 +122,8 @@ impl VideoSink {
 
     /// Adds an image of `width × height × 3` bytes of RGB, shown from `time_ns` on. Times must grow.
     ///
-    /// After [`SinkError::Size`] the file can still be finished; after any other error it is given up.
-    pub fn write(
-        &mut self,
-        rgb: &[u8],
-        size_px: (usize, usize),
-        time_ns: i64,
-        rate: (i32, i32),
-    ) -> Result<(), SinkError> {
+    /// After [`GstError::Size`] the file can still be finished; after any other error it is given up.
+    fn add(&mut self, rgb: &[u8], size_px: (usize, usize), time_ns: i64, rate: (i32, i32)) -> Result<(), GstError> {
         let running = match self.running.take() {
             Some(running) => running,
             None => self.run(size_px.0, size_px.1, rate, time_ns)?,
@@ -131,7 +131,7 @@ impl VideoSink {
         let expected = (running.info.width() as usize, running.info.height() as usize);
         if expected != size_px || rgb.len() != size_px.0 * size_px.1 * 3 {
             self.running = Some(running);
-            return Err(SinkError::Size { path: self.path.clone(), expected, found: size_px });
+            return Err(GstError::Size { path: self.path.clone(), expected, found: size_px });
         }
         let time = u64::try_from(time_ns.saturating_sub(running.origin_ns)).unwrap_or(0);
         let pushed = fill(&running, rgb, time);
@@ -144,9 +144,9 @@ impl VideoSink {
         Ok(())
     }
 
-    /// Ends the file properly and puts it in its place; without a single frame nothing is written and `false` returned.
-    pub fn finish(mut self) -> Result<bool, SinkError> {
-        let Some(running) = self.running.take() else { return Ok(false) };
+    /// Ends the file properly and puts it in its place; without a single frame nothing is written.
+    fn end(mut self) -> Result<(), GstError> {
+        let Some(running) = self.running.take() else { return Ok(()) };
         running.source.end_of_stream().map_err(|e| self.refused("appsrc", e))?;
         let ends = [gst::MessageType::Eos, gst::MessageType::Error];
         let timeout = gst::ClockTime::from_seconds(FINISH_TIMEOUT_S);
@@ -159,8 +159,22 @@ impl VideoSink {
         }
         drop(running);
         let Self { path, aside, .. } = self;
-        aside.finish().map_err(|source| SinkError::Write { path, source })?;
-        Ok(true)
+        aside.finish().map_err(|source| GstError::Write { path, source })
+    }
+}
+
+impl Sink for VideoSink {
+    fn method(&self) -> Option<&'static str> {
+        Some(self.chosen.encoder)
+    }
+
+    fn write(&mut self, result: &PairResult) -> Result<Sent, SinkError> {
+        self.add(&result.image.rgb, result.image.size_px, result.time_ns, result.rate)?;
+        Ok(Sent::Written)
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), SinkError> {
+        Ok((*self).end()?)
     }
 }
 

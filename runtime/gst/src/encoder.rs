@@ -5,7 +5,8 @@ use std::path::Path;
 
 use gstreamer as gst;
 
-use super::SinkError;
+use super::error::GstError;
+use super::packages;
 
 /// An encoder with the settings it is used with. They favour speed: the video is a by-product of a live run.
 #[derive(Debug)]
@@ -60,11 +61,11 @@ pub struct Chosen {
 }
 
 /// The best way to make `path`, by its ending, from the elements for which `exists` is true.
-fn choose_from(path: &Path, exists: impl Fn(&str) -> bool) -> Result<Chosen, SinkError> {
+fn choose_from(path: &Path, exists: impl Fn(&str) -> bool) -> Result<Chosen, GstError> {
     let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     let Some(container) = CONTAINERS.iter().find(|c| c.extension == ending) else {
         let expected = CONTAINERS.map(|c| format!(".{}", c.extension)).join(", ");
-        return Err(SinkError::Container { path: path.to_path_buf(), expected, found: ending });
+        return Err(GstError::Container { path: path.to_path_buf(), expected, found: ending });
     };
     let mut tried = String::new();
     for encoder in container.encoders {
@@ -76,12 +77,18 @@ fn choose_from(path: &Path, exists: impl Fn(&str) -> bool) -> Result<Chosen, Sin
         }
         // Writing to a string cannot fail.
         let _ = write!(tried, "\n  {}: missing {}", encoder.element, missing.join(", "));
+        let mut packages: Vec<&str> = missing.iter().filter_map(|e| packages::of_element(e)).collect();
+        packages.sort_unstable();
+        packages.dedup();
+        if !packages.is_empty() {
+            let _ = write!(tried, " (apt-get install {})", packages.join(" "));
+        }
     }
-    Err(SinkError::Encoder { path: path.to_path_buf(), container: container.extension, tried })
+    Err(GstError::Encoder { path: path.to_path_buf(), container: container.extension, tried })
 }
 
 /// The best way to make `path` with what is installed here. GStreamer must have been initialised.
-pub fn choose(path: &Path) -> Result<Chosen, SinkError> {
+pub fn choose(path: &Path) -> Result<Chosen, GstError> {
     choose_from(path, |element| gst::ElementFactory::find(element).is_some())
 }
 
@@ -103,6 +110,7 @@ mod tests {
         let error = choose_from(Path::new("a.mp4"), |e| e == "openh264enc").unwrap_err().to_string();
         assert!(error.contains("x264enc: missing x264enc, mp4mux, h264parse"), "{error}");
         assert!(error.contains("openh264enc: missing mp4mux, h264parse"), "{error}");
+        assert!(error.contains("apt-get install gstreamer1.0-plugins-bad gstreamer1.0-plugins-good"), "{error}");
         let error = choose_from(Path::new("video"), |_| true).unwrap_err().to_string();
         assert!(error.contains(".webm, .mp4, .mkv, .avi"), "{error}");
     }

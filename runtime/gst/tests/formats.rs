@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use caf_runtime::frame::{Camera, PixelFormat};
 use caf_runtime::queue::{Lanes, Popped, WhenFull};
-use caf_runtime::source::clock::RunClock;
-use caf_runtime::source::{Pace, Source, SourceSettings, SourceSpec};
+use caf_runtime::source::clock::{Clock as _, MonotonicClock};
+use caf_runtime::source::kind::{Pace, SourceSettings, SourceSpec};
+use caf_runtime::source::port::Port;
 
 /// A chessboard of green and red squares of eight pixels: green where the bits of x and y differ.
 fn is_green(x: usize, y: usize) -> bool {
@@ -27,12 +28,15 @@ fn frame(camera: Camera, format: &str, width: usize, height: usize) -> (PixelFor
          framerate=25/1"
     );
     let settings = SourceSettings { camera, latency_ns: 0, fps: 25.0, patience: Duration::from_secs(60) };
-    let mut source = Source::open(&SourceSpec::parse(&launch), settings).unwrap();
-    let capture = Arc::new(Lanes::new(2, WhenFull::Wait));
-    source.start(&RunClock::start(), Pace::EveryFrame, &capture).unwrap();
+    let mut source = SourceSpec::find(camera, &launch, caf_gst::SOURCES).unwrap().open(&settings).unwrap();
+    let (capture, clock) = (Arc::new(Lanes::new(2, WhenFull::Wait)), Arc::new(MonotonicClock::default()));
+    clock.start();
+    let port = Port::new(camera, &capture, clock, false);
+    source.start(port.clone(), Pace::EveryFrame).unwrap();
     let wanted = Camera::BOTH.map(|c| c == camera);
     let Popped::Item(_, frame) = capture.pop(wanted, None) else {
-        panic!("{format}: no frame, {:?}", source.failure())
+        source.poll();
+        panic!("{format}: no frame, {:?}", port.failure())
     };
     let view = frame.view().unwrap();
     assert_eq!((view.width_px(), view.height_px()), (width, height));

@@ -19,19 +19,31 @@ pub fn number(value: &Value, path: &str) -> u64 {
     value.pointer(path).and_then(Value::as_u64).unwrap_or_else(|| panic!("no number at {path} in {value:#}"))
 }
 
-/// Every frame and every pair is accounted for.
+/// Every frame, every pair and every result is accounted for, and a run that did not fail has nothing left over.
 pub fn accounts_balance(summary: &Value) {
     for camera in ["infrared", "visible"] {
         let n = |field: &str| number(summary, &format!("/{camera}/{field}"));
-        assert_eq!(n("delivered"), n("dropped_before_pairing") + n("pairing/offered"), "{summary:#}");
         let causes = ["no_partner", "partner_nearer_to_another", "not_later", "window_full", "paired"];
         let went: u64 = causes.iter().map(|c| n(&format!("pairing/{c}"))).sum();
-        assert_eq!(n("pairing/offered"), went, "{summary:#}");
+        let before = n("dropped_before_pairing") + n("beyond_limit") + n("left_over");
+        assert_eq!(n("delivered"), before + went, "{summary:#}");
         assert_eq!(n("pairing/paired"), number(summary, "/pairs/paired"));
+        assert!(n("left_over") == 0 || !summary["failure"].is_null(), "{summary:#}");
     }
     let n = |field: &str| number(summary, &format!("/pairs/{field}"));
-    assert_eq!(n("paired"), n("dropped_before_inference") + n("fused"), "{summary:#}");
-    assert_eq!(n("fused"), n("dropped_before_sinks") + n("written"), "{summary:#}");
+    assert_eq!(n("paired"), n("dropped_before_inference") + n("left_over") + n("fused"), "{summary:#}");
+    assert!(n("left_over") == 0 || !summary["failure"].is_null(), "{summary:#}");
+    for sink in summary["sinks"].as_array().unwrap() {
+        let went: u64 =
+            ["written", "undelivered", "dropped", "missed"].map(|f| number(sink, &format!("/{f}"))).iter().sum();
+        assert_eq!(went, n("fused"), "{summary:#}");
+    }
+}
+
+/// What a sink says of itself.
+pub fn sink<'a>(summary: &'a Value, name: &str) -> &'a Value {
+    let sinks = summary["sinks"].as_array().unwrap();
+    sinks.iter().find(|s| s["sink"] == name).unwrap_or_else(|| panic!("no sink {name} in {summary:#}"))
 }
 
 /// Decodes a video and returns width, height and how many frames it has.

@@ -1,0 +1,12 @@
+//! `caf-run`: fuses folders of images or two live cameras with an exported model.
+
+mod args;
+mod check;
+mod command;
+mod fuse;
+mod live;
+mod sinks;
+
+fn main() -> std::process::ExitCode {
+    command::run()
+}

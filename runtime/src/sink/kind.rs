@@ -1,0 +1,114 @@
+//! What a kind of sink is: one file that can open what a user names, and one line in a list.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::result::PairResult;
+
+/// Why a result cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// A file cannot be written.
+    #[error("{path}: {source}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// A kind of sink with errors of its own.
+    #[error("{source}")]
+    Kind {
+        /// Whether the call was wrong rather than the sink failing.
+        wrong_call: bool,
+        /// The cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl SinkError {
+    /// True when the call was wrong rather than the sink failing.
+    #[must_use]
+    pub fn is_wrong_call(&self) -> bool {
+        match self {
+            Self::Write { .. } => false,
+            Self::Kind { wrong_call, .. } => *wrong_call,
+        }
+    }
+}
+
+/// What became of a result at a sink that goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// It is where it should be.
+    Written,
+    /// Nobody took it; the sink goes on.
+    Undelivered,
+}
+
+/// An opened sink. It is used by one thread and may block: only its own queue fills meanwhile.
+pub trait Sink: Send {
+    /// What does the work, where that is worth telling: an encoder.
+    fn method(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Takes a result. After an error it is not called again, only finished.
+    fn write(&mut self, result: &PairResult) -> Result<Sent, SinkError>;
+
+    /// Puts what was written in its place; without a single result nothing appears.
+    fn finish(self: Box<Self>) -> Result<(), SinkError>;
+}
+
+/// What every kind of sink needs to know.
+#[derive(Clone, Debug)]
+pub struct SinkSettings {
+    /// Class names in the order of the class numbers; empty when the model does not detect.
+    pub classes: Arc<[String]>,
+}
+
+/// A kind of sink.
+#[derive(Clone, Copy)]
+pub struct SinkKind {
+    /// Its option on the command line.
+    pub option: &'static str,
+    /// What the option's value is, in capitals.
+    pub value: &'static str,
+    /// A line of help.
+    pub help: &'static str,
+    /// Whether the value is the path of a file that appears.
+    pub writes_file: bool,
+    /// Claims its place, so that a wrong one is known before the cameras start.
+    pub open: fn(&OsStr, &SinkSettings) -> Result<Box<dyn Sink>, SinkError>,
+}
+
+impl SinkKind {
+    /// Its name in messages and reports: the option without dashes.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.option.trim_start_matches('-')
+    }
+}
+
+impl std::fmt::Debug for SinkKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A sink as the user named it.
+#[derive(Clone, Debug)]
+pub struct SinkSpec {
+    /// The kind.
+    pub kind: SinkKind,
+    /// The value of its option.
+    pub place: OsString,
+}
+
+impl SinkSpec {
+    /// Opens the sink.
+    pub fn open(&self, settings: &SinkSettings) -> Result<Box<dyn Sink>, SinkError> {
+        (self.kind.open)(&self.place, settings)
+    }
+}
