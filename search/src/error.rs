@@ -89,9 +89,6 @@ pub enum SearchError {
     /// The detector's training.
     #[error(transparent)]
     Task(#[from] crate::task::TaskError),
-    /// An original checkpoint.
-    #[error(transparent)]
-    Import(#[from] caf_weights::import::ImportError),
     /// A result folder whose state or log cannot be gone on from.
     #[error(transparent)]
     State(#[from] StateError),

@@ -1,7 +1,7 @@
 //! The fusion network with its parameters, and its file.
 
 use crate::error::SearchError;
-use crate::weight_file::{describe_ir_range, write_weights};
+use crate::weight_file::{describe_ir_range, tell_notes, write_weights};
 use caf_data::IrRange;
 use caf_net::Graph;
 use caf_net::zoo::fusion::FusionConfig;
@@ -17,8 +17,6 @@ pub struct FusionNet {
     graph: Graph,
     /// Its parameters.
     pub params: Params,
-    /// What was changed while its file was read, for people.
-    pub notes: Vec<String>,
 }
 
 impl FusionNet {
@@ -29,18 +27,19 @@ impl FusionNet {
     pub fn fresh(config: FusionConfig, seed: u64, device: Device) -> Result<Self, SearchError> {
         let graph = config.graph()?;
         let params = Params::init(&graph, seed, device, Kind::Float)?;
-        Ok(FusionNet { config, graph, params, notes: Vec::new() })
+        Ok(FusionNet { config, graph, params })
     }
 
-    /// Reads the weights of any fusion network of the zoo.
+    /// Reads the weights of any fusion network of the zoo; what was changed on the way is told on standard error.
     ///
     /// # Errors
     /// When the file cannot be read or holds no fusion network: every difference is listed.
     pub fn read(path: &Path, device: Device) -> Result<Self, SearchError> {
         let FusionFile { network: config, weights, notes, .. } = FusionFile::open(path)?;
+        tell_notes(path, &notes);
         let graph = config.graph()?;
         let params = Params::from_weights(&graph, &weights, device, Kind::Float)?;
-        Ok(FusionNet { config, graph, params, notes })
+        Ok(FusionNet { config, graph, params })
     }
 
     /// Writes the parameters; the metadata holds the configuration and how 16-bit infrared reached the network.

@@ -1,8 +1,7 @@
 //! Weights on disk: read whatever wrote them, written only when they can be used.
 
 use caf_data::IrRange;
-use caf_weights::import::{ImportError, ImportOptions, import_checkpoint};
-use caf_weights::{HostTensor, Metadata, Weights, WeightsError, load_safetensors, save_safetensors};
+use caf_weights::{HostTensor, Metadata, Weights, WeightsError, save_safetensors};
 use std::path::{Path, PathBuf};
 
 /// Why weights are not on disk; a file that was there before is untouched.
@@ -40,17 +39,21 @@ pub(crate) fn describe_ir_range(weights: &mut Weights, range: IrRange) {
     Metadata { ir_range, ..Metadata::default() }.write_to(weights);
 }
 
-/// The weights of a safetensors file, or of an original checkpoint (`.pt`, `.pth`) without executing anything in it. Half precision
-/// is widened.
+/// The weights of a file of any kind ([`caf_weights::read_weights`]); what was changed on the way is told on standard error.
 ///
 /// # Errors
 /// When the file cannot be read or is refused.
-pub(crate) fn read_weights<E: From<WeightsError> + From<ImportError>>(path: &Path) -> Result<Weights, E> {
-    let original = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("pt") || e.eq_ignore_ascii_case("pth"));
-    if original {
-        return Ok(import_checkpoint(path, &ImportOptions::default())?.weights);
+pub(crate) fn read_weights(path: &Path) -> Result<Weights, WeightsError> {
+    let file = caf_weights::read_weights(path)?;
+    tell_notes(path, &file.notes);
+    Ok(file.weights)
+}
+
+/// Tells what was changed while a weight file was read.
+pub(crate) fn tell_notes(path: &Path, notes: &[String]) {
+    for note in notes {
+        caf_console::say!("{}: {note}", path.display());
     }
-    Ok(load_safetensors(path)?.widened())
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! What can be wrong with a weight file.
 
 use crate::check::Mismatch;
-use crate::import::ImportError;
 use crate::metadata::MetadataError;
 use crate::tensor::TensorError;
 use crate::weights::DuplicateName;
@@ -28,9 +27,30 @@ pub enum WeightsError {
         /// What is wrong with it.
         source: FileFault,
     },
-    /// An original checkpoint.
-    #[error(transparent)]
-    Import(#[from] ImportError),
+    /// An original checkpoint is not read.
+    #[error("cannot import {}", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: ImportCause,
+    },
+    /// Neither a safetensors file nor an original checkpoint.
+    #[error("{}: expected safetensors or a PyTorch checkpoint, found {found}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What it begins like.
+        found: String,
+    },
+    /// Names that cannot be put right.
+    #[error("{}", path.display())]
+    Names {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: DuplicateName,
+    },
     /// What a file says of itself cannot be understood.
     #[error("{}: {source}", path.display())]
     Metadata {
@@ -68,6 +88,11 @@ pub enum WeightsError {
 }
 
 impl WeightsError {
+    /// Whether what was asked for is wrong, rather than a file or a disk: an entry named by the caller that the checkpoint lacks.
+    pub fn is_wrong_call(&self) -> bool {
+        matches!(self, WeightsError::Checkpoint { source: ImportCause::Entry { asked: true, .. }, .. })
+    }
+
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> WeightsError {
         let path = path.to_owned();
         move |source| WeightsError::Io { action, path, source }
@@ -141,4 +166,98 @@ pub enum FileFault {
         /// The key.
         key: String,
     },
+}
+
+/// Why a checkpoint is not read.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportCause {
+    /// The operating system refused.
+    #[error(transparent)]
+    Io(std::io::Error),
+    /// The pickle asks for something that could run code.
+    #[error("refused: the pickle uses `{name}` ({opcode} at byte {offset}): {why}")]
+    Refused {
+        /// Function, class or extension as the pickle names it; the opcode itself when it names nothing.
+        name: String,
+        /// The opcode that uses it.
+        opcode: &'static str,
+        /// Position in the pickle.
+        offset: usize,
+        /// Why it is refused.
+        why: &'static str,
+    },
+    /// The pickle is damaged.
+    #[error("damaged pickle: {opcode} at byte {offset}: {what}")]
+    Damaged {
+        /// The opcode that cannot be carried out.
+        opcode: &'static str,
+        /// Position in the pickle.
+        offset: usize,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// A byte that is no opcode.
+    #[error("neither a zip archive nor a pickle: byte {offset} is 0x{byte:02x}, which no pickle has there")]
+    NotAPickle {
+        /// Position.
+        offset: usize,
+        /// The byte.
+        byte: u8,
+    },
+    /// A pickle, but no checkpoint.
+    #[error("not a PyTorch checkpoint: {0}")]
+    NotACheckpoint(&'static str),
+    /// The zip archive is damaged or not torch's.
+    #[error("archive: {0}")]
+    Archive(String),
+    /// More than any real checkpoint needs.
+    #[error("{what}: {found}, at most {limit} are accepted")]
+    Limit {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much there is, as far as it was counted.
+        found: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// Two tensors of one name.
+    #[error(transparent)]
+    Duplicate(#[from] DuplicateName),
+    /// A tensor's data.
+    #[error("tensor `{name}`: {what}")]
+    Tensor {
+        /// The tensor.
+        name: String,
+        /// What was expected and what was found.
+        what: String,
+    },
+    /// No entry, or not the wanted one, holds a network.
+    #[error("{what}; entries that hold a network: {candidates}; all entries: {present}")]
+    Entry {
+        /// What was looked for.
+        what: String,
+        /// Whether the caller named the entry.
+        asked: bool,
+        /// Entries with tensors.
+        candidates: String,
+        /// All entries.
+        present: String,
+    },
+}
+
+impl ImportCause {
+    /// Refuses more than the limit.
+    pub(crate) fn at_most(what: &'static str, found: u64, limit: u64) -> Result<(), ImportCause> {
+        if found > limit { Err(ImportCause::Limit { what, found, limit }) } else { Ok(()) }
+    }
+}
+
+/// As much of a name from a file, which may be of any length, as a message holds.
+pub(crate) fn short(name: &str) -> String {
+    /// Characters; the longest class names of real networks have less.
+    const SHOWN: usize = 120;
+    match name.char_indices().nth(SHOWN).and_then(|(end, _)| name.get(..end)) {
+        Some(shown) => format!("{shown}… ({} bytes)", name.len()),
+        None => name.to_owned(),
+    }
 }

@@ -1,9 +1,9 @@
 //! Weight files: safetensors in and out, original checkpoints read without executing them.
 //!
 //! [`Weights`] is an ordered list of named [`HostTensor`]s with string metadata. [`load_safetensors`] and
-//! [`save_safetensors`] move it to and from disk, [`import::import_checkpoint`] reads PyTorch checkpoints, [`initial`] makes
-//! fresh values, and [`Weights::check`] says everything that is wrong between a file and a network at once. [`NetworkFile`]
-//! finds out which network of the zoo a file holds, from its [`Metadata`] or its tensors.
+//! [`save_safetensors`] move it to and from disk, [`import::import_checkpoint`] reads PyTorch checkpoints, [`read_weights`] reads
+//! either, by content; [`initial`] makes fresh values, and [`Weights::check`] says everything that is wrong between a file and a
+//! network at once. [`NetworkFile`] finds out which network of the zoo a file holds, from its [`Metadata`] or its tensors.
 
 mod check;
 mod error;
@@ -13,14 +13,17 @@ pub mod import;
 mod init;
 mod metadata;
 mod network;
+mod read;
 mod tensor;
+mod tidy;
 mod weights;
 
 pub use check::{Differences, Differing, Kind, Mismatch, Misshapen, NonFinite, Untyped, Wanted};
-pub use error::{FileFault, WeightsError};
+pub use error::{FileFault, ImportCause, WeightsError};
 pub use file::{load_safetensors, save_safetensors, sha256_of_file};
 pub use init::{InitError, initial};
 pub use metadata::{Metadata, MetadataError};
 pub use network::{FusionFile, NetworkFile, TaskFile};
+pub use read::{WeightFile, read_weights};
 pub use tensor::{DType, HostTensor, TensorError};
 pub use weights::{DuplicateName, Weights};

@@ -1,9 +1,8 @@
 //! A weight file and the network it holds: the one place where that is found out.
 
 use crate::error::WeightsError;
-use crate::file::load_safetensors;
-use crate::import::{ImportOptions, import_checkpoint};
 use crate::metadata::Metadata;
+use crate::read::{WeightFile, read_weights};
 use crate::tensor::HostTensor;
 use crate::weights::Weights;
 use caf_net::zoo::fusion::FusionNetwork;
@@ -32,14 +31,16 @@ pub type FusionFile = NetworkFile<dyn FusionNetwork>;
 pub type TaskFile = NetworkFile<dyn TaskNetwork>;
 
 impl<F: Family + ?Sized> NetworkFile<F> {
-    /// Reads safetensors, or an original checkpoint without executing anything in it. The network is the one the metadata names;
+    /// Reads safetensors, or an original checkpoint without executing anything in it ([`read_weights`]). The network is the one the metadata names;
     /// where there is none, or no configuration, the tensors' names and shapes tell.
     ///
     /// # Errors
     /// When the file cannot be read, holds another network, or does not fit (every difference is listed).
     pub fn open(path: &Path) -> Result<Self, WeightsError> {
-        let weights = read(path)?;
-        NetworkFile::of(weights, path)
+        let WeightFile { weights, notes } = read_weights(path)?;
+        let mut file = NetworkFile::of(weights, path)?;
+        file.notes.splice(0..0, notes);
+        Ok(file)
     }
 
     /// The same for tensors that are in memory; `path` is for messages.
@@ -78,14 +79,6 @@ impl<F: Family + ?Sized> NetworkFile<F> {
         weights.check(graph.params()).map_err(mismatch)?;
         Ok(NetworkFile { path: path.to_owned(), network, weights, metadata, notes })
     }
-}
-
-fn read(path: &Path) -> Result<Weights, WeightsError> {
-    let original = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("pt") || e.eq_ignore_ascii_case("pth"));
-    if original {
-        return Ok(import_checkpoint(path, &ImportOptions::default())?.weights);
-    }
-    load_safetensors(path)
 }
 
 /// The error for tensors that no network of the family, or not the named one, knows.

@@ -83,6 +83,11 @@ impl Weights {
         kernels.map(|(_, tensor)| *tensor = tensor.permuted([3, 2, 0, 1])).count()
     }
 
+    /// Names and tensors in order, and the metadata.
+    pub(crate) fn into_parts(self) -> (Vec<(String, HostTensor)>, BTreeMap<String, String>) {
+        (self.entries, self.metadata)
+    }
+
     /// The same tensors with every float type turned into F32.
     pub fn widened(&self) -> Weights {
         Weights {

@@ -8,7 +8,8 @@
 use caf_golden::{Tally, find, stem};
 use caf_net::zoo::caf::CafConfig;
 use caf_weights::import::{ImportOptions, import_checkpoint};
-use caf_weights::{DType, load_safetensors};
+use caf_weights::{DType, load_safetensors, read_weights};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Original checkpoints with their twins; at least one.
@@ -83,6 +84,57 @@ fn caf_checkpoints_fit_the_network_and_damage_is_listed() {
         tally.equal("names", &names, &graph.params().iter().map(|p| p.name.as_str()).collect::<Vec<_>>());
         let fewer: Vec<_> = graph.params().iter().skip(2).cloned().collect();
         assert_eq!(weights.check(&fewer).unwrap_err().extra.len(), 2);
+    }
+    tally.finish();
+}
+
+/// `cases/checkpoint-*`: checkpoints of the same network with what trainings leave in them. Those of the fusion network fit it
+/// once read.
+#[test]
+fn checkpoints_of_real_trainings_fit_the_network() {
+    let test = "checkpoints_of_real_trainings_fit_the_network";
+    let Some(folder) = find(test, "cases") else { return };
+    let graph = caf_net::zoo::caf::graph(&CafConfig::default()).unwrap();
+    let mut tally = Tally::new(test);
+    let folders = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut folders: Vec<PathBuf> =
+        folders.filter(|p| p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("checkpoint-"))).collect();
+    folders.sort();
+    for case in &folders {
+        let name = case.file_name().unwrap().to_string_lossy().into_owned();
+        tally.case(&name);
+        for path in caf_golden::files(case, "", ".pth") {
+            let file = read_weights(&path).unwrap_or_else(|error| panic!("{}: {error:?}", path.display()));
+            if file.weights.get("encoder1.0.weight").is_some() {
+                file.weights.check(graph.params()).unwrap();
+            }
+            let said = |part: &str| file.notes.iter().any(|note| note.contains(part));
+            assert!(said("`module.`") || !name.contains("module-prefix"), "{name}: {:?}", file.notes);
+            assert!(said("num_batches_tracked") || !name.contains("no-batch-counters"), "{name}: {:?}", file.notes);
+            tally.add("tensors", file.weights.len(), 0.0, 0.0);
+        }
+    }
+    assert!(!folders.is_empty(), "no checkpoint cases in {}", folder.display());
+    tally.finish();
+}
+
+/// The official detector keeps its class names as an attribute of the pickled module.
+#[test]
+fn class_names_of_the_original_detector_come_along() {
+    let test = "class_names_of_the_original_detector_come_along";
+    let Some(folder) = find(test, "golden/yolov5") else { return };
+    let names = std::fs::read(folder.join("coco_names.json")).unwrap();
+    let names: BTreeMap<usize, String> = serde_json::from_slice(&names).unwrap();
+    let names: Vec<String> = names.into_values().collect();
+    let mut tally = Tally::new(test);
+    for (original, _) in checkpoints(&folder) {
+        tally.case(&stem(&original));
+        let weights = read_weights(&original).unwrap().weights;
+        let classes: Vec<String> = serde_json::from_str(&weights.metadata()["classes"]).unwrap();
+        assert_eq!(classes, names);
+        assert_eq!(weights.metadata()["class_count"], names.len().to_string());
+        assert_eq!(weights.metadata()["strides_px"], "[8.0,16.0,32.0]");
+        tally.add("class names", names.len(), 0.0, 0.0);
     }
     tally.finish();
 }

@@ -73,6 +73,8 @@ pub(crate) fn run(arguments: &OnnxArguments) -> anyhow::Result<()> {
     let fusion = arguments.fusion.as_deref().map(FusionFile::open).transpose()?;
     let options = parse::task_options(arguments.classes.as_deref(), arguments.variant)?;
     let task = arguments.task.as_deref().map(|path| TaskFile::open(path, &options)).transpose()?;
+    parse::tell_notes(arguments.fusion.as_deref(), fusion.as_ref().map(FusionFile::notes));
+    parse::tell_notes(arguments.task.as_deref(), task.as_ref().map(TaskFile::notes));
     let parts = match (&fusion, &task) {
         (Some(fusion), Some(task)) => Parts::Pipeline(fusion, task),
         (Some(fusion), None) => Parts::Fusion(fusion),

@@ -51,6 +51,14 @@ pub(crate) fn task_options(classes: Option<&Path>, variant: Option<Variant>) -> 
     Ok(TaskOptions { classes, variant })
 }
 
+/// Says what was changed while a weight file was read.
+pub(crate) fn tell_notes(path: Option<&Path>, notes: Option<&[String]>) {
+    let Some(path) = path else { return };
+    for note in notes.unwrap_or_default() {
+        caf_console::say!("{}: {note}", path.display());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

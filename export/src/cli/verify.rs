@@ -160,6 +160,8 @@ fn rebuild(arguments: &VerifyArguments, contract: &Contract) -> anyhow::Result<O
     let options =
         TaskOptions { classes: contract.detector.as_ref().map(|d| d.classes.clone()), variant: arguments.variant };
     let task = arguments.task.as_deref().map(|path| TaskFile::open(path, &options)).transpose()?;
+    parse::tell_notes(arguments.against.as_deref(), fusion.as_ref().map(FusionFile::notes));
+    parse::tell_notes(arguments.task.as_deref(), task.as_ref().map(TaskFile::notes));
     let parts = match (contract.role, &fusion, &task) {
         (Role::Fusion, Some(fusion), None) => Parts::Fusion(fusion),
         (Role::Detector, None, Some(task)) => Parts::Detector(task),

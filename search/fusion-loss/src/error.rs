@@ -105,9 +105,6 @@ pub enum LossError {
     /// The VGG-16 file cannot be read.
     #[error(transparent)]
     Weights(#[from] caf_weights::WeightsError),
-    /// The VGG-16 checkpoint cannot be read.
-    #[error(transparent)]
-    Import(#[from] caf_weights::import::ImportError),
     /// The VGG-16 file cannot be used.
     #[error("{}: not usable as VGG-16", path.display())]
     Vgg {

@@ -7,8 +7,7 @@ use crate::config::VggFile;
 use crate::error::{LossError, VggFault};
 use crate::vgg_lineage::Lineage;
 use caf_torch::tensor_from_host;
-use caf_weights::import::{ImportOptions, import_checkpoint};
-use caf_weights::{HostTensor, Weights};
+use caf_weights::{HostTensor, Weights, read_weights};
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -38,12 +37,12 @@ pub struct Vgg {
 }
 
 impl Vgg {
-    /// Reads a safetensors file or an original `.pth`. Tensors other than the thirteen convolutions (a classifier) are ignored.
+    /// Reads a safetensors file or an original checkpoint. Tensors other than the thirteen convolutions (a classifier) are ignored.
     ///
     /// # Errors
     /// When the file cannot be read, tensors are missing, misshapen or not finite (all are listed), or the lineage is unclear.
     pub fn load(file: &VggFile, device: Device, kind: Kind) -> Result<Self, LossError> {
-        Self::from_weights(&read(&file.file)?, file, device, kind)
+        Self::from_weights(&read_weights(&file.file)?.weights, file, device, kind)
     }
 
     /// Takes `features.N.weight` `[out, in, 3, 3]` and `features.N.bias` `[out]` of any float type; `origin` names the file
@@ -147,14 +146,5 @@ fn checked<'a>(weights: &'a Weights, name: &str, shape: &[usize]) -> Result<&'a 
     match values.iter().position(|v| !v.is_finite()) {
         Some(at) => Err(format!("`{name}` is not finite at element {at}")),
         None => Ok(host),
-    }
-}
-
-fn read(path: &Path) -> Result<Weights, LossError> {
-    let is_pickle = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("pth") || e.eq_ignore_ascii_case("pt"));
-    if is_pickle {
-        Ok(import_checkpoint(path, &ImportOptions::default())?.weights)
-    } else {
-        Ok(caf_weights::load_safetensors(path)?)
     }
 }

@@ -11,7 +11,8 @@ use std::path::PathBuf;
 #[command(after_help = "Examples:\n  \
     caf-search import yolov5n.pt yolov5n.safetensors\n  \
     caf-search import Det_final.pth det.safetensors --list\n\n\
-    Nothing from the checkpoint is executed: a pickle that asks for anything but tensors is refused by name.")]
+    Nothing from the checkpoint is executed: a pickle that asks for anything but plain data is refused by name. Every program\n  \
+    that takes weights takes original checkpoints too; importing makes one file that other tools read.")]
 pub(super) struct Args {
     /// Original checkpoint.
     checkpoint: PathBuf,
@@ -20,7 +21,7 @@ pub(super) struct Args {
     /// Entry of the checkpoint's dictionary that holds the network; found by itself where there is one.
     #[arg(long)]
     entry: Option<String>,
-    /// Text to remove from the front of every name, such as `module.`.
+    /// Text to remove from the front of every name; `module.` and `_orig_mod.` of a wrapped network go by themselves.
     #[arg(long)]
     strip_prefix: Option<String>,
     /// Keep half and double precision.
@@ -38,6 +39,8 @@ pub(super) struct Args {
 struct Report<'a> {
     class: Option<&'a str>,
     left_out: &'a [String],
+    notes: &'a [String],
+    metadata: &'a BTreeMap<String, String>,
     shapes: BTreeMap<&'a str, &'a [usize]>,
 }
 
@@ -58,9 +61,22 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }
     }
     let shapes = found.weights.iter().map(|(name, tensor)| (name, tensor.shape())).collect();
-    write_json(args.json.as_deref(), &Report { class: found.class.as_deref(), left_out: &found.ignored, shapes })?;
+    let report = Report {
+        class: found.class.as_deref(),
+        left_out: &found.ignored,
+        notes: &found.notes,
+        metadata: found.weights.metadata(),
+        shapes,
+    };
+    write_json(args.json.as_deref(), &report)?;
     let class = found.class.map_or_else(String::new, |c| format!(" of a pickled {c}"));
     out!("{} tensors{class} in {}", found.weights.len(), args.out.display())?;
+    for note in &found.notes {
+        out!("{note}")?;
+    }
+    if let Some(names) = found.weights.metadata().get("classes") {
+        out!("class names: {names}")?;
+    }
     if !found.ignored.is_empty() {
         out!("left out (no tensors): {}", found.ignored.join(", "))?;
     }

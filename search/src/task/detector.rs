@@ -7,7 +7,7 @@ use crate::weight_file::read_weights;
 use caf_net::zoo::yolov5::{self, STRIDES, YoloConfig};
 use caf_net::{Builder, Dim, Graph, TensorType};
 use caf_torch::Params;
-use caf_weights::{HostTensor, Weights, initial, load_safetensors};
+use caf_weights::{HostTensor, Weights, initial};
 use std::path::Path;
 use tch::{Device, Kind};
 
@@ -124,7 +124,7 @@ pub struct Loaded {
 /// # Errors
 /// When the file cannot be read, describes no detector, or its tensors do not fit the description.
 pub fn load_detector(path: &Path, device: Device) -> Result<Loaded, TaskError> {
-    let weights = load_safetensors(path)?;
+    let weights = read_weights(path)?;
     let Description { detector, classes, image_size_px } = Detector::described(&weights, path)?.ok_or_else(|| {
         let what = format!("expected metadata `{NETWORK_KEY}` = `{NETWORK}`: not written by a task training");
         TaskError::Checkpoint { path: path.to_owned(), what }
@@ -176,7 +176,7 @@ pub fn start(config: YoloConfig, file: Option<&Path>, seed: u64) -> Result<Start
         let of = weights.len();
         return Ok(Start { detector, weights, taken: 0, of });
     };
-    let found = read_weights::<TaskError>(path)?;
+    let found = read_weights(path)?;
     let config = with_anchors(config, found.get(ANCHORS))?;
     let detector = Detector::new(config)?;
     let mut weights = initial(detector.graph().params(), seed)?;

@@ -116,9 +116,6 @@ pub enum TaskError {
     /// Weights that are not written.
     #[error(transparent)]
     Save(#[from] SaveError),
-    /// An original checkpoint.
-    #[error(transparent)]
-    Import(#[from] caf_weights::import::ImportError),
     /// Fresh values.
     #[error(transparent)]
     Init(#[from] caf_weights::InitError),

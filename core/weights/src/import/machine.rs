@@ -1,232 +1,150 @@
-//! The pickle machine with every effect removed.
-//!
-//! One loop, no recursion. Each opcode makes at most one value, which takes memory of three kinds: a fixed size, bytes of
-//! its own argument and references taken off the stack, which are all within a constant factor of the pickle's length, and
-//! copies of what earlier values hold (names, references, extents), for which there is a budget ([`Machine::charge`]).
-//! [`MAX_PICKLE`] bounds the length.
+//! The machine's registers: stack, marks, memo and the arena of values.
 
-use super::cursor::Cursor;
-use super::error::{ImportCause, short};
-use super::objects::{NOT_A_MODULE, Named};
-use super::opcode::{self as op};
-use super::stack::{Fault, Machine, Sighting, Step, refused};
-use super::value::{Program, Ref, Value};
+use super::opcode::Cursor;
+use super::value::{Ref, Value};
 use std::collections::{HashMap, HashSet};
 
-/// Longest pickle that is run; those of the largest detectors have less than 1 MiB.
-pub(super) const MAX_PICKLE: u64 = 64 << 20;
-/// Highest protocol: that of Python 3.8 and later.
-const MAX_PROTOCOL: u8 = 5;
-/// Bytes that may be copied out of earlier values: some for each byte of the pickle, and some that every pickle may.
-/// Real checkpoints, which copy class names, extents and storage keys, stay below the second alone.
-const COPIES_PER_BYTE: u64 = 4;
-const COPIES: u64 = 64 << 20;
+/// Most values a pickle may build, and most of them it may remember.
+const MAX_VALUES: usize = 4_000_000;
 
-/// Runs the pickle that begins at `start`.
-pub(super) fn run(bytes: &[u8], start: usize) -> Result<Program, ImportCause> {
-    let mut machine = Machine {
-        cursor: Cursor::new(bytes, start),
-        values: Vec::new(),
-        stack: Vec::new(),
-        marks: Vec::new(),
-        memo: HashMap::new(),
-        unused: HashMap::new(),
-        used: HashSet::new(),
-        stateless: HashMap::new(),
-        copied: 0,
-        most_copied: COPIES_PER_BYTE * bytes.len().saturating_sub(start) as u64 + COPIES,
-    };
-    loop {
-        let offset = machine.cursor.position();
-        let byte = machine.cursor.u8().map_err(|what| ImportCause::Damaged { opcode: "STOP", offset, what })?;
-        let Some(opcode) = op::name(byte) else {
-            return Err(ImportCause::NotAPickle { offset, byte });
-        };
-        if byte == op::STOP {
-            let root = machine.pop().map_err(|fault| place(fault, opcode, offset))?;
-            return machine.finish(root);
-        }
-        machine.step(byte, Sighting { opcode, offset }).map_err(|fault| place(fault, opcode, offset))?;
+/// An opcode that failed, before its name and place are known.
+pub(super) enum Fault {
+    Damaged(&'static str),
+    Refused { name: String, why: &'static str },
+    Limit { what: &'static str, found: u64, limit: u64 },
+}
+
+impl From<&'static str> for Fault {
+    fn from(what: &'static str) -> Self {
+        Fault::Damaged(what)
     }
 }
 
-fn place(fault: Fault, opcode: &'static str, offset: usize) -> ImportCause {
-    match fault {
-        Fault::Damaged(what) => ImportCause::Damaged { opcode, offset, what },
-        Fault::Refused { name, why } => ImportCause::Refused { name: short(&name), opcode, offset, why },
-        Fault::Limit { what, found, limit } => ImportCause::Limit { what, found, limit },
+pub(super) type Step<T> = Result<T, Fault>;
+
+const UNDERFLOW: &str = "the stack is too short";
+const NO_MARK: &str = "there is no mark on the stack";
+
+/// Where a name was first met.
+pub(super) struct Sighting {
+    pub opcode: &'static str,
+    pub offset: usize,
+}
+
+pub(super) struct Machine<'a> {
+    pub(super) cursor: Cursor<'a>,
+    pub(super) values: Vec<Value>,
+    pub(super) stack: Vec<Ref>,
+    pub(super) marks: Vec<usize>,
+    pub(super) memo: HashMap<u32, Ref>,
+    /// Classes outside the list that nothing has been made of yet.
+    pub(super) unused: HashMap<Box<str>, Sighting>,
+    pub(super) used: HashSet<Box<str>>,
+    /// Objects of classes outside the list that have neither a module's state nor items yet.
+    pub(super) stateless: HashMap<Ref, Sighting>,
+    /// Classes outside the list whose objects have had items.
+    pub(super) dictionaries: HashSet<Box<str>>,
+    /// Bytes copied out of earlier values so far, and how many may be.
+    pub(super) copied: u64,
+    pub(super) most_copied: u64,
+}
+
+pub(super) fn refused(name: String, why: &'static str) -> Fault {
+    Fault::Refused { name, why }
+}
+
+/// Refuses more than the limit.
+pub(super) fn at_most(what: &'static str, found: u64, limit: u64) -> Step<()> {
+    if found > limit { Err(Fault::Limit { what, found, limit }) } else { Ok(()) }
+}
+
+impl<'a> Machine<'a> {
+    /// Before the first opcode, which lies at `start`.
+    pub(super) fn new(bytes: &'a [u8], start: usize, most_copied: u64) -> Self {
+        Machine {
+            cursor: Cursor::new(bytes, start),
+            values: Vec::new(),
+            stack: Vec::new(),
+            marks: Vec::new(),
+            memo: HashMap::new(),
+            unused: HashMap::new(),
+            used: HashSet::new(),
+            stateless: HashMap::new(),
+            dictionaries: HashSet::new(),
+            copied: 0,
+            most_copied,
+        }
     }
 }
 
 impl Machine<'_> {
-    fn finish(self, root: Ref) -> Result<Program, ImportCause> {
-        if let Some((name, Sighting { opcode, offset })) = self.unused.into_iter().min_by_key(|(_, s)| s.offset) {
-            let why = "a name outside the list may only be the class of a module";
-            return Err(ImportCause::Refused { name: short(&name), opcode, offset, why });
-        }
-        let end = self.cursor.position();
-        let program = Program { values: self.values, root, end };
-        if let Some((at, Sighting { opcode, offset })) = self.stateless.into_iter().min_by_key(|(_, s)| s.offset) {
-            let name = short(program.class_of(at).unwrap_or("object"));
-            return Err(ImportCause::Refused { name, opcode, offset, why: NOT_A_MODULE });
-        }
-        Ok(program)
+    pub(super) fn add(&mut self, value: Value) -> Step<Ref> {
+        at_most("values in the pickle", self.values.len() as u64 + 1, MAX_VALUES as u64)?;
+        let at = Ref(self.values.len() as u32);
+        self.values.push(value);
+        Ok(at)
     }
 
-    fn step(&mut self, byte: u8, here: Sighting) -> Step<()> {
-        match byte {
-            op::PROTO => match self.cursor.u8()? {
-                0..=MAX_PROTOCOL => Ok(()),
-                _ => Err("the protocol is newer than 5".into()),
-            },
-            op::FRAME => self.cursor.u64().map(drop).map_err(Fault::from),
-            op::MARK => {
-                self.marks.push(self.stack.len());
-                Ok(())
-            }
-            op::POP => {
-                // A mark on top is popped like a value.
-                if self.marks.last() == Some(&self.stack.len()) {
-                    self.marks.pop();
-                    return Ok(());
-                }
-                self.pop().map(drop)
-            }
-            op::POP_MARK => self.pop_mark().map(drop),
-            op::DUP => {
-                let top = self.top()?;
-                self.stack.push(top);
-                Ok(())
-            }
-            op::GET => {
-                let key = self.cursor.line()?.parse().map_err(|_| "the memo key is no number")?;
-                self.recall(key)
-            }
-            op::BINGET => {
-                let key = self.cursor.u8()?;
-                self.recall(key.into())
-            }
-            op::LONG_BINGET => {
-                let key = self.cursor.u32()?;
-                self.recall(key)
-            }
-            op::PUT => {
-                let key = self.cursor.line()?.parse().map_err(|_| "the memo key is no number")?;
-                self.remember(key)
-            }
-            op::BINPUT => {
-                let key = self.cursor.u8()?;
-                self.remember(key.into())
-            }
-            op::LONG_BINPUT => {
-                let key = self.cursor.u32()?;
-                self.remember(key)
-            }
-            op::MEMOIZE => self.remember(self.memo.len() as u32),
-            op::EMPTY_TUPLE => self.push(Value::Tuple(Vec::new())),
-            op::TUPLE1 => self.tuple(1),
-            op::TUPLE2 => self.tuple(2),
-            op::TUPLE3 => self.tuple(3),
-            op::TUPLE => {
-                let items = self.pop_mark()?;
-                self.push(Value::Tuple(items))
-            }
-            op::EMPTY_LIST => self.push(Value::List(Vec::new())),
-            op::LIST => {
-                let items = self.pop_mark()?;
-                self.push(Value::List(items))
-            }
-            op::APPEND => {
-                let item = self.pop()?;
-                self.append(vec![item])
-            }
-            op::APPENDS | op::ADDITEMS => {
-                let items = self.pop_mark()?;
-                self.append(items)
-            }
-            op::EMPTY_DICT => self.push(Value::Dict(Vec::new())),
-            op::DICT => {
-                let items = self.pop_mark()?;
-                self.push(Value::Dict(Vec::new()))?;
-                self.set_items(&items)
-            }
-            op::SETITEM => {
-                let value = self.pop()?;
-                let key = self.pop()?;
-                self.set_items(&[key, value])
-            }
-            op::SETITEMS => {
-                let items = self.pop_mark()?;
-                self.set_items(&items)
-            }
-            op::EMPTY_SET => self.push(Value::Set(Vec::new())),
-            op::FROZENSET => {
-                let items = self.pop_mark()?;
-                self.push(Value::Set(items))
-            }
-            op::GLOBAL => {
-                let module = self.cursor.line()?;
-                let name = self.cursor.line()?;
-                self.global(Named::new(module, name)?, here)
-            }
-            op::STACK_GLOBAL => {
-                let name = self.pop()?;
-                let module = self.pop()?;
-                let (Value::Str(module), Value::Str(name)) = (self.value(module), self.value(name)) else {
-                    return Err("the names are not strings".into());
-                };
-                let global = Named::new(module, name)?;
-                self.global(global, here)
-            }
-            op::INST => {
-                let module = self.cursor.line()?;
-                let name = self.cursor.line()?;
-                Err(refused(format!("{module}.{name}"), "this opcode calls a class"))
-            }
-            op::OBJ => {
-                let items = self.pop_mark()?;
-                let name = items.first().map_or_else(|| here.opcode.to_owned(), |at| self.describe(*at));
-                Err(refused(name, "this opcode calls a class"))
-            }
-            op::EXT1 | op::EXT2 | op::EXT4 => {
-                Err(refused(here.opcode.to_owned(), "it stands for a name that is registered elsewhere"))
-            }
-            op::PERSID => Err(refused(here.opcode.to_owned(), "no checkpoint has text persistent ids")),
-            op::NEXT_BUFFER | op::READONLY_BUFFER => {
-                Err(refused(here.opcode.to_owned(), "it takes data from outside the file"))
-            }
-            op::NEWOBJ_EX => {
-                let _keywords = self.pop()?;
-                let _arguments = self.pop()?;
-                let class = self.pop()?;
-                Err(refused(self.describe(class), "it makes an object with arguments"))
-            }
-            op::NEWOBJ => {
-                let arguments = self.pop()?;
-                let class = self.pop()?;
-                self.instantiate(class, arguments, here)
-            }
-            op::BUILD => {
-                let state = self.pop()?;
-                self.build(state)
-            }
-            op::REDUCE => {
-                let arguments = self.pop()?;
-                let function = self.pop()?;
-                let result = self.reduce(function, arguments)?;
-                self.stack.push(result);
-                Ok(())
-            }
-            op::BINPERSID => {
-                let id = self.pop()?;
-                let storage = self.storage(id)?;
-                self.charge("bytes copied by the pickle, the last into a storage's key", storage.key.len())?;
-                self.push(Value::Storage(storage))
-            }
-            _ => {
-                let scalar = super::scalar::read(byte, &mut self.cursor)?;
-                self.push(scalar)
-            }
+    /// Counts bytes that were copied out of earlier values. Few bytes of a pickle can name a long value again and again, so
+    /// that copies are not bounded by the pickle's length as everything else is.
+    pub(super) fn charge(&mut self, what: &'static str, bytes: usize) -> Step<()> {
+        self.copied = self.copied.saturating_add(bytes as u64);
+        at_most(what, self.copied, self.most_copied)
+    }
+
+    pub(super) fn push(&mut self, value: Value) -> Step<()> {
+        let at = self.add(value)?;
+        self.stack.push(at);
+        Ok(())
+    }
+
+    /// Values below the newest mark belong to an outer structure.
+    fn floor(&self) -> usize {
+        self.marks.last().copied().unwrap_or(0)
+    }
+
+    pub(super) fn pop(&mut self) -> Step<Ref> {
+        if self.stack.len() <= self.floor() {
+            return Err(UNDERFLOW.into());
         }
+        self.stack.pop().ok_or(UNDERFLOW.into())
+    }
+
+    pub(super) fn top(&self) -> Step<Ref> {
+        if self.stack.len() <= self.floor() {
+            return Err(UNDERFLOW.into());
+        }
+        self.stack.last().copied().ok_or(UNDERFLOW.into())
+    }
+
+    pub(super) fn pop_mark(&mut self) -> Step<Vec<Ref>> {
+        let mark = self.marks.pop().ok_or(NO_MARK)?;
+        Ok(self.stack.split_off(mark.min(self.stack.len())))
+    }
+
+    pub(super) fn value(&self, at: Ref) -> &Value {
+        self.values.get(at.0 as usize).unwrap_or(&Value::None)
+    }
+
+    pub(super) fn value_mut(&mut self, at: Ref) -> Step<&mut Value> {
+        self.values.get_mut(at.0 as usize).ok_or(Fault::Damaged(UNDERFLOW))
+    }
+
+    pub(super) fn tuple(&mut self, n: usize) -> Step<()> {
+        let start = self.stack.len().checked_sub(n).filter(|s| *s >= self.floor()).ok_or(UNDERFLOW)?;
+        let items = self.stack.split_off(start);
+        self.push(Value::Tuple(items))
+    }
+
+    pub(super) fn remember(&mut self, key: u32) -> Step<()> {
+        let top = self.top()?;
+        self.memo.insert(key, top);
+        at_most("values remembered by the pickle", self.memo.len() as u64, MAX_VALUES as u64)
+    }
+
+    pub(super) fn recall(&mut self, key: u32) -> Step<()> {
+        let at = *self.memo.get(&key).ok_or("it recalls what was never remembered")?;
+        self.stack.push(at);
+        Ok(())
     }
 }

@@ -1,51 +1,39 @@
 //! Original PyTorch checkpoints, read without executing anything.
 //!
-//! A `.pth` or `.pt` file is a pickle: a program for a small stack machine. `machine` runs that program with every effect
-//! removed. A name in the pickle (`GLOBAL`) is never imported; it either is on a short list of functions whose results are
-//! plain data (`globals`), or stands for a module class whose instances stay inert, or the file is refused by that name.
+//! A `.pth` or `.pt` file is a pickle: a program for a small stack machine. `run` runs that program with every effect
+//! removed. A name in the pickle (`GLOBAL`) is never imported; it either is on a short list of functions and types whose results
+//! are plain data or are not built at all (`names`), or stands for a class of modules or dictionaries whose instances stay inert, or
+//! the file is refused by that name.
 //! Opcodes that would call or import anything else are refused by their name. The tensors are found afterwards by walking
 //! `_parameters`, `_buffers` and `_modules` as `state_dict` does.
 //!
 //! Both containers are read: zip archives (torch ≥ 1.6) and the plain files before them. The stack machine's rules are those
 //! of Python's `pickletools` documentation; nothing is taken from an implementation.
 
-mod archive;
-mod cursor;
-mod error;
+mod calls;
+mod container;
+mod facts;
 mod gather;
-mod globals;
-mod legacy;
 mod machine;
-mod objects;
+mod names;
 mod opcode;
-mod reduce;
-mod scalar;
-mod stack;
+mod run;
 mod state;
 mod value;
 
-pub use error::{ImportCause, ImportError};
+pub use state::ImportOptions;
 
-use crate::Weights;
+use crate::error::{ImportCause, WeightsError};
+use crate::tidy;
+use crate::weights::Weights;
 use std::fs::File;
 use std::path::Path;
-
-/// How to read a checkpoint.
-#[derive(Clone, Debug, Default)]
-pub struct ImportOptions {
-    /// Which entry of the checkpoint's dictionary holds the network. `None`: the only one that does, and `ema` before
-    /// `model` where both do, as YOLOv5 itself chooses.
-    pub entry: Option<String>,
-    /// Removed from the front of every name, such as `module.` of a data-parallel training.
-    pub strip_prefix: Option<String>,
-    /// Keep half and double precision as they are; otherwise every float becomes F32.
-    pub keep_types: bool,
-}
 
 /// What a checkpoint held.
 #[derive(Clone, Debug)]
 pub struct Imported {
-    /// The tensors under their `state_dict` names, in its order.
+    /// The tensors under their `state_dict` names, in its order. The metadata holds what the checkpoint says of its network:
+    /// `classes` (JSON list of names), `class_count`, `strides_px` (JSON list).
     pub weights: Weights,
     /// The dictionary entry they came from, `None` when the file is the network or the state itself.
     pub entry: Option<String>,
@@ -53,31 +41,47 @@ pub struct Imported {
     pub class: Option<String>,
     /// Names in the state that hold no tensor and were left out.
     pub ignored: Vec<String>,
+    /// What was changed on the way, for people: prefixes removed, counters filled in.
+    pub notes: Vec<String>,
 }
 
 /// Reads an original checkpoint.
 ///
 /// # Errors
-/// [`ImportError`] with the path and the cause: not a checkpoint, refused by name of the class, function or opcode, damaged,
-/// beyond a limit, or without (or with more than one) network inside.
-pub fn import_checkpoint(path: impl AsRef<Path>, options: &ImportOptions) -> Result<Imported, ImportError> {
+/// [`WeightsError::Checkpoint`] with the path and the cause: not a checkpoint, refused by name of the class, function or opcode,
+/// damaged, beyond a limit, or without (or with more than one) network inside.
+pub fn import_checkpoint(path: impl AsRef<Path>, options: &ImportOptions) -> Result<Imported, WeightsError> {
     let path = path.as_ref();
-    import(path, options).map_err(|cause| ImportError { path: path.to_owned(), cause })
+    import(path, options).map_err(|source| WeightsError::Checkpoint { path: path.to_owned(), source })
 }
 
 fn import(path: &Path, options: &ImportOptions) -> Result<Imported, ImportCause> {
     let file = File::open(path).map_err(ImportCause::Io)?;
     let file_len = file.metadata().map_err(ImportCause::Io)?.len();
-    if archive::is_zip(&file)? {
-        let mut archive = archive::Archive::open(file, file_len)?;
+    if container::is_zip(&file)? {
+        let mut archive = container::Archive::open(file, file_len)?;
         let pickle = archive.pickle()?;
-        let program = machine::run(&pickle, 0)?;
-        state::collect(&program, &mut archive, file_len, options)
+        let program = run::run(&pickle, 0)?;
+        collect(&program, &mut archive, file_len, options)
     } else {
-        let bytes = legacy::read(file, file_len)?;
-        let (program, mut storages) = legacy::parse(&bytes)?;
-        state::collect(&program, &mut storages, file_len, options)
+        let bytes = container::read_legacy(file, file_len)?;
+        let (program, mut storages) = container::parse_legacy(&bytes)?;
+        collect(&program, &mut storages, file_len, options)
     }
+}
+
+fn collect(
+    program: &value::Program,
+    storages: &mut dyn state::Storages,
+    file_len: u64,
+    options: &ImportOptions,
+) -> Result<Imported, ImportCause> {
+    let state::State { mut weights, root, entry, ignored } = state::collect(program, storages, file_len, options)?;
+    let mut notes = Vec::new();
+    facts::describe(program, storages, root, &mut weights, &mut notes);
+    let weights = tidy::tidy(weights, options.strip_prefix.is_none(), &mut notes)?;
+    let class = program.class_of(root).map(str::to_owned);
+    Ok(Imported { weights, entry, class, ignored, notes })
 }
 
 #[cfg(test)]

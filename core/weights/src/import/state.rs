@@ -3,13 +3,38 @@
 //! A module's own `_parameters` come first, then its `_buffers` (without those listed as not persistent), then its
 //! `_modules`, each under its name and a dot. Entries that are none are skipped.
 
-use super::error::{ImportCause, short};
 use super::gather::gather;
 use super::value::{MAX_NAME, Program, Ref, Value};
-use super::{ImportOptions, Imported};
-use crate::Weights;
+use crate::error::{ImportCause, short};
+use crate::tensor::HostTensor;
+use crate::weights::Weights;
 use std::collections::HashSet;
 use std::rc::Rc;
+
+/// How to read a checkpoint.
+#[derive(Clone, Debug, Default)]
+pub struct ImportOptions {
+    /// Which entry of the checkpoint's dictionary holds the network. `None`: the only one that does, and `ema` before
+    /// `model` where both do, as YOLOv5 itself chooses.
+    pub entry: Option<String>,
+    /// Removed from the front of every name. `None`: what wrappers of a training put there (`module.`, `_orig_mod.`), where every
+    /// name has it.
+    pub strip_prefix: Option<String>,
+    /// Keep half and double precision as they are; otherwise every float becomes F32.
+    pub keep_types: bool,
+}
+
+/// Tensors of a checkpoint under their names in it.
+pub(super) struct State {
+    /// In the order of `state_dict`.
+    pub weights: Weights,
+    /// The network or its state in the pickle.
+    pub root: Ref,
+    /// The dictionary entry that is.
+    pub entry: Option<String>,
+    /// Names that hold no tensor.
+    pub ignored: Vec<String>,
+}
 
 /// Where the bytes of storages come from.
 pub(super) trait Storages {
@@ -38,7 +63,7 @@ pub(super) fn collect(
     storages: &mut dyn Storages,
     file_len: u64,
     options: &ImportOptions,
-) -> Result<Imported, ImportCause> {
+) -> Result<State, ImportCause> {
     let (root, entry) = choose(program, options.entry.as_deref())?;
     let mut walk = Walk { program, found: Vec::new(), ignored: Vec::new(), steps: 0, names: 0 };
     if program.attributes(root).is_some() {
@@ -55,29 +80,38 @@ pub(super) fn collect(
             Some(prefix) => name.strip_prefix(prefix).unwrap_or(&name).to_owned(),
             None => name,
         };
-        let Value::Tensor(view) = program.get(at) else { continue };
-        let Value::Storage(storage) = program.get(view.storage) else { continue };
         let named = |what: String| ImportCause::Tensor { name: short(&name), what };
-        let Some(dtype) = storage.dtype else {
-            return Err(named("its storage has no element type".into()));
-        };
-        let bytes = storages.bytes(&storage.key)?;
-        let expected = storage.len.checked_mul(dtype.size() as u64);
-        if expected != Some(bytes.len() as u64) {
-            let (len, key, found) = (storage.len, short(&storage.key), bytes.len());
-            return Err(named(format!("storage `{key}` should hold {len} {dtype} elements, found {found} bytes")));
-        }
-        let tensor = gather(view, dtype, &bytes).map_err(named)?;
+        let Some(tensor) = tensor(program, storages, at, named)? else { continue };
         total = total.saturating_add(tensor.bytes().len() as u64);
         ImportCause::at_most("bytes of all tensors", total, limit)?;
         let tensor = if options.keep_types { tensor } else { tensor.widened() };
         if weights.get(&name).is_some() {
-            return Err(named("it occurs twice".into()));
+            return Err(ImportCause::Tensor { name: short(&name), what: "it occurs twice".into() });
         }
         weights.insert(name, tensor).map_err(|e| ImportCause::Archive(e.to_string()))?;
     }
-    let class = program.class_of(root).map(str::to_owned);
-    Ok(Imported { weights, entry, class, ignored })
+    Ok(State { weights, root, entry, ignored })
+}
+
+/// One tensor with its values, `None` where the value is no tensor. `named` makes its error.
+pub(super) fn tensor(
+    program: &Program,
+    storages: &mut dyn Storages,
+    at: Ref,
+    named: impl Fn(String) -> ImportCause,
+) -> Result<Option<HostTensor>, ImportCause> {
+    let Value::Tensor(view) = program.get(at) else { return Ok(None) };
+    let Value::Storage(storage) = program.get(view.storage) else { return Ok(None) };
+    let Some(dtype) = storage.dtype else {
+        return Err(named("its storage has no element type".into()));
+    };
+    let bytes = storages.bytes(&storage.key)?;
+    let expected = storage.len.checked_mul(dtype.size() as u64);
+    if expected != Some(bytes.len() as u64) {
+        let (len, key, found) = (storage.len, short(&storage.key), bytes.len());
+        return Err(named(format!("storage `{key}` should hold {len} {dtype} elements, found {found} bytes")));
+    }
+    gather(view, dtype, &bytes).map(Some).map_err(named)
 }
 
 /// The network itself: the root, or one entry of it.
@@ -85,7 +119,12 @@ fn choose(program: &Program, wanted: Option<&str>) -> Result<(Ref, Option<String
     let root = program.root;
     let entries: Vec<(&str, Ref)> = program.first_entries(root, MAX_SEARCH).collect();
     let candidates: Vec<(&str, Ref)> = entries.iter().copied().filter(|(_, at)| holds_network(program, *at)).collect();
-    let fail = |what: String| ImportCause::Entry { what, candidates: list(&candidates), present: list(&entries) };
+    let fail = |what: String| ImportCause::Entry {
+        what,
+        asked: wanted.is_some(),
+        candidates: list(&candidates),
+        present: list(&entries),
+    };
     if let Some(wanted) = wanted {
         return match candidates.iter().find(|(key, _)| *key == wanted) {
             Some((key, at)) => Ok((*at, Some((*key).to_owned()))),
