@@ -81,8 +81,8 @@ fn counted<T>(tally: &mut u64, work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Results of the pool: one with the model, and for each of two sinks four that wait and one in hand.
-const RESULTS: u64 = 11;
+/// Results of the pool: one with the model, and for each sink four that wait and one in hand.
+const RESULTS: u64 = 1 + 5 * (caf_gst::SINKS.len() + caf_runtime::sink::SINKS.len()) as u64;
 /// Different images, so that memory that grows with what is found stops growing.
 const IMAGES: u64 = 3;
 /// Frames before those that are counted: every result has held every image.
@@ -282,6 +282,8 @@ fn nothing_is_allocated_for_a_frame() {
     let camera = |(width, height): (u32, u32)| caf_rig::Camera::with_field_of_view(width, height, 50.0);
     let mut rig = caf_rig::Rig::aligned(camera((97, 62)));
     rig.infrared = camera((45, 33));
+    let receiver = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = receiver.local_addr().unwrap().to_string();
     let cases = [
         (common::pipeline_model(folder.path(), "p.onnx", size.0, size.1), (45, 33), Some((rig, 20.0))),
         (common::fusion_model(folder.path(), "f.onnx", Samples::Unit, ColourMode::Gray), (97, 62), None),
@@ -294,10 +296,10 @@ fn nothing_is_allocated_for_a_frame() {
         let settings = FusionSettings { rig, nms: NmsSettings { conf: 0.0, ..NmsSettings::default() }, draw: true };
         let fusion = FrameFusion::new(model, &settings).unwrap();
         let settings = SinkSettings { classes: fusion.classes().unwrap_or_default().into() };
-        let kinds = caf_gst::SINKS.iter().chain(caf_runtime::sink::SINKS).filter(|kind| kind.writes_file);
+        let kinds = caf_gst::SINKS.iter().chain(caf_runtime::sink::SINKS);
         let sinks = kinds.map(|kind| {
-            let place = folder.path().join(if kind.name() == "video" { "o.mkv" } else { kind.name() });
-            SinkSpec { kind: *kind, place: place.into() }
+            let file = folder.path().join(if kind.name() == "video" { "o.mkv" } else { kind.name() });
+            SinkSpec { kind: *kind, place: if kind.writes_file { file.into() } else { address.clone().into() } }
         });
         let detects = fusion.classes().is_some();
         let rule = PairRule { max_skew_ns: 20_000_000, patience_ns: [0; 2], window: 8 };

@@ -1,0 +1,103 @@
+//! A camera that follows a script: steps separated by `;`, each at the time where the one before ended.
+//!
+//! - `frames N`: N frames, 40 ms apart, each delivered when it is due
+//! - `silence MS`: nothing
+//! - `delay MS`: from now on frames are delivered so much later than they were captured
+//! - `lost REASON`: the source tells that it is lost
+//! - `fail REASON`: the source ends with an error
+//! - `hang`: nothing until nobody wants frames any more
+//!
+//! A script that begins with `file;` is a source that waits for its reader. After the last step the source ends.
+
+use std::thread::JoinHandle;
+
+use caf_geometry::Size;
+use caf_runtime::frame::{Frame, Layout, PixelFormat};
+use caf_runtime::source::error::SourceError;
+use caf_runtime::source::kind::{Pace, Source, SourceKind, SourceSettings};
+use caf_runtime::source::port::Port;
+
+/// Nanoseconds from frame to frame.
+pub const PERIOD_NS: i64 = 40_000_000;
+/// Size of the frames.
+pub const SIZE: Size = Size::new(20, 12);
+
+/// Any script.
+pub const KIND: SourceKind = SourceKind {
+    name: "a script",
+    takes: |_| true,
+    open: |text, settings| Ok(Box::new(Scripted { script: text.to_owned(), settings: settings.clone(), thread: None })),
+};
+
+struct Scripted {
+    script: String,
+    settings: SourceSettings,
+    thread: Option<(JoinHandle<()>, Port)>,
+}
+
+impl Source for Scripted {
+    fn is_live(&self) -> bool {
+        !self.script.starts_with("file;")
+    }
+
+    fn start(&mut self, port: Port, pace: Pace) -> Result<(), SourceError> {
+        let (script, settings, thread_port) = (self.script.clone(), self.settings.clone(), port.clone());
+        let thread = std::thread::spawn(move || {
+            play(&script, &settings, &thread_port, pace);
+            thread_port.end();
+        });
+        self.thread = Some((thread, port));
+        Ok(())
+    }
+
+    fn stop(&mut self) {
+        if let Some((thread, port)) = self.thread.take() {
+            port.end();
+            thread.join().unwrap();
+        }
+    }
+}
+
+fn play(script: &str, settings: &SourceSettings, port: &Port, pace: Pace) {
+    let clock = port.clock();
+    let unwanted = || !port.is_wanted();
+    let (mut time_ns, mut delay_ns, mut sequence) = (0_i64, 0_i64, 0);
+    for step in script.split(';').map(str::trim) {
+        let (word, rest) = step.split_once(' ').unwrap_or((step, ""));
+        let number = || rest.parse::<i64>().unwrap();
+        match word {
+            "file" => {}
+            "frames" => {
+                for _ in 0..number() {
+                    if pace == Pace::Realtime && !clock.wait_until(time_ns + delay_ns, &unwanted) {
+                        return;
+                    }
+                    let bytes = SIZE.width * SIZE.height * 3;
+                    let layout = Layout { size: SIZE, stride_bytes: SIZE.width * 3, format: PixelFormat::Rgb8 };
+                    let capture_ns = time_ns - settings.latency_ns;
+                    let pixels = Box::new(vec![sequence as u8; bytes]);
+                    let mut frame = Frame::new(settings.camera, sequence, capture_ns, layout, pixels).unwrap();
+                    frame.rate = (25, 1);
+                    if !port.deliver(frame) {
+                        return;
+                    }
+                    sequence += 1;
+                    time_ns += PERIOD_NS;
+                }
+            }
+            "silence" => {
+                time_ns += number() * 1_000_000;
+                if pace == Pace::Realtime && !clock.wait_until(time_ns + delay_ns, &unwanted) {
+                    return;
+                }
+            }
+            "delay" => delay_ns = number() * 1_000_000,
+            "lost" => port.lost(rest),
+            "fail" => {
+                return port.fail(SourceError::File { path: "script".into(), reason: rest.to_owned() });
+            }
+            "hang" => assert!(!clock.wait_until(i64::MAX, &unwanted)),
+            other => panic!("unknown step {other}"),
+        }
+    }
+}

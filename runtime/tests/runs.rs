@@ -1,0 +1,224 @@
+//! Whole runs without a camera: sources that follow a script, a clock that can be held, sinks that are slow or fail.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail like tests")]
+
+mod common;
+#[path = "common/outputs.rs"]
+mod outputs;
+#[path = "common/script.rs"]
+mod script;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use caf_net::zoo::pipeline::{ColourMode, Samples};
+use caf_runtime::frame::Camera;
+use caf_runtime::fusion::FusionSettings;
+use caf_runtime::live::{EndedBy, LiveConfig, LiveError, Run, Summary, WhenLost, run};
+use caf_runtime::session::provider::ProviderChoice;
+use caf_runtime::session::{Model, ModelOptions};
+use caf_runtime::sink::kind::SinkSpec;
+use caf_runtime::sink::lane::SinkSummary;
+use caf_runtime::source::clock::{Clock, HeldClock, MonotonicClock};
+use caf_runtime::source::error::SourceError;
+use caf_runtime::source::kind::SourceSpec;
+use caf_runtime::source::port::SourceState;
+
+fn config(ir: &str, vi: &str, sinks: Vec<SinkSpec>) -> LiveConfig {
+    let source = |camera, text| SourceSpec::find(camera, text, &[script::KIND]).unwrap();
+    LiveConfig {
+        sources: [source(Camera::Infrared, ir), source(Camera::Visible, vi)],
+        latency_ns: [0; 2],
+        delay_ns: [0; 2],
+        fps: 25.0,
+        max_skew_ns: 20_000_000,
+        pace: None,
+        queue: 4,
+        fusion: FusionSettings::default(),
+        patience: Duration::from_secs(20),
+        when_lost: WhenLost::End,
+        sinks,
+        limit: None,
+        clock: Arc::new(MonotonicClock::default()),
+    }
+}
+
+/// Runs a small model; every frame, pair and result must be accounted for.
+fn go(config: &LiveConfig) -> Run {
+    let folder = tempfile::tempdir().unwrap();
+    let path = common::fusion_model(folder.path(), "m.onnx", Samples::Bytes, ColourMode::Rgb);
+    let options = ModelOptions { provider: ProviderChoice::Cpu, threads: Some(1) };
+    let done = run(Model::load(&path, options).unwrap(), config, &|| false, &mut |_| {}).unwrap();
+    balances(&done.summary);
+    assert_eq!(done.summary.failure, done.failure.as_ref().map(ToString::to_string));
+    done
+}
+
+fn balances(s: &Summary) {
+    let text = format!("{s:#?}");
+    for camera in [&s.infrared, &s.visible] {
+        let before = camera.dropped_before_pairing + camera.beyond_limit + camera.left_over;
+        assert_eq!(camera.delivered, before + camera.pairing.decided(), "{text}");
+        assert!(camera.left_over == 0 || s.failure.is_some(), "{text}");
+    }
+    assert_eq!(s.pairs.paired, s.pairs.dropped_before_inference + s.pairs.left_over + s.pairs.fused, "{text}");
+    assert!(s.pairs.left_over == 0 || s.failure.is_some(), "{text}");
+    for sink in &s.sinks {
+        assert_eq!(s.pairs.fused, sink.written + sink.undelivered + sink.dropped + sink.missed, "{text}");
+    }
+}
+
+fn sink<'a>(run: &'a Run, name: &str) -> &'a SinkSummary {
+    run.summary.sinks.iter().find(|s| s.sink == name).unwrap()
+}
+
+#[test]
+fn a_slow_sink_changes_nothing_for_the_others() {
+    let live = "frames 40";
+    let done = go(&config(live, live, vec![outputs::willing(), outputs::slow(1000)]));
+    assert!(done.failure.is_none(), "{:?}", done.failure);
+    let (willing, slow) = (sink(&done, "willing"), sink(&done, "slow"));
+    assert!(done.summary.pairs.fused >= 30, "{:#?}", done.summary);
+    assert_eq!((willing.written, willing.dropped), (done.summary.pairs.fused, 0));
+    // It takes the newest there are, one a second.
+    assert!((2..8).contains(&slow.written) && slow.dropped > 20, "{slow:?}");
+    assert!(slow.write.p50_ms >= 1000.0 && willing.age.p50_ms < 500.0, "{slow:?} {willing:?}");
+}
+
+#[test]
+fn where_every_frame_counts_a_slow_sink_makes_the_run_wait() {
+    let file = "file; frames 30";
+    let done = go(&config(file, file, vec![outputs::willing(), outputs::slow(10)]));
+    assert!(done.failure.is_none(), "{:?}", done.failure);
+    for name in ["willing", "slow"] {
+        assert_eq!((sink(&done, name).written, sink(&done, name).dropped), (30, 0));
+    }
+}
+
+#[test]
+fn a_sink_that_fails_ends_for_itself_and_the_run_has_failed() {
+    let file = "file; frames 30";
+    let done = go(&config(file, file, vec![outputs::failing(7), outputs::willing()]));
+    let (failing, willing) = (sink(&done, "failing"), sink(&done, "willing"));
+    assert_eq!((failing.written, failing.missed), (7, 23));
+    assert_eq!(failing.failure.as_deref(), Some("cable: the cable is cut"));
+    assert_eq!((willing.written, willing.missed), (30, 0));
+    assert_eq!(done.summary.ended_by, EndedBy::Sources);
+    assert!(matches!(done.failure, Some(LiveError::Sink(_))), "{:?}", done.failure);
+    // Without any sink left there is nothing to run for.
+    let endless = "frames 1000000";
+    let done = go(&config(endless, endless, vec![outputs::failing(3), outputs::failing(5)]));
+    assert_eq!(done.summary.ended_by, EndedBy::Failure);
+    assert!(done.summary.sinks.iter().all(|s| s.missed > 0 && s.written < 6));
+}
+
+#[test]
+fn a_camera_that_is_lost_ends_the_run_unless_it_may_come_back() {
+    let (steady, lost) = ("frames 50", "frames 10; lost the cable is pulled; silence 500; frames 20");
+    let done = go(&config(lost, steady, vec![outputs::willing()]));
+    assert_eq!(done.summary.ended_by, EndedBy::Lost);
+    let Some(LiveError::Source(SourceError::Lost { camera: Camera::Infrared, reason })) = &done.failure else {
+        panic!("{:?}", done.failure)
+    };
+    assert_eq!(reason, "the cable is pulled");
+    assert_eq!((done.summary.infrared.source.lost, done.summary.infrared.source.returned), (1, 0));
+
+    let waits = |ir, vi| LiveConfig { when_lost: WhenLost::Wait, ..config(ir, vi, vec![outputs::willing()]) };
+    for (ir, vi) in [(lost, steady), (steady, lost)] {
+        let done = go(&waits(ir, vi));
+        assert!(done.failure.is_none(), "{:?}", done.failure);
+        assert_eq!(done.summary.ended_by, EndedBy::Sources);
+        let [there, gone] = if ir == lost { ["visible", "infrared"] } else { ["infrared", "visible"] };
+        let of = |name| if name == "infrared" { &done.summary.infrared } else { &done.summary.visible };
+        assert_eq!((of(gone).source.lost, of(gone).source.returned), (1, 1));
+        assert_eq!((of(there).source.lost, of(gone).delivered), (0, 30));
+        // Frames of the other camera had no partner during the gap of twelve frames and a half, and have one again after it.
+        assert!(of(there).pairing.no_partner >= 12, "{:#?}", done.summary);
+        assert!((25..=30).contains(&done.summary.pairs.fused), "{:#?}", done.summary);
+    }
+}
+
+/// Moves a held clock by ten milliseconds for every two, and by `leap` once `at_ns` is reached.
+fn tick(clock: &HeldClock, done: &AtomicBool, at_ns: i64, leap: Duration) {
+    let mut leaps = true;
+    while !done.load(Ordering::SeqCst) {
+        std::thread::sleep(Duration::from_millis(2));
+        let by = if leaps && clock.now_ns() >= at_ns { leap } else { Duration::from_millis(10) };
+        if by == leap {
+            leaps = false;
+            // What was delivered is paired before.
+            std::thread::sleep(Duration::from_millis(200));
+            clock.advance(leap);
+            // The silence is looked at forty times a second.
+            std::thread::sleep(Duration::from_millis(200));
+        } else {
+            clock.advance(by);
+        }
+    }
+}
+
+#[test]
+fn an_hour_of_silence_on_a_held_clock_is_noticed_counted_and_over() {
+    let hour = Duration::from_secs(3600);
+    let began = Instant::now();
+    let script = "frames 20; silence 3600000; frames 20";
+    for when_lost in [WhenLost::Wait, WhenLost::End] {
+        let (clock, done) = (Arc::new(HeldClock::default()), AtomicBool::new(false));
+        let shared: Arc<dyn Clock> = Arc::<HeldClock>::clone(&clock);
+        let config = LiveConfig { when_lost, clock: shared, ..config(script, script, vec![outputs::willing()]) };
+        let run = std::thread::scope(|scope| {
+            scope.spawn(|| tick(&clock, &done, 900_000_000, hour - Duration::from_millis(500)));
+            let run = go(&config);
+            done.store(true, Ordering::SeqCst);
+            run
+        });
+        let lost = [&run.summary.infrared, &run.summary.visible].map(|c| c.source.lost);
+        // The first loss may end the run before the second is noticed.
+        assert_eq!(lost, if when_lost == WhenLost::Wait { [1, 1] } else { [1, 0] }, "{:#?}", run.summary);
+        if when_lost == WhenLost::Wait {
+            assert!(run.failure.is_none(), "{:?}", run.failure);
+            assert_eq!(run.summary.infrared.source.state, SourceState::Ended);
+            assert_eq!([&run.summary.infrared, &run.summary.visible].map(|c| c.source.returned), [1, 1]);
+            assert!(run.summary.pairs.fused > 20, "nothing was paired after the hour: {:#?}", run.summary);
+            assert!(run.summary.seconds > 3600.0);
+        } else {
+            let text = run.failure.unwrap().to_string();
+            assert!(text.contains("the camera is lost: no frame came for 20 s, after 20 frames"), "{text}");
+            assert!((1..=20).contains(&run.summary.pairs.fused), "{:#?}", run.summary);
+        }
+    }
+    assert!(began.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
+fn late_delivery_is_measured_and_waited_for_when_it_is_told() {
+    let (steady, late) = ("frames 40", "delay 500; frames 40");
+    let without = go(&config(steady, late, vec![outputs::willing()]));
+    assert_eq!(without.summary.pairs.fused, 0, "{:#?}", without.summary);
+    let [ir, vi] = [&without.summary.infrared, &without.summary.visible].map(|c| c.source.delivery.p50_ms);
+    assert!(ir < 250.0 && (500.0..750.0).contains(&vi), "{ir} {vi}");
+    let with = go(&LiveConfig { delay_ns: [0, 500_000_000], ..config(steady, late, vec![outputs::willing()]) });
+    assert!(with.summary.pairs.fused >= 30, "{:#?}", with.summary);
+}
+
+#[test]
+fn a_limit_is_one_of_the_frames_where_no_source_is_live() {
+    let limit = Some(Duration::from_millis(400));
+    let file = "file; frames 1000";
+    let done = go(&LiveConfig { limit, ..config(file, file, vec![outputs::willing()]) });
+    assert_eq!((done.summary.ended_by, done.summary.pairs.fused), (EndedBy::Seconds, 10));
+    assert!(done.summary.infrared.beyond_limit > 0 && done.summary.visible.beyond_limit > 0);
+    let live = go(&LiveConfig { limit, ..config("frames 1000", "frames 1000", vec![]) });
+    assert_eq!(live.summary.ended_by, EndedBy::Seconds);
+    assert!((1..=14).contains(&live.summary.pairs.fused), "{:#?}", live.summary);
+}
+
+#[test]
+fn a_source_that_fails_is_named_and_what_came_before_is_kept() {
+    let (file, fails) = ("file; frames 30", "file; frames 7; fail the sensor burns");
+    let done = go(&config(file, fails, vec![outputs::willing()]));
+    assert_eq!(done.summary.ended_by, EndedBy::Failure);
+    assert!(done.failure.unwrap().to_string().contains("the sensor burns"));
+    assert_eq!((done.summary.pairs.fused, done.summary.sinks[0].written), (7, 7));
+}
