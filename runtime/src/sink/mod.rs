@@ -6,6 +6,7 @@
 pub mod jsonl;
 pub mod kind;
 pub mod lane;
+pub mod udp;
 
 /// The kinds of sink that need nothing beyond this crate.
-pub const SINKS: &[kind::SinkKind] = &[jsonl::KIND];
+pub const SINKS: &[kind::SinkKind] = &[jsonl::KIND, udp::KIND];
