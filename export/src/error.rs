@@ -52,6 +52,9 @@ pub enum ExportError {
         /// What is added to it.
         eps: f64,
     },
+    /// A letterbox without a geometry; never for a graph made by `caf_net::Builder`.
+    #[error(transparent)]
+    Letterbox(#[from] caf_geometry::DetectError),
     /// The contract cannot be written.
     #[error(transparent)]
     Contract(#[from] caf_contract::ContractError),

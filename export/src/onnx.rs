@@ -83,7 +83,8 @@ pub fn onnx(graph: &Graph, weights: &Weights, options: &ExportOptions) -> Result
     Ok(model.encode_to_vec())
 }
 
-/// A name for each value: inputs keep theirs, outputs get theirs, the rest are called after their node.
+/// A name for each value: inputs keep theirs, outputs get theirs, what dropout passes on has the name of what it reads, the rest
+/// are called after their node.
 fn value_names(graph: &Graph) -> Vec<String> {
     let reserved: HashSet<&str> =
         graph.inputs().iter().map(|i| i.name.as_str()).chain(graph.outputs().iter().map(|o| o.name.as_str())).collect();
@@ -91,13 +92,20 @@ fn value_names(graph: &Graph) -> Vec<String> {
     for output in graph.outputs() {
         shown.entry(output.value.index()).or_insert(&output.name);
     }
-    let inputs = graph.inputs().iter().map(|i| i.name.clone());
-    let results = graph.nodes().iter().map(|node| match shown.get(&node.output.index()) {
-        Some(name) => (*name).to_owned(),
-        None if reserved.contains(node.name.as_str()) => format!("{}/value", node.name),
-        None => node.name.clone(),
-    });
-    inputs.chain(results).collect()
+    let mut names: Vec<String> = graph.inputs().iter().map(|i| i.name.clone()).collect();
+    for node in graph.nodes() {
+        let passed_on = match (&node.op, node.inputs.as_slice()) {
+            (Op::Dropout { .. }, [x]) => names.get(x.index()).cloned(),
+            _ => None,
+        };
+        names.push(match (shown.get(&node.output.index()), passed_on) {
+            (Some(name), _) => (*name).to_owned(),
+            (None, Some(name)) => name,
+            (None, None) if reserved.contains(node.name.as_str()) => format!("{}/value", node.name),
+            (None, None) => node.name.clone(),
+        });
+    }
+    names
 }
 
 /// For each convolution (by its output) that feeds one normalisation and nothing else: that normalisation and its output.

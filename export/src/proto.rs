@@ -13,6 +13,7 @@ pub(crate) mod data_type {
     pub(crate) const FLOAT: i32 = 1;
     pub(crate) const UINT8: i32 = 2;
     pub(crate) const INT64: i32 = 7;
+    pub(crate) const DOUBLE: i32 = 11;
 }
 
 /// Kinds of attributes.

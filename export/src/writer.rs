@@ -5,6 +5,7 @@ use crate::proto::{self, attribute_type, data_type};
 use std::collections::{HashMap, HashSet};
 
 /// One attribute of an ONNX node.
+#[derive(Clone, Debug)]
 pub(crate) enum Attr {
     Int(i64),
     Ints(Vec<i64>),
@@ -70,6 +71,12 @@ impl Writer {
     pub fn ints(&mut self, name: &str, values: &[i64]) -> Result<String, ExportError> {
         let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         self.constant(name, vec![values.len() as i64], data_type::INT64, raw)
+    }
+
+    /// A constant list of doubles.
+    pub fn doubles(&mut self, name: &str, values: &[f64]) -> Result<String, ExportError> {
+        let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.constant(name, vec![values.len() as i64], data_type::DOUBLE, raw)
     }
 
     /// A float without extents; equal values share one constant.

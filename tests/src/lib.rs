@@ -1,7 +1,7 @@
 //! What crosses crates: engine parity, golden data on every engine, the whole chain.
 //!
-//! The library is what the test programs share. A [`Runner`](engine::Runner) runs a graph on one engine; [`caf`] and [`yolov5`]
-//! compare a runner with the golden data, whichever engine it is; [`fixture`] makes seeded networks and images for machines
+//! The library is what the test programs share. A [`Runner`](engine::Runner) runs a graph on one engine; [`caf`], [`yolov5`] and
+//! [`segformer`] compare a runner with the golden data, whichever engine it is; [`fixture`] makes seeded networks and images for machines
 //! without golden data; [`scenes`] renders a small data set and has settings that search and train on it in seconds. Everything
 //! here stops a test by panicking.
 
@@ -14,4 +14,5 @@ pub mod engine;
 pub mod fixture;
 pub mod parity;
 pub mod scenes;
+pub mod segformer;
 pub mod yolov5;

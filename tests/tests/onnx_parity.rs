@@ -8,13 +8,14 @@ use caf_export::{Array, Engine, ExportError, ExportOptions, onnx};
 use caf_golden::{Tally, find};
 use caf_net::zoo::caf::{self as fusion, CafConfig};
 use caf_net::zoo::pipeline::{ColourMode, Samples};
+use caf_net::zoo::segformer::SegFormerConfig;
 use caf_net::zoo::yolov5::{self as detector, Variant, YoloConfig};
 use caf_net::{Dim, Element, Graph};
 use caf_tests::arrays::{as_bytes, as_floats, bytes, floats, plane, plane_bytes, rgb_bytes};
 use caf_tests::checkpoint::checkpoints;
 use caf_tests::engine::{LIBTORCH, Load, ONNX_FOLDED, ONNX_UNFOLDED};
 use caf_tests::parity::{Layout, Rows, Spread};
-use caf_tests::{caf, fixture, yolov5};
+use caf_tests::{caf, fixture, segformer, yolov5};
 use caf_weights::{HostTensor, Weights, save_safetensors, sha256_of_file};
 use std::path::{Path, PathBuf};
 
@@ -48,6 +49,17 @@ fn detection_on_onnx_runtime_equals_the_original() {
     let mut tally = Tally::new(test);
     for engine in ONNX {
         yolov5::compare(&mut tally, &folder, engine);
+    }
+    tally.finish();
+}
+
+#[test]
+fn segmentation_on_onnx_runtime_equals_the_original() {
+    let test = "segmentation_on_onnx_runtime_equals_the_original";
+    let Some(folder) = find(test, "golden/segformer") else { return };
+    let mut tally = Tally::new(test);
+    for engine in ONNX {
+        segformer::compare(&mut tally, &folder, engine);
     }
     tally.finish();
 }
@@ -207,6 +219,19 @@ fn both_engines_agree_on_seeded_networks_of_any_size_and_batch() {
         let inputs = of_sizes(&graph, [(1, 16, 16), (2, 37, 53), (3, 64, 40)], 5);
         against_libtorch(&mut tally, &network, &ONNX, &inputs);
     }
+    let tiny = SegFormerConfig {
+        widths: [8, 16, 40, 64],
+        decoder_width: 32,
+        ..SegFormerConfig::new(caf_net::zoo::segformer::Variant::B0, 9)
+    };
+    let graph = segformer::graph(&tiny).with_outputs(&["decode_head.linear_pred"]).unwrap();
+    let weights = fixture::weights(&graph, 13);
+    let network = Network { name: "SegFormer tiny", graph: &graph, weights: &weights, on: "", boxes_in: None };
+    let inputs = of_sizes(&graph, [(1, 96, 128), (2, 90, 121), (3, 33, 47)], 8);
+    against_libtorch(&mut tally, &network, &ONNX, &inputs);
+    let bound = graph.bind(&extents(2, 90, 121)).unwrap();
+    let network = Network { name: "SegFormer tiny, bound", graph: &bound, ..network };
+    against_libtorch(&mut tally, &network, &ONNX, &[images(&bound, &[], 9)]);
     let graph = detector::graph(&tiny_detector()).unwrap();
     let weights = fixture::weights(&graph, 12);
     let network = Network { name: "YOLOv5 tiny", graph: &graph, weights: &weights, on: "", boxes_in: None };

@@ -7,10 +7,13 @@
 //! Two interpreters match [`Op`] without a wildcard: `caf-torch` runs a graph on libtorch, `caf-export` writes it as ONNX. A
 //! new op compiles in neither until both know it.
 //!
+//! Ops are primitives. What is made of several is composed once, in [`compose`] and the [`zoo`], for both engines.
+//!
 //! The [`zoo`] holds the networks: each is a function that adds nodes to a [`Builder`], so that networks compose (a fusion
 //! network, a letterbox and a detector in one graph are three calls).
 
 mod builder;
+pub mod compose;
 mod error;
 mod graph;
 mod infer;
@@ -22,6 +25,6 @@ pub mod zoo;
 pub use builder::Builder;
 pub use error::GraphError;
 pub use graph::{Graph, Input, Node, Output};
-pub use op::{Activation, Conv, Norm, Op, YoloLevel};
+pub use op::{Activation, Conv, DropUnit, Extent, LayerNorm, Linear, Norm, Op};
 pub use param::{ParamId, ParamRole, ParamSpec};
 pub use tensor::{Dim, Element, TensorType, Value};

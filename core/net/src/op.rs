@@ -1,6 +1,12 @@
 //! The operations a graph is made of.
+//!
+//! Ops are primitives: each does one thing that both engines do in one or two calls. What is made of several of them (colour, the
+//! decoding of a detector, attention) is composed once, in [`crate::compose`] and the zoo, for every engine. The two exceptions
+//! have a reason: [`Op::Letterbox`] computes a size from the size of its input, which no other op can, and the two conversions
+//! between bytes and floats fix a rounding that their parts would leave open.
 
 use crate::param::ParamId;
+use caf_geometry::Size;
 use serde::Serialize;
 
 /// A pointwise non-linearity.
@@ -19,6 +25,8 @@ pub enum Activation {
         /// Slope below zero.
         slope: f64,
     },
+    /// x·Φ(x) with the exact Φ(x) = (1 + erf(x / √2)) / 2
+    Gelu,
 }
 
 /// A two-dimensional cross-correlation with zero padding.
@@ -57,15 +65,49 @@ pub struct Norm {
     pub momentum: f64,
 }
 
-/// One output level of a YOLOv5 head.
+/// Normalisation of each row along the last axis by its own mean and (biased) variance; the same in every mode.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct YoloLevel {
-    /// Number of classes.
-    pub classes: usize,
-    /// Network-input pixels per cell.
-    pub stride: usize,
-    /// Width and height of each anchor in network-input pixels.
-    pub anchors_px: Vec<[f64; 2]>,
+pub struct LayerNorm {
+    /// Scale, `[features]`
+    pub weight: ParamId,
+    /// Shift, `[features]`
+    pub bias: ParamId,
+    /// Added to the variance.
+    pub eps: f64,
+}
+
+/// x·Wᵀ + b along the last axis.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Linear {
+    /// `[out, in]`
+    pub weight: ParamId,
+    /// `[out]`
+    pub bias: Option<ParamId>,
+}
+
+/// What [`Op::Dropout`] drops or keeps as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum DropUnit {
+    /// Everything of one sample (axis 0): the drop path of a residual branch.
+    Sample,
+    /// One channel of one sample (axes 0 and 1).
+    Channel,
+}
+
+/// One extent after [`Op::Reshape`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Extent {
+    /// This many.
+    Fixed(usize),
+    /// As many as an input has along an axis. Input 0 is the one that is reshaped; others only lend their extents.
+    Of {
+        /// Which input.
+        input: usize,
+        /// Which of its axes.
+        axis: usize,
+    },
+    /// Whatever is left; at most one.
+    Rest,
 }
 
 /// What a node does. Images are batch, channel, height, width (NCHW) in floats unless an op says otherwise.
@@ -75,18 +117,86 @@ pub enum Op {
     Conv(Conv),
     /// Batch normalisation.
     Norm(Norm),
+    /// Layer normalisation, any rank.
+    LayerNorm(LayerNorm),
+    /// Linear map of the last axis, any rank.
+    Linear(Linear),
     /// Pointwise non-linearity.
     Activation(Activation),
-    /// Joins any number of inputs along the channels.
-    Concat,
-    /// Sum of two inputs of equal shape.
+    /// In training, makes whole units zero with probability `rate` and divides the others by 1 − rate; otherwise passes its input on.
+    Dropout {
+        /// In [0, 1).
+        rate: f64,
+        /// What is dropped as a whole.
+        unit: DropUnit,
+    },
+    /// Product of the last two axes, `[…, rows, inner]` and `[…, inner, columns]`; the axes before are equal.
+    MatMul,
+    /// exp(x) / Σ exp(x) along an axis.
+    Softmax {
+        /// The axis.
+        axis: usize,
+    },
+    /// Index of the largest value along an axis, as bytes, without that axis; of equal values the first.
+    ArgMax {
+        /// The axis, of at most 256.
+        axis: usize,
+    },
+    /// a + b; an extent of 1 is repeated to match the other's.
     Add,
-    /// Channels `start .. start + len`.
-    Channels {
-        /// First channel.
+    /// a − b, likewise.
+    Sub,
+    /// a·b, likewise.
+    Mul,
+    /// scale·x + shift for every element, rounded after each of the two steps.
+    Affine {
+        /// Factor.
+        scale: f64,
+        /// Added to the product.
+        shift: f64,
+    },
+    /// Limits every element.
+    Clamp {
+        /// Smallest result.
+        min: f64,
+        /// Largest result.
+        max: f64,
+    },
+    /// Fixed floats; takes no input.
+    Constant {
+        /// Extents.
+        shape: Vec<usize>,
+        /// Row-major.
+        values: Vec<f32>,
+    },
+    /// 0, 1, 2 … along an axis of the input, whose other extents become 1.
+    Indices {
+        /// The axis.
+        axis: usize,
+    },
+    /// Joins any number of inputs along an axis.
+    Concat {
+        /// The axis.
+        axis: usize,
+    },
+    /// Elements `start .. start + len` along an axis.
+    Slice {
+        /// The axis.
+        axis: usize,
+        /// First element.
         start: usize,
         /// How many.
         len: usize,
+    },
+    /// Other extents for the same elements in row-major order.
+    Reshape {
+        /// The extents.
+        shape: Vec<Extent>,
+    },
+    /// Axes in another order.
+    Permute {
+        /// For each axis of the result the axis of the input.
+        order: Vec<usize>,
     },
     /// Maximum over a window; the padding is never the maximum.
     MaxPool {
@@ -109,6 +219,8 @@ pub enum Op {
         /// Columns afterwards.
         width: usize,
     },
+    /// The same to the height and width of a second input.
+    ResizeLike,
     /// Constant border.
     Pad {
         /// Rows added above.
@@ -134,33 +246,18 @@ pub enum Op {
         /// Columns added on the right.
         right: usize,
     },
-    /// scale·x + shift for every element, rounded after each of the two steps.
-    Affine {
-        /// Factor.
-        scale: f64,
-        /// Added to the product.
-        shift: f64,
-    },
-    /// Limits every element.
-    Clamp {
-        /// Smallest result.
-        min: f64,
-        /// Largest result.
-        max: f64,
+    /// Fits an image of any size into a fixed one by the rule of [`caf_geometry::Letterbox::new`] with enlarging: resampled as by
+    /// [`Op::ResizeBilinear`] with its proportions kept, the rest filled, the smaller half of the rest above and on the left.
+    Letterbox {
+        /// Size afterwards.
+        size: Size,
+        /// Value of the border.
+        value: f64,
     },
     /// Bytes 0–255 laid out NHWC → floats in [0, 1] laid out NCHW (a true division by 255).
     UnitFromBytes,
     /// Floats laid out NCHW → bytes laid out NHWC: clamped to [0, 1], times 255, rounded half to even.
     BytesFromUnit,
-    /// RGB in [0, 1] → full-range BT.601 Y, Cb, Cr (Cb, Cr centred on 0.5).
-    YcbcrFromRgb,
-    /// Inverse of [`Op::YcbcrFromRgb`]; not clamped.
-    RgbFromYcbcr,
-    /// One raw head level `[n, anchors·(5 + classes), ny, nx]` → rows `[n, anchors·ny·nx, 5 + classes]` of
-    /// `cx cy w h objectness class…`, boxes in network-input pixels; rows run over anchors, then y, then x.
-    YoloDecode(YoloLevel),
-    /// Joins any number of `[n, rows, columns]` inputs along the rows.
-    ConcatRows,
 }
 
 impl Op {
@@ -169,27 +266,38 @@ impl Op {
         match self {
             Op::Conv(_) => "conv",
             Op::Norm(_) => "norm",
+            Op::LayerNorm(_) => "layer_norm",
+            Op::Linear(_) => "linear",
             Op::Activation(Activation::Relu) => "relu",
             Op::Activation(Activation::Silu) => "silu",
             Op::Activation(Activation::Tanh) => "tanh",
             Op::Activation(Activation::Sigmoid) => "sigmoid",
             Op::Activation(Activation::LeakyRelu { .. }) => "leaky_relu",
-            Op::Concat => "concat",
+            Op::Activation(Activation::Gelu) => "gelu",
+            Op::Dropout { .. } => "dropout",
+            Op::MatMul => "matmul",
+            Op::Softmax { .. } => "softmax",
+            Op::ArgMax { .. } => "arg_max",
             Op::Add => "add",
-            Op::Channels { .. } => "channels",
+            Op::Sub => "sub",
+            Op::Mul => "mul",
+            Op::Affine { .. } => "affine",
+            Op::Clamp { .. } => "clamp",
+            Op::Constant { .. } => "constant",
+            Op::Indices { .. } => "indices",
+            Op::Concat { .. } => "concat",
+            Op::Slice { .. } => "slice",
+            Op::Reshape { .. } => "reshape",
+            Op::Permute { .. } => "permute",
             Op::MaxPool { .. } => "max_pool",
             Op::UpsampleNearest { .. } => "upsample_nearest",
             Op::ResizeBilinear { .. } => "resize_bilinear",
+            Op::ResizeLike => "resize_like",
             Op::Pad { .. } => "pad",
             Op::ReflectPad { .. } => "reflect_pad",
-            Op::Affine { .. } => "affine",
-            Op::Clamp { .. } => "clamp",
+            Op::Letterbox { .. } => "letterbox",
             Op::UnitFromBytes => "unit_from_bytes",
             Op::BytesFromUnit => "bytes_from_unit",
-            Op::YcbcrFromRgb => "ycbcr_from_rgb",
-            Op::RgbFromYcbcr => "rgb_from_ycbcr",
-            Op::YoloDecode(_) => "yolo_decode",
-            Op::ConcatRows => "concat_rows",
         }
     }
 }

@@ -16,13 +16,22 @@ impl ParamId {
 /// What a parameter is for: decides its initial value, its optimiser group and whether it is trained at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum ParamRole {
-    /// Convolution kernel.
+    /// Convolution kernel or matrix of a linear map, uniform in ±1/√fan-in.
     ConvWeight,
-    /// Convolution bias; `fan_in` is inputs × kernel area.
+    /// Convolution kernel, normal with variance 2 / `fan_out`.
+    FanOutWeight {
+        /// Outputs × kernel area / groups.
+        fan_out: usize,
+    },
+    /// Matrix of a linear map, normal with deviation 0.02.
+    LinearWeight,
+    /// Bias of a convolution or linear map, uniform in ±1/√`fan_in`; `fan_in` is inputs × kernel area.
     ConvBias {
         /// Inputs that reach one output.
         fan_in: usize,
     },
+    /// Bias that starts from zero.
+    ZeroBias,
     /// Bias of a YOLOv5 head level, which starts from a prior on object density.
     DetectBias {
         /// Inputs that reach one output.
@@ -51,7 +60,10 @@ impl ParamRole {
     pub fn is_trainable(self) -> bool {
         match self {
             ParamRole::ConvWeight
+            | ParamRole::FanOutWeight { .. }
+            | ParamRole::LinearWeight
             | ParamRole::ConvBias { .. }
+            | ParamRole::ZeroBias
             | ParamRole::DetectBias { .. }
             | ParamRole::NormWeight
             | ParamRole::NormBias => true,

@@ -41,7 +41,8 @@ pub enum InitError {
 /// Fresh values by seed, the same on every machine, in the order of `specs`.
 ///
 /// Convolution weights and biases are uniform in ±1/√fan-in, which is what PyTorch's Kaiming-uniform default with a = √5
-/// comes to. Normalisations start as identity (scale 1, shift 0, mean 0, variance 1, count 0). The bias of a YOLOv5 head adds
+/// comes to. Roles that say so are normal: matrices of a transformer with deviation 0.02, its kernels with variance 2/fan-out, and
+/// their biases zero. Normalisations start as identity (scale 1, shift 0, mean 0, variance 1, count 0). The bias of a YOLOv5 head adds
 /// to that draw the prior of the original: ln(8 / (640/stride)²) for objectness, ln(0.6 / (classes − 0.99999)) for each class.
 ///
 /// # Errors
@@ -65,6 +66,8 @@ fn values(spec: &ParamSpec, rng: &mut ChaCha8Rng) -> Result<Vec<f32>, InitError>
     Ok(match spec.role {
         ParamRole::ConvWeight => uniform(n, spec.shape.iter().skip(1).product(), rng),
         ParamRole::ConvBias { fan_in } => uniform(n, fan_in, rng),
+        ParamRole::FanOutWeight { fan_out } => normal(n, (2.0 / fan_out.max(1) as f64).sqrt(), rng),
+        ParamRole::LinearWeight => normal(n, 0.02, rng),
         ParamRole::DetectBias { fan_in, stride, classes } => {
             let mut draw = uniform(n, fan_in, rng);
             let row = 5 + classes;
@@ -81,7 +84,7 @@ fn values(spec: &ParamSpec, rng: &mut ChaCha8Rng) -> Result<Vec<f32>, InitError>
             draw
         }
         ParamRole::NormWeight | ParamRole::RunningVar => vec![1.0; n],
-        ParamRole::NormBias | ParamRole::RunningMean | ParamRole::BatchCount => vec![0.0; n],
+        ParamRole::ZeroBias | ParamRole::NormBias | ParamRole::RunningMean | ParamRole::BatchCount => vec![0.0; n],
         ParamRole::Anchors => spec.constant.clone().ok_or_else(|| InitError::NoConstant { name: spec.name.clone() })?,
     })
 }
@@ -89,6 +92,16 @@ fn values(spec: &ParamSpec, rng: &mut ChaCha8Rng) -> Result<Vec<f32>, InitError>
 fn uniform(n: usize, fan_in: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
     let bound = 1.0 / (fan_in.max(1) as f32).sqrt();
     (0..n).map(|_| rng.random_range(-bound..=bound)).collect()
+}
+
+/// By the transform of Box and Muller, one number of each pair.
+fn normal(n: usize, deviation: f64, rng: &mut ChaCha8Rng) -> Vec<f32> {
+    let mut draw = || {
+        // Away from zero, whose logarithm has no bound.
+        let (u, v) = (1.0 - rng.random::<f64>(), rng.random::<f64>());
+        ((-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos() * deviation) as f32
+    };
+    (0..n).map(|_| draw()).collect()
 }
 
 #[cfg(test)]
@@ -118,6 +131,19 @@ mod tests {
         assert!(largest <= bound * 1.000_001 && largest > bound * 0.999, "{largest} against {bound}");
         // Variance of a uniform draw is bound²/3; 25,600 draws leave 0.6 % (one sigma).
         assert!((variance * 3.0 / bound.powi(2) - 1.0).abs() < 0.03, "{variance}");
+    }
+
+    #[test]
+    fn a_transformer_starts_from_normal_draws() {
+        let fan_out = ParamRole::FanOutWeight { fan_out: 50 };
+        for (role, deviation) in [(ParamRole::LinearWeight, 0.02), (fan_out, 0.2)] {
+            let values = initial(&[spec("w", &[200, 100], role)], 3).unwrap().get("w").unwrap().to_f64_vec().unwrap();
+            let moment = |power: i32| values.iter().map(|v| (v / deviation).powi(power)).sum::<f64>() / 2e4;
+            // One sigma of 20,000 draws: 0.7 %, 1 % and 7 %.
+            assert!(moment(1).abs() < 0.03 && (moment(2) - 1.0).abs() < 0.04 && (moment(4) - 3.0).abs() < 0.3);
+        }
+        let bias = initial(&[spec("b", &[3], ParamRole::ZeroBias)], 3).unwrap();
+        assert_eq!(bias.get("b").unwrap().to_f32_vec().unwrap(), [0.0; 3]);
     }
 
     #[test]

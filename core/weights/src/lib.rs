@@ -14,6 +14,7 @@ mod init;
 mod metadata;
 mod network;
 mod read;
+pub mod segformer;
 mod tensor;
 mod tidy;
 mod weights;

@@ -1,14 +1,15 @@
 //! Each op of `caf-net` as ONNX nodes.
 
-mod colour;
-mod conv;
-mod geometry;
-mod yolo;
+mod bytes;
+mod layers;
+mod pixels;
+mod shapes;
 
 use crate::error::ExportError;
 use crate::params::Params;
+use crate::proto::data_type;
 use crate::writer::{Attr, Writer};
-use caf_net::{Activation, Dim, Graph, Node, Norm, Op, TensorType};
+use caf_net::{Activation, Dim, Graph, Node, Norm, Op};
 
 /// One node on its way into an ONNX graph.
 pub(crate) struct Site<'a> {
@@ -37,18 +38,18 @@ impl Site<'_> {
         })
     }
 
-    /// Type of the first input.
-    fn input_type(&self) -> Option<&TensorType> {
-        self.node.inputs.first().map(|v| self.graph.type_of(*v))
+    fn pair(&self) -> Result<[&str; 2], ExportError> {
+        Ok([self.nth(0, 2)?, self.nth(1, 2)?])
     }
 
-    /// Extents of the first input, where they are fixed.
-    fn extents(&self) -> Vec<Option<usize>> {
+    /// Extents of an input, where they are fixed.
+    fn extents(&self, input: usize) -> Vec<Option<usize>> {
         let fixed = |dim: &Dim| match dim {
             Dim::Fixed(n) => Some(*n),
             Dim::Named(_) | Dim::Any => None,
         };
-        self.input_type().map(|t| t.dims.iter().map(fixed).collect()).unwrap_or_default()
+        let ty = self.node.inputs.get(input).map(|v| self.graph.type_of(*v));
+        ty.map(|t| t.dims.iter().map(fixed).collect()).unwrap_or_default()
     }
 
     /// Name of a value inside this node.
@@ -64,35 +65,62 @@ impl Site<'_> {
 /// Writes one node.
 pub(crate) fn emit(w: &mut Writer, site: &Site<'_>) -> Result<(), ExportError> {
     match &site.node.op {
-        Op::Conv(conv) => conv::conv(w, site, conv),
-        Op::Norm(norm) => conv::norm(w, site, norm),
+        Op::Conv(conv) => layers::conv(w, site, conv),
+        Op::Norm(norm) => layers::norm(w, site, norm),
+        Op::LayerNorm(norm) => layers::layer_norm(w, site, norm),
+        Op::Linear(linear) => layers::linear(w, site, linear),
         Op::Activation(activation) => self::activation(w, site, *activation),
-        Op::Concat | Op::ConcatRows => {
-            w.node("Concat", &site.inputs, site.result(), &[("axis", Attr::Int(1))])?;
-            Ok(())
-        }
-        Op::Add => {
-            w.node("Add", &[site.nth(0, 2)?, site.nth(1, 2)?], site.result(), &[])?;
-            Ok(())
-        }
-        Op::Channels { start, len } => geometry::channels(w, site, *start, *len),
-        Op::MaxPool { kernel, stride, padding } => geometry::max_pool(w, site, *kernel, *stride, *padding),
-        Op::UpsampleNearest { factor } => geometry::upsample_nearest(w, site, *factor),
-        Op::ResizeBilinear { height, width } => geometry::resize_bilinear(w, site, *height, *width),
-        Op::Pad { top, bottom, left, right, value } => geometry::pad(w, site, [*top, *bottom, *left, *right], *value),
-        Op::ReflectPad { top, bottom, left, right } => geometry::reflect_pad(w, site, [*top, *bottom, *left, *right]),
+        // Nothing is dropped in evaluation: the caller gives both values one name, unless both are outputs or inputs.
+        Op::Dropout { .. } => match site.one()? {
+            x if x == site.output => Ok(()),
+            x => single(w, site, "Identity", &[x], &[]),
+        },
+        Op::MatMul => single(w, site, "MatMul", &site.pair()?, &[]),
+        Op::Softmax { axis } => single(w, site, "Softmax", &[site.one()?], &[("axis", Attr::Int(*axis as i64))]),
+        Op::ArgMax { axis } => arg_max(w, site, *axis),
+        Op::Add => single(w, site, "Add", &site.pair()?, &[]),
+        Op::Sub => single(w, site, "Sub", &site.pair()?, &[]),
+        Op::Mul => single(w, site, "Mul", &site.pair()?, &[]),
         Op::Affine { scale, shift } => affine(w, site, *scale, *shift),
         Op::Clamp { min, max } => {
             let (min, max) = (w.scalar(*min)?, w.scalar(*max)?);
-            w.node("Clip", &[site.one()?, &min, &max], site.result(), &[])?;
-            Ok(())
+            single(w, site, "Clip", &[site.one()?, &min, &max], &[])
         }
-        Op::UnitFromBytes => colour::unit_from_bytes(w, site),
-        Op::BytesFromUnit => colour::bytes_from_unit(w, site),
-        Op::YcbcrFromRgb => colour::ycbcr_from_rgb(w, site),
-        Op::RgbFromYcbcr => colour::rgb_from_ycbcr(w, site),
-        Op::YoloDecode(level) => yolo::decode(w, site, level),
+        Op::Constant { shape, values } => shapes::constant(w, site, shape, values),
+        Op::Indices { axis } => shapes::indices(w, site, *axis),
+        Op::Concat { axis } => single(w, site, "Concat", &site.inputs, &[("axis", Attr::Int(*axis as i64))]),
+        Op::Slice { axis, start, len } => shapes::slice(w, site, *axis, *start, *len),
+        Op::Reshape { shape } => shapes::reshape(w, site, shape),
+        Op::Permute { order } => shapes::permute(w, site, order),
+        Op::MaxPool { kernel, stride, padding } => pixels::max_pool(w, site, *kernel, *stride, *padding),
+        Op::UpsampleNearest { factor } => pixels::upsample_nearest(w, site, *factor),
+        Op::ResizeBilinear { height, width } => pixels::resize_bilinear(w, site, *height, *width),
+        Op::ResizeLike => pixels::resize_like(w, site),
+        Op::Pad { top, bottom, left, right, value } => pixels::pad(w, site, [*top, *bottom, *left, *right], *value),
+        Op::ReflectPad { top, bottom, left, right } => pixels::reflect_pad(w, site, [*top, *bottom, *left, *right]),
+        Op::Letterbox { size, value } => pixels::letterbox(w, site, *size, *value),
+        Op::UnitFromBytes => bytes::unit_from_bytes(w, site),
+        Op::BytesFromUnit => bytes::bytes_from_unit(w, site),
     }
+}
+
+/// An op that is one ONNX node.
+fn single(
+    w: &mut Writer,
+    site: &Site<'_>,
+    op: &'static str,
+    inputs: &[&str],
+    attributes: &[(&'static str, Attr)],
+) -> Result<(), ExportError> {
+    w.node(op, inputs, site.result(), attributes)?;
+    Ok(())
+}
+
+fn arg_max(w: &mut Writer, site: &Site<'_>, axis: usize) -> Result<(), ExportError> {
+    let attributes =
+        [("axis", Attr::Int(axis as i64)), ("keepdims", Attr::Int(0)), ("select_last_index", Attr::Int(0))];
+    let index = w.node("ArgMax", &[site.one()?], site.inner("index"), &attributes)?;
+    single(w, site, "Cast", &[&index], &[("to", Attr::Int(data_type::UINT8.into()))])
 }
 
 fn affine(w: &mut Writer, site: &Site<'_>, scale: f64, shift: f64) -> Result<(), ExportError> {
@@ -121,6 +149,15 @@ fn activation(w: &mut Writer, site: &Site<'_>, activation: Activation) -> Result
         Activation::Sigmoid => w.node("Sigmoid", &[x], site.result(), &[])?,
         Activation::LeakyRelu { slope } => {
             w.node("LeakyRelu", &[x], site.result(), &[("alpha", Attr::Float(slope as f32))])?
+        }
+        // This pattern is what engines recognise; the operator set has no such op before version 20.
+        Activation::Gelu => {
+            let (root, one, half) = (w.scalar(std::f64::consts::SQRT_2)?, w.scalar(1.0)?, w.scalar(0.5)?);
+            let scaled = w.node("Div", &[x, &root], site.inner("scaled"), &[])?;
+            let erf = w.node("Erf", &[&scaled], site.inner("erf"), &[])?;
+            let twice = w.node("Add", &[&erf, &one], site.inner("twice"), &[])?;
+            let product = w.node("Mul", &[x, &twice], site.inner("product"), &[])?;
+            w.node("Mul", &[&product, &half], site.result(), &[])?
         }
         // The operator set has no such op before version 24.
         Activation::Silu => {

@@ -30,6 +30,7 @@ pub(super) struct Training {
     weights: Tensor,
     /// Iterations done.
     pub iteration: usize,
+    seed: u64,
     rate: f64,
 }
 
@@ -54,13 +55,24 @@ impl Training {
         let free: Vec<String> = FREE.iter().map(|key| format!("training.{key}")).collect();
         let free: Vec<&str> = free.iter().map(String::as_str).chain(["training.beta"]).collect();
         let run = Run::new("training of a fusion network", &settings, &free, &[("training pairs", fingerprint(pairs))]);
-        Ok(Training { run, device, net, adam, loss, weights, iteration: 0, rate: config.fusion.rate })
+        Ok(Training {
+            run,
+            device,
+            net,
+            adam,
+            loss,
+            weights,
+            iteration: 0,
+            rate: config.fusion.rate,
+            seed: config.seed,
+        })
     }
 
     /// One batch: total and terms.
     pub fn step(&mut self, batch: &PairBatch) -> Result<(f64, Vec<f64>), SearchError> {
+        let mode = Mode::train(self.seed, self.iteration as u64);
         let (recording, leaves) = self.net.params.recording()?;
-        let (_, total, values) = self.evaluate(&recording, [&batch.ir, &batch.vi, &batch.mask], Mode::Train)?;
+        let (_, total, values) = self.evaluate(&recording, [&batch.ir, &batch.vi, &batch.mask], mode)?;
         let grads = gradients(&total, &leaves, GradOptions::default())?;
         // Finite terms may have derivatives that are not: before these reach the parameters, and these a checkpoint.
         if !norm(&grads)?.is_finite() {

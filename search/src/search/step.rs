@@ -41,7 +41,7 @@ impl Session {
     pub fn step(&mut self, train: &PairBatch, val: &PairBatch) -> Result<Measured, SearchError> {
         let begin = Instant::now();
         let (recording, leaves) = self.fusion.params.recording()?;
-        let fused = self.fusion.fuse(&recording, &train.ir, &train.vi, Mode::Train)?;
+        let fused = self.fusion.fuse(&recording, &train.ir, &train.vi, self.train_mode())?;
         let sources = self.loss.sources(&train.ir, &train.vi, &Masks::Complementary(train.mask.shallow_clone()))?;
 
         let task = self.task_step(&fused.f_detach()?, train)?;
@@ -61,12 +61,16 @@ impl Session {
         Ok(Measured { task, fusion_total, terms, beta, time })
     }
 
+    fn train_mode(&self) -> Mode {
+        Mode::train(self.config.seed, self.iteration as u64)
+    }
+
     /// ω_t ← ω_t − ∇L_t on the fused training batch.
     fn task_step(&mut self, fused: &Tensor, batch: &PairBatch) -> Result<[f64; 4], SearchError> {
         let task = &self.task;
         let (recording, leaves) = task.params.recording()?;
         let image = task_input(fused, batch, self.config.task.colour)?;
-        let heads = forward(task.detector.heads_graph(), &recording, &[&image], Mode::Train)?;
+        let heads = forward(task.detector.heads_graph(), &recording, &[&image], self.train_mode())?;
         let value = task.loss.compute(&heads.iter().collect::<Vec<_>>(), &batch.targets, &batch.regions)?;
         let parts = parts(&value)?;
         for (name, part) in ["task loss", "box loss", "objectness loss", "class loss"].into_iter().zip(parts) {

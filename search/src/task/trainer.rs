@@ -112,7 +112,8 @@ impl<'a> Trainer<'a> {
         let rates = self.schedule.at(self.state.iteration);
         let trainable = self.tensors.params.trainable();
         let images = batch.tensor(self.device)?;
-        let heads = forward(self.detector.heads_graph(), &self.tensors.params, &[&images], Mode::Train)?;
+        let mode = Mode::train(self.run.config.seed, self.state.iteration as u64);
+        let heads = forward(self.detector.heads_graph(), &self.tensors.params, &[&images], mode)?;
         let value = self.loss.compute(&heads.iter().collect::<Vec<_>>(), &batch.targets, &batch.regions)?;
         let parts = self.guarded(&value, batch)?;
         self.loss.rebalance(&value)?;

@@ -8,15 +8,20 @@
 
 mod convert;
 mod device;
+mod draws;
 mod error;
 mod forward;
 mod grad;
+mod mode;
+mod ops;
 pub mod optim;
 mod params;
 
 pub use convert::{host_from_tensor, tensor_from_host};
 pub use device::{cuda_library_version, device_from_name};
 pub use error::TorchError;
-pub use forward::{Mode, channels_last, forward};
+pub use forward::forward;
 pub use grad::{GradOptions, gradients};
+pub use mode::Mode;
+pub use ops::channels_last;
 pub use params::Params;

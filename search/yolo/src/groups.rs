@@ -21,8 +21,10 @@ impl Group {
     /// The group of a parameter, none when no optimiser moves it.
     pub fn of(role: ParamRole) -> Option<Group> {
         match role {
-            ParamRole::ConvWeight => Some(Group::Kernel),
-            ParamRole::ConvBias { .. } | ParamRole::DetectBias { .. } | ParamRole::NormBias => Some(Group::Bias),
+            ParamRole::ConvWeight | ParamRole::FanOutWeight { .. } | ParamRole::LinearWeight => Some(Group::Kernel),
+            ParamRole::ConvBias { .. } | ParamRole::ZeroBias | ParamRole::DetectBias { .. } | ParamRole::NormBias => {
+                Some(Group::Bias)
+            }
             ParamRole::NormWeight => Some(Group::Scale),
             ParamRole::RunningMean | ParamRole::RunningVar | ParamRole::BatchCount | ParamRole::Anchors => None,
         }

@@ -84,10 +84,10 @@ impl FusionNetwork for CafConfig {
         }
         let from_ir = block(b, "encoder1", width / 2, ir, normalised)?;
         let from_vi = block(b, "encoder2", width / 2, vi, normalised)?;
-        let mut x = b.node("encoders", Op::Concat, &[from_ir, from_vi])?;
+        let mut x = b.node("encoders", Op::Concat { axis: 1 }, &[from_ir, from_vi])?;
         for i in 0..depth {
             let y = block(b, &format!("dense.{i}"), width, x, normalised)?;
-            x = b.node(&format!("dense.{i}.joined"), Op::Concat, &[x, y])?;
+            x = b.node(&format!("dense.{i}.joined"), Op::Concat { axis: 1 }, &[x, y])?;
         }
         let x = block(b, "fuse.0", 2 * width, x, false)?;
         let x = block(b, "fuse.1", width, x, normalised)?;

@@ -4,6 +4,7 @@ pub mod caf;
 pub mod fusion;
 pub mod network;
 pub mod pipeline;
+pub mod segformer;
 pub mod task;
 pub mod yolov5;
 

@@ -1,6 +1,7 @@
 //! Networks with their pre- and post-processing in one graph: what an engine on a vehicle runs.
 
 use crate::builder::Builder;
+use crate::compose;
 use crate::error::GraphError;
 use crate::graph::Graph;
 use crate::op::Op;
@@ -103,12 +104,9 @@ pub fn graph(config: &PipelineConfig) -> Result<Graph, GraphError> {
     let fused = match config.colour {
         ColourMode::Gray => fuse_clamped(&mut b, &config.fusion, ir, vi)?,
         ColourMode::Rgb => {
-            let ycbcr = b.node("vi.ycbcr", Op::YcbcrFromRgb, &[vi])?;
-            let luma = b.node("vi.luma", Op::Channels { start: 0, len: 1 }, &[ycbcr])?;
-            let chroma = b.node("vi.chroma", Op::Channels { start: 1, len: 2 }, &[ycbcr])?;
+            let luma = compose::luma(&mut b, "vi.luma", vi)?;
             let fused = fuse_clamped(&mut b, &config.fusion, ir, luma)?;
-            let joined = b.node("fused.ycbcr", Op::Concat, &[fused, chroma])?;
-            let rgb = b.node("fused.rgb", Op::RgbFromYcbcr, &[joined])?;
+            let rgb = compose::with_luma(&mut b, "fused.rgb", vi, [luma, fused])?;
             b.node("fused.clamped", Op::Clamp { min: 0.0, max: 1.0 }, &[rgb])?
         }
     };
@@ -120,7 +118,7 @@ pub fn graph(config: &PipelineConfig) -> Result<Graph, GraphError> {
     if let Some(stage) = &config.detector {
         let seen = match config.colour {
             ColourMode::Rgb => fused,
-            ColourMode::Gray => b.node("fused.repeated", Op::Concat, &[fused, fused, fused])?,
+            ColourMode::Gray => b.node("fused.repeated", Op::Concat { axis: 1 }, &[fused, fused, fused])?,
         };
         let predictions = detect(&mut b, stage, seen)?;
         b.output("predictions", predictions);

@@ -6,7 +6,7 @@
 use crate::builder::{Bias, Builder, ConvSpec};
 use crate::error::GraphError;
 use crate::graph::Graph;
-use crate::op::{Activation, Op, YoloLevel};
+use crate::op::{Activation, Extent, Op};
 use crate::tensor::{Dim, TensorType, Value};
 use crate::zoo::network::{Facts, Found, Network, Tensors};
 use crate::zoo::task::TaskNetwork;
@@ -24,6 +24,15 @@ pub const COCO_ANCHORS_PX: [[[f64; 2]; 3]; 3] = [
     [[30.0, 61.0], [62.0, 45.0], [59.0, 119.0]],
     [[116.0, 90.0], [156.0, 198.0], [373.0, 326.0]],
 ];
+
+/// One output level of the head.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Level {
+    /// Network-input pixels per cell.
+    pub stride: usize,
+    /// Width and height of each anchor in network-input pixels.
+    pub anchors_px: [[f64; 2]; 3],
+}
 
 /// The five published sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,12 +88,8 @@ impl YoloConfig {
     }
 
     /// What each level's decoding needs.
-    pub fn levels(&self) -> [YoloLevel; 3] {
-        [0, 1, 2].map(|i| YoloLevel {
-            classes: self.classes,
-            stride: STRIDES[i],
-            anchors_px: self.anchors_px[i].to_vec(),
-        })
+    pub fn levels(&self) -> [Level; 3] {
+        [0, 1, 2].map(|i| Level { stride: STRIDES[i], anchors_px: self.anchors_px[i] })
     }
 
     fn channels(&self, base: usize) -> usize {
@@ -194,17 +199,17 @@ pub fn heads(b: &mut Builder, config: &YoloConfig, image: Value) -> Result<Heads
 
     let top = conv(b, "model.10", c4, 1, 1, 0, x)?;
     let x = b.node("model.11", Op::UpsampleNearest { factor: 2 }, &[top])?;
-    let x = b.node("model.12", Op::Concat, &[x, p4])?;
+    let x = b.node("model.12", Op::Concat { axis: 1 }, &[x, p4])?;
     let x = c3_block(b, "model.13", c4, n3, false, x)?;
     let middle = conv(b, "model.14", c3, 1, 1, 0, x)?;
     let x = b.node("model.15", Op::UpsampleNearest { factor: 2 }, &[middle])?;
-    let x = b.node("model.16", Op::Concat, &[x, p3])?;
+    let x = b.node("model.16", Op::Concat { axis: 1 }, &[x, p3])?;
     let out3 = c3_block(b, "model.17", c3, n3, false, x)?;
     let x = conv(b, "model.18", c3, 3, 2, 1, out3)?;
-    let x = b.node("model.19", Op::Concat, &[x, middle])?;
+    let x = b.node("model.19", Op::Concat { axis: 1 }, &[x, middle])?;
     let out4 = c3_block(b, "model.20", c4, n3, false, x)?;
     let x = conv(b, "model.21", c4, 3, 2, 1, out4)?;
-    let x = b.node("model.22", Op::Concat, &[x, top])?;
+    let x = b.node("model.22", Op::Concat { axis: 1 }, &[x, top])?;
     let out5 = c3_block(b, "model.23", c5, n3, false, x)?;
 
     let in_cells: Vec<f32> = config
@@ -222,16 +227,51 @@ pub fn heads(b: &mut Builder, config: &YoloConfig, image: Value) -> Result<Heads
     Ok([head(0, out3)?, head(1, out4)?, head(2, out5)?])
 }
 
-/// Adds the decoding of the heads: `[n, rows, 5 + classes]`, levels finest first (see [`Op::YoloDecode`]).
+/// Adds the decoding of the heads: rows `[n, rows, 5 + classes]` of `cx cy w h objectness class…`, boxes in network-input
+/// pixels; levels finest first, within a level rows run over anchors, then y, then x.
 ///
 /// # Errors
 /// When the heads are not those of `config`.
 pub fn decode(b: &mut Builder, config: &YoloConfig, heads: Heads) -> Result<Value, GraphError> {
     let mut rows = Vec::with_capacity(heads.len());
     for (i, (head, level)) in heads.into_iter().zip(config.levels()).enumerate() {
-        rows.push(b.node(&format!("decode.{i}"), Op::YoloDecode(level), &[head])?);
+        rows.push(decode_level(b, &format!("decode.{i}"), config.classes, &level, head)?);
     }
-    b.node("decode", Op::ConcatRows, &rows)
+    b.node("decode", Op::Concat { axis: 1 }, &rows)
+}
+
+/// With σ of everything: xy = (2σ − 0.5 + cell)·stride, wh = (2σ)²·anchor, the rest σ itself.
+fn decode_level(b: &mut Builder, name: &str, classes: usize, level: &Level, head: Value) -> Result<Value, GraphError> {
+    let (anchors, columns) = (level.anchors_px.len(), 5 + classes);
+    let side = |axis| Extent::Of { input: 0, axis };
+    let shape = vec![side(0), Extent::Fixed(anchors), Extent::Fixed(columns), side(2), side(3)];
+    let split = b.node(&format!("{name}.split"), Op::Reshape { shape }, &[head])?;
+    // Batch, anchor, y, x, column.
+    let last = b.node(&format!("{name}.columns_last"), Op::Permute { order: vec![0, 1, 3, 4, 2] }, &[split])?;
+    let sigmoid = b.activation(&format!("{name}.sigmoid"), Activation::Sigmoid, last)?;
+    let part = |b: &mut Builder, what: &str, start: usize, len: usize| {
+        b.node(&format!("{name}.{what}.sigmoid"), Op::Slice { axis: 4, start, len }, &[sigmoid])
+    };
+    let centre = |b: &mut Builder, what: &str, column: usize, axis: usize| {
+        let in_cell = part(b, what, column, 1)?;
+        let in_cell = b.node(&format!("{name}.{what}.in_cell"), Op::Affine { scale: 2.0, shift: -0.5 }, &[in_cell])?;
+        let cell = b.node(&format!("{name}.{what}.cell"), Op::Indices { axis }, &[sigmoid])?;
+        let cells = b.node(&format!("{name}.{what}.cells"), Op::Add, &[in_cell, cell])?;
+        b.node(&format!("{name}.{what}"), Op::Affine { scale: level.stride as f64, shift: 0.0 }, &[cells])
+    };
+    let cx = centre(b, "cx", 0, 3)?;
+    let cy = centre(b, "cy", 1, 2)?;
+    let values = level.anchors_px.iter().flatten().map(|px| *px as f32).collect();
+    let anchor = Op::Constant { shape: vec![1, anchors, 1, 1, 2], values };
+    let anchor = b.node(&format!("{name}.anchors"), anchor, &[])?;
+    let half = part(b, "wh", 2, 2)?;
+    let doubled = b.node(&format!("{name}.wh.doubled"), Op::Affine { scale: 2.0, shift: 0.0 }, &[half])?;
+    let squared = b.node(&format!("{name}.wh.squared"), Op::Mul, &[doubled, doubled])?;
+    let wh = b.node(&format!("{name}.wh"), Op::Mul, &[squared, anchor])?;
+    let rest = part(b, "rest", 4, columns - 4)?;
+    let joined = b.node(&format!("{name}.joined"), Op::Concat { axis: 4 }, &[cx, cy, wh, rest])?;
+    let shape = vec![side(0), Extent::Rest, Extent::Fixed(columns)];
+    b.node(name, Op::Reshape { shape }, &[joined])
 }
 
 /// The network alone: input `image` (`[batch, 3, height, width]`, RGB in [0, 1]); outputs `p3`, `p4`, `p5` (raw heads) and
@@ -285,7 +325,7 @@ fn c3_block(
         deep = if shortcut { b.node(&format!("{name}.m.{i}.add"), Op::Add, &[deep, y])? } else { y };
     }
     let shallow = conv(b, &format!("{name}.cv2"), hidden, 1, 1, 0, x)?;
-    let joined = b.node(&format!("{name}.joined"), Op::Concat, &[deep, shallow])?;
+    let joined = b.node(&format!("{name}.joined"), Op::Concat { axis: 1 }, &[deep, shallow])?;
     conv(b, &format!("{name}.cv3"), out, 1, 1, 0, joined)
 }
 
@@ -297,7 +337,7 @@ fn sppf(b: &mut Builder, name: &str, out: usize, x: Value) -> Result<Value, Grap
         let next = b.node(&format!("{name}.m.{i}"), pool, &[pyramid[i]])?;
         pyramid.push(next);
     }
-    let joined = b.node(&format!("{name}.joined"), Op::Concat, &pyramid)?;
+    let joined = b.node(&format!("{name}.joined"), Op::Concat { axis: 1 }, &pyramid)?;
     conv(b, &format!("{name}.cv2"), out, 1, 1, 0, joined)
 }
 

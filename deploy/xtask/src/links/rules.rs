@@ -60,6 +60,7 @@ pub const ROWS: &[Row] = &[
     ("caf-file", &[Torch, OnnxRuntime, GStreamer, Protobuf, Bulky]),
     ("caf-console", &[Torch, OnnxRuntime, GStreamer, Protobuf, Bulky]),
     ("caf-golden", &[Torch, OnnxRuntime, GStreamer, Protobuf, Bulky]),
+    ("caf-reference", &[Torch, OnnxRuntime, GStreamer]),
     ("caf-tests", &[]),
     ("xtask", &[Torch, OnnxRuntime, GStreamer]),
 ];

@@ -66,7 +66,7 @@ fn training_heads_loss_statistics_and_gradients() {
         tally.case(&case.name);
         let (graph, params) = load(case);
         let image = case.image(Kind::Float).set_requires_grad(true);
-        let heads = heads(&graph, &params, &image, Mode::Train);
+        let heads = heads(&graph, &params, &image, Mode::Train { seed: 0 });
         for (l, head) in heads.iter().enumerate() {
             let found = stored_layout(head, case.network().classes);
             tally.close("heads", &found, &case.floats(&format!("train_head_l{l}")), TRAIN_HEADS);
@@ -196,7 +196,7 @@ fn steps(case: &Case, tolerances: &Tolerances, tally: &mut Tally) {
     let steps = items(&case.json["sgd_steps"][tolerances.values]);
     for (i, expected) in steps.iter().enumerate() {
         let later = usize::from(i > 0);
-        let heads = heads(&graph, &params, &image, Mode::Train);
+        let heads = heads(&graph, &params, &image, Mode::Train { seed: 0 });
         let value = loss.compute(&heads.iter().collect::<Vec<_>>(), &case.targets("targets"), &[]).unwrap();
         let found = gradients(&value.total, &trainable, GradOptions::default()).unwrap();
         let (clipped, norm) = clip_gradients(&found, number(&recipe["clip_grad_norm"])).unwrap();

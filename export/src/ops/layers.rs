@@ -1,10 +1,10 @@
-//! Convolutions and normalisations.
+//! Ops with parameters.
 
 use super::Site;
 use crate::error::ExportError;
 use crate::fold::{ConvValues, fold};
 use crate::writer::{Attr, Writer};
-use caf_net::{Conv, Norm};
+use caf_net::{Conv, LayerNorm, Linear, Norm};
 
 pub(super) fn conv(w: &mut Writer, site: &Site<'_>, conv: &Conv) -> Result<(), ExportError> {
     let spec = site.params.spec(conv.weight);
@@ -63,5 +63,36 @@ pub(super) fn norm(w: &mut Writer, site: &Site<'_>, norm: &Norm) -> Result<(), E
         ("training_mode", Attr::Int(0)),
     ];
     w.node("BatchNormalization", &inputs, site.result(), &attributes)?;
+    Ok(())
+}
+
+pub(super) fn layer_norm(w: &mut Writer, site: &Site<'_>, norm: &LayerNorm) -> Result<(), ExportError> {
+    let mut inputs = vec![site.one()?.to_owned()];
+    for id in [norm.weight, norm.bias] {
+        let spec = site.params.spec(id);
+        inputs.push(w.floats(&spec.name, &spec.shape, &site.params.f32(id)?)?);
+    }
+    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+    let attributes = [("axis", Attr::Int(-1)), ("epsilon", Attr::Float(norm.eps as f32))];
+    w.node("LayerNormalization", &inputs, site.result(), &attributes)?;
+    Ok(())
+}
+
+/// A product with the transposed matrix, stored so, and a sum: inputs of any rank, unlike `Gemm`.
+pub(super) fn linear(w: &mut Writer, site: &Site<'_>, linear: &Linear) -> Result<(), ExportError> {
+    let spec = site.params.spec(linear.weight);
+    let [outputs, inputs] = [0, 1].map(|axis| spec.shape.get(axis).copied().unwrap_or(0));
+    let rows = site.params.f32(linear.weight)?;
+    let column = |i: usize| rows.iter().skip(i).step_by(inputs.max(1)).copied();
+    let transposed: Vec<f32> = (0..inputs).flat_map(column).collect();
+    let weight = w.floats(&spec.name, &[inputs, outputs], &transposed)?;
+    let Some(bias) = linear.bias else {
+        w.node("MatMul", &[site.one()?, &weight], site.result(), &[])?;
+        return Ok(());
+    };
+    let product = w.node("MatMul", &[site.one()?, &weight], site.inner("product"), &[])?;
+    let spec = site.params.spec(bias);
+    let bias = w.floats(&spec.name, &spec.shape, &site.params.f32(bias)?)?;
+    w.node("Add", &[&product, &bias], site.result(), &[])?;
     Ok(())
 }

@@ -1,0 +1,82 @@
+//! Ops that look at neighbouring pixels or change the size of an image.
+
+use super::Site;
+use crate::error::GraphError;
+use crate::tensor::{Dim, TensorType};
+
+impl Site<'_> {
+    /// Extents after a sliding window: floor((n + 2p − d(k − 1) − 1) / s) + 1.
+    pub(super) fn window(
+        &self,
+        mut x: TensorType,
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        padding: [usize; 2],
+        dilation: [usize; 2],
+    ) -> Result<TensorType, GraphError> {
+        for axis in 0..2 {
+            let reach = dilation[axis] * kernel[axis].saturating_sub(1) + 1;
+            let dim = &x.dims[axis + 2];
+            let after = match dim {
+                Dim::Fixed(n) => match (n + 2 * padding[axis]).checked_sub(reach) {
+                    Some(room) => Dim::Fixed(room / stride[axis] + 1),
+                    None => return Err(self.error(format!("at least {reach} padded pixels"), x.to_string())),
+                },
+                same if stride[axis] == 1 && 2 * padding[axis] + 1 == reach => same.clone(),
+                Dim::Named(_) | Dim::Any => Dim::Any,
+            };
+            x.dims[axis + 2] = after;
+        }
+        Ok(x)
+    }
+
+    pub(super) fn upsample(&self, factor: usize, mut x: TensorType) -> Result<TensorType, GraphError> {
+        self.require(factor > 0, "a factor of at least 1", &x)?;
+        for dim in &mut x.dims[2..] {
+            *dim = match dim {
+                Dim::Fixed(n) => Dim::Fixed(*n * factor),
+                Dim::Named(_) | Dim::Any => Dim::Any,
+            };
+        }
+        Ok(x)
+    }
+
+    pub(super) fn resize(&self, [height, width]: [usize; 2], mut x: TensorType) -> Result<TensorType, GraphError> {
+        self.require(height > 0 && width > 0, "a size of at least 1×1", &x)?;
+        x.dims[2] = Dim::Fixed(height);
+        x.dims[3] = Dim::Fixed(width);
+        Ok(x)
+    }
+
+    pub(super) fn resize_like(&self, [x, like]: [&TensorType; 2]) -> Result<TensorType, GraphError> {
+        for image in [x, like] {
+            self.require(image.dims.len() == 4, "floats laid out NCHW", image)?;
+        }
+        let mut y = x.clone();
+        y.dims[2..].clone_from_slice(&like.dims[2..]);
+        Ok(y)
+    }
+
+    /// Borders before and after the rows and the columns.
+    pub(super) fn reflect_pad(&self, borders: [[usize; 2]; 2], x: TensorType) -> Result<TensorType, GraphError> {
+        for (axis, [before, after]) in (2..).zip(borders) {
+            let reach = before.max(after);
+            if let Dim::Fixed(n) = x.dims[axis] {
+                self.require(n > reach, format!("extent {axis} of at least {} to reflect {reach}", reach + 1), &x)?;
+            }
+        }
+        Ok(padded(x, borders.map(|[before, after]| before + after)))
+    }
+}
+
+/// An image with this many rows and columns more.
+pub(super) fn padded(mut x: TensorType, added: [usize; 2]) -> TensorType {
+    for (axis, added) in (2..).zip(added) {
+        x.dims[axis] = match &x.dims[axis] {
+            Dim::Fixed(n) => Dim::Fixed(n + added),
+            dim if added == 0 => dim.clone(),
+            Dim::Named(_) | Dim::Any => Dim::Any,
+        };
+    }
+    x
+}

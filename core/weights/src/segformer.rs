@@ -1,0 +1,139 @@
+//! Published SegFormer checkpoints, under whatever names.
+
+use crate::tensor::{HostTensor, TensorError};
+use crate::weights::{DuplicateName, Weights};
+use caf_net::zoo::segformer::names::{Place, place};
+use std::collections::BTreeMap;
+
+/// Why a checkpoint cannot be brought under the graph's names.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RenameError {
+    /// Two tensors belong in one place.
+    #[error(transparent)]
+    Duplicate(#[from] DuplicateName),
+    /// Keys without values or the other way round.
+    #[error("`{name}` is put together from keys and values, and the {missing} are missing")]
+    Half {
+        /// The parameter.
+        name: String,
+        /// What is missing.
+        missing: &'static str,
+    },
+    /// Keys and values that do not fit together.
+    #[error("`{name}`: keys are {keys}, values {values}")]
+    Unequal {
+        /// The parameter.
+        name: String,
+        /// Element type and shape.
+        keys: String,
+        /// Element type and shape.
+        values: String,
+    },
+    /// A tensor that cannot be joined.
+    #[error("`{name}`")]
+    Tensor {
+        /// The parameter.
+        name: String,
+        /// Why.
+        source: TensorError,
+    },
+}
+
+/// Whether these names are of a SegFormer checkpoint, original or hub.
+pub fn is_published(weights: &Weights) -> bool {
+    let begins = |begin: &str| weights.iter().any(|(name, _)| name.starts_with(begin));
+    begins("backbone.patch_embed1.") || begins("segformer.encoder.patch_embeddings.0.")
+}
+
+/// The tensors of a published checkpoint, original or hub, under the names of [`caf_net::zoo::segformer`]: rows of keys and values
+/// joined, what nothing uses (`decode_head.conv_seg`) left out, bits unchanged. Names of neither scheme stay, for the check
+/// against the graph to list them. Metadata stays.
+///
+/// # Errors
+/// [`RenameError`] naming the parameter.
+pub fn renamed(weights: &Weights) -> Result<Weights, RenameError> {
+    let mut result = Weights::new();
+    for (key, value) in weights.metadata() {
+        result.set_metadata(key.clone(), value.clone());
+    }
+    let mut halves: BTreeMap<String, [Option<&HostTensor>; 2]> = BTreeMap::new();
+    for (name, tensor) in weights.iter() {
+        let (whole, half) = match place(name) {
+            Some(Place::Unused) => continue,
+            None => (name.to_owned(), None),
+            Some(Place::Whole(whole)) => (whole, None),
+            Some(Place::Keys(whole)) => (whole, Some(0)),
+            Some(Place::Values(whole)) => (whole, Some(1)),
+        };
+        let Some(half) = half else {
+            result.insert(whole, tensor.clone())?;
+            continue;
+        };
+        let slot = halves.entry(whole.clone()).or_default().get_mut(half);
+        if slot.is_some_and(|slot| slot.replace(tensor).is_some()) {
+            return Err(DuplicateName { name: whole }.into());
+        }
+    }
+    for (name, pair) in halves {
+        let joined = match pair {
+            [Some(keys), Some(values)] => joined(&name, keys, values)?,
+            [None, _] => return Err(RenameError::Half { name, missing: "keys" }),
+            [_, None] => return Err(RenameError::Half { name, missing: "values" }),
+        };
+        result.insert(name, joined)?;
+    }
+    Ok(result)
+}
+
+/// Rows of the keys, then those of the values.
+fn joined(name: &str, keys: &HostTensor, values: &HostTensor) -> Result<HostTensor, RenameError> {
+    let mut shape = keys.shape().to_vec();
+    let (Some(rows), true) = (shape.first_mut(), keys.shape() == values.shape() && keys.dtype() == values.dtype())
+    else {
+        let text = |t: &HostTensor| format!("{} {:?}", t.dtype(), t.shape());
+        return Err(RenameError::Unequal { name: name.to_owned(), keys: text(keys), values: text(values) });
+    };
+    *rows *= 2;
+    let bytes = [keys.bytes(), values.bytes()].concat();
+    HostTensor::new(keys.dtype(), shape, bytes).map_err(|source| RenameError::Tensor { name: name.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weights(entries: &[(&str, &[usize], &[f32])]) -> Weights {
+        let mut w = Weights::new();
+        for (name, shape, values) in entries {
+            w.insert(*name, HostTensor::from_f32(shape, values).unwrap()).unwrap();
+        }
+        w
+    }
+
+    #[test]
+    fn keys_come_before_values_and_the_unused_goes() {
+        let hub = weights(&[
+            ("segformer.encoder.block.0.0.attention.self.value.bias", &[2], &[3.0, 4.0]),
+            ("segformer.encoder.block.0.0.attention.self.key.bias", &[2], &[1.0, 2.0]),
+            ("decode_head.conv_seg.bias", &[1], &[9.0]),
+            ("surplus", &[1], &[5.0]),
+        ]);
+        let found = renamed(&hub).unwrap();
+        assert_eq!(found.iter().map(|(n, _)| n).collect::<Vec<_>>(), ["surplus", "backbone.block1.0.attn.kv.bias"]);
+        let joined = found.get("backbone.block1.0.attn.kv.bias").unwrap();
+        assert_eq!((joined.shape(), joined.to_f32_vec().unwrap()), (&[4][..], vec![1.0, 2.0, 3.0, 4.0]));
+    }
+
+    #[test]
+    fn halves_that_are_missing_or_unequal_are_named() {
+        let key = "segformer.encoder.block.0.0.attention.self.key.bias";
+        let value = "segformer.encoder.block.0.0.attention.self.value.bias";
+        let error = renamed(&weights(&[(key, &[1], &[0.0])])).unwrap_err();
+        assert_eq!(error, RenameError::Half { name: "backbone.block1.0.attn.kv.bias".into(), missing: "values" });
+        let error = renamed(&weights(&[(key, &[1], &[0.0]), (value, &[2], &[0.0, 1.0])])).unwrap_err();
+        assert!(error.to_string().contains("keys are F32 [1], values F32 [2]"), "{error}");
+        let both =
+            weights(&[(key, &[1], &[0.0]), (value, &[1], &[1.0]), ("backbone.block1.0.attn.kv.bias", &[2], &[0.0; 2])]);
+        assert!(matches!(renamed(&both), Err(RenameError::Duplicate(_))));
+    }
+}

@@ -1,0 +1,164 @@
+//! Pooling, resizing and padding.
+
+use super::Site;
+use crate::error::ExportError;
+use crate::proto::data_type;
+use crate::writer::{Attr, Writer};
+use caf_geometry::{Letterbox, Size};
+
+pub(super) fn max_pool(
+    w: &mut Writer,
+    site: &Site<'_>,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+) -> Result<(), ExportError> {
+    let attributes = [
+        ("kernel_shape", Attr::Ints(vec![kernel as i64; 2])),
+        ("strides", Attr::Ints(vec![stride as i64; 2])),
+        ("pads", Attr::Ints(vec![padding as i64; 4])),
+        ("dilations", Attr::Ints(vec![1; 2])),
+        ("ceil_mode", Attr::Int(0)),
+        ("storage_order", Attr::Int(0)),
+    ];
+    w.node("MaxPool", &[site.one()?], site.result(), &attributes)?;
+    Ok(())
+}
+
+pub(super) fn upsample_nearest(w: &mut Writer, site: &Site<'_>, factor: usize) -> Result<(), ExportError> {
+    let factor = factor as f32;
+    let scales = w.floats(&site.inner("scales"), &[4], &[1.0, 1.0, factor, factor])?;
+    let attributes = [
+        ("mode", Attr::Text("nearest")),
+        ("coordinate_transformation_mode", Attr::Text("asymmetric")),
+        ("nearest_mode", Attr::Text("floor")),
+    ];
+    w.node("Resize", &[site.one()?, "", &scales], site.result(), &attributes)?;
+    Ok(())
+}
+
+const BILINEAR: [(&str, Attr); 2] =
+    [("mode", Attr::Text("linear")), ("coordinate_transformation_mode", Attr::Text("half_pixel"))];
+
+pub(super) fn resize_bilinear(w: &mut Writer, site: &Site<'_>, height: usize, width: usize) -> Result<(), ExportError> {
+    resize(w, site, [height, width], site.result())?;
+    Ok(())
+}
+
+/// To a size that is known now.
+fn resize(w: &mut Writer, site: &Site<'_>, [height, width]: [usize; 2], output: String) -> Result<String, ExportError> {
+    let x = site.inputs.first().copied().unwrap_or_default();
+    let size = [height as i64, width as i64];
+    let sizes = match site.extents(0).as_slice() {
+        [Some(n), Some(c), ..] => w.ints(&site.inner("sizes"), &[*n as i64, *c as i64, size[0], size[1]])?,
+        // Batch or channels come from the input; this version of Resize wants all four.
+        _ => {
+            let shape = w.node("Shape", &[x], site.inner("shape"), &[("end", Attr::Int(2))])?;
+            let size = w.ints(&site.inner("size"), &size)?;
+            w.node("Concat", &[&shape, &size], site.inner("sizes"), &[("axis", Attr::Int(0))])?
+        }
+    };
+    w.node("Resize", &[x, "", "", &sizes], output, &BILINEAR)
+}
+
+pub(super) fn resize_like(w: &mut Writer, site: &Site<'_>) -> Result<(), ExportError> {
+    let (x, like) = (site.nth(0, 2)?, site.nth(1, 2)?);
+    if let [_, _, Some(height), Some(width)] = site.extents(1).as_slice() {
+        resize(w, site, [*height, *width], site.result())?;
+        return Ok(());
+    }
+    let front = w.node("Shape", &[x], site.inner("shape"), &[("end", Attr::Int(2))])?;
+    let size = w.node("Shape", &[like], site.inner("size"), &[("start", Attr::Int(2))])?;
+    let sizes = w.node("Concat", &[&front, &size], site.inner("sizes"), &[("axis", Attr::Int(0))])?;
+    w.node("Resize", &[x, "", "", &sizes], site.result(), &BILINEAR)?;
+    Ok(())
+}
+
+/// The rule of `caf_geometry::Letterbox` for whatever size the input has. In double precision, as the rule is, so that every
+/// rounding falls to the same side; shapes are computed on the host by every provider.
+pub(super) fn letterbox(w: &mut Writer, site: &Site<'_>, size: Size, value: f64) -> Result<(), ExportError> {
+    let x = site.one()?;
+    if let [_, _, Some(height), Some(width)] = site.extents(0).as_slice() {
+        return fixed_letterbox(w, site, [*height, *width], size, value);
+    }
+    let part = |name: &str| site.inner(name);
+    let to_float = [("to", Attr::Int(data_type::DOUBLE.into()))];
+    let to_int = [("to", Attr::Int(data_type::INT64.into()))];
+    let shape = w.node("Shape", &[x], part("source"), &[("start", Attr::Int(2))])?;
+    let source = w.node("Cast", &[&shape], part("source.float"), &to_float)?;
+    let target = w.doubles(&part("target.float"), &[size.height as f64, size.width as f64])?;
+    let ratios = w.node("Div", &[&target, &source], part("ratios"), &[])?;
+    let ratio = w.node("ReduceMin", &[&ratios], part("ratio"), &[("keepdims", Attr::Int(1))])?;
+    let exact = w.node("Mul", &[&source, &ratio], part("resized.exact"), &[])?;
+    let rounded = w.node("Round", &[&exact], part("resized.rounded"), &[])?;
+    let one = w.doubles(&part("least"), &[1.0])?;
+    let at_least = w.node("Max", &[&rounded, &one], part("resized.at_least_one"), &[])?;
+    let limited = w.node("Min", &[&at_least, &target], part("resized.float"), &[])?;
+    let resized = w.node("Cast", &[&limited], part("resized.size"), &to_int)?;
+
+    let axis = [("axis", Attr::Int(0))];
+    let front = w.node("Shape", &[x], part("front"), &[("end", Attr::Int(2))])?;
+    let sizes = w.node("Concat", &[&front, &resized], part("sizes"), &axis)?;
+    let image = w.node("Resize", &[x, "", "", &sizes], part("resized"), &BILINEAR)?;
+
+    let target = w.ints(&part("target"), &[size.height as i64, size.width as i64])?;
+    let two = w.ints(&part("two"), &[2])?;
+    let rest = w.node("Sub", &[&target, &resized], part("rest"), &[])?;
+    let before = w.node("Div", &[&rest, &two], part("before"), &[])?;
+    let after = w.node("Sub", &[&rest, &before], part("after"), &[])?;
+    let none = w.ints(&part("none"), &[0, 0])?;
+    let pads = w.node("Concat", &[&none, &before, &none, &after], part("pads"), &axis)?;
+    let value = w.scalar(value)?;
+    w.node("Pad", &[&image, &pads, &value], site.result(), &[("mode", Attr::Text("constant"))])?;
+    Ok(())
+}
+
+fn fixed_letterbox(
+    w: &mut Writer,
+    site: &Site<'_>,
+    [height, width]: [usize; 2],
+    size: Size,
+    value: f64,
+) -> Result<(), ExportError> {
+    let fit = Letterbox::new(height, width, size.height, size.width, true)?;
+    let (resized, borders) = (fit.resized_hw, [fit.top_bottom, fit.left_right]);
+    let mut image = site.one()?.to_owned();
+    let padded = borders != [(0, 0); 2];
+    if resized != (height, width) {
+        let output = if padded { site.inner("resized") } else { site.result() };
+        image = resize(w, site, [resized.0, resized.1], output)?;
+    }
+    if padded {
+        let [(top, bottom), (left, right)] = borders.map(|(a, b)| (a as i64, b as i64));
+        let pads = w.ints(&site.inner("pads"), &[0, 0, top, left, 0, 0, bottom, right])?;
+        let value = w.scalar(value)?;
+        w.node("Pad", &[&image, &pads, &value], site.result(), &[("mode", Attr::Text("constant"))])?;
+    } else if resized == (height, width) {
+        w.node("Identity", &[&image], site.result(), &[])?;
+    }
+    Ok(())
+}
+
+pub(super) fn pad(
+    w: &mut Writer,
+    site: &Site<'_>,
+    [top, bottom, left, right]: [usize; 4],
+    value: f64,
+) -> Result<(), ExportError> {
+    let [top, bottom, left, right] = [top, bottom, left, right].map(|n| n as i64);
+    let pads = w.ints(&site.inner("pads"), &[0, 0, top, left, 0, 0, bottom, right])?;
+    let value = w.scalar(value)?;
+    w.node("Pad", &[site.one()?, &pads, &value], site.result(), &[("mode", Attr::Text("constant"))])?;
+    Ok(())
+}
+
+pub(super) fn reflect_pad(
+    w: &mut Writer,
+    site: &Site<'_>,
+    [top, bottom, left, right]: [usize; 4],
+) -> Result<(), ExportError> {
+    let [top, bottom, left, right] = [top, bottom, left, right].map(|n| n as i64);
+    let pads = w.ints(&site.inner("pads"), &[0, 0, top, left, 0, 0, bottom, right])?;
+    w.node("Pad", &[site.one()?, &pads], site.result(), &[("mode", Attr::Text("reflect"))])?;
+    Ok(())
+}
