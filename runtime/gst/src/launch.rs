@@ -59,8 +59,13 @@ const fn formats(camera: Camera) -> &'static [PixelFormat] {
     }
 }
 
+/// The same for people.
+fn taken(camera: Camera) -> String {
+    formats(camera).iter().map(|f| format_name(*f)).collect::<Vec<_>>().join(" or ")
+}
+
 /// Parses a launch string; elements that are not installed are named with their packages.
-fn parse(text: &str, launch: &str) -> Result<gst::Pipeline, GstError> {
+fn parse(camera: Camera, text: &str, launch: &str) -> Result<gst::Pipeline, GstError> {
     let mut context = gst::ParseContext::new();
     let parsed = gst::parse::launch_full(launch, Some(&mut context), gst::ParseFlags::FATAL_ERRORS);
     let element = parsed.map_err(|e| {
@@ -69,6 +74,11 @@ fn parse(text: &str, launch: &str) -> Result<gst::Pipeline, GstError> {
             if let Some(package) = packages::of_element(&element) {
                 reason += &format!(" (`{element}` is in the Debian package {package})");
             }
+        }
+        if reason.starts_with("could not link") && reason.contains(" to videoconvert") {
+            let taken = taken(camera);
+            reason +=
+                &format!(": frames are made of raw video, converted to {taken}; a decoder may be missing before it");
         }
         unparsed(text, launch, reason)
     })?;
@@ -82,7 +92,7 @@ impl LaunchSource {
     pub fn open(text: &str, settings: &SourceSettings) -> Result<Self, GstError> {
         initialise()?;
         let launch = complete(text);
-        let pipeline = parse(text, &launch)?;
+        let pipeline = parse(settings.camera, text, &launch)?;
         let mut sinks: Vec<gst_app::AppSink> =
             pipeline.iterate_recurse().into_iter().flatten().filter_map(|e| e.downcast().ok()).collect();
         let found = sinks.len();
@@ -207,8 +217,7 @@ impl LaunchSource {
         let details = error.debug().unwrap_or_default();
         let debug = if details.is_empty() { String::new() } else { format!("\n  {details}") };
         if details.contains("not-negotiated") {
-            let taken = formats(self.settings.camera).iter().map(|f| format_name(*f)).collect::<Vec<_>>().join(" or ");
-            return GstError::Negotiation { element, taken, debug };
+            return GstError::Negotiation { element, taken: taken(self.settings.camera), debug };
         }
         GstError::Pipeline { element, reason: error.error().to_string(), debug }
     }
