@@ -83,7 +83,8 @@ impl Aligner {
         let mut target = PlaneMut::new(&mut self.aligned, to_width, to_height, to_width)?;
         self.table.apply(&source, &mut target, 0)?;
         self.bytes.as_chunks_mut().0.iter_mut().zip(&self.aligned).for_each(|(o, v)| *o = v.to_le_bytes());
-        Ok(ImageView::new(&self.bytes, to_width, to_height, to_width * 2, PixelFormat::Gray16Le)?)
+        let aligned = ImageView::new(&self.bytes, to_width, to_height, to_width * 2, PixelFormat::Gray16Le)?;
+        Ok(aligned.with_limits(image.limits()))
     }
 }
 

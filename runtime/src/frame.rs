@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use caf_contract::IrLimits;
 use caf_geometry::Size;
 
 /// Which of the two cameras.
@@ -114,7 +115,11 @@ pub struct ImageView<'a> {
     height_px: usize,
     stride_bytes: usize,
     format: PixelFormat,
+    limits: IrLimits,
 }
+
+/// All that 16 bits hold.
+const FULL: IrLimits = IrLimits { low: 0.0, high: 65_535.0 };
 
 impl<'a> ImageView<'a> {
     /// Checks that `data` holds the claimed image; the last row may end at its last pixel.
@@ -134,7 +139,7 @@ impl<'a> ImageView<'a> {
             let found = data.len();
             return Err(FrameError::Short { width_px, height_px, format, stride_bytes, expected, found });
         }
-        Ok(Self { data, width_px, height_px, stride_bytes, format })
+        Ok(Self { data, width_px, height_px, stride_bytes, format, limits: FULL })
     }
 
     /// Width in pixels, at least 1.
@@ -153,6 +158,25 @@ impl<'a> ImageView<'a> {
     #[must_use]
     pub const fn format(&self) -> PixelFormat {
         self.format
+    }
+
+    /// The same pixels with other values that count as black and white; images of 8 bits have no others than 0 and 255.
+    #[must_use]
+    pub const fn with_limits(mut self, limits: IrLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The values of a 16-bit image that become 0 and 1: at first all that 16 bits hold.
+    #[must_use]
+    pub const fn limits(&self) -> IrLimits {
+        self.limits
+    }
+
+    /// Whether those are all that 16 bits hold.
+    #[must_use]
+    pub fn is_full_range(&self) -> bool {
+        self.limits == FULL
     }
 
     /// The rows from top to bottom, each `width_px × format.bytes()` long, without the padding between them.

@@ -23,6 +23,7 @@ pub mod frame;
 pub mod fuse;
 pub mod fusion;
 pub mod image_file;
+pub mod infrared;
 pub mod live;
 pub mod pair;
 pub mod pixels;

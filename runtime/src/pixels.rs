@@ -3,10 +3,10 @@
 //! Bytes are laid out height, width, channel; floats are channel planes in [0, 1]. Every function writes into memory that
 //! exists already.
 //!
-//! Sixteen bits become eight as `round(v · 255 / 65535)`, and a float in [0, 1] as `v / 65535`: the full range of the sensor,
-//! as in training. Colour becomes gray by the luma of BT.601, `0.299 R + 0.587 G + 0.114 B`.
+//! Sixteen bits become a float in [0, 1] between the limits of the image ([`ImageView::limits`]), which are those that the network
+//! was trained with, and eight bits as `round(255 · float)`. Colour becomes gray by the luma of BT.601, `0.299 R + 0.587 G + 0.114 B`.
 
-use caf_contract::Colour;
+use caf_contract::{Colour, IrSample as _};
 
 use crate::frame::{ImageView, PixelFormat};
 
@@ -47,7 +47,8 @@ fn check(found: usize, width_px: usize, height_px: usize, channels: usize) -> Re
     Err(PixelError::Size { width_px, height_px, channels, expected, found })
 }
 
-/// `round(v · 255 / 65535)`; 65535 is 257 · 255, and 128 is half of 257 rounded down.
+/// Eight bits of the full range, as [`caf_contract::IrLimits::unit`] gives them: `round(v · 255 / 65535)`; 65535 is 257 · 255,
+/// and 128 is half of 257 rounded down.
 const fn narrow(v: u16) -> u8 {
     ((v as u32 + 128) / 257) as u8
 }
@@ -75,6 +76,15 @@ fn byte(v: f32) -> u8 {
     (cut * 255.0 + 8_388_608.0).to_bits() as u8
 }
 
+/// Eight bits of each value of a row of 16-bit values.
+fn row_bytes<'a>(image: &ImageView<'_>, row: &'a [u8]) -> impl Iterator<Item = u8> + use<'a> {
+    let (full, limits) = (image.is_full_range(), image.limits());
+    row.as_chunks().0.iter().map(move |v| {
+        let v = u16::from_le_bytes(*v);
+        if full { narrow(v) } else { u8::from_unit(limits.unit(f32::from(v))) }
+    })
+}
+
 /// Fills a tensor of bytes, height × width × 1 or 3.
 pub fn to_bytes(image: &ImageView<'_>, colour: Colour, out: &mut [u8]) -> Result<(), PixelError> {
     let (width, n) = (image.width_px(), channels(colour));
@@ -84,11 +94,10 @@ pub fn to_bytes(image: &ImageView<'_>, colour: Colour, out: &mut [u8]) -> Result
             (PixelFormat::Gray8, 1) | (PixelFormat::Rgb8, 3) => out.copy_from_slice(row),
             (PixelFormat::Gray8, _) => out.as_chunks_mut().0.iter_mut().zip(row).for_each(|(o, v)| *o = [*v; 3]),
             (PixelFormat::Gray16Le, 1) => {
-                out.iter_mut().zip(row.as_chunks().0).for_each(|(o, v)| *o = narrow(u16::from_le_bytes(*v)));
+                out.iter_mut().zip(row_bytes(image, row)).for_each(|(o, v)| *o = v);
             }
             (PixelFormat::Gray16Le, _) => {
-                let wide = row.as_chunks().0.iter().map(|v| narrow(u16::from_le_bytes(*v)));
-                out.as_chunks_mut().0.iter_mut().zip(wide).for_each(|(o, v)| *o = [v; 3]);
+                out.as_chunks_mut().0.iter_mut().zip(row_bytes(image, row)).for_each(|(o, v)| *o = [v; 3]);
             }
             (PixelFormat::Rgb8, _) => out.iter_mut().zip(row.as_chunks().0).for_each(|(o, rgb)| *o = luma_byte(rgb)),
         }
@@ -114,7 +123,8 @@ pub fn to_floats(image: &ImageView<'_>, colour: Colour, out: &mut [f32]) -> Resu
         match image.format() {
             PixelFormat::Gray8 => out.iter_mut().zip(row).for_each(|(o, v)| *o = unit(*v)),
             PixelFormat::Gray16Le => {
-                let wide = row.as_chunks().0.iter().map(|v| f32::from(u16::from_le_bytes(*v)) / 65535.0);
+                let limits = image.limits();
+                let wide = row.as_chunks().0.iter().map(|v| limits.unit(f32::from(u16::from_le_bytes(*v))));
                 out.iter_mut().zip(wide).for_each(|(o, v)| *o = v);
             }
             PixelFormat::Rgb8 => {
@@ -205,9 +215,25 @@ mod tests {
         let mut floats = [0.0; 6];
         to_floats(&view, Colour::Gray, &mut floats).unwrap();
         assert_eq!((floats[0], floats[5]), (0.0, 1.0));
+        let full = caf_contract::IrRange::Full.fixed().unwrap();
         for v in 0..=u16::MAX {
             assert_eq!(narrow(v), (f64::from(v) * 255.0 / 65535.0).round() as u8);
+            assert_eq!(narrow(v), u8::from_unit(full.unit(f32::from(v))));
         }
+    }
+
+    #[test]
+    fn sixteen_bits_lie_between_the_limits_of_their_image() {
+        let wide: Vec<u8> = [0_u16, 7000, 7500, 8000, 9000, 65535].iter().flat_map(|v| v.to_le_bytes()).collect();
+        let limits = caf_contract::IrLimits { low: 7000.0, high: 8000.0 };
+        let view = ImageView::new(&wide, 3, 2, 6, PixelFormat::Gray16Le).unwrap().with_limits(limits);
+        let (mut bytes, mut colours, mut floats) = ([0; 6], [0; 18], [0.0; 6]);
+        to_bytes(&view, Colour::Gray, &mut bytes).unwrap();
+        assert_eq!(bytes, [0, 0, 128, 255, 255, 255]);
+        to_bytes(&view, Colour::Rgb, &mut colours).unwrap();
+        assert!(colours.as_chunks::<3>().0.iter().zip(bytes).all(|(c, b)| *c == [b; 3]));
+        to_floats(&view, Colour::Gray, &mut floats).unwrap();
+        assert_eq!(floats, [0.0, 0.0, 0.5, 1.0, 1.0, 1.0]);
     }
 
     #[test]

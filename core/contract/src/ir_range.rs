@@ -6,6 +6,7 @@
 //! 8 bits were mapped by whoever wrote them: they are always divided by 255, and no range applies.
 
 use serde::{Deserialize, Serialize};
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -172,9 +173,16 @@ impl IrRange {
     /// The share of a fixed range that an image of 16-bit values uses, in \[0,1\], leaving out the outermost 0.1 % at either end;
     /// `None` where the range follows the image, and for an image without values. Below [`LEAST_USED_SHARE`] a warning is due.
     #[must_use]
-    pub fn used_share_u16(self, values: &[u16], scratch: &mut IrScratch) -> Option<f32> {
-        let limits = self.fixed().filter(|_| !values.is_empty())?;
-        let count = scratch.count(values.iter().copied());
+    pub fn used_share_u16(
+        self,
+        values: impl IntoIterator<Item = impl Borrow<u16>>,
+        scratch: &mut IrScratch,
+    ) -> Option<f32> {
+        let limits = self.fixed()?;
+        let count = scratch.count(values.into_iter().map(|v| *v.borrow()));
+        if count == 0 {
+            return None;
+        }
         let [low, high] = [OUTLIERS_PERCENT, 100.0 - OUTLIERS_PERCENT].map(|p| scratch.percentile_u16(count, p));
         Some(limits.used_by(low, high))
     }
