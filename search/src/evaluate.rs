@@ -7,14 +7,15 @@ use caf_data::color::Quantize;
 use caf_data::image_file::read_vi;
 use caf_data::{Dataset, Gray8, Plane, Rgb8};
 use caf_eval::EvalError;
-use caf_eval::fusion::{Gray, Metric, Triple, gray_from_rgb, score};
+use caf_eval::fusion::{Gray, MI, Metric, SCD, SD, Triple, VIF, gray_from_rgb, score};
+use caf_geometry::Size;
 use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The metrics shown by default, `linfeng` definitions.
-pub const METRICS: [Metric; 4] = [Metric::Mi, Metric::Sd, Metric::Vif, Metric::Scd];
+pub const METRICS: [Metric; 4] = [MI, SD, VIF, SCD];
 
 /// Mean of a metric over a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -98,12 +99,12 @@ pub fn fusion_report(
 pub(crate) fn measure(ir: &Plane, vi: &Rgb8, fused: &Gray8, metrics: &[Metric]) -> Result<Vec<f64>, EvalError> {
     let (ir, vi_gray) = (Quantize::ClampRound.plane(ir), gray_from_rgb(vi.data()));
     let triple = Triple::new(
-        Gray::new(ir.data(), ir.height(), ir.width())?,
-        Gray::new(&vi_gray, vi.height(), vi.width())?,
-        Gray::new(fused.data(), fused.height(), fused.width())?,
+        Gray::new(ir.data(), Size::new(ir.width(), ir.height()))?,
+        Gray::new(&vi_gray, Size::new(vi.width(), vi.height()))?,
+        Gray::new(fused.data(), Size::new(fused.width(), fused.height()))?,
     )?;
-    let scores = score(&triple, metrics);
-    Ok(metrics.iter().map(|m| scores.get(*m).unwrap_or(f64::NAN)).collect())
+    let scores = score(&[triple], metrics);
+    Ok(metrics.iter().map(|m| scores.get(m.name()).unwrap_or(f64::NAN)).collect())
 }
 
 #[cfg(test)]

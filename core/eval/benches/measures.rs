@@ -1,9 +1,10 @@
-//! The slowest metric at camera size.
+//! All metrics of a profile at camera size.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::hint::black_box;
 
-use caf_eval::fusion::{Gray, Triple, vif};
+use caf_eval::fusion::{Picture, Profile, score};
+use caf_geometry::Size;
 use criterion::{Criterion, criterion_group, criterion_main};
 
 /// Numbers in [0, 1) without structure.
@@ -14,17 +15,20 @@ fn noise(mut state: u64) -> impl FnMut() -> f32 {
     }
 }
 
-fn bench_vif(c: &mut Criterion) {
-    let (height, width) = (480, 640);
-    let plane = |seed| {
+fn bench_profiles(c: &mut Criterion) {
+    let size = Size::new(640, 480);
+    let picture = |seed| {
         let mut next = noise(seed);
-        (0..height * width).map(|_| (next() * 255.0) as u8).collect::<Vec<u8>>()
+        Picture::gray((0..640 * 480).map(|_| (next() * 255.0) as u8).collect(), size).unwrap()
     };
-    let planes = [plane(1), plane(2), plane(3)];
-    let [ir, vi, fused] = planes.each_ref().map(|p| Gray::new(p, height, width).unwrap());
-    let triple = Triple::new(ir, vi, fused).unwrap();
-    c.bench_function("vif 640x480", |b| b.iter(|| vif(black_box(&triple)).unwrap()));
+    let [ir, vi, fused] = [1, 2, 3].map(picture);
+    for name in ["linfeng", "vifb", "cddfuse"] {
+        let profile = Profile::named(name).unwrap();
+        // New planes every time: what metrics share is part of the work.
+        let measure = || score(&profile.planes(&ir, &vi, &fused).unwrap(), black_box(profile.metrics));
+        c.bench_function(&format!("{name}, all metrics, 640x480"), |b| b.iter(measure));
+    }
 }
 
-criterion_group!(benches, bench_vif);
+criterion_group!(benches, bench_profiles);
 criterion_main!(benches);

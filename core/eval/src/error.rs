@@ -1,45 +1,55 @@
+use caf_geometry::Size;
 use thiserror::Error;
 
 /// Why a measurement was refused.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum EvalError {
-    /// A pixel buffer whose length is not height times width, or an empty one.
-    #[error("{what}: {height}x{width} pixels need {expected} bytes, found {found}", expected = height.saturating_mul(*width))]
+    /// A pixel buffer whose length is not that of its size, or an empty one.
+    #[error("an image of {size} pixels needs {channels} byte(s) a pixel, found {found} bytes")]
     Plane {
-        /// Which image.
-        what: &'static str,
-        /// Rows.
-        height: usize,
-        /// Columns.
-        width: usize,
+        /// The size given.
+        size: Size,
+        /// Bytes a pixel.
+        channels: usize,
         /// Bytes given.
         found: usize,
     },
-    /// Images that should be of one size are not (height, width).
-    #[error("infrared {}x{}, visible {}x{} and fused {}x{} differ in size", ir.0, ir.1, vi.0, vi.1, fused.0, fused.1)]
+    /// Images that should be of one size are not.
+    #[error("infrared {ir}, visible {vi} and fused {fused} differ in size")]
     Sizes {
         /// Infrared.
-        ir: (usize, usize),
+        ir: Size,
         /// Visible.
-        vi: (usize, usize),
+        vi: Size,
         /// Fused.
-        fused: (usize, usize),
+        fused: Size,
     },
     /// The image is too small for the metric to have a value.
-    #[error("{metric} needs at least {min_side} pixels on each side, found {height}x{width}")]
+    #[error("{metric} needs at least {min_side_px} pixels on each side, found {found}")]
     TooSmall {
         /// The metric.
         metric: &'static str,
-        /// Least height and width.
-        min_side: usize,
-        /// Rows found.
-        height: usize,
-        /// Columns found.
-        width: usize,
+        /// Least width and height.
+        min_side_px: usize,
+        /// The size found.
+        found: Size,
     },
-    /// A name that is no metric.
-    #[error("no metric is called {found:?}; known: {known}")]
+    /// Not a single plane to measure.
+    #[error("nothing to measure: no plane of the images was given")]
+    NoPlanes,
+    /// A name that is no metric of the profile.
+    #[error("no metric of profile {profile} is called {found:?}; known: {known}")]
     UnknownMetric {
+        /// The name given.
+        found: String,
+        /// The profile.
+        profile: &'static str,
+        /// All names.
+        known: String,
+    },
+    /// A name that is no profile of fusion metrics.
+    #[error("no profile is called {found:?}; known: {known}")]
+    UnknownProfile {
         /// The name given.
         found: String,
         /// All names.
@@ -112,6 +122,6 @@ pub enum EvalError {
 impl EvalError {
     /// Whether what was asked for does not exist, in contrast to data that cannot be measured.
     pub fn is_wrong_call(&self) -> bool {
-        matches!(self, Self::UnknownMetric { .. } | Self::UnknownConvention { .. })
+        matches!(self, Self::UnknownMetric { .. } | Self::UnknownProfile { .. } | Self::UnknownConvention { .. })
     }
 }

@@ -43,7 +43,7 @@ fn fusion_counts_what_is_not_finite() {
     let dir = pairs();
     let out = caf_eval(dir.path(), &format!("{FUSION} --metrics EN,VIF_ir --json m.json --csv m.csv"));
     assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
-    assert!(text(&out.stdout).starts_with("2 images\n"));
+    assert!(text(&out.stdout).starts_with("2 images, profile linfeng\n"));
     let result = json(dir.path(), "m.json");
     assert_eq!(result["metrics"]["VIF_ir"]["not_finite"], 1);
     assert!((result["metrics"]["VIF_ir"]["mean"].as_f64().unwrap() - 1.0).abs() < 1e-9);
@@ -80,6 +80,19 @@ fn csv_and_json_hold_the_same_numbers() {
     // The means are those of the finite values.
     let ens: Vec<f64> = (0..2).map(|i| result["images"][i]["values"]["EN"].as_f64().unwrap()).collect();
     assert!((result["metrics"]["EN"]["mean"].as_f64().unwrap() - (ens[0] + ens[1]) / 2.0).abs() < 1e-12);
+}
+
+#[test]
+fn a_profile_has_its_own_metrics() {
+    let dir = pairs();
+    for (profile, first, own) in [("vifb", "Avg_gradient", "Qcv"), ("cddfuse", "EN", "SSIM")] {
+        let out = caf_eval(dir.path(), &format!("{FUSION} --profile {profile} --json m.json --csv m.csv"));
+        assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
+        let result = json(dir.path(), "m.json");
+        assert_eq!(result["profile"], profile);
+        assert!(result["metrics"][own]["mean"].is_number(), "{result}");
+        assert!(std::fs::read_to_string(dir.path().join("m.csv")).unwrap().starts_with(&format!("name,{first},")));
+    }
 }
 
 #[test]
@@ -130,6 +143,8 @@ fn wrong_calls_end_with_two() {
         "fusion --ir ir --vi vi",
         "fusion --ir ir --vi vi --fused nowhere",
         "fusion --ir ir --vi vi --fused fused --metrics EN,XYZ",
+        "fusion --ir ir --vi vi --fused fused --profile vifbb",
+        "fusion --ir ir --vi vi --fused fused --profile vifb --metrics EN",
         "detection --labels ir --predictions vi",
         "detection --labels ir --predictions vi --size 0x4",
         "detection --labels ir --predictions vi --size 4x4 --names nowhere.txt",

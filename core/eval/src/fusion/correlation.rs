@@ -1,14 +1,21 @@
+use super::metric::Metric;
 use super::planes::Triple;
 
-/// CC: mean over both sources of the Pearson correlation with the fused image, in [-1, 1]. A correlation with a constant
-/// image is undefined and counts as 0.
-pub fn correlation_coefficient(triple: &Triple<'_>) -> f64 {
+/// CC: mean over both sources of the Pearson correlation with the fused image, in [-1, 1].
+pub const CC: Metric = Metric::higher("CC", "mean correlation with the sources", |t| Ok(correlation_coefficient(t)));
+
+/// SCD: correlation of `F - B` with A plus that of `F - A` with B, in [-2, 2].
+pub const SCD: Metric =
+    Metric::higher("SCD", "sum of the correlations of differences", |t| Ok(sum_of_correlations_of_differences(t)));
+
+/// A correlation with a constant image is undefined and counts as 0.
+fn correlation_coefficient(triple: &Triple<'_>) -> f64 {
     let term = |source: &[u8]| pearson(source.iter().zip(triple.fused().pixels()).map(|(&a, &b)| (a.into(), b.into())));
     (term(triple.ir().pixels()) + term(triple.vi().pixels())) / 2.0
 }
 
-/// SCD: correlation of `F - B` with A plus that of `F - A` with B, in [-2, 2]. An undefined correlation counts as 0.
-pub fn sum_of_correlations_of_differences(triple: &Triple<'_>) -> f64 {
+/// An undefined correlation counts as 0.
+fn sum_of_correlations_of_differences(triple: &Triple<'_>) -> f64 {
     let fused = triple.fused().pixels();
     let term = |removed: &[u8], source: &[u8]| {
         let pairs = fused.iter().zip(removed).zip(source);
@@ -41,16 +48,18 @@ fn pearson(pairs: impl Iterator<Item = (i64, i64)>) -> f64 {
 mod tests {
     use super::super::planes::Gray;
     use super::*;
+    use caf_geometry::Size;
 
     #[test]
     fn known_correlations() {
         let (up, down, flat) = ([0, 10, 20, 30], [30, 20, 10, 0], [7; 4]);
-        let gray = |p| Gray::new(p, 2, 2).unwrap();
-        let t = Triple::new(gray(&up), gray(&down), gray(&up)).unwrap();
-        assert!(correlation_coefficient(&t).abs() < 1e-15);
+        let triple = |ir: [u8; 4], vi: [u8; 4], fused: [u8; 4]| {
+            let [ir, vi, fused] = [ir, vi, fused].map(|p| Gray::new(p.to_vec(), Size::new(2, 2)).unwrap());
+            Triple::new(ir, vi, fused).unwrap()
+        };
+        assert!(correlation_coefficient(&triple(up, down, up)).abs() < 1e-15);
         // F - B is 2 up - 30: correlation 1 with A; F - A is zero: undefined.
-        assert!((sum_of_correlations_of_differences(&t) - 1.0).abs() < 1e-15);
-        let t = Triple::new(gray(&up), gray(&flat), gray(&up)).unwrap();
-        assert!((correlation_coefficient(&t) - 0.5).abs() < 1e-15);
+        assert!((sum_of_correlations_of_differences(&triple(up, down, up)) - 1.0).abs() < 1e-15);
+        assert!((correlation_coefficient(&triple(up, flat, up)) - 0.5).abs() < 1e-15);
     }
 }

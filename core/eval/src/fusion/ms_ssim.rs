@@ -1,5 +1,8 @@
 use std::f64::consts::PI;
 
+use caf_geometry::Size;
+
+use super::metric::Metric;
 use super::planes::Triple;
 use super::separable::Separable;
 use crate::EvalError;
@@ -17,17 +20,29 @@ const EPS: f64 = f64::EPSILON;
 /// A combined patch whose squared norm is below this part of its parts' is their cancellation, not a structure.
 const CANCELLED: f64 = 1e-14;
 
-/// The multi-exposure-fusion MS-SSIM and its levels.
+/// MS_SSIM: in every 11 × 11 window the sources' contrasts and structures make a wanted patch, with which the fused image
+/// is compared; three levels. This is the measure of multi-exposure fusion, not Wang's MS-SSIM.
+pub(super) const MS_SSIM: Metric =
+    Metric::higher("MS_SSIM", "structural similarity of multi-exposure fusion", |t| Ok(ms_ssim(t)?.value()));
+
+/// The factors of MS_SSIM, finest level first.
+pub(super) const MS_SSIM_LEVELS: [Metric; 3] = [
+    Metric::higher("MS_SSIM_scale1", "finest level of MS_SSIM", |t| Ok(ms_ssim(t)?.levels[0])),
+    Metric::higher("MS_SSIM_scale2", "middle level of MS_SSIM", |t| Ok(ms_ssim(t)?.levels[1])),
+    Metric::higher("MS_SSIM_scale3", "coarsest level of MS_SSIM", |t| Ok(ms_ssim(t)?.levels[2])),
+];
+
+/// The similarity at each level.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct MsSsim {
+struct MsSsim {
     /// Mean similarity of each level, finest first, in [-1, 1].
-    pub levels: [f64; 3],
+    levels: [f64; 3],
 }
 
 impl MsSsim {
     /// The metric: the weighted geometric mean of the levels. Negative when all three are; NaN when they differ in sign,
     /// since the power is then not real.
-    pub fn value(&self) -> f64 {
+    fn value(&self) -> f64 {
         let magnitude: f64 = self.levels.iter().zip(LEVEL_WEIGHTS).map(|(l, w)| l.abs().powf(w)).product();
         if self.levels.iter().all(|&l| l >= 0.0) {
             magnitude
@@ -39,28 +54,28 @@ impl MsSsim {
     }
 }
 
-/// MS_SSIM: in every 11 × 11 window the sources' contrasts and structures make a wanted patch, with which the fused image
-/// is compared; three levels. This is the measure of multi-exposure fusion, not Wang's MS-SSIM.
-///
-/// # Errors
-/// [`EvalError::TooSmall`] below 44 pixels on a side.
-pub fn ms_ssim(triple: &Triple<'_>) -> Result<MsSsim, EvalError> {
+/// Refuses an image below 44 pixels on a side.
+fn ms_ssim(triple: &Triple<'_>) -> Result<MsSsim, EvalError> {
     triple.fused().at_least("MS_SSIM", MIN_SIDE)?;
+    Ok(*triple.shared(measure))
+}
+
+fn measure(triple: &Triple<'_>) -> MsSsim {
     let mut images = [triple.ir(), triple.vi(), triple.fused()].map(|g| g.to_f64());
-    let mut hw = triple.size_hw();
+    let mut size = triple.size();
     let mut levels = [0.0; 3];
     for (i, level) in levels.iter_mut().enumerate() {
         if i > 0 {
-            images = images.map(|image| halve(&image, hw));
-            hw = (hw.0.div_ceil(2), hw.1.div_ceil(2));
+            images = images.map(|image| halve(&image, size));
+            size = Size::new(size.width.div_ceil(2), size.height.div_ceil(2));
         }
-        *level = level_similarity(&images, hw);
+        *level = level_similarity(&images, size);
     }
-    Ok(MsSsim { levels })
+    MsSsim { levels }
 }
 
 /// Means of 2 × 2 pixels, the last row and column repeated where the size is odd.
-fn halve(image: &[f64], (h, w): (usize, usize)) -> Vec<f64> {
+fn halve(image: &[f64], Size { width: w, height: h }: Size) -> Vec<f64> {
     let mut out = Vec::with_capacity(h.div_ceil(2) * w.div_ceil(2));
     for y in (0..h).step_by(2) {
         let (upper, lower) = (&image[y * w..][..w], &image[(y + 1).min(h - 1) * w..][..w]);
@@ -79,10 +94,10 @@ struct Moments {
     products: Vec<Vec<f64>>,
 }
 
-fn moments(filter: &mut Separable, images: &[Vec<f64>; 3], hw: (usize, usize), pairs: &[(usize, usize)]) -> Moments {
+fn moments(filter: &mut Separable, images: &[Vec<f64>; 3], size: Size, pairs: &[(usize, usize)]) -> Moments {
     let mut apply = |source: &dyn Fn(usize) -> f64| {
         let mut out = vec![];
-        filter.apply(hw, 1, source, &mut out);
+        filter.apply(size, 1, source, &mut out);
         out
     };
     let means = [0, 1, 2].map(|k: usize| apply(&|i| images[k][i]));
@@ -90,11 +105,11 @@ fn moments(filter: &mut Separable, images: &[Vec<f64>; 3], hw: (usize, usize), p
     Moments { means, products }
 }
 
-fn level_similarity(images: &[Vec<f64>; 3], hw: (usize, usize)) -> f64 {
+fn level_similarity(images: &[Vec<f64>; 3], size: Size) -> f64 {
     const PAIRS: [(usize, usize); 6] = [(0, 0), (1, 1), (0, 1), (2, 2), (0, 2), (1, 2)];
     // Sums instead of means: pixels are multiples of 1/16 at most, so that the box moments are exact.
-    let box_sums = moments(&mut Separable::ones(WINDOW), images, hw, &PAIRS[..3]);
-    let gauss = moments(&mut Separable::gaussian(WINDOW, SIGMA), images, hw, &PAIRS);
+    let box_sums = moments(&mut Separable::ones(WINDOW), images, size, &PAIRS[..3]);
+    let gauss = moments(&mut Separable::gaussian(WINDOW, SIGMA), images, size, &PAIRS);
     let positions = box_sums.means[0].len();
     let mut total = 0.0;
     for i in 0..positions {
@@ -142,16 +157,17 @@ mod tests {
 
     #[test]
     fn equal_flat_and_small() {
+        let size = Size::new(50, 45);
         let pixels: Vec<u8> = (0..45 * 50).map(|i| (i * 89 % 256) as u8).collect();
-        let g = Gray::new(&pixels, 45, 50).unwrap();
-        assert!((ms_ssim(&Triple::new(g, g, g).unwrap()).unwrap().value() - 1.0).abs() < 1e-6);
-        let flat = [80u8; 45 * 50];
-        let flat = Gray::new(&flat, 45, 50).unwrap();
-        let levels = ms_ssim(&Triple::new(g, g, flat).unwrap()).unwrap().levels;
+        let image = Gray::new(pixels.clone(), size).unwrap();
+        let same = Triple::new(image.clone(), image.clone(), image.clone()).unwrap();
+        assert!((ms_ssim(&same).unwrap().value() - 1.0).abs() < 1e-6);
+        let flat = Gray::new(vec![80u8; 45 * 50], size).unwrap();
+        let levels = ms_ssim(&Triple::new(image.clone(), image, flat).unwrap()).unwrap().levels;
         // Without variance of its own, a flat image is left with C / (var + C).
         assert!(levels.iter().all(|&q| q > 0.0 && q < 0.6), "{levels:?}");
-        let small = Gray::new(&pixels[..43 * 50], 43, 50).unwrap();
-        assert!(ms_ssim(&Triple::new(small, small, small).unwrap()).is_err());
+        let small = Gray::new(&pixels[..43 * 50], Size::new(50, 43)).unwrap();
+        assert!(ms_ssim(&Triple::new(small.clone(), small.clone(), small).unwrap()).is_err());
     }
 
     #[test]

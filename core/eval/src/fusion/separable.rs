@@ -1,5 +1,7 @@
 //! Filtering with a symmetric separable window, valid positions only.
 
+use caf_geometry::Size;
+
 /// A window that is the outer product of one odd, symmetric vector with itself, and the buffers to apply it.
 pub(super) struct Separable {
     kernel: Vec<f64>,
@@ -26,19 +28,19 @@ impl Separable {
         Self { kernel, row: vec![], tmp: vec![] }
     }
 
-    /// Filters the image of `hw` pixels whose value at index `i` is `source(i)`, and keeps every `step`-th position in
-    /// both directions, from the first. Returns the height and width of `out`; both 0 when the window does not fit.
-    pub fn apply(
-        &mut self,
-        hw: (usize, usize),
-        step: usize,
-        source: impl Fn(usize) -> f64,
-        out: &mut Vec<f64>,
-    ) -> (usize, usize) {
+    /// The same values with other weights: the kernel times `factor` in each direction.
+    pub fn scaled(mut self, factor: f64) -> Self {
+        self.kernel.iter_mut().for_each(|weight| *weight *= factor);
+        self
+    }
+
+    /// Filters the image whose value at index `i` is `source(i)`, and keeps every `step`-th position in both directions, from the
+    /// first. Returns the size of `out`; 0 by 0 when the window does not fit.
+    pub fn apply(&mut self, size: Size, step: usize, source: impl Fn(usize) -> f64, out: &mut Vec<f64>) -> Size {
         out.clear();
-        let ((h, w), n) = (hw, self.kernel.len());
+        let (h, w, n) = (size.height, size.width, self.kernel.len());
         if h < n || w < n {
-            return (0, 0);
+            return Size::new(0, 0);
         }
         let (out_h, out_w) = ((h - n) / step + 1, (w - n) / step + 1);
         self.tmp.clear();
@@ -68,7 +70,7 @@ impl Separable {
                 add_pair(to, a, b, weight, t == mirror);
             });
         }
-        (out_h, out_w)
+        Size::new(out_w, out_h)
     }
 }
 
@@ -104,8 +106,9 @@ mod tests {
             let mut filter = Separable::gaussian(5, 1.0);
             let kernel = filter.kernel.clone();
             let mut out = vec![];
-            let (oh, ow) = filter.apply((h, w), step, |i| image[i], &mut out);
-            assert_eq!((oh, ow), ((h - 5) / step + 1, (w - 5) / step + 1));
+            let found = filter.apply(Size::new(w, h), step, |i| image[i], &mut out);
+            let (oh, ow) = ((h - 5) / step + 1, (w - 5) / step + 1);
+            assert_eq!(found, Size::new(ow, oh));
             for y in 0..oh {
                 for x in 0..ow {
                     let mut direct = 0.0;
@@ -118,6 +121,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(Separable::ones(11).apply((10, 20), 1, |_| 0.0, &mut vec![]), (0, 0));
+        assert_eq!(Separable::ones(11).apply(Size::new(20, 10), 1, |_| 0.0, &mut vec![]), Size::new(0, 0));
     }
 }

@@ -3,5 +3,6 @@
 
 mod coco;
 mod fusion;
+mod rounding;
 mod segmentation;
 mod yolo;

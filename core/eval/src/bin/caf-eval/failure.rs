@@ -36,9 +36,20 @@ pub enum Failure {
     /// A result that cannot be handed over.
     #[error(transparent)]
     Output(#[from] caf_console::OutputError),
-    /// The measurement refused its input.
-    #[error("the data cannot be measured")]
+    /// The measurement refused its input, or does not exist.
+    #[error(transparent)]
     Eval(#[from] EvalError),
+}
+
+impl Failure {
+    /// Whether what was typed is wrong, in contrast to the files.
+    pub fn is_wrong_call(&self) -> bool {
+        match self {
+            Self::Call(_) => true,
+            Self::Eval(error) => error.is_wrong_call(),
+            _ => false,
+        }
+    }
 }
 
 fn lines(offences: &[Offence]) -> String {

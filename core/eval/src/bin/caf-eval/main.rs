@@ -35,6 +35,6 @@ fn main() -> ExitCode {
         Command::Fusion(args) => fusion::run(&args),
         Command::Detection(args) => detection::run(&args),
     };
-    let wrong_call = |e: &anyhow::Error| matches!(e.downcast_ref(), Some(Failure::Call(_)));
+    let wrong_call = |e: &anyhow::Error| e.downcast_ref().is_some_and(Failure::is_wrong_call);
     caf_console::exit_code(result.map_err(anyhow::Error::new), wrong_call)
 }
