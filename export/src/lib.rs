@@ -1,10 +1,9 @@
 //! Graph and weights to ONNX: folding, pre- and post-processing inside the graph, verification.
 //!
 //! [`onnx`] writes any `caf-net` graph. [`model`] puts the graph of a vehicle together from weight files (bytes or floats in,
-//! colour, letterbox, decoding) with the [`caf_contract::Contract`] that the runtime relies on. [`Engine`] and [`verify`] run
-//! the result on ONNX Runtime.
+//! colour, letterbox, decoding) with the [`caf_contract::Contract`] that the runtime relies on. [`verify`] runs the result on
+//! ONNX Runtime ([`caf_engine`]).
 
-mod engine;
 mod error;
 mod fold;
 pub mod model;
@@ -16,7 +15,6 @@ pub mod verify;
 mod write;
 mod writer;
 
-pub use engine::{Array, Engine, EngineError, Values, environment};
 pub use error::{ExportError, ModelError, WriteError};
 pub use onnx::{ExportOptions, onnx};
 pub use write::write_atomically;

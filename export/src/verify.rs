@@ -1,12 +1,10 @@
 //! Does a written model keep its promise, and does it compute what its weights say?
 
-use crate::engine::{Array, Engine, EngineError, Values};
-use caf_contract::{
-    Colour, Contract, ContractError, Element, Extent, METADATA_KEY, MOST_ELEMENTS, OUTPUT_PREDICTIONS, Port, elements,
-};
+use caf_contract::{Colour, Contract, Element, Extent, Extents, Mismatch, Port, list};
+use caf_engine::{Array, Engine, EngineError, Values};
+use caf_geometry::Size;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use std::collections::HashMap;
 
 /// What a verification could not do or found broken.
 #[derive(Debug, thiserror::Error)]
@@ -14,23 +12,15 @@ pub enum VerifyError {
     /// The engine refused.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// No usable contract.
-    #[error(transparent)]
-    Contract(#[from] ContractError),
-    /// The model is not what it promises; all differences.
+    /// The model's results are not what it promises; all differences.
     #[error("the model does not keep its contract:{}", list(found))]
     Broken {
         /// Each with place, expectation and finding.
-        found: Vec<String>,
+        found: Vec<Mismatch>,
     },
-    /// An input that no memory holds with the extents chosen for the named ones.
-    #[error("input `{input}`: expected from 1 to {MOST_ELEMENTS} elements, found extents {shape:?}")]
-    Elements {
-        /// The input.
-        input: String,
-        /// Its extents.
-        shape: Vec<usize>,
-    },
+    /// The model takes no images of that size, or none that fit into memory.
+    #[error("the test images: {0}")]
+    Images(Mismatch),
     /// Two models have other outputs.
     #[error("the two models have no equal outputs: `{first}` against `{second}`")]
     Incomparable {
@@ -41,10 +31,6 @@ pub enum VerifyError {
     },
 }
 
-fn list(found: &[String]) -> String {
-    found.iter().map(|line| format!("\n  {line}")).collect()
-}
-
 /// Name of the predictions' boxes, in pixels of the detector's input, after [`by_unit`].
 pub const BOXES: &str = "predictions: boxes";
 /// Name of the predictions' objectness and class probabilities after [`by_unit`].
@@ -52,61 +38,25 @@ pub const SCORES: &str = "predictions: scores";
 /// Columns of a prediction before its scores.
 const BOX_COLUMNS: usize = 4;
 
-/// Extents chosen for the named ones.
-pub type Extents = HashMap<String, usize>;
-
-/// The contract of a loaded model, after comparing it with the model's real inputs and outputs.
+/// Images by seed for every input: uniform noise over smooth gradients, so that both flat and busy regions occur. Where the
+/// contract leaves the size or the number of images open they are `size` and `batch`. Also what the named extents stand for.
 ///
 /// # Errors
-/// [`VerifyError::Contract`] without a usable contract, [`VerifyError::Broken`] with every difference.
-pub fn contract_of(engine: &Engine) -> Result<Contract, VerifyError> {
-    let contract = Contract::from_metadata(engine.metadata(METADATA_KEY).as_deref())?;
-    let mut found = Vec::new();
-    compare_ports("input", &contract.inputs, &engine.inputs(), &mut found);
-    compare_ports("output", &contract.outputs, &engine.outputs(), &mut found);
-    if found.is_empty() { Ok(contract) } else { Err(VerifyError::Broken { found }) }
-}
-
-fn compare_ports(direction: &str, ports: &[Port], real: &[(String, String, Vec<i64>)], found: &mut Vec<String>) {
-    for port in ports {
-        let Some((_, element, shape)) = real.iter().find(|(name, ..)| *name == port.name) else {
-            found.push(format!("{direction} `{}`: promised, but the graph has none of that name", port.name));
-            continue;
-        };
-        let promised = element_name(port.element);
-        let fits = port.shape.len() == shape.len() && port.shape.iter().zip(shape).all(|(extent, n)| extent.is(*n));
-        if promised != element || !fits {
-            let (name, extents) = (&port.name, &port.shape);
-            found.push(format!("{direction} `{name}`: promised {promised} {extents:?}, found {element} {shape:?}"));
-        }
-    }
-    for (name, ..) in real.iter().filter(|(name, ..)| ports.iter().all(|p| p.name != *name)) {
-        found.push(format!("{direction} `{name}`: in the graph, but not promised"));
-    }
-}
-
-fn element_name(element: Element) -> &'static str {
-    match element {
-        Element::U8 => "u8",
-        Element::F32 => "f32",
-    }
-}
-
-/// Images by seed for every input: uniform noise over smooth gradients, so that both flat and busy regions occur.
-///
-/// # Errors
-/// [`VerifyError::Elements`] when `extents` make an input of none or more than [`MOST_ELEMENTS`] elements.
-pub fn random_inputs(contract: &Contract, extents: &Extents, seed: u64) -> Result<Vec<(String, Array)>, VerifyError> {
+/// [`VerifyError::Images`] when `size` and `batch` make an input that no memory holds.
+pub fn random_inputs(
+    contract: &Contract,
+    size: Size,
+    batch: usize,
+    seed: u64,
+) -> Result<(Vec<(String, Array)>, Extents), VerifyError> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let size = |extent: &Extent| match extent {
-        Extent::Fixed(n) => *n,
-        Extent::Named(name) => extents.get(name).copied().unwrap_or(1),
-    };
-    let image = |port: &Port| {
-        let shape: Vec<usize> = port.shape.iter().map(size).collect();
-        let Some(len) = elements(shape.iter().copied()) else {
-            return Err(VerifyError::Elements { input: port.name.clone(), shape });
-        };
+    let mut extents = Extents::default();
+    let mut images = Vec::with_capacity(contract.inputs.len());
+    for port in &contract.inputs {
+        let batch = port.shape.first().and_then(Extent::fixed).unwrap_or(batch);
+        let size = port.fixed_size().unwrap_or(size);
+        let shape = extents.bind_image(port, batch, size).map_err(VerifyError::Images)?;
+        let len = shape.iter().product();
         let sample = |i: usize, rng: &mut ChaCha8Rng| {
             let wave = 0.5 + 0.5 * (i as f32 * 0.01).sin();
             (0.5 * wave + 0.5 * rng.random::<f32>()).clamp(0.0, 1.0)
@@ -115,9 +65,9 @@ pub fn random_inputs(contract: &Contract, extents: &Extents, seed: u64) -> Resul
             Element::F32 => Values::F32((0..len).map(|i| sample(i, &mut rng)).collect()),
             Element::U8 => Values::U8((0..len).map(|i| (sample(i, &mut rng) * 255.0).round() as u8).collect()),
         };
-        Ok((port.name.clone(), Array { shape, values }))
-    };
-    contract.inputs.iter().map(image).collect()
+        images.push((port.name.clone(), Array { shape, values }));
+    }
+    Ok((images, extents))
 }
 
 /// Runs a model and checks every output: shape as promised, finite, images within [0, 1]. `extents` are those that `inputs`
@@ -134,36 +84,43 @@ pub fn run_checked(
     let outputs = engine.run(inputs)?;
     let mut found = Vec::new();
     for port in &contract.outputs {
-        let Some((_, array)) = outputs.iter().find(|(name, _)| *name == port.name) else {
-            found.push(format!("output `{}`: not among the results", port.name));
-            continue;
-        };
-        let fits = |(extent, real): (&Extent, &usize)| match extent {
-            Extent::Fixed(n) => n == real,
-            Extent::Named(name) => extents.get(name).is_none_or(|n| n == real),
-        };
-        if array.shape.len() != port.shape.len() || !port.shape.iter().zip(&array.shape).all(fits) {
-            let (name, promised, shape) = (&port.name, &port.shape, &array.shape);
-            found.push(format!("output `{name}`: promised extents {promised:?}, found {shape:?}"));
-        }
-        if let Values::F32(values) = &array.values {
-            let bad = values.iter().filter(|v| !v.is_finite()).count();
-            if bad > 0 {
-                found.push(format!("output `{}`: {bad} values are not finite", port.name));
-            }
-            let outside = values.iter().filter(|v| !(0.0..=1.0).contains(*v)).count();
-            if port.colour != Colour::None && outside > 0 {
-                found.push(format!("output `{}`: {outside} values lie outside [0, 1]", port.name));
-            }
+        match outputs.iter().find(|(name, _)| *name == port.name) {
+            Some((_, array)) => check_output(port, array, extents, &mut found),
+            None => found.push(Mismatch::new(place(port), "a result", "none")),
         }
     }
     if found.is_empty() { Ok(outputs) } else { Err(VerifyError::Broken { found }) }
 }
 
+fn place(port: &Port) -> String {
+    format!("output `{}`", port.name)
+}
+
+fn check_output(port: &Port, array: &Array, extents: &Extents, found: &mut Vec<Mismatch>) {
+    let fits = |(extent, real): (&Extent, &usize)| match extent {
+        Extent::Fixed(n) => n == real,
+        Extent::Named(name) => extents.get(name).is_none_or(|n| n == *real),
+        Extent::Open => true,
+    };
+    if array.shape.len() != port.shape.len() || !port.shape.iter().zip(&array.shape).all(fits) {
+        found.push(Mismatch::new(place(port), port.to_string(), format!("extents {:?}", array.shape)));
+    }
+    let Values::F32(values) = &array.values else { return };
+    let count = |bad: &dyn Fn(&f32) -> bool| values.iter().filter(|v| bad(v)).count();
+    let infinite = count(&|v| !v.is_finite());
+    if infinite > 0 {
+        found.push(Mismatch::new(place(port), "finite values", format!("{infinite} that are not")));
+    }
+    let outside = count(&|v| !(0.0..=1.0).contains(v));
+    if port.colour != Colour::None && outside > 0 {
+        found.push(Mismatch::new(place(port), "values from 0 to 1", format!("{outside} outside")));
+    }
+}
+
 /// Results with the predictions parted into `predictions: boxes` (pixels) and `predictions: scores` (probabilities), which have
 /// no common unit.
 pub fn by_unit(contract: &Contract, outputs: Vec<(String, Array)>) -> Vec<(String, Array)> {
-    let is_predictions = |name: &str| name == OUTPUT_PREDICTIONS && contract.detector.is_some();
+    let is_predictions = |name: &str| contract.detection().is_some_and(|detection| detection.output == name);
     let mut parted = Vec::with_capacity(outputs.len() + 1);
     for (name, array) in outputs {
         let columns = array.shape.last().copied().filter(|n| *n > BOX_COLUMNS);
@@ -238,6 +195,8 @@ fn spread(a: impl Iterator<Item = f32>, b: impl Iterator<Item = f32>) -> (f64, [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use caf_contract::{DetectionContract, OUTPUT_PREDICTIONS, Precision, TaskContract};
+    use caf_geometry::LetterboxRule;
 
     fn floats(name: &str, values: &[f32]) -> (String, Array) {
         (name.to_owned(), Array { shape: vec![values.len()], values: Values::F32(values.to_vec()) })
@@ -255,20 +214,15 @@ mod tests {
 
     #[test]
     fn boxes_and_scores_are_compared_apart() {
-        let letterbox = caf_contract::LetterboxContract {
-            height_px: 32,
-            width_px: 32,
-            ratio: 1.0,
-            pad_left_px: 0.0,
-            pad_top_px: 0.0,
-        };
+        let letterbox = LetterboxRule::new(Size::new(32, 32), 32);
+        let output = OUTPUT_PREDICTIONS.to_owned();
+        let task = TaskContract::Detection(DetectionContract { output, classes: vec!["a".into()], letterbox });
         let contract = Contract {
             version: caf_contract::VERSION,
-            role: caf_contract::Role::Detector,
-            precision: "fp32".into(),
+            precision: Precision::Fp32,
             inputs: vec![],
             outputs: vec![],
-            detector: Some(caf_contract::DetectorContract { classes: vec!["a".into()], letterbox }),
+            tasks: vec![task],
             sources: vec![],
         };
         let rows = (0..12u8).map(f32::from).collect();
@@ -281,24 +235,5 @@ mod tests {
         ];
         let expected = expected.map(|(name, shape, v)| (name, Array { shape, values: Values::F32(v) }));
         assert_eq!(parted, expected);
-    }
-
-    #[test]
-    fn ports_are_compared_both_ways() {
-        let port = Port {
-            name: "ir".into(),
-            element: Element::U8,
-            shape: vec![Extent::Fixed(1), Extent::Named("height".into())],
-            colour: Colour::Gray,
-        };
-        let check = |real: &[(String, String, Vec<i64>)]| {
-            let mut found = Vec::new();
-            compare_ports("input", std::slice::from_ref(&port), real, &mut found);
-            found
-        };
-        assert!(check(&[("ir".into(), "u8".into(), vec![1, -1])]).is_empty());
-        assert_eq!(check(&[("ir".into(), "f32".into(), vec![1, -1])]).len(), 1);
-        assert_eq!(check(&[("ir".into(), "u8".into(), vec![1, 480])]).len(), 1);
-        assert_eq!(check(&[("vi".into(), "u8".into(), vec![1, -1])]).len(), 2);
     }
 }

@@ -4,8 +4,9 @@
 
 mod common;
 
-use caf_contract::{Contract, Extent, METADATA_KEY, Role};
-use caf_export::Engine;
+use caf_contract::{Contract, Extent};
+use caf_engine::{Engine, EngineOptions};
+use caf_geometry::{LetterboxRule, Size};
 use caf_net::zoo::caf::{self, CafConfig};
 use caf_net::zoo::yolov5::{self, Variant, YoloConfig};
 use caf_weights::{HostTensor, Weights, initial, save_safetensors};
@@ -78,8 +79,8 @@ impl Folder {
     }
 
     fn contract(&self, model: &str) -> Contract {
-        let engine = Engine::from_file(&self.path(model)).unwrap();
-        Contract::from_metadata(engine.metadata(METADATA_KEY).as_deref()).unwrap()
+        let engine = Engine::open(&self.path(model), EngineOptions::CPU).unwrap();
+        engine.contract().unwrap()
     }
 }
 
@@ -103,7 +104,7 @@ fn a_fusion_model_is_written_and_verified() {
         let [found, limit] = ["max_abs", "limit"].map(|name| fused[name].as_f64().unwrap());
         assert!(found <= limit, "{found} > {limit}");
     }
-    assert_eq!(f.contract("m.onnx").role, Role::Fusion);
+    assert_eq!(f.contract("m.onnx").summary(), "fuses");
     assert_eq!(f.contract("m.onnx").inputs[0].shape[0], Extent::Named("batch".into()));
 }
 
@@ -114,17 +115,16 @@ fn a_pipeline_and_a_detector_are_written_and_verified() {
     }
     let f = Folder::new();
     f.good("onnx --fusion fusion.safetensors --task task.safetensors --size 117x61 -o p.onnx");
-    let detector = f.contract("p.onnx").detector.unwrap();
+    let detector = f.contract("p.onnx").detection().cloned().unwrap();
     assert_eq!(detector.classes, ["person", "car"]);
-    // 117×61 fits 128×128 at 128/117: 128×67, padded to the next multiple of 32.
-    assert_eq!((detector.letterbox.width_px, detector.letterbox.height_px), (128, 96));
-    assert_eq!(detector.letterbox.ratio, 128.0 / 117.0);
-    assert_eq!((detector.letterbox.pad_left_px, detector.letterbox.pad_top_px), (0.0, 14.5));
+    assert_eq!(detector.letterbox, LetterboxRule::new(Size::new(128, 128), 32));
+    // 117×61 fits 128×128 at 128/117: 128×67, padded to 96, the next multiple of 32: 12×16, 6×8 and 3×4 cells of 3 anchors.
+    assert_eq!(f.contract("p.onnx").outputs[1].shape[1], Extent::Fixed(3 * (12 * 16 + 6 * 8 + 3 * 4)));
     let out = f.good("verify p.onnx --against fusion.safetensors --task task.safetensors --runs 1");
     assert!(out.contains("predictions: boxes: at most") && out.contains("predictions: scores: at most"), "{out}");
     // The same network from a file that does not say what it is.
     f.good("onnx --task silent.safetensors --classes classes.txt --size 128x64 --task-size 64x64 --no-fold -o d.onnx");
-    assert_eq!(f.contract("d.onnx").role, Role::Detector);
+    assert_eq!(f.contract("d.onnx").summary(), "detects");
     f.good("verify d.onnx --task silent.safetensors --runs 1");
     let err = f.bad("verify d.onnx --task task.safetensors --runs 1", 1);
     assert!(err.contains("expected it to be made from task"), "{err}");

@@ -6,8 +6,9 @@ mod common;
 
 use std::hint::black_box;
 
-use caf_contract::{Colour, DetectorContract, LetterboxContract};
-use caf_geometry::{Detection, NmsSettings};
+use caf_contract::{Colour, DetectionContract};
+use caf_engine::{EngineOptions, ProviderChoice};
+use caf_geometry::{Detection, LetterboxRule, NmsSettings, Size};
 use caf_net::zoo::pipeline::{ColourMode, Samples};
 use caf_runtime::align::Aligner;
 use caf_runtime::detect::Detector;
@@ -18,8 +19,7 @@ use caf_runtime::pair::{PairRule, Pairer, Step, Timed};
 use caf_runtime::pixels::{bytes_to_rgb, floats_to_rgb, to_bytes, to_floats};
 use caf_runtime::queue::{Queue, WhenFull};
 use caf_runtime::result::{Line, PairResult};
-use caf_runtime::session::provider::ProviderChoice;
-use caf_runtime::session::{Model, ModelOptions};
+use caf_runtime::session::Model;
 use caf_runtime::sink::jsonl::JsonLines;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -110,15 +110,15 @@ fn rows(count: usize) -> Vec<f32> {
 
 fn detect(c: &mut Criterion) {
     let mut group = c.benchmark_group("detect");
-    let letterbox = LetterboxContract { height_px: 480, width_px: 640, ratio: 1.0, pad_left_px: 0.0, pad_top_px: 0.0 };
+    let letterbox = LetterboxRule::new(Size::new(640, 480), 32);
     let classes = ["person", "car", "truck", "bicycle", "lamp", "sign"].map(str::to_owned).to_vec();
     for count in [6300, 25_200] {
         let (rows, mut out) = (rows(count), vec![]);
-        let contract = DetectorContract { classes: classes.clone(), letterbox };
+        let contract = DetectionContract { output: "predictions".to_owned(), classes: classes.clone(), letterbox };
         let mut detector = Detector::new(contract, NmsSettings::default()).unwrap();
         group.throughput(Throughput::Elements(count as u64));
         group.bench_function(format!("{count} rows"), |b| {
-            b.iter(|| detector.detect(black_box(&rows), 640, 480, &mut out).unwrap());
+            b.iter(|| detector.detect(black_box(&rows), Size::new(640, 480), &mut out).unwrap());
         });
     }
 }
@@ -205,7 +205,7 @@ fn whole_pair(c: &mut Criterion) {
         let ir = ImageView::new(&ir, width, height, width, PixelFormat::Gray8).unwrap();
         let vi = ImageView::new(&vi, width, height, width * 3, PixelFormat::Rgb8).unwrap();
         for (name, path) in models {
-            let options = ModelOptions { provider: ProviderChoice::Cpu, threads: Some(1) };
+            let options = EngineOptions { provider: ProviderChoice::Cpu, threads: Some(1) };
             let settings = FusionSettings { draw: true, ..FusionSettings::default() };
             let mut fusion = FrameFusion::new(Model::load(&path, options).unwrap(), &settings).unwrap();
             let mut image = FusedImage::default();

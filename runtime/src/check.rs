@@ -4,15 +4,14 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use caf_contract::{Contract, Role};
+use caf_contract::{Contract, TaskContract, check_elements};
+use caf_engine::{EngineError, EngineOptions, Provider, library, probe};
+use caf_geometry::Size;
 use serde::Serialize;
 
 use crate::frame::{ImageView, PixelFormat};
 use crate::fusion::{FrameFusion, FusedImage, FusionSettings, PairError};
-use crate::session::library::library;
-use crate::session::ports::check_elements;
-use crate::session::provider::{Provider, probe};
-use crate::session::{Model, ModelOptions, SessionError};
+use crate::session::{Model, SessionError};
 use crate::stats::{Histogram, Percentiles};
 
 /// Pairs fused before the timed ones: memory is bound, kernels are chosen, caches are filled.
@@ -84,11 +83,10 @@ pub struct CheckReport {
     pub timing: Timing,
 }
 
-/// Loads a model, probes every provider and fuses a black pair `runs` times. `size_px` is width and height for a model that
-/// takes any.
-pub fn check(path: &Path, options: ModelOptions, size_px: (usize, usize), runs: u32) -> Result<CheckReport, PairError> {
+/// Loads a model, probes every provider and fuses a black pair `runs` times, of `size` for a model that takes any.
+pub fn check(path: &Path, options: EngineOptions, size: Size, runs: u32) -> Result<CheckReport, PairError> {
     let model = Model::load(path, options)?;
-    let library = library().map_err(SessionError::from)?;
+    let library = library().map_err(|error| SessionError::from(EngineError::from(error)))?;
     let providers = Provider::ALL
         .into_iter()
         .map(|provider| {
@@ -101,8 +99,8 @@ pub fn check(path: &Path, options: ModelOptions, size_px: (usize, usize), runs: 
     Ok(CheckReport {
         model: path.to_owned(),
         contract,
+        build: library.build(),
         onnxruntime: library.path,
-        build: ort::info().to_owned(),
         providers,
         provider,
         provider_reason,
@@ -111,13 +109,12 @@ pub fn check(path: &Path, options: ModelOptions, size_px: (usize, usize), runs: 
             hardware_threads: std::thread::available_parallelism().map_or(1, usize::from),
             operator_threads: options.threads,
         },
-        timing: time(model, size_px, runs)?,
+        timing: time(model, size, runs)?,
     })
 }
 
-fn time(model: Model, size_px: (usize, usize), runs: u32) -> Result<Timing, PairError> {
-    let (height, width) = model.fixed_size();
-    let (width_px, height_px) = (width.unwrap_or(size_px.0), height.unwrap_or(size_px.1));
+fn time(model: Model, size: Size, runs: u32) -> Result<Timing, PairError> {
+    let Size { width: width_px, height: height_px } = model.fixed_size().unwrap_or(size);
     let bytes = check_elements("the timed images", &[height_px, width_px, 3]).map_err(SessionError::Images)?;
     let black = vec![0; bytes];
     let image = |format: PixelFormat| ImageView::new(&black, width_px, height_px, width_px * format.bytes(), format);
@@ -165,21 +162,27 @@ impl CheckReport {
 
     fn write_text(&self, out: &mut String) -> std::fmt::Result {
         let c = &self.contract;
-        let role = match c.role {
-            Role::Fusion => "fuses",
-            Role::Pipeline => "fuses and detects",
-            Role::Detector => "detects",
-        };
-        writeln!(out, "model      {}: {role}, {}, contract version {}", self.model.display(), c.precision, c.version)?;
+        let (model, precision) = (self.model.display(), c.precision.name());
+        writeln!(out, "model      {model}: {}, {precision}, contract version {}", c.summary(), c.version)?;
         for (direction, ports) in [("input ", &c.inputs), ("output", &c.outputs)] {
             for port in ports {
                 writeln!(out, "  {direction}   {port}")?;
             }
         }
-        if let Some(detector) = &c.detector {
-            let l = detector.letterbox;
-            writeln!(out, "  detector sees {}x{} pixels, the image scaled by {:.4}", l.width_px, l.height_px, l.ratio)?;
-            writeln!(out, "  classes  {}", detector.classes.join(", "))?;
+        for task in &c.tasks {
+            match task {
+                TaskContract::Detection(detection) => {
+                    let l = detection.letterbox;
+                    writeln!(
+                        out,
+                        "  detection sees the image fitted into {}, in steps of {} pixels",
+                        l.within(),
+                        l.stride_px
+                    )?;
+                }
+                TaskContract::Segmentation(_) => writeln!(out, "  segmentation")?,
+            }
+            writeln!(out, "  classes  {}", task.classes().join(", "))?;
         }
         for source in &c.sources {
             writeln!(out, "  source   {} sha256 {}", source.role, source.sha256)?;
@@ -189,8 +192,7 @@ impl CheckReport {
             let state = p.reason.as_deref().unwrap_or("usable");
             writeln!(out, "  {:<9}{state}", p.provider.name())?;
         }
-        let reason = self.provider_reason.as_ref().map(|r| format!(", chosen because {r}")).unwrap_or_default();
-        writeln!(out, "timed on   {}{reason}", self.provider.name())?;
+        writeln!(out, "timed on   {}", self.provider.name())?;
         let Machine { cpu, hardware_threads, operator_threads } = &self.machine;
         let cpu = cpu.as_deref().unwrap_or("a processor without a name");
         let threads =

@@ -1,19 +1,19 @@
 //! From a model's raw predictions to boxes in pixels of the fused image.
 
-use caf_contract::DetectorContract;
-use caf_geometry::{DetectError, Detection, NmsCounts, NmsScratch, NmsSettings, nms_into};
+use caf_contract::DetectionContract;
+use caf_geometry::{DetectError, Detection, NmsCounts, NmsScratch, NmsSettings, Size, nms_into};
 
 /// Suppresses and maps detections; its buffers stop growing after the busiest image.
 #[derive(Debug)]
 pub struct Detector {
-    contract: DetectorContract,
+    contract: DetectionContract,
     settings: NmsSettings,
     scratch: NmsScratch,
 }
 
 impl Detector {
     /// A detector with the thresholds of the command line; refuses thresholds outside [0, 1].
-    pub fn new(contract: DetectorContract, settings: NmsSettings) -> Result<Self, DetectError> {
+    pub fn new(contract: DetectionContract, settings: NmsSettings) -> Result<Self, DetectError> {
         settings.validate()?;
         Ok(Self { contract, settings, scratch: NmsScratch::default() })
     }
@@ -30,20 +30,19 @@ impl Detector {
         class_name(&self.contract.classes, class)
     }
 
-    /// Turns rows of `5 + classes` values into detections, best first, with boxes in pixels of the `width_px × height_px`
-    /// fused image (0 is the left edge of the first pixel), cut at its borders. Boxes outside are left out.
-    pub fn detect(
-        &mut self,
-        rows: &[f32],
-        width_px: usize,
-        height_px: usize,
-        out: &mut Vec<Detection>,
-    ) -> Result<NmsCounts, DetectError> {
+    /// Name of the output that it reads.
+    #[must_use]
+    pub fn output(&self) -> &str {
+        &self.contract.output
+    }
+
+    /// Turns rows of `5 + classes` values into detections, best first, with boxes in pixels of the fused image of that size (0 is
+    /// the left edge of the first pixel), cut at its borders. Boxes outside are left out.
+    pub fn detect(&mut self, rows: &[f32], image: Size, out: &mut Vec<Detection>) -> Result<NmsCounts, DetectError> {
+        let letterbox = self.contract.letterbox.fit(image)?;
         let counts = nms_into(rows, self.contract.classes.len(), &self.settings, &mut self.scratch, out)?;
-        let l = self.contract.letterbox;
         out.retain_mut(|d| {
-            let mapped = d.xyxy().unshift_then_divide(l.ratio as f32, l.pad_left_px as f32, l.pad_top_px as f32);
-            *d = d.with_box(mapped.clip(height_px, width_px));
+            *d = d.with_box(letterbox.box_to_source(d.xyxy()).clip(image.height, image.width));
             d.x2 > d.x1 && d.y2 > d.y1
         });
         Ok(counts)
@@ -59,12 +58,13 @@ pub fn class_name(classes: &[String], class: u32) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use caf_contract::LetterboxContract;
+    use caf_geometry::LetterboxRule;
 
     fn detector() -> Detector {
-        let letterbox =
-            LetterboxContract { height_px: 320, width_px: 320, ratio: 0.5, pad_left_px: 0.0, pad_top_px: 40.0 };
-        let contract = DetectorContract { classes: vec!["person".into(), "car".into()], letterbox };
+        // A stride as large as the box pads all of it.
+        let letterbox = LetterboxRule::new(Size::new(320, 320), 320);
+        let contract =
+            DetectionContract { output: "predictions".into(), classes: vec!["person".into(), "car".into()], letterbox };
         Detector::new(contract, NmsSettings::default()).unwrap()
     }
 
@@ -77,7 +77,7 @@ mod tests {
             [160.0, 20.0, 10.0, 10.0, 0.9, 1.0, 0.0],
         ];
         let mut out = vec![];
-        let counts = detector().detect(rows.as_flattened(), 640, 480, &mut out).unwrap();
+        let counts = detector().detect(rows.as_flattened(), Size::new(640, 480), &mut out).unwrap();
         assert_eq!(counts.kept, 3);
         let boxes: Vec<_> = out.iter().map(|d| (d.class, [d.x1, d.y1, d.x2, d.y2])).collect();
         assert_eq!(boxes, [(0, [180.0, 160.0, 220.0, 240.0]), (1, [0.0, 0.0, 20.0, 20.0])]);

@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use caf_engine::Provider;
 use serde::Serialize;
 
 use crate::fusion::{FrameFusion, FusedImage, FusionSettings, PairError, PairTimes};
 use crate::image_file::{self, Decoded, ImageFileError};
 use crate::result::Detections;
 use crate::session::Model;
-use crate::session::provider::Provider;
 use crate::sink::jsonl::JsonLines;
 use crate::sink::kind::SinkError;
 use crate::stats::{Histogram, Percentiles};

@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use caf_geometry::{DetectError, Detection, NmsSettings};
+use caf_engine::View;
+use caf_geometry::{DetectError, Detection, NmsSettings, Size};
 use caf_rig::{Rig, RigError};
 
 use crate::align::{AlignError, Aligner};
@@ -52,7 +53,11 @@ impl PairError {
     /// True when a setting is wrong rather than the work failing.
     #[must_use]
     pub fn is_wrong_call(&self) -> bool {
-        matches!(self, Self::Detect(DetectError::Setting { .. }))
+        match self {
+            Self::Detect(error) => matches!(error, DetectError::Setting { .. }),
+            Self::Session(error) => error.is_wrong_call(),
+            Self::Rig(_) | Self::Align(_) | Self::Sizes { .. } | Self::Frame(_) | Self::Pixels(_) => false,
+        }
     }
 }
 
@@ -96,8 +101,8 @@ pub struct PairTimes {
 /// A model with everything around it.
 pub struct FrameFusion {
     runner: Runner,
-    /// Present when the model detects.
-    detector: Option<Detector>,
+    /// Present when the model detects, with the place of its output.
+    detector: Option<(usize, Detector)>,
     /// Present when the cameras do not see the same.
     aligner: Option<Aligner>,
     draw: bool,
@@ -106,7 +111,7 @@ pub struct FrameFusion {
 /// A pair that went through the model; its images are no longer needed.
 pub struct Inferred<'a> {
     fused: Fused<'a>,
-    detector: Option<&'a mut Detector>,
+    detector: Option<(usize, &'a mut Detector)>,
     draw: bool,
     align: Duration,
 }
@@ -114,8 +119,11 @@ pub struct Inferred<'a> {
 impl FrameFusion {
     /// Prepares a model; refuses thresholds outside [0, 1] and an impossible rig.
     pub fn new(model: Model, settings: &FusionSettings) -> Result<Self, PairError> {
-        let contract = model.contract().detector.clone();
-        let detector = contract.map(|c| Detector::new(c, settings.nms.clone())).transpose()?;
+        let contract = model.contract();
+        let place = |name: &str| contract.outputs.iter().position(|port| port.name == name);
+        let detection = contract.detection().and_then(|detection| Some((place(&detection.output)?, detection.clone())));
+        let detector = detection.map(|(place, c)| Ok::<_, PairError>((place, Detector::new(c, settings.nms.clone())?)));
+        let detector = detector.transpose()?;
         let aligner = settings.rig.as_ref().map(|(rig, distance)| Aligner::new(rig, *distance)).transpose()?;
         Ok(Self { runner: Runner::new(model), detector, aligner, draw: settings.draw })
     }
@@ -123,7 +131,7 @@ impl FrameFusion {
     /// Class names in the order of the class numbers; `None` when the model does not detect.
     #[must_use]
     pub fn classes(&self) -> Option<&[String]> {
-        self.detector.as_ref().map(Detector::classes)
+        self.detector.as_ref().map(|(_, detector)| detector.classes())
     }
 
     /// Share of the visible image that the infrared camera sees, above 0 and at most 1; `None` without a rig.
@@ -150,7 +158,7 @@ impl FrameFusion {
         }
         let align = start.elapsed();
         let fused = self.runner.run(&infrared, visible)?;
-        Ok(Inferred { fused, detector: self.detector.as_mut(), draw: self.draw, align })
+        Ok(Inferred { fused, detector: self.detector.as_mut().map(|(place, d)| (*place, d)), draw: self.draw, align })
     }
 }
 
@@ -159,19 +167,22 @@ impl Inferred<'_> {
     pub fn finish(self, out: &mut FusedImage) -> Result<PairTimes, PairError> {
         let Self { fused, detector, draw, align } = self;
         let start = Instant::now();
-        out.size_px = (fused.width_px, fused.height_px);
-        out.rgb.resize(fused.width_px * fused.height_px * 3, 0);
+        let Size { width, height } = fused.size;
+        out.size_px = (width, height);
+        out.rgb.resize(width * height * 3, 0);
         out.detections.clear();
         fused.write_rgb(&mut out.rgb)?;
         let copied = Instant::now();
         let mut detected = copied;
-        if let (Some(detector), Some(rows)) = (detector, fused.predictions) {
-            let counts = detector.detect(rows, fused.width_px, fused.height_px, &mut out.detections)?;
+        if let Some((place, detector)) = detector
+            && let Some(View::F32(rows)) = fused.output(place)
+        {
+            let counts = detector.detect(rows, fused.size, &mut out.detections)?;
             if counts.not_finite > 0 {
                 tracing::warn!(rows = counts.not_finite, "the detector gives values that are not finite");
             }
             detected = Instant::now();
-            if draw && let Some(mut canvas) = Canvas::new(&mut out.rgb, fused.width_px, fused.height_px) {
+            if draw && let Some(mut canvas) = Canvas::new(&mut out.rgb, width, height) {
                 for d in &out.detections {
                     let class = usize::try_from(d.class).unwrap_or(0);
                     canvas.detection([d.x1, d.y1, d.x2, d.y2], class, detector.class_name(d.class), d.score);

@@ -4,14 +4,15 @@
 
 mod common;
 
+use caf_engine::{EngineError, EngineOptions, ProviderChoice, View};
+use caf_geometry::Size;
 use caf_net::zoo::pipeline::{ColourMode, Samples};
 use caf_runtime::frame::{ImageView, PixelFormat};
-use caf_runtime::session::provider::ProviderChoice;
-use caf_runtime::session::{Model, ModelOptions, Runner, SessionError};
+use caf_runtime::session::{Model, Runner, SessionError};
 use common::{REACH_PX, byte};
 
-fn options() -> ModelOptions {
-    ModelOptions { provider: ProviderChoice::Cpu, threads: Some(1) }
+fn options() -> EngineOptions {
+    EngineOptions { provider: ProviderChoice::Cpu, threads: Some(1) }
 }
 
 fn gray(width: usize, height: usize, seed: usize) -> Vec<u8> {
@@ -31,8 +32,8 @@ fn padded(dense: &[u8], row: usize, stride: usize) -> Vec<u8> {
 
 fn fuse(runner: &mut Runner, ir: &ImageView<'_>, vi: &ImageView<'_>) -> Vec<u8> {
     let fused = runner.run(ir, vi).unwrap();
-    assert_eq!((fused.width_px, fused.height_px), (vi.width_px(), vi.height_px()));
-    let mut out = vec![0; fused.width_px * fused.height_px * 3];
+    assert_eq!(fused.size, Size::new(vi.width_px(), vi.height_px()));
+    let mut out = vec![0; vi.width_px() * vi.height_px() * 3];
     fused.write_rgb(&mut out).unwrap();
     out
 }
@@ -100,20 +101,23 @@ fn models_that_cannot_fuse_are_refused_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let load = |path: &std::path::Path| Model::load(path, options()).unwrap_err();
     let absent = load(&folder.path().join("absent.onnx"));
-    assert!(matches!(&absent, SessionError::Read { .. }), "{absent}");
+    assert!(matches!(&absent, SessionError::Engine(EngineError::Read { .. })) && absent.is_wrong_call(), "{absent}");
     let garbage = folder.path().join("garbage.onnx");
     std::fs::write(&garbage, b"not a model").unwrap();
     let error = load(&garbage);
-    assert!(matches!(&error, SessionError::Load { .. }) && error.to_string().contains("garbage.onnx"), "{error}");
+    assert!(
+        matches!(&error, SessionError::Engine(EngineError::Load { .. })) && error.to_string().contains("garbage.onnx"),
+        "{error}"
+    );
     let detector = load(&common::detector_model(folder.path(), "detector.onnx")).to_string();
-    assert!(detector.contains("role") && detector.contains("only detects"), "{detector}");
+    assert!(detector.contains("found one that only detects"), "{detector}");
     // The same file with another promise: one digit of the contract's version, and one letter of a name.
     let path = common::fusion_model(folder.path(), "m.onnx", Samples::Bytes, ColourMode::Gray);
     let good = std::fs::read(&path).unwrap();
     for (from, to, expected) in [
-        (&b"\"version\":1"[..], &b"\"version\":9"[..], "version 9"),
+        (&b"\"version\":2"[..], &b"\"version\":9"[..], "version 9"),
         (&b"caf.contract"[..], &b"xyz.contract"[..], "no `caf.contract`"),
-        (&b"\"name\":\"fused\""[..], &b"\"name\":\"fuxed\""[..], "output `fuxed`"),
+        (&b"\"name\":\"fused\""[..], &b"\"name\":\"fuxed\""[..], "found fuxed"),
         (&b"\"u8\""[..], &b"\"u9\""[..], "not a contract"),
     ] {
         let mut bytes = good.clone();
@@ -133,13 +137,15 @@ fn a_missing_gpu_is_an_error_and_never_a_quiet_fall_back() {
         (ProviderChoice::Cuda, "libonnxruntime_providers_cuda.so"),
         (ProviderChoice::Tensorrt, "libonnxruntime_providers_tensorrt.so"),
     ] {
-        match Model::load(&path, ModelOptions { provider, threads: None }) {
-            Err(SessionError::Provider(error)) => assert!(error.to_string().contains(library), "{error}"),
+        match Model::load(&path, EngineOptions { provider, threads: None }) {
+            Err(SessionError::Engine(EngineError::Provider(error))) => {
+                assert!(error.to_string().contains(library), "{error}")
+            }
             Err(other) => panic!("another error: {other}"),
             Ok(model) => assert_ne!(model.provider().name(), "cpu"),
         }
     }
-    let auto = Model::load(&path, ModelOptions::default()).unwrap();
+    let auto = Model::load(&path, EngineOptions::default()).unwrap();
     assert!(auto.reason().is_some_and(|r| !r.is_empty()));
 }
 
@@ -148,13 +154,13 @@ fn images_of_another_size_than_the_model_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = common::pipeline_model(folder.path(), "p.onnx", 50, 38);
     let model = Model::load(&path, options()).unwrap();
-    assert_eq!(model.fixed_size(), (Some(38), Some(50)));
+    assert_eq!(model.fixed_size(), Some(Size::new(50, 38)));
     let mut runner = Runner::new(model);
     let (ir, vi) = (gray(50, 38, 1), rgb(50, 38, 2));
     let ir = ImageView::new(&ir, 50, 38, 50, PixelFormat::Gray8).unwrap();
     let vi = ImageView::new(&vi, 50, 38, 150, PixelFormat::Rgb8).unwrap();
     let fused = runner.run(&ir, &vi).unwrap();
-    let rows = fused.predictions.expect("a pipeline predicts");
+    let Some(View::F32(rows)) = fused.output(1) else { panic!("a pipeline predicts floats") };
     assert_eq!(rows.len() % 7, 0);
     assert!(rows.iter().all(|v| v.is_finite()) && !rows.is_empty());
     let small = [0; 49 * 38];

@@ -12,12 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use caf_engine::{EngineOptions, ProviderChoice};
 use caf_net::zoo::pipeline::{ColourMode, Samples};
 use caf_runtime::frame::Camera;
 use caf_runtime::fusion::FusionSettings;
 use caf_runtime::live::{EndedBy, LiveConfig, LiveError, Run, Summary, WhenLost, run};
-use caf_runtime::session::provider::ProviderChoice;
-use caf_runtime::session::{Model, ModelOptions};
+use caf_runtime::session::Model;
 use caf_runtime::sink::kind::SinkSpec;
 use caf_runtime::sink::lane::SinkSummary;
 use caf_runtime::source::clock::{Clock, HeldClock, MonotonicClock};
@@ -48,7 +48,7 @@ fn config(ir: &str, vi: &str, sinks: Vec<SinkSpec>) -> LiveConfig {
 fn go(config: &LiveConfig) -> Run {
     let folder = tempfile::tempdir().unwrap();
     let path = common::fusion_model(folder.path(), "m.onnx", Samples::Bytes, ColourMode::Rgb);
-    let options = ModelOptions { provider: ProviderChoice::Cpu, threads: Some(1) };
+    let options = EngineOptions { provider: ProviderChoice::Cpu, threads: Some(1) };
     let done = run(Model::load(&path, options).unwrap(), config, &|| false, &mut |_| {}).unwrap();
     balances(&done.summary);
     assert_eq!(done.summary.failure, done.failure.as_ref().map(ToString::to_string));

@@ -1,7 +1,8 @@
 //! One interface to both engines.
 
 use crate::arrays::{bytes, floats};
-use caf_export::{Array, Engine, ExportOptions, Values, onnx};
+use caf_engine::{Array, Engine, EngineOptions, Values};
+use caf_export::{ExportOptions, onnx};
 use caf_net::Graph;
 use caf_torch::{Mode, Params, forward};
 use caf_weights::Weights;
@@ -51,7 +52,7 @@ struct OnnxRuntime {
 fn load_onnx(graph: &Graph, weights: &Weights, fold: bool) -> Box<dyn Runner> {
     let model = onnx(graph, weights, &ExportOptions { fold, contract: None }).unwrap();
     Box::new(OnnxRuntime {
-        engine: Engine::from_bytes(&model).unwrap(),
+        engine: Engine::from_bytes(graph.name(), &model, EngineOptions::CPU).unwrap(),
         inputs: graph.inputs().iter().map(|i| i.name.clone()).collect(),
         outputs: graph.outputs().iter().map(|o| o.name.clone()).collect(),
     })

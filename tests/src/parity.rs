@@ -1,6 +1,6 @@
 //! The parity table: network × engine × largest error.
 
-use caf_export::{Array, Values};
+use caf_engine::{Array, Values};
 use caf_golden::Tally;
 
 /// Boxes as shares of the image's width and height, libtorch against ONNX Runtime and both against the original: what is

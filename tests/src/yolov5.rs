@@ -8,7 +8,7 @@ use crate::arrays::{as_floats, floats, stored};
 use crate::checkpoint::{Checkpoint, checkpoints};
 use crate::engine::Load;
 use crate::parity::{Layout, Rows, Spread};
-use caf_export::Array;
+use caf_engine::Array;
 use caf_geometry::{Detection, Letterbox, NmsSettings, nms};
 use caf_golden::{Tally, count, files, items, json, number, numbers, stem};
 use caf_net::Graph;

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use caf_console::{Silent, StopFlag};
-use caf_contract::Role;
 use caf_data::image_file::{IrRange, image_size, read_ir, read_vi};
 use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile, TaskOptions};
 use caf_geometry::{NmsSettings, nms};
@@ -67,9 +66,9 @@ fn from_rendered_pairs_to_a_model_on_onnx_runtime() {
     let [width, height] = SIZE_PX;
     let settings = Settings { size: Some(Size { width, height }), ..Settings::default() };
     let model = Model::new(Parts::Pipeline(&fusion, &task), &settings).unwrap();
-    assert_eq!(model.contract().role, Role::Pipeline);
+    assert!(model.contract().fuses());
     // Class names and size of the detector's images came along in its file.
-    let detector = model.contract().detector.clone().unwrap();
+    let detector = model.contract().detection().cloned().unwrap();
     assert_eq!(detector.classes, scenes.dataset("val.txt").classes());
     assert_eq!((detector.letterbox.width_px, detector.letterbox.height_px), (128, 96));
 

@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use caf_contract::{Contract, METADATA_KEY};
+use caf_contract::{Contract, GraphPort, METADATA_KEY};
+use caf_engine::{Array, Engine, EngineOptions};
 use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile, TaskOptions};
-use caf_export::{Array, Engine, ExportError, ExportOptions, onnx};
+use caf_export::{ExportError, ExportOptions, onnx};
+use caf_geometry::LetterboxRule;
 use caf_golden::{Tally, find};
 use caf_net::zoo::caf::{self as fusion, CafConfig};
 use caf_net::zoo::pipeline::{ColourMode, Samples};
@@ -102,7 +104,7 @@ fn graph_outputs(graph: &Graph) -> Vec<&str> {
 
 fn add(rows: &mut Rows<'_>, output: &str, [found, expected]: [&Array; 2], size_wh: [usize; 2]) {
     if !["predictions", "task.decode"].contains(&output) {
-        let tolerance = if matches!(found.values, caf_export::Values::U8(_)) { LEVELS } else { ENGINES };
+        let tolerance = if matches!(found.values, caf_engine::Values::U8(_)) { LEVELS } else { ENGINES };
         rows.add(output, Spread::of_arrays(found, expected), tolerance);
         return;
     }
@@ -167,8 +169,9 @@ fn a_pipeline_of_the_official_checkpoints_agrees_on_real_pairs() {
 
 /// The size of a model's letterbox, if it has a detector.
 fn boxes_in(model: &Model) -> Option<[usize; 2]> {
-    let detector = model.contract().detector.as_ref()?;
-    Some([detector.letterbox.width_px, detector.letterbox.height_px])
+    let rule = model.contract().detection()?.letterbox;
+    let input = rule.fit(model.contract().inputs[0].fixed_size()?).unwrap().out_hw;
+    Some([input.1, input.0])
 }
 
 fn save(folder: &Path, name: &str, weights: &Weights) -> PathBuf {
@@ -306,7 +309,7 @@ fn pipelines_of_every_kind_agree_and_keep_their_contract() {
 
 /// What the file says about itself, against the model, the weight files and the ports that ONNX Runtime sees.
 fn check_contract(model: &Model, parts: Parts<'_>, files: &Files) {
-    let engine = Engine::from_bytes(&model.to_onnx(true).unwrap()).unwrap();
+    let engine = Engine::from_bytes("model", &model.to_onnx(true).unwrap(), EngineOptions::CPU).unwrap();
     let contract = Contract::from_metadata(engine.metadata(METADATA_KEY).as_deref()).unwrap();
     assert_eq!(&contract, model.contract());
     let hash = |path: &Path| sha256_of_file(path).unwrap();
@@ -317,25 +320,20 @@ fn check_contract(model: &Model, parts: Parts<'_>, files: &Files) {
     };
     let found: Vec<(&str, String)> = contract.sources.iter().map(|s| (s.role.as_str(), s.sha256.clone())).collect();
     assert_eq!(found, expected);
-    if let Some(detector) = &contract.detector {
+    if let Some(detector) = contract.detection() {
         assert_eq!(detector.classes, ["person", "car", "lamp"]);
-        let l = &detector.letterbox;
-        assert!(l.height_px.is_multiple_of(32) && l.width_px.is_multiple_of(32));
-        assert!((l.ratio - 128.0 / 90.0).abs() < 1e-12, "{l:?}");
+        assert_eq!(detector.letterbox, LetterboxRule::new(Size::new(128, 128), 32));
     }
     for (ports, real) in [(&contract.inputs, engine.inputs()), (&contract.outputs, engine.outputs())] {
-        let promised: Vec<(String, String, Vec<i64>)> = ports
+        let promised: Vec<GraphPort> = ports
             .iter()
             .map(|port| {
                 let extent = |e: &caf_contract::Extent| match e {
                     caf_contract::Extent::Fixed(n) => *n as i64,
-                    caf_contract::Extent::Named(_) => -1,
+                    caf_contract::Extent::Named(_) | caf_contract::Extent::Open => -1,
                 };
-                let element = match port.element {
-                    caf_contract::Element::U8 => "u8",
-                    caf_contract::Element::F32 => "f32",
-                };
-                (port.name.clone(), element.to_owned(), port.shape.iter().map(extent).collect())
+                let shape = port.shape.iter().map(extent).collect();
+                GraphPort { name: port.name.clone(), element: port.element.name().to_owned(), shape }
             })
             .collect();
         assert_eq!(promised, real);
@@ -409,12 +407,12 @@ fn weights_that_do_not_fit_are_listed_and_nothing_is_written() {
 fn a_foreign_onnx_file_is_refused_by_name() {
     let graph = fusion::graph(&CafConfig { width: 4, depth: 1, normalised: false }).unwrap();
     let without = onnx(&graph, &fixture::weights(&graph, 61), &ExportOptions::default()).unwrap();
-    let engine = Engine::from_bytes(&without).unwrap();
+    let engine = Engine::from_bytes("without", &without, EngineOptions::CPU).unwrap();
     let error = Contract::from_metadata(engine.metadata(METADATA_KEY).as_deref()).unwrap_err();
     assert!(error.to_string().contains("not written by caf-export"), "{error}");
     for bytes in [&without[..without.len() / 2], b"no model".as_slice(), b""] {
-        assert!(Engine::from_bytes(bytes).is_err(), "{} bytes", bytes.len());
+        assert!(Engine::from_bytes("damaged", bytes, EngineOptions::CPU).is_err(), "{} bytes", bytes.len());
     }
-    let missing = Engine::from_file(Path::new("absent.onnx")).err().unwrap();
+    let missing = Engine::open(Path::new("absent.onnx"), EngineOptions::CPU).unwrap_err();
     assert!(missing.to_string().contains("absent.onnx"), "{missing}");
 }

@@ -4,7 +4,7 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum DetectError {
     /// A size with a zero side, or one whose byte count does not fit the address space.
-    #[error("{what}: a size of {height}x{width} with {channels} channels cannot be an image")]
+    #[error("{what}: a size of {width}x{height} with {channels} channels cannot be an image")]
     Size {
         /// Which image.
         what: &'static str,
@@ -14,6 +14,19 @@ pub enum DetectError {
         width: usize,
         /// Interleaved channels.
         channels: usize,
+    },
+    /// A rule of fitting images that fits none.
+    #[error(
+        "letterbox: expected sides of 1 to 65535 pixels that are multiples of the stride, found {width_px}x{height_px} with \
+         stride {stride_px}"
+    )]
+    Rule {
+        /// Width of the box.
+        width_px: usize,
+        /// Height of the box.
+        height_px: usize,
+        /// Stride.
+        stride_px: usize,
     },
     /// A buffer that is not as long as its sizes say.
     #[error("{what}: expected at least {expected} elements, found {found}")]

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// Largest side in pixels: what the file formats in use can hold.
-const MAX_SIDE_PX: usize = 65_535;
+pub const MAX_SIDE_PX: usize = 65_535;
 
 /// Width and height in pixels. Parsed from text each is from 1 to 65535; made in code they are what the code says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

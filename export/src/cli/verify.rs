@@ -3,10 +3,11 @@
 use super::parse;
 use anyhow::{Context, bail};
 use caf_console::{Paths, claim, out, write_json};
-use caf_contract::{Colour, Contract, Element, Extent, Role};
-use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile, TaskOptions};
-use caf_export::verify::{BOXES, Distance, Extents, by_unit, contract_of, distances, random_inputs, run_checked};
-use caf_export::{Array, Engine};
+use caf_contract::{Colour, Contract, Element, Extent};
+use caf_engine::{Array, Engine, EngineOptions};
+use caf_export::model::{FusionFile, Model, Parts, Settings, TaskFile, TaskOptions};
+use caf_export::verify::{BOXES, Distance, by_unit, distances, random_inputs, run_checked};
+use caf_geometry::Size;
 use caf_net::zoo::pipeline::{ColourMode, Samples};
 use caf_net::zoo::yolov5::Variant;
 use clap::Args;
@@ -36,7 +37,7 @@ pub(crate) struct VerifyArguments {
     variant: Option<Variant>,
     /// Size of the test images where the model leaves it open.
     #[arg(long, default_value = "161x97", value_name = "WIDTHxHEIGHT")]
-    size: caf_geometry::Size,
+    size: Size,
     /// Largest accepted difference between folded and unfolded. Bytes may differ by one step.
     #[arg(long, default_value_t = 1e-4, value_parser = parse::tolerance)]
     tolerance: f64,
@@ -55,7 +56,7 @@ pub(crate) struct VerifyArguments {
 struct Report<'a> {
     model: &'a PathBuf,
     contract: &'a Contract,
-    test_extents: &'a Extents,
+    test_shapes: Vec<(&'a str, &'a [usize])>,
     median_ms: f64,
     against_unfolded: Option<Vec<Compared>>,
 }
@@ -68,6 +69,9 @@ struct Compared {
     limit: f64,
 }
 
+/// Images at once where the model leaves that open.
+const TEST_BATCH: usize = 2;
+
 pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
     let paths =
         Paths::default().file("MODEL", arguments.model.as_path()).file("--against", arguments.against.as_deref());
@@ -75,15 +79,9 @@ pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
     paths.check()?;
     claim(arguments.json.as_deref())?;
     let place = || format!("{}", arguments.model.display());
-    let bytes = std::fs::read(&arguments.model).with_context(place)?;
-    let mut engine = Engine::from_bytes(&bytes).with_context(place)?;
-    let contract = contract_of(&engine).with_context(place)?;
-    let extents = Extents::from([
-        ("batch".to_owned(), 2),
-        ("height".to_owned(), arguments.size.height),
-        ("width".to_owned(), arguments.size.width),
-    ]);
-    let images = random_inputs(&contract, &extents, arguments.seed).with_context(place)?;
+    let mut engine = Engine::open(&arguments.model, EngineOptions::CPU)?;
+    let contract = engine.contract()?;
+    let (images, extents) = random_inputs(&contract, arguments.size, TEST_BATCH, arguments.seed).with_context(place)?;
     let images: Vec<(&str, Array)> = images.iter().map(|(name, array)| (name.as_str(), array.clone())).collect();
     let outputs = run_checked(&mut engine, &contract, &extents, &images).with_context(place)?;
     out!("{}: runs as its contract says", arguments.model.display())?;
@@ -105,9 +103,9 @@ pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
     let against_unfolded = match rebuild(arguments, &contract)? {
         None => None,
         Some(model) => {
-            let mut plain = Engine::from_bytes(&model.to_onnx(false)?).context("the same weights, not folded")?;
-            let reference =
-                run_checked(&mut plain, &contract, &extents, &images).context("the same weights, not folded")?;
+            const NAME: &str = "the same weights, not folded";
+            let mut plain = Engine::from_bytes(NAME, &model.to_onnx(false)?, EngineOptions::CPU)?;
+            let reference = run_checked(&mut plain, &contract, &extents, &images).context(NAME)?;
             let found = distances(&by_unit(&contract, outputs), &by_unit(&contract, reference))?;
             let compared = |distance: Distance| {
                 let limit = limit(&contract, &distance.output, arguments.tolerance);
@@ -116,8 +114,8 @@ pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
             Some(found.into_iter().map(compared).collect())
         }
     };
-    let report =
-        Report { model: &arguments.model, contract: &contract, test_extents: &extents, median_ms, against_unfolded };
+    let test_shapes = images.iter().map(|(name, array)| (*name, array.shape.as_slice())).collect();
+    let report = Report { model: &arguments.model, contract: &contract, test_shapes, median_ms, against_unfolded };
     write_json(arguments.json.as_deref(), &report)?;
     let mut far = Vec::new();
     for Compared { distance, limit } in report.against_unfolded.iter().flatten() {
@@ -142,9 +140,9 @@ pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
 /// The accepted difference of one output in its own unit.
 fn limit(contract: &Contract, output: &str, tolerance: f64) -> f64 {
     let bytes = contract.outputs.iter().any(|p| p.name == output && p.element == Element::U8);
-    match &contract.detector {
-        Some(detector) if output == BOXES => {
-            tolerance * detector.letterbox.height_px.max(detector.letterbox.width_px) as f64
+    match contract.detection() {
+        Some(detection) if output == BOXES => {
+            tolerance * detection.letterbox.height_px.max(detection.letterbox.width_px) as f64
         }
         _ if bytes => 1.0,
         _ => tolerance,
@@ -157,19 +155,18 @@ fn rebuild(arguments: &VerifyArguments, contract: &Contract) -> anyhow::Result<O
         return Ok(None);
     }
     let fusion = arguments.against.as_deref().map(FusionFile::open).transpose()?;
-    let options =
-        TaskOptions { classes: contract.detector.as_ref().map(|d| d.classes.clone()), variant: arguments.variant };
+    let options = TaskOptions { classes: contract.detection().map(|d| d.classes.clone()), variant: arguments.variant };
     let task = arguments.task.as_deref().map(|path| TaskFile::open(path, &options)).transpose()?;
     parse::tell_notes(arguments.against.as_deref(), fusion.as_ref().map(FusionFile::notes));
     parse::tell_notes(arguments.task.as_deref(), task.as_ref().map(TaskFile::notes));
-    let parts = match (contract.role, &fusion, &task) {
-        (Role::Fusion, Some(fusion), None) => Parts::Fusion(fusion),
-        (Role::Detector, None, Some(task)) => Parts::Detector(task),
-        (Role::Pipeline, Some(fusion), Some(task)) => Parts::Pipeline(fusion, task),
-        (role, ..) => bail!(caf_export::ModelError::Settings(match role {
-            Role::Fusion => "the model fuses: give --against alone",
-            Role::Detector => "the model detects: give --task alone",
-            Role::Pipeline => "the model fuses and detects: give --against and --task",
+    let parts = match (contract.fuses(), contract.tasks.is_empty(), &fusion, &task) {
+        (true, true, Some(fusion), None) => Parts::Fusion(fusion),
+        (false, _, None, Some(task)) => Parts::Detector(task),
+        (true, false, Some(fusion), Some(task)) => Parts::Pipeline(fusion, task),
+        (fuses, no_task, ..) => bail!(caf_export::ModelError::Settings(match (fuses, no_task) {
+            (true, true) => "the model fuses: give --against alone",
+            (false, _) => "the model does not fuse: give --task alone",
+            (true, false) => "the model fuses and has a task: give --against and --task",
         })),
     };
     let model = Model::new(parts, &settings_of(contract))?;
@@ -192,14 +189,6 @@ fn rebuild(arguments: &VerifyArguments, contract: &Contract) -> anyhow::Result<O
 fn settings_of(contract: &Contract) -> Settings {
     let image = contract.inputs.iter().find(|p| p.colour == Colour::Rgb).or(contract.inputs.last());
     let element = image.map_or(Element::U8, |p| p.element);
-    let extent = |axis: usize| match image.and_then(|p| p.shape.get(axis)) {
-        Some(Extent::Fixed(n)) => Some(*n),
-        Some(Extent::Named(_)) | None => None,
-    };
-    let (height, width) = match element {
-        Element::U8 => (extent(1), extent(2)),
-        Element::F32 => (extent(2), extent(3)),
-    };
     Settings {
         samples: match element {
             Element::U8 => Samples::Bytes,
@@ -209,12 +198,8 @@ fn settings_of(contract: &Contract) -> Settings {
             Some(Colour::Gray) => ColourMode::Gray,
             _ => ColourMode::Rgb,
         },
-        size: height.zip(width).map(|(height, width)| Size { width, height }),
-        batch: extent(0),
-        // Fitting into the shrunken box gives the same box again.
-        detector_size: contract
-            .detector
-            .as_ref()
-            .map(|d| Size { width: d.letterbox.width_px, height: d.letterbox.height_px }),
+        size: image.and_then(|p| p.fixed_size()),
+        batch: image.and_then(|p| p.shape.first()).and_then(Extent::fixed),
+        detector_size: contract.detection().map(|d| d.letterbox.within()),
     }
 }

@@ -3,30 +3,24 @@
 use super::settings::Settings;
 use super::{FusionFile, Parts, TaskFile};
 use caf_contract::{
-    Colour, Contract, DetectorContract, Element, Extent, INPUT_IR, LetterboxContract, OUTPUT_PREDICTIONS, Port, Role,
-    Source, VERSION,
+    Colour, Contract, DetectionContract, Element, Extent, INPUT_IR, OUTPUT_PREDICTIONS, Port, Precision, Source,
+    TaskContract, VERSION,
 };
-use caf_geometry::Letterbox;
+use caf_geometry::LetterboxRule;
 use caf_net::zoo::pipeline::ColourMode;
 use caf_net::{Dim, Graph, Value};
-
-/// Name of an extent that the graph does not track.
-const UNTRACKED: &str = "unknown";
 
 pub(super) fn contract(
     graph: &Graph,
     parts: Parts<'_>,
     settings: &Settings,
-    letterbox: Option<&Letterbox>,
+    letterbox: Option<LetterboxRule>,
 ) -> Contract {
-    let (role, fusion, task) = match parts {
-        Parts::Fusion(fusion) => (Role::Fusion, Some(fusion), None),
-        Parts::Detector(task) => (Role::Detector, None, Some(task)),
-        Parts::Pipeline(fusion, task) => (Role::Pipeline, Some(fusion), Some(task)),
-    };
-    let visible = match (role, settings.colour) {
-        (Role::Detector, _) | (_, ColourMode::Rgb) => Colour::Rgb,
-        (_, ColourMode::Gray) => Colour::Gray,
+    let (fusion, task) = parts.files();
+    // A task without a fusion network sees colour images.
+    let visible = match (fusion, settings.colour) {
+        (None, _) | (_, ColourMode::Rgb) => Colour::Rgb,
+        (Some(_), ColourMode::Gray) => Colour::Gray,
     };
     let colour_of = |name: &str| match name {
         INPUT_IR => Colour::Gray,
@@ -42,27 +36,17 @@ pub(super) fn contract(
         let extent = |dim: &Dim| match dim {
             Dim::Fixed(n) => Extent::Fixed(*n),
             Dim::Named(name) => Extent::Named(name.clone()),
-            Dim::Any => Extent::Named(UNTRACKED.to_owned()),
+            Dim::Any => Extent::Open,
         };
         Port { name: name.to_owned(), element, shape: ty.dims.iter().map(extent).collect(), colour: colour_of(name) }
     };
     let source = |role: &str, sha256: &str| Source { role: role.to_owned(), sha256: sha256.to_owned() };
     Contract {
         version: VERSION,
-        role,
-        precision: "fp32".to_owned(),
+        precision: Precision::Fp32,
         inputs: graph.inputs().iter().map(|i| port(&i.name, i.value)).collect(),
         outputs: graph.outputs().iter().map(|o| port(&o.name, o.value)).collect(),
-        detector: task.zip(letterbox).map(|(task, l)| DetectorContract {
-            classes: task.classes().to_vec(),
-            letterbox: LetterboxContract {
-                height_px: l.out_hw.0,
-                width_px: l.out_hw.1,
-                ratio: l.ratio,
-                pad_left_px: l.pad_wh.0,
-                pad_top_px: l.pad_wh.1,
-            },
-        }),
+        tasks: task.zip(letterbox).map(|(task, letterbox)| detection(task, letterbox)).into_iter().collect(),
         sources: [
             fusion.map(FusionFile::sha256).map(|hash| source("fusion", hash)),
             task.map(TaskFile::sha256).map(|hash| source("task", hash)),
@@ -71,4 +55,9 @@ pub(super) fn contract(
         .flatten()
         .collect(),
     }
+}
+
+fn detection(task: &TaskFile, letterbox: LetterboxRule) -> TaskContract {
+    let (output, classes) = (OUTPUT_PREDICTIONS.to_owned(), task.classes().to_vec());
+    TaskContract::Detection(DetectionContract { output, classes, letterbox })
 }

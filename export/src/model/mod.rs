@@ -26,6 +26,16 @@ pub enum Parts<'a> {
     Pipeline(&'a FusionFile, &'a TaskFile),
 }
 
+impl<'a> Parts<'a> {
+    fn files(self) -> (Option<&'a FusionFile>, Option<&'a TaskFile>) {
+        match self {
+            Parts::Fusion(fusion) => (Some(fusion), None),
+            Parts::Detector(task) => (None, Some(task)),
+            Parts::Pipeline(fusion, task) => (Some(fusion), Some(task)),
+        }
+    }
+}
+
 /// A model that is ready to be written.
 #[derive(Clone, Debug)]
 pub struct Model {
@@ -41,11 +51,7 @@ impl Model {
     /// When the settings make no model; the weights were checked when the files were opened.
     pub fn new(parts: Parts<'_>, settings: &Settings) -> Result<Self, ModelError> {
         let mut weights = Weights::new();
-        let (fusion, task) = match parts {
-            Parts::Fusion(fusion) => (Some(fusion), None),
-            Parts::Detector(task) => (None, Some(task)),
-            Parts::Pipeline(fusion, task) => (Some(fusion), Some(task)),
-        };
+        let (fusion, task) = parts.files();
         for (scope, part) in
             [(FUSION_SCOPE, fusion.map(FusionFile::weights)), (TASK_SCOPE, task.map(TaskFile::weights))]
         {
@@ -54,7 +60,7 @@ impl Model {
             }
         }
         let letterbox = task.map(|task| settings.letterbox(task)).transpose()?;
-        let stage = task.zip(letterbox).map(|(task, l)| settings::stage(task, &l));
+        let stage = task.zip(letterbox).map(|(task, rule)| settings.stage(task, rule)).transpose()?;
         let graph = match (fusion, stage) {
             (Some(fusion), detector) => pipeline::graph(&PipelineConfig {
                 fusion: fusion.config().clone(),
@@ -74,7 +80,7 @@ impl Model {
             }
             (None, None) => return Err(ModelError::Settings("a model needs a fusion network, a detector or both")),
         };
-        let contract = contract::contract(&graph, parts, settings, letterbox.as_ref());
+        let contract = contract::contract(&graph, parts, settings, letterbox);
         contract.check_extents()?;
         Ok(Model { graph, weights, contract })
     }

@@ -2,7 +2,7 @@
 
 use super::files::TaskFile;
 use crate::error::ModelError;
-use caf_geometry::{Letterbox, Size};
+use caf_geometry::{LetterboxRule, Size};
 use caf_net::zoo::pipeline::{ColourMode, DetectorStage, LetterboxGeometry, Samples};
 
 /// Sides of the detector's input are multiples of its coarsest stride.
@@ -33,20 +33,21 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Where the detector sees the image.
-    pub(super) fn letterbox(&self, task: &TaskFile) -> Result<Letterbox, ModelError> {
-        let image = self.size.ok_or(ModelError::Settings(NEEDS_SIZE))?;
-        let outer = self.detector_size.unwrap_or(task.image_size());
-        if !outer.width.is_multiple_of(DETECTOR_STRIDE) || !outer.height.is_multiple_of(DETECTOR_STRIDE) {
-            return Err(ModelError::Settings("the detector's width and height must be multiples of 32"));
+    /// How images are fitted into the detector's input.
+    pub(super) fn letterbox(&self, task: &TaskFile) -> Result<LetterboxRule, ModelError> {
+        let rule = LetterboxRule::new(self.detector_size.unwrap_or(task.image_size()), DETECTOR_STRIDE);
+        match rule.validate() {
+            Ok(()) => Ok(rule),
+            Err(_) => Err(ModelError::Settings("the detector's width and height must be multiples of 32")),
         }
-        Ok(Letterbox::auto(image.height, image.width, outer.height, outer.width, true, DETECTOR_STRIDE)?)
     }
-}
 
-pub(super) fn stage(task: &TaskFile, letterbox: &Letterbox) -> DetectorStage {
-    let (height, width) = letterbox.resized_hw;
-    let ((top, bottom), (left, right)) = (letterbox.top_bottom, letterbox.left_right);
-    let geometry = LetterboxGeometry { scaled: [height, width], border: [top, bottom, left, right] };
-    DetectorStage { config: task.config().clone(), letterbox: geometry }
+    /// The detector behind images of the fixed size.
+    pub(super) fn stage(&self, task: &TaskFile, rule: LetterboxRule) -> Result<DetectorStage, ModelError> {
+        let letterbox = rule.fit(self.size.ok_or(ModelError::Settings(NEEDS_SIZE))?)?;
+        let (height, width) = letterbox.resized_hw;
+        let ((top, bottom), (left, right)) = (letterbox.top_bottom, letterbox.left_right);
+        let geometry = LetterboxGeometry { scaled: [height, width], border: [top, bottom, left, right] };
+        Ok(DetectorStage { config: task.config().clone(), letterbox: geometry })
+    }
 }

@@ -5,7 +5,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-use caf_export::{Array, Engine, ExportOptions, Values, onnx};
+use caf_engine::{Array, Engine, EngineOptions, Values};
+use caf_export::{ExportOptions, onnx};
 use caf_golden::Tally;
 use caf_net::{Activation, Builder, Conv, Dim, Element, Graph, Norm, Op, ParamRole, TensorType, Value, compose};
 use caf_reference::{Array as Reference, Case, cases, noise};
@@ -26,7 +27,7 @@ fn run(graph: &Graph, weights: &Weights, fold: bool, x: &Reference) -> Array {
 
 fn run_array(graph: &Graph, weights: &Weights, fold: bool, x: Array) -> Array {
     let bytes = onnx(graph, weights, &ExportOptions { fold, contract: None }).unwrap();
-    let outputs = Engine::from_bytes(&bytes).unwrap().run(&[("x", x)]).unwrap();
+    let outputs = Engine::from_bytes("reference", &bytes, EngineOptions::CPU).unwrap().run(&[("x", x)]).unwrap();
     outputs.into_iter().next().unwrap().1
 }
 
@@ -73,7 +74,7 @@ fn every_op_equals_the_loops_with_open_and_with_fixed_extents() {
         let inputs = case.graph.inputs().iter().zip(&case.inputs);
         let inputs: Vec<(&str, Array)> =
             inputs.map(|(i, x)| (i.name.as_str(), array(x, case.graph.type_of(i.value).element))).collect();
-        let found = Engine::from_bytes(&bytes).unwrap().run(&inputs).unwrap();
+        let found = Engine::from_bytes("reference", &bytes, EngineOptions::CPU).unwrap().run(&inputs).unwrap();
         for ((_, found), expected) in found.iter().zip(caf_reference::run(&case.graph, &case.weights, &case.inputs)) {
             let is_bytes = matches!(found.values, Values::U8(_));
             let (what, tolerance) = if is_bytes { ("bytes", 0.0) } else { ("floats", TOLERANCE) };

@@ -1,12 +1,12 @@
 //! Arguments that several subcommands share.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use caf_console::{Paths, say};
+use caf_engine::{EngineOptions, Provider, ProviderChoice};
 use caf_geometry::NmsSettings;
-use caf_runtime::session::provider::{Provider, ProviderChoice};
-use caf_runtime::session::{Model, ModelOptions};
+use caf_runtime::session::Model;
 use caf_runtime::source::folder::FPS;
 use clap::{Args, ValueEnum};
 
@@ -58,24 +58,18 @@ impl ModelArgs {
     }
 
     /// As options for loading.
-    pub fn options(&self) -> ModelOptions {
-        ModelOptions { provider: self.provider.into(), threads: self.threads.map(usize::from) }
+    pub fn options(&self) -> EngineOptions {
+        EngineOptions { provider: self.provider.into(), threads: self.threads.map(usize::from) }
     }
 }
 
 /// Says where a model runs, where that is not plain: on the CPU of a machine that has nothing else, it is.
 pub fn announce(model: &Model) {
-    let provider = model.provider();
-    match model.reason() {
-        Some(_) if provider == Provider::Cpu && !has_nvidia_gpu() => {}
-        Some(reason) => say!("provider: {} ({reason})", provider.name()),
-        None => say!("provider: {}", provider.name()),
+    match (model.provider(), model.notice()) {
+        (provider, Some(notice)) => say!("provider: {} ({notice})", provider.name()),
+        (Provider::Cpu, None) => {}
+        (provider, None) => say!("provider: {}", provider.name()),
     }
-}
-
-/// Whether the driver of an NVIDIA GPU is loaded.
-fn has_nvidia_gpu() -> bool {
-    ["/dev/nvidia0", "/dev/nvhost-gpu", "/proc/driver/nvidia/version"].iter().any(|path| Path::new(path).exists())
 }
 
 /// Thresholds of the detector.

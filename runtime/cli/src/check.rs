@@ -29,8 +29,7 @@ impl CheckArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         self.model.paths().writes("--json", self.json.as_deref()).check()?;
         claim(self.json.as_deref())?;
-        let size = (self.size.width, self.size.height);
-        let report = caf_runtime::check::check(&self.model.model, self.model.options(), size, self.runs)?;
+        let report = caf_runtime::check::check(&self.model.model, self.model.options(), self.size, self.runs)?;
         print(&report.text())?;
         Ok(write_json(self.json.as_deref(), &report)?)
     }

@@ -168,9 +168,10 @@ fn a_check_tells_contract_providers_and_time() {
         assert_eq!(provider["usable"].as_bool(), Some(reason.is_none()));
         assert!(reason.is_none_or(|r| out.contains(r) && r.contains("libonnxruntime_providers_")), "{provider}");
     }
-    // Left to choose, the program says what it took and why.
+    // Left to choose, the program says what it took; why is said above.
     let chosen = report["provider"].as_str().unwrap();
-    assert!(out.contains(&format!("timed on   {chosen}, chosen because `cuda` ")), "{out}");
+    assert!(out.contains(&format!("timed on   {chosen}\n")), "{out}");
+    assert!(report["provider_reason"].as_str().unwrap().contains("`cuda` "), "{report}");
     let timing = &report["timing"];
     assert_eq!((timing["whole"]["count"].as_u64(), timing["width_px"].as_u64()), (Some(7), Some(50)));
     assert_eq!(report["machine"]["operator_threads"], 1);

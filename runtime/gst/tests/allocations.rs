@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use caf_contract::{Element, Extent, Port};
+use caf_engine::{EngineOptions, ProviderChoice, library};
 use caf_geometry::NmsSettings;
 use caf_gst::frame::Frames;
 use caf_net::zoo::pipeline::{ColourMode, Samples};
@@ -23,8 +24,7 @@ use caf_runtime::fusion::{FrameFusion, FusionSettings};
 use caf_runtime::pair::{PairRule, Pairer, Step};
 use caf_runtime::queue::{Lanes, Popped, Pushed, Queue, WhenFull};
 use caf_runtime::result::{PairResult, ResultPool};
-use caf_runtime::session::provider::ProviderChoice;
-use caf_runtime::session::{Model, ModelOptions, library};
+use caf_runtime::session::Model;
 use caf_runtime::sink::kind::{Sent, Sink, SinkError, SinkSettings, SinkSpec};
 use caf_runtime::sink::lane::{SinkLane, SinkSummary};
 use gstreamer as gst;
@@ -244,11 +244,11 @@ fn bare_run(model: &Path, inputs: &[Port], outputs: &[Port], size: (usize, usize
         Extent::Fixed(n) => *n,
         Extent::Named(name) if name == "height" => size.1,
         Extent::Named(name) if name == "width" => size.0,
-        Extent::Named(_) => 1,
+        Extent::Named(_) | Extent::Open => 1,
     };
     let shape = |port: &Port| port.shape.iter().map(extent).collect::<Vec<usize>>();
     let memory = Allocator::default();
-    let builder = Session::builder(&library::library().unwrap().environment);
+    let builder = Session::builder(&library().unwrap().environment);
     let mut session = builder.unwrap().commit_from_file(model).unwrap();
     let mut io = session.create_binding().unwrap();
     for port in inputs {
@@ -289,7 +289,7 @@ fn nothing_is_allocated_for_a_frame() {
         (common::fusion_model(folder.path(), "f.onnx", Samples::Unit, ColourMode::Gray), (97, 62), None),
     ];
     for (path, infrared, rig) in cases {
-        let options = ModelOptions { provider: ProviderChoice::Cpu, threads: Some(1) };
+        let options = EngineOptions { provider: ProviderChoice::Cpu, threads: Some(1) };
         let model = Model::load(&path, options).unwrap();
         let contract = model.contract().clone();
         let bare = bare_run(&path, &contract.inputs, &contract.outputs, size);

@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
+use caf_engine::Provider;
 use serde::Serialize;
 
 use crate::frame::Camera;
 use crate::pair::PairCount;
 use crate::queue::LaneCount;
 use crate::result::{Stage, StageTimes};
-use crate::session::provider::Provider;
 use crate::sink::lane::SinkSummary;
 use crate::source::port::SourceReport;
 use crate::stats::{Histogram, Percentiles};

@@ -1,14 +1,11 @@
-//! Runs a model on pairs of images with memory that is bound once for each image size.
+//! Runs a model on pairs of images with memory that is made once for each image size.
 
 use std::time::{Duration, Instant};
 
-use caf_contract::{Colour, Element, INPUT_IR, INPUT_VI, OUTPUT_FUSED, OUTPUT_PREDICTIONS, Port};
-use ort::memory::Allocator;
-use ort::session::{IoBinding, Session};
-use ort::value::Tensor;
+use caf_contract::{Colour, Contract, Extents, INPUT_IR, INPUT_VI, Mismatch, OUTPUT_FUSED, Port, check_elements};
+use caf_engine::{Binding, Engine, Slot, View, ViewMut};
+use caf_geometry::Size;
 
-use super::ports::{Mismatch, Names, check_elements, fixed_size};
-use super::provider::Provider;
 use super::{Model, SessionError};
 use crate::frame::{ImageView, PixelFormat};
 use crate::pixels;
@@ -22,96 +19,50 @@ pub struct Timings {
     pub infer: Duration,
 }
 
-/// Memory of one input or output.
-enum Memory {
-    Bytes(Tensor<u8>),
-    Floats(Tensor<f32>),
-}
-
-impl Memory {
-    fn new(element: Element, shape: &[usize]) -> ort::Result<Self> {
-        let allocator = Allocator::default();
-        match element {
-            Element::U8 => Tensor::new(&allocator, shape.to_vec()).map(Self::Bytes),
-            Element::F32 => Tensor::new(&allocator, shape.to_vec()).map(Self::Floats),
-        }
-    }
-
-    fn bind_input(&self, io: &mut IoBinding, name: &str) -> ort::Result<()> {
-        match self {
-            Self::Bytes(t) => io.bind_input(name, t),
-            Self::Floats(t) => io.bind_input(name, t),
-        }
-    }
-
-    fn bind_output(&mut self, io: &mut IoBinding, name: &str) -> ort::Result<()> {
-        match self {
-            Self::Bytes(t) => io.bind_output(name, t),
-            Self::Floats(t) => io.bind_output(name, t),
-        }
-    }
-}
-
-/// An input or output with its memory.
-struct Bound {
-    name: &'static str,
-    colour: Colour,
-    memory: Memory,
-}
-
-impl Bound {
-    fn new(name: &'static str, port: &Port, shape: &[usize]) -> ort::Result<Self> {
-        Ok(Self { name, colour: port.colour, memory: Memory::new(port.element, shape)? })
-    }
-
-    fn fill(&mut self, image: &ImageView<'_>) -> Result<(), pixels::PixelError> {
-        match &mut self.memory {
-            Memory::Bytes(t) => pixels::to_bytes(image, self.colour, t.extract_tensor_mut().1),
-            Memory::Floats(t) => pixels::to_floats(image, self.colour, t.extract_tensor_mut().1),
-        }
-    }
-}
-
 /// Everything bound for one pair of image sizes.
-struct Binding {
-    io: IoBinding,
-    ir_hw: (usize, usize),
-    vi_hw: (usize, usize),
-    ir: Bound,
-    vi: Bound,
-    fused: Bound,
-    fused_hw: (usize, usize),
-    predictions: Option<Tensor<f32>>,
+struct Bound {
+    binding: Binding,
+    ir: Size,
+    vi: Size,
+    /// Place and meaning of the fused output.
+    fused: (usize, Colour),
 }
 
 /// A model with its memory.
 pub struct Runner {
-    session: Session,
-    contract: caf_contract::Contract,
-    provider: Provider,
-    binding: Option<Binding>,
+    engine: Engine,
+    contract: Contract,
+    bound: Option<Bound>,
 }
 
 /// What one run produced; borrowed from the runner until the next run.
 pub struct Fused<'a> {
-    fused: &'a Bound,
-    /// Width of the fused image.
-    pub width_px: usize,
-    /// Height of the fused image.
-    pub height_px: usize,
-    /// Decoded detections that are not yet suppressed, `5 + classes` values a row, when the model detects.
-    pub predictions: Option<&'a [f32]>,
+    binding: &'a Binding,
+    fused: (usize, Colour),
+    /// Size of the fused image.
+    pub size: Size,
     /// How long it took.
     pub timings: Timings,
 }
 
 impl Fused<'_> {
     /// Copies the fused image to `width × height × 3` bytes of RGB.
+    ///
+    /// # Errors
+    /// When `rgb` has another length.
     pub fn write_rgb(&self, rgb: &mut [u8]) -> Result<(), pixels::PixelError> {
-        match &self.fused.memory {
-            Memory::Bytes(t) => pixels::bytes_to_rgb(t.extract_tensor().1, self.fused.colour, rgb),
-            Memory::Floats(t) => pixels::floats_to_rgb(t.extract_tensor().1, self.fused.colour, rgb),
+        let (place, colour) = self.fused;
+        match self.binding.output(place) {
+            Some(View::U8(values)) => pixels::bytes_to_rgb(values, colour, rgb),
+            Some(View::F32(values)) => pixels::floats_to_rgb(values, colour, rgb),
+            None => pixels::bytes_to_rgb(&[], colour, rgb),
         }
+    }
+
+    /// The elements of an output, by its place in the contract.
+    #[must_use]
+    pub fn output(&self, place: usize) -> Option<View<'_>> {
+        self.binding.output(place)
     }
 }
 
@@ -119,22 +70,24 @@ impl Runner {
     /// Takes a model; memory is bound at the first run.
     #[must_use]
     pub fn new(model: Model) -> Self {
-        let Model { session, contract, provider, .. } = model;
-        Self { session, contract, provider, binding: None }
+        let Model { engine, contract } = model;
+        Self { engine, contract, bound: None }
     }
 
     /// Fuses a black pair when the model's size is fixed, so that what the first run costs (memory, kernels, engines) is paid
     /// before a camera starts. `None` when the size is not known yet.
+    ///
+    /// # Errors
+    /// As [`Runner::run`].
     pub fn warm_up(&mut self) -> Result<Option<Duration>, SessionError> {
-        let ports = (self.contract.input(INPUT_IR), self.contract.input(INPUT_VI));
-        let (Ok(ir), Ok(vi)) = ports else { return Ok(None) };
-        let ((Some(ir_h), Some(ir_w)), (Some(vi_h), Some(vi_w))) = (fixed_size(ir), fixed_size(vi)) else {
-            return Ok(None);
+        let size = |name| self.contract.input(name).ok().and_then(Port::fixed_size);
+        let (Some(ir), Some(vi)) = (size(INPUT_IR), size(INPUT_VI)) else { return Ok(None) };
+        let rgb = |size: Size| {
+            check_elements("the model's images", &[size.height, size.width, 3]).map_err(SessionError::Images)
         };
-        let rgb = |h, w| check_elements("the model's images", &[h, w, 3]).map_err(SessionError::Images);
-        let black = vec![0; rgb(ir_h, ir_w)?.max(rgb(vi_h, vi_w)?)];
-        let view = |h: usize, w: usize| ImageView::new(&black, w, h, w * 3, PixelFormat::Rgb8);
-        let (Ok(ir), Ok(vi)) = (view(ir_h, ir_w), view(vi_h, vi_w)) else { return Ok(None) };
+        let black = vec![0; rgb(ir)?.max(rgb(vi)?)];
+        let view = |s: Size| ImageView::new(&black, s.width, s.height, s.width * 3, PixelFormat::Rgb8);
+        let (Ok(ir), Ok(vi)) = (view(ir), view(vi)) else { return Ok(None) };
         let start = Instant::now();
         self.run(&ir, &vi)?;
         Ok(Some(start.elapsed()))
@@ -142,77 +95,62 @@ impl Runner {
 
     /// Fuses a pair. The first run, and the first after a change of size, binds memory; every other run allocates nothing
     /// here.
+    ///
+    /// # Errors
+    /// When the model takes no images of that size, or inference fails.
     pub fn run(&mut self, ir: &ImageView<'_>, vi: &ImageView<'_>) -> Result<Fused<'_>, SessionError> {
         let start = Instant::now();
-        let (ir_hw, vi_hw) = ((ir.height_px(), ir.width_px()), (vi.height_px(), vi.width_px()));
-        let mut binding = match self.binding.take() {
-            Some(binding) if (binding.ir_hw, binding.vi_hw) == (ir_hw, vi_hw) => binding,
-            _ => bind(&self.session, &self.contract, ir_hw, vi_hw)?,
+        let [ir_size, vi_size] = [ir, vi].map(|image| Size::new(image.width_px(), image.height_px()));
+        let mut bound = match self.bound.take() {
+            Some(bound) if (bound.ir, bound.vi) == (ir_size, vi_size) => bound,
+            _ => bind(&self.engine, &self.contract, ir_size, vi_size)?,
         };
-        binding.ir.fill(ir)?;
-        binding.vi.fill(vi)?;
-        if self.provider != Provider::Cpu {
-            // A device's copy of an input is made when it is bound.
-            for input in [&binding.ir, &binding.vi] {
-                input.memory.bind_input(&mut binding.io, input.name).map_err(SessionError::Run)?;
+        for (place, port) in self.contract.inputs.iter().enumerate() {
+            let image = if port.name == INPUT_IR { ir } else { vi };
+            match bound.binding.input(place) {
+                Some(ViewMut::U8(values)) => pixels::to_bytes(image, port.colour, values)?,
+                Some(ViewMut::F32(values)) => pixels::to_floats(image, port.colour, values)?,
+                None => {}
             }
         }
         let filled = Instant::now();
-        self.session.run_binding(&binding.io).map_err(SessionError::Run).map(drop)?;
-        binding.io.synchronize_outputs().map_err(SessionError::Run)?;
+        self.engine.run_bound(&mut bound.binding)?;
         let timings = Timings { pre: filled - start, infer: filled.elapsed() };
-        let binding = self.binding.insert(binding);
-        Ok(Fused {
-            fused: &binding.fused,
-            width_px: binding.fused_hw.1,
-            height_px: binding.fused_hw.0,
-            predictions: binding.predictions.as_ref().map(|t| t.extract_tensor().1),
-            timings,
-        })
+        let Bound { binding, vi, fused, .. } = self.bound.insert(bound);
+        Ok(Fused { binding, fused: *fused, size: *vi, timings })
     }
 }
 
-fn bind(
-    session: &Session,
-    contract: &caf_contract::Contract,
-    ir_hw: (usize, usize),
-    vi_hw: (usize, usize),
-) -> Result<Binding, SessionError> {
-    // The contract was checked when the model was loaded, so a missing port cannot be met here; it is still an error.
-    let absent = |e: caf_contract::ContractError| {
-        SessionError::Images(Mismatch {
-            place: "contract".into(),
-            expected: "a checked contract".into(),
-            found: e.to_string(),
-        })
-    };
-    let (ir_port, vi_port) = (contract.input(INPUT_IR).map_err(absent)?, contract.input(INPUT_VI).map_err(absent)?);
-    let fused_port = contract.output(OUTPUT_FUSED).map_err(absent)?;
-    let mut names = Names::default();
-    let ir_shape = names.bind_image(ir_port, ir_hw.0, ir_hw.1).map_err(SessionError::Images)?;
-    let vi_shape = names.bind_image(vi_port, vi_hw.0, vi_hw.1).map_err(SessionError::Images)?;
-    let fused_shape = names.resolve(fused_port).map_err(SessionError::Images)?;
-    let fused_hw = match (fused_port.element, fused_shape.as_slice()) {
-        (Element::U8, [1, h, w, _]) | (Element::F32, [1, _, h, w]) => (*h, *w),
-        _ => {
-            let (expected, found) = ("one image".into(), format!("{fused_shape:?}"));
-            return Err(SessionError::Images(Mismatch { place: "output `fused`".into(), expected, found }));
-        }
-    };
-    let run = SessionError::Run;
-    let ir = Bound::new(INPUT_IR, ir_port, &ir_shape).map_err(run)?;
-    let vi = Bound::new(INPUT_VI, vi_port, &vi_shape).map_err(run)?;
-    let mut fused = Bound::new(OUTPUT_FUSED, fused_port, &fused_shape).map_err(run)?;
-    let mut io = session.create_binding().map_err(run)?;
-    ir.memory.bind_input(&mut io, INPUT_IR).map_err(run)?;
-    vi.memory.bind_input(&mut io, INPUT_VI).map_err(run)?;
-    fused.memory.bind_output(&mut io, OUTPUT_FUSED).map_err(run)?;
-    let mut predictions = None;
-    if let Ok(port) = contract.output(OUTPUT_PREDICTIONS) {
-        let shape = names.resolve(port).map_err(SessionError::Images)?;
-        let mut tensor = Tensor::<f32>::new(&Allocator::default(), shape).map_err(run)?;
-        io.bind_output(OUTPUT_PREDICTIONS, &mut tensor).map_err(run)?;
-        predictions = Some(tensor);
+fn bind(engine: &Engine, contract: &Contract, ir: Size, vi: Size) -> Result<Bound, SessionError> {
+    let mut extents = Extents::default();
+    let mut inputs = vec![];
+    for port in &contract.inputs {
+        let size = if port.name == INPUT_IR { ir } else { vi };
+        let shape = extents.bind_image(port, 1, size).map_err(SessionError::Images)?;
+        inputs.push(Slot { name: &port.name, element: port.element, shape: Some(shape) });
     }
-    Ok(Binding { io, ir_hw, vi_hw, ir, vi, fused, fused_hw, predictions })
+    let mut outputs = vec![];
+    let mut fused = None;
+    for (place, port) in contract.outputs.iter().enumerate() {
+        let shape = extents.shape_of(port).map_err(SessionError::Images)?;
+        if port.name == OUTPUT_FUSED {
+            check_fused(port, shape.as_deref(), vi).map_err(SessionError::Images)?;
+            fused = Some((place, port.colour));
+        }
+        outputs.push(Slot { name: &port.name, element: port.element, shape });
+    }
+    // The contract was checked when the model was loaded, so that this cannot be met; it is still an error.
+    let fused = fused.ok_or_else(|| SessionError::Images(Mismatch::new("outputs", "a fused image", "none")))?;
+    Ok(Bound { binding: engine.bind(&inputs, &outputs)?, ir, vi, fused })
+}
+
+/// The fused image must be one image of the visible image's size.
+fn check_fused(port: &Port, shape: Option<&[usize]>, vi: Size) -> Result<(), Mismatch> {
+    let (height, width, channel) = port.element.image_axes();
+    let side = |axis: usize| shape.and_then(|shape| shape.get(axis).copied());
+    let found = [side(0), side(height), side(width), side(channel)];
+    if found == [Some(1), Some(vi.height), Some(vi.width), Some(port.colour.channels())] {
+        return Ok(());
+    }
+    Err(Mismatch::new("output `fused`", format!("one image of {vi}"), port.to_string()))
 }

@@ -57,6 +57,7 @@ pub const ROWS: &[Row] = &[
     ("caf-runtime", &[Torch, GStreamer, CommandLine, Crate("caf-net"), Crate("caf-data")]),
     ("caf-gst", &[Torch, CommandLine, Crate("caf-net"), Crate("caf-data")]),
     ("caf-run", &[Torch, Crate("caf-net"), Crate("caf-data")]),
+    ("caf-engine", &[Torch, GStreamer, Protobuf, Crate("caf-net"), Crate("caf-data")]),
     ("caf-file", &[Torch, OnnxRuntime, GStreamer, Protobuf, Bulky]),
     ("caf-console", &[Torch, OnnxRuntime, GStreamer, Protobuf, Bulky]),
     ("caf-golden", &[Torch, OnnxRuntime, GStreamer, Protobuf, Bulky]),

@@ -39,6 +39,14 @@ pub struct Library {
     pub path: PathBuf,
 }
 
+impl Library {
+    /// ONNX Runtime's description of itself.
+    #[must_use]
+    pub fn build(&self) -> String {
+        ort::info().to_owned()
+    }
+}
+
 static LOADED: Mutex<Option<Library>> = Mutex::new(None);
 
 /// ONNX Runtime, loaded on the first call: what [`LIBRARY_VARIABLE`] names and nothing else; without it the library

@@ -6,7 +6,7 @@ use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
 use ort::session::builder::SessionBuilder;
 use serde::Serialize;
 
-use super::library::Library;
+use crate::library::Library;
 
 /// What the user asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum ProviderChoice {
     Cuda,
     /// An NVIDIA GPU, with engines that are built when the model is loaded.
     Tensorrt,
-    /// CUDA where it works, else the CPU; says which and why.
+    /// CUDA where it works, else the CPU.
     #[default]
     Auto,
 }
@@ -114,7 +114,7 @@ pub enum ProviderFault {
 }
 
 /// Adds the provider to a session that is being built.
-pub fn register(
+pub(crate) fn register(
     builder: SessionBuilder,
     provider: Provider,
     library: &Library,
@@ -131,6 +131,15 @@ pub fn register(
     })
 }
 
+/// Whether the machine has an NVIDIA GPU with its driver: where there is none, nobody needs to know why CUDA is not used.
+#[must_use]
+pub fn gpu_is_present() -> bool {
+    // The driver's devices on desktops and servers, and the GPU's on Jetson boards.
+    ["/dev/nvidia0", "/dev/nvhost-gpu", "/proc/driver/nvidia/version"]
+        .iter()
+        .any(|device| std::path::Path::new(device).exists())
+}
+
 /// `Ok` when sessions on that provider can be made here.
 pub fn probe(provider: Provider, library: &Library) -> Result<(), ProviderFault> {
     let builder = SessionBuilder::new(&library.environment).map_err(ProviderFault::Builder)?;
@@ -138,7 +147,7 @@ pub fn probe(provider: Provider, library: &Library) -> Result<(), ProviderFault>
 }
 
 /// The provider for a choice and, for [`ProviderChoice::Auto`], why.
-pub fn choose(choice: ProviderChoice, library: &Library) -> (Provider, Option<String>) {
+pub(crate) fn choose(choice: ProviderChoice, library: &Library) -> (Provider, Option<String>) {
     match choice {
         ProviderChoice::Cpu => (Provider::Cpu, None),
         ProviderChoice::Cuda => (Provider::Cuda, None),

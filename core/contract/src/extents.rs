@@ -1,0 +1,122 @@
+//! What the named extents of a model stand for, once the images are known.
+
+use crate::error::Mismatch;
+use crate::port::{Extent, MOST_ELEMENTS, Port, elements};
+use caf_geometry::Size;
+
+/// Values of the named extents.
+#[derive(Clone, Debug, Default)]
+pub struct Extents(Vec<(String, usize)>);
+
+impl Extents {
+    /// Concrete shape of an input for `batch` images of one size; remembers what the names stand for.
+    ///
+    /// # Errors
+    /// When the model has another size, or the same name stands for another number already.
+    pub fn bind_image(&mut self, port: &Port, batch: usize, size: Size) -> Result<Vec<usize>, Mismatch> {
+        let (height, width, channel) = port.element.image_axes();
+        let mut shape = Vec::with_capacity(port.shape.len());
+        for (axis, extent) in port.shape.iter().enumerate() {
+            let value = match axis {
+                a if a == height => size.height,
+                a if a == width => size.width,
+                a if a == channel => port.colour.channels(),
+                _ => batch,
+            };
+            let known = match extent {
+                Extent::Fixed(n) => Some(*n),
+                Extent::Named(name) => self.get(name),
+                Extent::Open => None,
+            };
+            match (known, extent) {
+                (Some(known), _) if known != value => {
+                    let images = if batch == 1 { "an image".to_owned() } else { format!("{batch} images") };
+                    let found = format!("{images} of {size}");
+                    return Err(Mismatch::new(format!("input `{}`", port.name), self.wanted(port), found));
+                }
+                (None, Extent::Named(name)) => self.0.push((name.clone(), value)),
+                _ => {}
+            }
+            shape.push(value);
+        }
+        check_elements(format!("input `{}`", port.name), &shape)?;
+        Ok(shape)
+    }
+
+    /// Concrete shape of an output; `None` when the graph alone knows an extent.
+    ///
+    /// # Errors
+    /// A name that no input fixes, and none or more than [`MOST_ELEMENTS`] elements.
+    pub fn shape_of(&self, port: &Port) -> Result<Option<Vec<usize>>, Mismatch> {
+        let mut shape = Vec::with_capacity(port.shape.len());
+        for extent in &port.shape {
+            match extent {
+                Extent::Fixed(n) => shape.push(*n),
+                Extent::Named(name) => shape.push(self.get(name).ok_or_else(|| {
+                    let expected = format!("`{name}` to be an extent of an input");
+                    Mismatch::new(format!("output `{}`", port.name), expected, port.to_string())
+                })?),
+                Extent::Open => return Ok(None),
+            }
+        }
+        check_elements(format!("output `{}`", port.name), &shape)?;
+        Ok(Some(shape))
+    }
+
+    /// The value of a name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<usize> {
+        self.0.iter().find(|(n, _)| n == name).map(|(_, v)| *v)
+    }
+
+    fn wanted(&self, port: &Port) -> String {
+        let known: Vec<String> = self.0.iter().map(|(n, v)| format!("{n} = {v}")).collect();
+        let so_far = if known.is_empty() { String::new() } else { format!(" with {}", known.join(", ")) };
+        format!("{port}{so_far}")
+    }
+}
+
+/// The number of elements of a tensor.
+///
+/// # Errors
+/// None, or more than [`MOST_ELEMENTS`].
+pub fn check_elements(place: impl Into<String>, shape: &[usize]) -> Result<usize, Mismatch> {
+    elements(shape.iter().copied()).ok_or_else(|| {
+        Mismatch::new(place, format!("from 1 to {MOST_ELEMENTS} elements"), format!("extents {shape:?}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::port::{Colour, Element};
+    use crate::samples::port;
+
+    #[test]
+    fn equal_names_mean_equal_extents() {
+        let ir = port("ir", Element::U8, &["batch", "height", "width", "1"], Colour::Gray);
+        let vi = port("vi", Element::F32, &["batch", "3", "height", "width"], Colour::Rgb);
+        let mut names = Extents::default();
+        assert_eq!(names.bind_image(&ir, 2, Size::new(65, 48)).unwrap(), [2, 48, 65, 1]);
+        let error = names.bind_image(&vi, 2, Size::new(64, 48)).unwrap_err();
+        assert_eq!(error.found, "2 images of 64x48");
+        assert!(error.expected.contains("width = 65"), "{error}");
+        assert_eq!(names.bind_image(&vi, 2, Size::new(65, 48)).unwrap(), [2, 3, 48, 65]);
+        let fused = port("fused", Element::U8, &["batch", "height", "width", "3"], Colour::Rgb);
+        assert_eq!(names.shape_of(&fused).unwrap().unwrap(), [2, 48, 65, 3]);
+        let rows = port("predictions", Element::F32, &["1", "?", "7"], Colour::None);
+        assert_eq!(names.shape_of(&rows).unwrap(), None);
+        let unknown = port("predictions", Element::F32, &["1", "rows", "7"], Colour::None);
+        assert!(names.shape_of(&unknown).unwrap_err().expected.contains("rows"));
+        let huge = port("fused", Element::U8, &["1", "height", "99999999", "3"], Colour::Rgb);
+        assert_eq!(names.shape_of(&huge).unwrap_err().found, "extents [1, 48, 99999999, 3]");
+    }
+
+    #[test]
+    fn a_fixed_size_is_kept() {
+        let ir = port("ir", Element::F32, &["1", "1", "480", "640"], Colour::Gray);
+        let error = Extents::default().bind_image(&ir, 1, Size::new(641, 480)).unwrap_err().to_string();
+        assert!(error.contains("[1, 1, 480, 640]") && error.contains("an image of 641x480"), "{error}");
+        assert!(Extents::default().bind_image(&ir, 2, Size::new(640, 480)).is_err());
+    }
+}

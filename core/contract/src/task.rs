@@ -1,0 +1,115 @@
+//! What a model does besides fusing: one entry for each task.
+
+use caf_geometry::LetterboxRule;
+use serde::{Deserialize, Serialize};
+
+/// Name of a detector's output.
+pub const OUTPUT_PREDICTIONS: &str = "predictions";
+/// Name of a segmentation's output.
+pub const OUTPUT_CLASS_MAP: &str = "class_map";
+
+/// Most classes that a map of bytes can hold.
+pub const MOST_MAP_CLASSES: usize = 256;
+
+/// One task of a model; `"task"` in JSON says which.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "lowercase")]
+pub enum TaskContract {
+    /// Boxes of objects.
+    Detection(DetectionContract),
+    /// A class for every pixel.
+    Segmentation(SegmentationContract),
+}
+
+/// A detector. Its output is f32 `[batch, rows, 5 + classes]`, decoded but not yet suppressed: each row is
+/// `cx cy w h objectness class…`, boxes in pixels of the letterboxed input, scores in [0, 1].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DetectionContract {
+    /// Name of the output.
+    pub output: String,
+    /// Class names in the order of the columns.
+    pub classes: Vec<String>,
+    /// How an image of any size is fitted into the detector's input; boxes map back by the same rule.
+    pub letterbox: LetterboxRule,
+}
+
+/// A segmentation. Its output is u8 `[batch, height, width]`, the number of the most likely class of every pixel of the
+/// image, at the image's own size.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SegmentationContract {
+    /// Name of the output.
+    pub output: String,
+    /// Class names by number.
+    pub classes: Vec<String>,
+    /// Value in label files of pixels that belong to no class and were not learnt from; never in the output.
+    pub ignored_label: Option<u8>,
+    /// Colours to show the classes in, red green blue, one for each class.
+    pub palette: Option<Vec<[u8; 3]>>,
+}
+
+impl TaskContract {
+    /// Names of all tasks, as the JSON has them.
+    pub const NAMES: [&str; 2] = ["detection", "segmentation"];
+
+    /// Its name, as the JSON has it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Detection(_) => "detection",
+            Self::Segmentation(_) => "segmentation",
+        }
+    }
+
+    /// What a model with it does, for people.
+    #[must_use]
+    pub const fn verb(&self) -> &'static str {
+        match self {
+            Self::Detection(_) => "detects",
+            Self::Segmentation(_) => "segments",
+        }
+    }
+
+    /// Name of its output.
+    #[must_use]
+    pub fn output(&self) -> &str {
+        match self {
+            Self::Detection(task) => &task.output,
+            Self::Segmentation(task) => &task.output,
+        }
+    }
+
+    /// Class names by number.
+    #[must_use]
+    pub fn classes(&self) -> &[String] {
+        match self {
+            Self::Detection(task) => &task.classes,
+            Self::Segmentation(task) => &task.classes,
+        }
+    }
+
+    /// What is impossible about it, whatever the graph: expectation and finding.
+    pub(crate) fn fault(&self) -> Option<(String, String)> {
+        let count = self.classes().len();
+        match self {
+            Self::Detection(_) if count == 0 => Some(("at least one class".into(), "none".into())),
+            Self::Detection(task) => match task.letterbox.validate() {
+                Ok(()) => None,
+                Err(_) => {
+                    let expected = "a letterbox with sides from 1 to 65535 pixels that are multiples of its stride";
+                    Some((expected.into(), format!("{:?}", task.letterbox)))
+                }
+            },
+            Self::Segmentation(_) if !(1..=MOST_MAP_CLASSES).contains(&count) => {
+                Some((format!("from 1 to {MOST_MAP_CLASSES} classes"), count.to_string()))
+            }
+            Self::Segmentation(task) => match &task.palette {
+                Some(palette) if palette.len() != count => {
+                    Some((format!("a colour for each of {count} classes"), palette.len().to_string()))
+                }
+                _ => None,
+            },
+        }
+    }
+}
