@@ -73,7 +73,7 @@ fn a_stalled_camera_is_noticed_said_counted_and_ends_the_run_with_what_came_befo
         assert!(began.elapsed() < Duration::from_secs(20));
         let summary = bench.summary();
         assert_eq!(summary["ended_by"], "lost");
-        assert_eq!((number(&summary[name], "/lost"), summary[name]["state"].as_str()), (1, Some("ended")));
+        assert_eq!((number(&summary[name], "/lost"), summary[name]["state"].as_str()), (1, Some("lost")));
         let fused = number(&summary, "/pairs/fused");
         assert!((1..=10).contains(&fused), "{summary:#}");
         assert_eq!(lines(&bench.at("o.jsonl")).len() as u64, fused);

@@ -20,6 +20,9 @@ use super::packages;
 use super::stamp::Stamps;
 use super::text::complete;
 
+/// How long a pipeline that refuses may take to tell why.
+const REASON: gst::ClockTime = gst::ClockTime::from_mseconds(500);
+
 /// Any launch string.
 pub const KIND: SourceKind = SourceKind {
     name: "a GStreamer launch string",
@@ -35,6 +38,8 @@ pub struct LaunchSource {
     live: bool,
     /// Whether the pipeline was asked how late its frames are.
     asked: bool,
+    /// Parts of GStreamer that the pipeline missed, with their packages; the error that follows does not name them.
+    missing: Vec<(String, Option<&'static str>)>,
     port: Option<Port>,
 }
 
@@ -104,7 +109,7 @@ impl LaunchSource {
         sink.set_drop(false);
         sink.set_enable_last_sample(false);
         let settings = settings.clone();
-        let mut source = Self { pipeline, sink, settings, live: false, asked: false, port: None };
+        let mut source = Self { pipeline, sink, settings, live: false, asked: false, missing: vec![], port: None };
         source.preroll()?;
         Ok(source)
     }
@@ -119,7 +124,7 @@ impl LaunchSource {
             Ok(gst::StateChangeSuccess::NoPreroll) => self.live = true,
             Ok(gst::StateChangeSuccess::Success) => {}
             Ok(gst::StateChangeSuccess::Async) => {
-                return Err(self.failure_on_bus().unwrap_or(GstError::Timeout { patience }));
+                return Err(self.failure_on_bus(None).unwrap_or(GstError::Timeout { patience }));
             }
             Err(_) => return Err(self.refusal("start")),
         }
@@ -128,11 +133,22 @@ impl LaunchSource {
 
     /// Why the pipeline does not do what it was told to.
     fn refusal(&mut self, what: &str) -> GstError {
-        self.failure_on_bus().unwrap_or_else(|| GstError::Pipeline {
+        // The reason may be a moment behind the refusal.
+        let reason = self.failure_on_bus(Some(REASON));
+        reason.or_else(|| self.lacks()).unwrap_or_else(|| GstError::Pipeline {
             element: "pipeline".to_owned(),
             reason: format!("refuses to {what}"),
             debug: String::new(),
         })
+    }
+
+    /// The error of a pipeline that missed parts of GStreamer.
+    fn lacks(&mut self) -> Option<GstError> {
+        let what = self.missing.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+        let mut packages: Vec<_> = self.missing.drain(..).filter_map(|(_, package)| package).collect();
+        packages.sort_unstable();
+        packages.dedup();
+        (!what.is_empty()).then_some(GstError::Missing { what, packages })
     }
 
     fn callbacks(&self, port: &Port, pace: Pace) -> gst_app::AppSinkCallbacks {
@@ -182,21 +198,17 @@ impl LaunchSource {
         gst_app::AppSinkCallbacks::builder().new_sample(deliver).eos(move |_| ended.end()).build()
     }
 
-    /// The next error on the bus. Warnings before it are logged, changes of latency are taken up, everything else is thrown
-    /// away.
-    fn failure_on_bus(&mut self) -> Option<GstError> {
+    /// The next error on the bus, waiting for each message as told. Warnings before it are logged, changes of latency are taken up, everything else is
+    /// thrown away.
+    fn failure_on_bus(&mut self, wait: Option<gst::ClockTime>) -> Option<GstError> {
         let bus = self.pipeline.bus()?;
         let types =
             [gst::MessageType::Error, gst::MessageType::Warning, gst::MessageType::Latency, gst::MessageType::Element];
-        let mut missing: Vec<(String, Option<&'static str>)> = vec![];
-        while let Some(message) = bus.pop_filtered(&types) {
+        // Waiting for no time at all would not even look.
+        let next = || wait.map_or_else(|| bus.pop_filtered(&types), |wait| bus.timed_pop_filtered(wait, &types));
+        while let Some(message) = next() {
             match message.view() {
-                gst::MessageView::Error(_) if !missing.is_empty() => {
-                    let what = missing.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
-                    let packages = missing.into_iter().filter_map(|(_, package)| package).collect();
-                    return Some(GstError::Missing { what, packages });
-                }
-                gst::MessageView::Error(error) => return Some(self.error_of(error)),
+                gst::MessageView::Error(error) => return Some(self.lacks().unwrap_or_else(|| self.error_of(error))),
                 gst::MessageView::Warning(warning) => {
                     tracing::warn!(camera = self.settings.camera.name(), "{}", warning.error());
                 }
@@ -205,7 +217,7 @@ impl LaunchSource {
                     let _ = self.pipeline.recalculate_latency();
                     self.asked = false;
                 }
-                gst::MessageView::Element(element) => missing.extend(element.structure().and_then(missing_plugin)),
+                gst::MessageView::Element(element) => self.missing.extend(element.structure().and_then(missing_plugin)),
                 _ => {}
             }
         }
@@ -271,7 +283,7 @@ impl Source for LaunchSource {
     }
 
     fn poll(&mut self) {
-        if let Some(error) = self.failure_on_bus()
+        if let Some(error) = self.failure_on_bus(None)
             && let Some(port) = &self.port
         {
             port.fail(error.of(self.settings.camera));

@@ -18,7 +18,7 @@ use crate::sink::kind::{Sink, SinkError, SinkSettings};
 use crate::sink::lane::{SinkLane, SinkSummary};
 use crate::source::error::SourceError;
 use crate::source::kind::{Pace, Source, SourceSettings};
-use crate::source::port::{Capture, Port, SourceEvent};
+use crate::source::port::{Capture, Port, SourceEvent, SourceState};
 
 /// How often the run is looked after.
 const WATCH: Duration = Duration::from_millis(25);
@@ -126,14 +126,16 @@ pub fn run(
     let pace = config.pace.unwrap_or(if live { Pace::Realtime } else { Pace::EveryFrame });
 
     let plumbing = Plumbing::new(config, pace);
-    let mut flow = Flow { p: &plumbing, config, live, ended_by: EndedBy::Sources, failure: None };
+    let mut flow = Flow { p: &plumbing, config, live, ended_by: EndedBy::Sources, states: None, failure: None };
     let (paired, inferred, sinks) = flow.run(&mut sources, fusion, sinks, stop, watch)?;
-    let Flow { ended_by, failure, .. } = flow;
+    let Flow { ended_by, states, failure, .. } = flow;
 
     let (elapsed, lanes) = (plumbing.elapsed(config).as_secs_f64(), plumbing.capture.counts());
     let [infrared, visible] = Camera::BOTH.map(|c| {
         let i = c.index();
-        CameraSummary::new(lanes[i], paired.beyond_limit[i], paired.counts[i], plumbing.ports[i].report())
+        let mut report = plumbing.ports[i].report();
+        report.state = states.map_or(report.state, |states| states[i]);
+        CameraSummary::new(lanes[i], paired.beyond_limit[i], paired.counts[i], report)
     });
     let (paired, fused) = (infrared.pairing.paired, plumbing.fused.load(Ordering::Relaxed));
     let dropped_before_inference = plumbing.pairs.count().dropped;
@@ -173,6 +175,8 @@ struct Flow<'a> {
     /// Whether a source is live: then the clock limits the run, else the times of the frames.
     live: bool,
     ended_by: EndedBy,
+    /// How the sources were when the run took no more frames.
+    states: Option<[SourceState; 2]>,
     failure: Option<LiveError>,
 }
 
@@ -269,6 +273,7 @@ impl Flow<'_> {
     /// Takes no more frames; what waits is still fused.
     fn end(&mut self, by: EndedBy) {
         self.ended_by = by;
+        self.states.get_or_insert_with(|| self.p.ports.each_ref().map(|port| port.report().state));
         self.p.capture.close_all();
     }
 

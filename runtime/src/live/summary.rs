@@ -158,53 +158,47 @@ impl Summary {
             self.provider.name(),
             self.detections
         )?;
-        writeln!(out, "\n{}", Percentiles::HEADER)?;
-        for stage in &self.stages {
-            writeln!(out, "{}", stage.percentiles.row(stage.stage))?;
-        }
-        writeln!(out, "{}", self.skew.row("skew"))?;
-        for (camera, c) in Camera::BOTH.into_iter().zip([self.infrared, self.visible]) {
-            write!(
-                out,
-                "\n{}: {} frames; {} dropped before pairing, {} without a partner, {} nearer to another, {} not later \
-                 than the one before, {} beyond the window, {} paired",
-                camera.name(),
-                c.delivered,
-                c.dropped_before_pairing,
-                c.pairing.no_partner,
-                c.pairing.partner_nearer_to_another,
-                c.pairing.not_later,
-                c.pairing.window_full,
-                c.pairing.paired
-            )?;
-            if c.beyond_limit > 0 {
-                write!(out, ", {} after the end", c.beyond_limit)?;
+        if p.fused > 0 {
+            writeln!(out, "\n{}", Percentiles::HEADER)?;
+            for stage in &self.stages {
+                writeln!(out, "{}", stage.percentiles.row(stage.stage))?;
             }
+            writeln!(out, "{}", self.skew.row("skew"))?;
+        }
+        for (camera, c) in Camera::BOTH.into_iter().zip([self.infrared, self.visible]) {
+            write!(out, "\n{}: {} frames, {} paired", camera.name(), c.delivered, c.pairing.paired)?;
+            let PairCount { no_partner, partner_nearer_to_another, not_later, window_full, .. } = c.pairing;
+            list(
+                out,
+                &[
+                    (c.dropped_before_pairing, "dropped before pairing"),
+                    (no_partner, "without a partner"),
+                    (partner_nearer_to_another, "whose partner was nearer to another"),
+                    (not_later, "not later than the one before"),
+                    (window_full, "that waited among too many"),
+                    (c.beyond_limit, "after the end"),
+                    (c.left_over, "left over"),
+                ],
+            )?;
             if c.source.lost > 0 {
                 write!(out, "; lost {} times, {} times back", c.source.lost, c.source.returned)?;
             }
-            writeln!(out)?;
         }
-        writeln!(
-            out,
-            "\npairs: {} found; {} dropped before inference, {} fused",
-            p.paired, p.dropped_before_inference, p.fused
-        )?;
+        write!(out, "\n\npairs: {} found, {} fused", p.paired, p.fused)?;
+        list(out, &[(p.dropped_before_inference, "dropped before inference"), (p.left_over, "left over")])?;
         for s in &self.sinks {
-            write!(out, "{}: {}", s.sink, s.place)?;
+            write!(out, "\n{}: {}", s.sink, s.place)?;
             if let Some(method) = s.method {
                 write!(out, " by {method}")?;
             }
-            write!(out, "; {} written", s.written)?;
-            for (count, what) in
-                [(s.dropped, "dropped"), (s.undelivered, "not delivered"), (s.missed, "after it failed")]
-            {
-                if count > 0 {
-                    write!(out, ", {count} {what}")?;
-                }
-            }
-            writeln!(out)?;
+            write!(out, ", {} written", s.written)?;
+            list(out, &[(s.dropped, "dropped"), (s.undelivered, "not delivered"), (s.missed, "after it failed")])?;
         }
-        Ok(())
+        writeln!(out)
     }
+}
+
+/// What there is of each.
+fn list(out: &mut String, counts: &[(u64, &str)]) -> std::fmt::Result {
+    counts.iter().filter(|(count, _)| *count > 0).try_for_each(|(count, what)| write!(out, ", {count} {what}"))
 }

@@ -53,7 +53,7 @@ pub enum SourceEvent {
 /// What became of a source so far.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct SourceReport {
-    /// How it is.
+    /// How it is, or was when the run took no more frames.
     pub state: SourceState,
     /// How often it was lost.
     pub lost: u64,
