@@ -9,6 +9,7 @@ use std::hint::black_box;
 use caf_contract::{Colour, DetectionContract};
 use caf_engine::{EngineOptions, ProviderChoice};
 use caf_geometry::{Detection, LetterboxRule, NmsSettings, Size};
+use caf_golden::Bench;
 use caf_net::zoo::pipeline::{ColourMode, Samples};
 use caf_runtime::align::Aligner;
 use caf_runtime::detect::Detector;
@@ -21,7 +22,6 @@ use caf_runtime::queue::{Queue, WhenFull};
 use caf_runtime::result::{Line, PairResult};
 use caf_runtime::session::Model;
 use caf_runtime::sink::jsonl::JsonLines;
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 const SIZES: [(usize, usize); 2] = [(640, 480), (1280, 1024)];
 
@@ -38,10 +38,9 @@ fn bytes(count: usize, seed: u64) -> Vec<u8> {
     (0..count).map(|_| (next() * 256.0) as u8).collect()
 }
 
-fn pixels(c: &mut Criterion) {
+fn pixels(bench: &Bench) {
     for (width, height) in SIZES {
-        let mut group = c.benchmark_group(format!("pixels {width}x{height}"));
-        group.throughput(Throughput::Elements((width * height) as u64));
+        let group = format!("pixels {width}x{height}");
         let count = width * height;
         let data = bytes(count * 3 + height * 16, 1);
         let (mut out_bytes, mut out_floats) = (vec![0; count * 3], vec![0.0; count * 3]);
@@ -54,11 +53,11 @@ fn pixels(c: &mut Criterion) {
             // Rows as GStreamer lays them out, with padding.
             let view = ImageView::new(&data, width, height, width * format.bytes() + 4, format).unwrap();
             let values = count * caf_runtime::pixels::channels(colour);
-            group.bench_function(format!("{name} to bytes"), |b| {
-                b.iter(|| to_bytes(black_box(&view), colour, &mut out_bytes[..values]).unwrap());
+            bench.run_over(&format!("{group}, {name} to bytes"), count, || {
+                to_bytes(black_box(&view), colour, &mut out_bytes[..values]).unwrap()
             });
-            group.bench_function(format!("{name} to floats"), |b| {
-                b.iter(|| to_floats(black_box(&view), colour, &mut out_floats[..values]).unwrap());
+            bench.run_over(&format!("{group}, {name} to floats"), count, || {
+                to_floats(black_box(&view), colour, &mut out_floats[..values]).unwrap()
             });
         }
         let mut next = noise(2);
@@ -66,17 +65,17 @@ fn pixels(c: &mut Criterion) {
         let mut rgb = vec![0; count * 3];
         for (name, colour) in [("rgb", Colour::Rgb), ("gray", Colour::Gray)] {
             let values = count * caf_runtime::pixels::channels(colour);
-            group.bench_function(format!("{name} from bytes"), |b| {
-                b.iter(|| bytes_to_rgb(black_box(&data[..values]), colour, &mut rgb).unwrap());
+            bench.run_over(&format!("{group}, {name} from bytes"), count, || {
+                bytes_to_rgb(black_box(&data[..values]), colour, &mut rgb).unwrap()
             });
-            group.bench_function(format!("{name} from floats"), |b| {
-                b.iter(|| floats_to_rgb(black_box(&floats[..values]), colour, &mut rgb).unwrap());
+            bench.run_over(&format!("{group}, {name} from floats"), count, || {
+                floats_to_rgb(black_box(&floats[..values]), colour, &mut rgb).unwrap()
             });
         }
     }
 }
 
-fn align(c: &mut Criterion) {
+fn align(bench: &Bench) {
     for (width, height) in SIZES {
         let camera = |w: usize, h: usize| caf_rig::Camera::with_field_of_view(w as u32, h as u32, 50.0);
         let mut rig = caf_rig::Rig::aligned(camera(width, height));
@@ -84,14 +83,10 @@ fn align(c: &mut Criterion) {
         rig.vis_from_ir.translation_m = [0.1, 0.0, 0.0];
         let mut aligner = Aligner::new(&rig, 30.0).unwrap();
         let data = bytes(640 * 512 * 2, 3);
-        let mut group = c.benchmark_group(format!("align 640x512 to {width}x{height}"));
-        group.throughput(Throughput::Elements((width * height) as u64));
         for (name, format) in [("gray 8", PixelFormat::Gray8), ("gray 16", PixelFormat::Gray16Le)] {
             let view = ImageView::new(&data, 640, 512, 640 * format.bytes(), format).unwrap();
-            group.bench_function(name, |b| {
-                b.iter(|| {
-                    black_box(&aligner.align(black_box(&view)).unwrap());
-                });
+            bench.run_over(&format!("align 640x512 to {width}x{height}, {name}"), width * height, || {
+                black_box(&aligner.align(black_box(&view)).unwrap());
             });
         }
     }
@@ -108,24 +103,21 @@ fn rows(count: usize) -> Vec<f32> {
     rows
 }
 
-fn detect(c: &mut Criterion) {
-    let mut group = c.benchmark_group("detect");
+fn detect(bench: &Bench) {
     let letterbox = LetterboxRule::new(Size::new(640, 480), 32);
     let classes = ["person", "car", "truck", "bicycle", "lamp", "sign"].map(str::to_owned).to_vec();
     for count in [6300, 25_200] {
         let (rows, mut out) = (rows(count), vec![]);
         let contract = DetectionContract { output: "predictions".to_owned(), classes: classes.clone(), letterbox };
         let mut detector = Detector::new(contract, NmsSettings::default()).unwrap();
-        group.throughput(Throughput::Elements(count as u64));
-        group.bench_function(format!("{count} rows"), |b| {
-            b.iter(|| detector.detect(black_box(&rows), Size::new(640, 480), &mut out).unwrap());
+        bench.run_over(&format!("detect {count} rows"), count, || {
+            detector.detect(black_box(&rows), Size::new(640, 480), &mut out).unwrap()
         });
     }
 }
 
-fn draw(c: &mut Criterion) {
+fn draw(bench: &Bench) {
     for (width, height) in SIZES {
-        let mut group = c.benchmark_group(format!("draw {width}x{height}"));
         let mut rgb = bytes(width * height * 3, 5);
         for count in [10, 100] {
             let mut next = noise(6);
@@ -135,11 +127,9 @@ fn draw(c: &mut Criterion) {
                     [x, y, x + 20.0 + next() * 150.0, y + 20.0 + next() * 150.0]
                 })
                 .collect();
-            group.bench_function(format!("{count} detections"), |b| {
-                b.iter(|| {
-                    let mut canvas = Canvas::new(black_box(&mut rgb), width, height).unwrap();
-                    boxes.iter().enumerate().for_each(|(i, at)| canvas.detection(*at, i % 6, "bicycle", 0.87));
-                });
+            bench.run(&format!("draw {width}x{height}, {count} detections"), || {
+                let mut canvas = Canvas::new(black_box(&mut rgb), width, height).unwrap();
+                boxes.iter().enumerate().for_each(|(i, at)| canvas.detection(*at, i % 6, "bicycle", 0.87));
             });
         }
     }
@@ -154,31 +144,26 @@ impl Timed for At {
     }
 }
 
-fn pair(c: &mut Criterion) {
-    let mut group = c.benchmark_group("pair");
+fn pair(bench: &Bench) {
     let rule = PairRule { max_skew_ns: 20_000_000, patience_ns: [100_000_000; 2], window: 64 };
     let (mut pairer, mut time) = (Pairer::new(rule), 0);
-    group.bench_function("two frames to a pair", |b| {
-        b.iter(|| {
-            time += 40_000_000;
-            pairer.offer(Camera::Infrared, At(time));
-            pairer.offer(Camera::Visible, At(time + 7_000_000));
-            // The rhythm of the cameras decides at once, as in a live run.
-            let step = pairer.poll(Some(time + 8_000_000));
-            assert!(matches!(step, Step::Pair { .. } | Step::Wait { .. }));
-            black_box(step)
-        });
+    bench.run("pair: two frames to a pair", || {
+        time += 40_000_000;
+        pairer.offer(Camera::Infrared, At(time));
+        pairer.offer(Camera::Visible, At(time + 7_000_000));
+        // The rhythm of the cameras decides at once, as in a live run.
+        let step = pairer.poll(Some(time + 8_000_000));
+        assert!(matches!(step, Step::Pair { .. } | Step::Wait { .. }));
+        step
     });
     let queue = Queue::new(4, WhenFull::DropOldest);
-    group.bench_function("through a queue", |b| {
-        b.iter(|| {
-            queue.push(0, black_box(7_u64));
-            queue.next()
-        });
+    bench.run("pair: through a queue", || {
+        queue.push(0, black_box(7_u64));
+        queue.next()
     });
 }
 
-fn line(c: &mut Criterion) {
+fn line(bench: &Bench) {
     let folder = tempfile::tempdir().unwrap();
     let mut lines = JsonLines::create(&folder.path().join("o.jsonl")).unwrap();
     let mut result = PairResult::default();
@@ -187,15 +172,13 @@ fn line(c: &mut Criterion) {
         .map(|class| Detection { x1: next(), y1: next(), x2: next(), y2: next(), score: next(), class: class % 2 })
         .collect();
     let classes = ["person".to_owned(), "car".to_owned()];
-    c.bench_function("line of 20 detections", |b| {
-        b.iter(|| lines.write(&Line { result: black_box(&result), classes: &classes }).unwrap());
+    bench.run("line of 20 detections", || {
+        lines.write(&Line { result: black_box(&result), classes: &classes }).unwrap();
     });
 }
 
-fn whole_pair(c: &mut Criterion) {
+fn whole_pair(bench: &Bench) {
     let folder = tempfile::tempdir().unwrap();
-    let mut group = c.benchmark_group("whole pair");
-    group.sample_size(20);
     for (width, height) in SIZES {
         let models = [
             ("fuse", common::fusion_model(folder.path(), "f.onnx", Samples::Bytes, ColourMode::Rgb)),
@@ -209,12 +192,16 @@ fn whole_pair(c: &mut Criterion) {
             let settings = FusionSettings { draw: true, ..FusionSettings::default() };
             let mut fusion = FrameFusion::new(Model::load(&path, options).unwrap(), &settings).unwrap();
             let mut image = FusedImage::default();
-            group.bench_function(format!("{name} {width}x{height}"), |b| {
-                b.iter(|| fusion.infer(black_box(&ir), black_box(&vi)).unwrap().finish(&mut image).unwrap());
+            bench.run(&format!("whole pair: {name} {width}x{height}"), || {
+                fusion.infer(black_box(&ir), black_box(&vi)).unwrap().finish(&mut image).unwrap();
             });
         }
     }
 }
 
-criterion_group!(benches, pixels, align, detect, draw, pair, line, whole_pair);
-criterion_main!(benches);
+fn main() {
+    let bench = Bench::from_args();
+    for stage in [pixels, align, detect, draw, pair, line, whole_pair] {
+        stage(&bench);
+    }
+}

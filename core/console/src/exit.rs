@@ -1,6 +1,12 @@
 //! How a program begins and ends.
 
 use std::process::ExitCode;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// What is logged where `CAF_LOG` says nothing.
+const LOGGED: &str = "warn,ort=error";
 
 /// Exit code of a program that was interrupted, as shells have it.
 pub(crate) const INTERRUPTED: u8 = 130;
@@ -19,12 +25,17 @@ pub struct WrongCall(pub String);
 #[error("interrupted")]
 pub struct Interrupted;
 
-/// Sends log lines to standard error. `CAF_LOG` says which, such as `debug` or `caf_runtime=trace`; warnings without it.
+/// Sends log lines to standard error. `CAF_LOG` says which, by level or by crate and level: `debug`, `warn,caf_runtime=trace`. Warnings
+/// without it; what it says wrongly is told.
 pub fn start_log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("CAF_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,ort=error"));
+    let text = std::env::var("CAF_LOG").unwrap_or_else(|_| LOGGED.to_owned());
+    let targets = text.parse::<Targets>().unwrap_or_else(|error| {
+        crate::say!("CAF_LOG={text}: {error}; going on with {LOGGED}");
+        Targets::new().with_default(LevelFilter::WARN).with_target("ort", LevelFilter::ERROR)
+    });
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(targets);
     // A second subscriber (in tests) is refused, and the first goes on.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::registry().with(lines).try_init();
 }
 
 /// Tells an error to a person and the outcome to the shell: 0 when the work is done; 2 when what was typed is wrong in itself (a

@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use caf_eval::fusion::{Picture, Profile, score};
 use caf_geometry::Size;
-use criterion::{Criterion, criterion_group, criterion_main};
+use caf_golden::Bench;
 
 /// Numbers in [0, 1) without structure.
 fn noise(mut state: u64) -> impl FnMut() -> f32 {
@@ -15,7 +15,8 @@ fn noise(mut state: u64) -> impl FnMut() -> f32 {
     }
 }
 
-fn bench_profiles(c: &mut Criterion) {
+fn main() {
+    let bench = Bench::from_args();
     let size = Size::new(640, 480);
     let picture = |seed| {
         let mut next = noise(seed);
@@ -26,9 +27,6 @@ fn bench_profiles(c: &mut Criterion) {
         let profile = Profile::named(name).unwrap();
         // New planes every time: what metrics share is part of the work.
         let measure = || score(&profile.planes(&ir, &vi, &fused).unwrap(), black_box(profile.metrics));
-        c.bench_function(&format!("{name}, all metrics, 640x480"), |b| b.iter(measure));
+        bench.run(&format!("{name}, all metrics, 640x480"), measure);
     }
 }
-
-criterion_group!(benches, bench_profiles);
-criterion_main!(benches);

@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use caf_geometry::decode::{ANCHORS_PX, HeadShape, STRIDES, decode_level};
 use caf_geometry::{Letterbox, LetterboxPainter, NmsScratch, NmsSettings, ValidationInput, nms_into};
-use criterion::{Criterion, criterion_group, criterion_main};
+use caf_golden::Bench;
 
 const CLASSES: usize = 6;
 
@@ -17,24 +17,24 @@ fn noise(mut state: u64) -> impl FnMut() -> f32 {
     }
 }
 
-fn letterbox(c: &mut Criterion) {
+fn letterbox(bench: &Bench) {
     for (width, height, side) in [(640, 480, 320), (1280, 1024, 640)] {
         let mut next = noise(1);
         let image: Vec<u8> = (0..width * height * 3).map(|_| (next() * 256.0) as u8).collect();
         let geometry = Letterbox::new(height, width, side, side, true).unwrap();
         let mut painter = LetterboxPainter::new(geometry, 3).unwrap();
         let mut out = vec![0; painter.output_len()];
-        c.bench_function(&format!("letterbox {width}x{height} to {side}"), |b| {
-            b.iter(|| painter.paint(black_box(&image), width * 3, &mut out).unwrap());
+        bench.run(&format!("letterbox {width}x{height} to {side}"), || {
+            painter.paint(black_box(&image), width * 3, &mut out).unwrap()
         });
         let input = ValidationInput::new(height, width, side, 32).unwrap();
-        c.bench_function(&format!("validation input {width}x{height} to {side}"), |b| {
-            b.iter(|| input.render(black_box(&image), width * 3, 3).unwrap());
+        bench.run(&format!("validation input {width}x{height} to {side}"), || {
+            input.render(black_box(&image), width * 3, 3).unwrap()
         });
     }
 }
 
-fn decode(c: &mut Criterion) {
+fn decode(bench: &Bench) {
     for side in [320, 640] {
         let mut next = noise(2);
         let levels: Vec<_> = STRIDES
@@ -48,18 +48,16 @@ fn decode(c: &mut Criterion) {
             })
             .collect();
         let mut rows = vec![];
-        c.bench_function(&format!("decode {side}x{side}"), |b| {
-            b.iter(|| {
-                rows.clear();
-                for (raw, shape, stride, anchors) in &levels {
-                    decode_level(black_box(raw), *shape, *stride, anchors, &mut rows).unwrap();
-                }
-            });
+        bench.run(&format!("decode {side}x{side}"), || {
+            rows.clear();
+            for (raw, shape, stride, anchors) in &levels {
+                decode_level(black_box(raw), *shape, *stride, anchors, &mut rows).unwrap();
+            }
         });
     }
 }
 
-fn suppress(c: &mut Criterion) {
+fn suppress(bench: &Bench) {
     for count in [6300, 25_200] {
         let mut next = noise(4);
         let mut rows = vec![];
@@ -70,12 +68,16 @@ fn suppress(c: &mut Criterion) {
         }
         for (name, settings) in [("live", NmsSettings::default()), ("validation", NmsSettings::validation())] {
             let (mut scratch, mut out) = (NmsScratch::default(), vec![]);
-            c.bench_function(&format!("suppress {count} rows, {name}"), |b| {
-                b.iter(|| nms_into(black_box(&rows), CLASSES, &settings, &mut scratch, &mut out).unwrap());
+            bench.run(&format!("suppress {count} rows, {name}"), || {
+                nms_into(black_box(&rows), CLASSES, &settings, &mut scratch, &mut out).unwrap()
             });
         }
     }
 }
 
-criterion_group!(benches, letterbox, decode, suppress);
-criterion_main!(benches);
+fn main() {
+    let bench = Bench::from_args();
+    letterbox(&bench);
+    decode(&bench);
+    suppress(&bench);
+}

@@ -1,9 +1,6 @@
 //! The command line: what can be called, and with what.
 
-use std::fmt;
-use std::path::PathBuf;
-
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
 use crate::repo::Repo;
@@ -60,30 +57,6 @@ struct TestArguments {
     no_setup: bool,
 }
 
-/// The call itself is wrong (exit code 2), as opposed to work that failed (exit code 1).
-#[derive(Debug)]
-pub struct WrongCall(pub String);
-
-impl fmt::Display for WrongCall {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for WrongCall {}
-
-/// The user asked for an end (exit code 130, as shells have it).
-#[derive(Debug)]
-pub struct Stopped;
-
-impl fmt::Display for Stopped {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("stopped; the same call goes on")
-    }
-}
-
-impl std::error::Error for Stopped {}
-
 /// Carries out one call.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let repo = Repo::find()?;
@@ -100,9 +73,4 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Task::CheckLinks => links::run(&repo),
         Task::Demo(wanted) => demo::run(&repo, wanted),
     }
-}
-
-/// `path` as seen from the caller's folder, absolute.
-pub fn from_caller(path: &std::path::Path) -> Result<PathBuf> {
-    std::path::absolute(path).with_context(|| format!("cannot make {} absolute", path.display()))
 }

@@ -1,15 +1,14 @@
 //! `cargo xtask demo`: the whole chain on this machine, ending in a page.
 
 mod files;
-mod lists;
 mod page;
+mod pairs;
 mod plan;
 mod runner;
 mod settings;
 mod stamp;
 mod step;
 mod steps;
-mod stills;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,40 +16,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result};
-use clap::Args;
 
-use crate::cli::Stopped;
+use crate::outcome::Stopped;
 use crate::process;
 use crate::repo::Repo;
 use crate::report::{End, Report};
 use crate::setup::{self, Libraries};
 use page::Page;
+pub use plan::DemoArguments;
 use plan::Plan;
 use runner::Runner;
 use step::Program;
 use steps::steps;
 
 const TITLE: &str = "cargo xtask demo";
-
-/// What to show, and how long it may take.
-#[derive(Debug, Args)]
-pub struct DemoArguments {
-    /// Labelled pairs in the plain layout (ir, vi, labels, classes.txt) instead of rendered scenes.
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// A longer search and longer trainings.
-    #[arg(long)]
-    full: bool,
-    /// Weights the detectors start from, such as YOLOv5n's COCO checkpoint [default: our own, trained on rendered scenes].
-    #[arg(long, value_name = "FILE")]
-    weights: Option<PathBuf>,
-    /// VGG-16 weights for the perceptual terms; these are off without it.
-    #[arg(long, value_name = "FILE")]
-    vgg: Option<PathBuf>,
-    /// Where everything is written [default: demo-out in the workspace].
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-}
 
 /// Runs the demo; steps whose outputs are complete and whose inputs did not change are skipped.
 pub fn run(repo: &Repo, arguments: &DemoArguments) -> Result<()> {
@@ -99,10 +78,13 @@ fn stop_on_signals() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-/// Builds the programs in the release profile and returns the folder they lie in.
+/// Builds the programs and returns the folder they lie in.
+///
+/// In the development profile, which this program itself and the tests are built in, so that every dependency is built once. It
+/// optimises; what release builds gain is in other hands: libtorch and ONNX Runtime do the long work.
 fn build(repo: &Repo, libraries: &Libraries) -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--release", "--locked"]).current_dir(repo.root());
+    cargo.args(["build", "--locked"]).current_dir(repo.root());
     for program in Program::ALL {
         cargo.args(["--package", program.binary()]);
     }
@@ -112,5 +94,5 @@ fn build(repo: &Repo, libraries: &Libraries) -> Result<PathBuf> {
     let text = process::capture(libraries.for_cargo(&mut metadata))?;
     let read: serde_json::Value = serde_json::from_str(&text).context("cannot read what `cargo metadata` printed")?;
     let target = read.get("target_directory").and_then(|target| target.as_str());
-    Ok(Path::new(target.context("`cargo metadata` names no target_directory")?).join("release"))
+    Ok(Path::new(target.context("`cargo metadata` names no target_directory")?).join("debug"))
 }

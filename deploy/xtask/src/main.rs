@@ -5,6 +5,7 @@
 mod cli;
 mod demo;
 mod links;
+mod outcome;
 mod process;
 mod repo;
 mod report;
@@ -21,8 +22,8 @@ fn main() -> ExitCode {
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::from(match error {
-                error if error.is::<cli::WrongCall>() => 2,
-                error if error.is::<cli::Stopped>() => 130,
+                error if error.is::<outcome::WrongCall>() => 2,
+                error if error.is::<outcome::Stopped>() => 130,
                 _ => 1,
             })
         }

@@ -52,3 +52,8 @@ impl Repo {
         path.strip_prefix(&self.root).unwrap_or(path)
     }
 }
+
+/// `path` as seen from the caller's folder, absolute.
+pub fn from_caller(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("cannot make {} absolute", path.display()))
+}

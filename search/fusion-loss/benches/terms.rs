@@ -4,8 +4,8 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use caf_fusion_loss::{FusionLoss, LineageSetting, LossConfig, Masks, Vgg, VggFile, Weighting};
+use caf_golden::Bench;
 use caf_weights::{HostTensor, Weights};
-use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 use tch::{Device, Kind, Tensor};
 
@@ -28,35 +28,26 @@ fn full_width_vgg() -> Vgg {
     Vgg::from_weights(&weights, &origin, Device::Cpu, Kind::Float).unwrap()
 }
 
-fn terms(c: &mut Criterion) {
+fn main() {
+    let bench = Bench::from_args();
     let image = |phase: f64| {
         ((Tensor::arange(2 * 128 * 128, (Kind::Float, Device::Cpu)) * 0.21 + phase).sin() * 0.4 + 0.5)
             .reshape([2, 1, 128, 128])
     };
-    let mut group = c.benchmark_group("terms 2x128x128");
-    group.sample_size(10);
     for (name, vgg) in [("13 without VGG-16", None), ("15 with VGG-16", Some(full_width_vgg()))] {
         let loss = FusionLoss::with_vgg(&LossConfig::paper(), vgg, Device::Cpu, Kind::Float).unwrap();
         let masks = Masks::Complementary(image(3.0));
         let logits = Weighting::Softmax.start(loss.active().len(), Device::Cpu, Kind::Float).unwrap();
-        group.bench_function(format!("{name}: sources"), |b| {
-            b.iter(|| black_box(loss.sources(&image(0.0), &image(1.0), &masks).unwrap()));
+        bench.run(&format!("terms 2x128x128, {name}: sources"), || {
+            black_box(loss.sources(&image(0.0), &image(1.0), &masks).unwrap())
         });
         let sources = loss.sources(&image(0.0), &image(1.0), &masks).unwrap();
-        group.bench_function(format!("{name}: forward"), |b| {
-            let fused = image(2.0);
-            b.iter(|| black_box(loss.terms(&fused, &sources).unwrap()));
-        });
-        group.bench_function(format!("{name}: forward and backward"), |b| {
-            b.iter(|| {
-                let fused = image(2.0).set_requires_grad(true);
-                let total = loss.total(&loss.terms(&fused, &sources).unwrap(), &logits).unwrap();
-                black_box(Tensor::run_backward(&[&total], &[&fused], false, false))
-            });
+        let fused = image(2.0);
+        bench.run(&format!("terms 2x128x128, {name}: forward"), || loss.terms(black_box(&fused), &sources).unwrap());
+        bench.run(&format!("terms 2x128x128, {name}: forward and backward"), || {
+            let fused = image(2.0).set_requires_grad(true);
+            let total = loss.total(&loss.terms(&fused, &sources).unwrap(), &logits).unwrap();
+            Tensor::run_backward(&[&total], &[&fused], false, false)
         });
     }
-    group.finish();
 }
-
-criterion_group!(benches, terms);
-criterion_main!(benches);

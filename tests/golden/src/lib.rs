@@ -5,17 +5,19 @@
 //! and holds no case fails the test, and so does a test that compared nothing. Each test ends with one line that says how many
 //! cases and values it compared, and the largest error.
 //!
-//! [`fails_on_full_disk`] is for the tests of the programs.
+//! [`fails_on_full_disk`] is for the tests of the programs, [`Bench`] for `cargo bench`.
 //!
 //! Everything here stops a test by panicking.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "the crate is tests throughout")]
 
+mod bench;
 mod disk;
 mod folder;
 mod json;
 mod tally;
 
+pub use bench::Bench;
 pub use disk::fails_on_full_disk;
 pub use folder::{files, find, folders, stem};
 pub use json::{count, items, json, number, numbers};

@@ -1,5 +1,11 @@
 //! Where things lie in the output folder: steps write them, other steps and the page read them.
 
+use std::fs;
+use std::path::Path;
+
+use caf_report::html::missing;
+use serde::de::DeserializeOwned;
+
 /// Rendered pairs.
 pub const SCENES: &str = "scenes";
 /// `train.txt` and `val.txt` made for pairs that bring none.
@@ -63,4 +69,10 @@ pub fn detector(images: &str) -> String {
 /// What that detector achieves.
 pub fn measured(images: &str) -> String {
     format!("measured/{images}.json")
+}
+
+/// A report of the output folder; an error is what the page says in its place.
+pub fn read_json<T: DeserializeOwned>(out: &Path, name: &str) -> Result<T, String> {
+    let text = fs::read(out.join(name)).map_err(|error| missing(name, &error.to_string()))?;
+    serde_json::from_slice(&text).map_err(|error| missing(name, &error.to_string()))
 }

@@ -1,26 +1,23 @@
 //! The page of results: one HTML file beside the files it shows, without anything from elsewhere.
 
 mod checked;
-mod html;
 mod live;
 mod measured;
 mod pictures;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use serde::de::DeserializeOwned;
+use caf_report::html::{Cell, Table, document, escape, paragraph, side_by_side};
 
 use super::plan::{Live, Plan};
 use super::runner::Ran;
 use super::step::Phase;
 use super::steps::Images;
-use super::{files, lists, stills};
+use super::{files, pairs};
 use crate::report::readable;
 use checked::Checked;
-use html::{Cell, STYLE, Table, escape, missing, paragraph};
 use live::Summary;
 use measured::Measured;
 
@@ -46,18 +43,13 @@ impl Page<'_> {
     }
 
     fn html(&self) -> String {
-        let mut html = format!(
-            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
-             content=\"width=device-width, initial-scale=1\">\n<title>Infrared and visible, fused</title>\n\
-             <style>{STYLE}</style>\n</head>\n<body>\n"
-        );
-        html += &self.summary();
+        let mut html = self.summary();
         for phase in [Phase::Fuse, Phase::Detectors, Phase::Search, Phase::Fusion, Phase::Export, Phase::Live] {
             if self.ran.iter().any(|ran| ran.phase == phase) {
                 html += &self.section(phase);
             }
         }
-        html + &self.commands() + "</body>\n</html>\n"
+        document("Infrared and visible, fused", &(html + &self.commands()))
     }
 
     /// What a part of the work left.
@@ -79,7 +71,7 @@ impl Page<'_> {
             Some(pairs) => format!("Real pairs from {}", pairs.root.display()),
             None => "Road scenes rendered for both cameras".to_owned(),
         };
-        let count = |list: &str| Some(lists::names(&self.plan.root.join(self.plan.list(list))).ok()?.len());
+        let count = |list: &str| Some(pairs::names(&self.plan.root.join(self.plan.list(list))).ok()?.len());
         let pairs = match count("train.txt").zip(count("val.txt")) {
             Some((train, val)) => format!("{pairs}, {train} to train on and {val} to validate on"),
             None => pairs,
@@ -209,7 +201,7 @@ impl Page<'_> {
     fn fusion(&self) -> String {
         let loss = pictures::plot(self.out, files::FUSION_PLOT, "The weighted loss of every batch, and its mean");
         paragraph("Trained from fresh values with the found loss, on crops.")
-            + &pictures::side_by_side(&(pictures::panels(self.out) + &loss))
+            + &side_by_side(&(pictures::panels(self.out) + &loss))
     }
 
     fn export(&self) -> String {
@@ -231,7 +223,7 @@ impl Page<'_> {
                 format!(
                     "Up to {} validation pairs, one a second, through two GStreamer pipelines that fit each picture into {} pixels \
                      with borders where its shape differs. They are paired by their times, fused, searched for objects and drawn.",
-                    stills::MOST,
+                    pairs::MOST,
                     self.plan.settings.size()
                 ),
                 String::new(),
@@ -271,14 +263,10 @@ impl Images {
     }
 }
 
-/// A report of the output folder; an error is what the page says in its place.
-fn read_json<T: DeserializeOwned>(out: &Path, name: &str) -> Result<T, String> {
-    let text = fs::read(out.join(name)).map_err(|error| missing(name, &error.to_string()))?;
-    serde_json::from_slice(&text).map_err(|error| missing(name, &error.to_string()))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::demo::settings::Settings;
 

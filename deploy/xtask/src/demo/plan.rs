@@ -4,16 +4,37 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use clap::Args;
 
-use crate::cli::{WrongCall, from_caller};
-use crate::repo::Repo;
+use crate::outcome::WrongCall;
+use crate::repo::{Repo, from_caller};
 
+use super::files;
+use super::pairs::Kind;
 use super::settings::Settings;
-use super::stills::Kind;
-use super::{DemoArguments, files};
 
 /// Marks a folder as one that the demo may write into and clear.
 const MARK: &str = ".caf-demo";
+
+/// What to show, and how long it may take.
+#[derive(Debug, Args)]
+pub struct DemoArguments {
+    /// Labelled pairs in the plain layout (ir, vi, labels, classes.txt) instead of rendered scenes.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// A longer search and longer trainings.
+    #[arg(long)]
+    full: bool,
+    /// Weights the detectors start from, such as YOLOv5n's COCO checkpoint [default: our own, trained on rendered scenes].
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// VGG-16 weights for the perceptual terms; these are off without it.
+    #[arg(long, value_name = "FILE")]
+    vgg: Option<PathBuf>,
+    /// Where everything is written [default: demo-out in the workspace].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
 
 /// A demo, decided.
 #[derive(Debug, Clone)]

@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::files;
-use super::lists::Lists;
+use super::pairs::{Lists, Stills};
 use super::plan::{Live, Plan};
 use super::step::{Own, Phase, Program, Resume, Step, Work};
-use super::stills::Stills;
 
 /// What a detector is trained and measured on. All are trained alike, so that their images can be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,9 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::demo::pairs::Kind;
 use crate::demo::plan::Pairs;
 use crate::demo::settings::Settings;
-use crate::demo::stills::Kind;
 
 fn plan(pairs: Option<Pairs>) -> Plan {
     Plan {

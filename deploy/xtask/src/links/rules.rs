@@ -47,6 +47,7 @@ pub const ROWS: &[Row] = &[
     ("caf-data", &[Torch, OnnxRuntime, GStreamer]),
     ("caf-scene", &[Torch, OnnxRuntime, GStreamer]),
     ("caf-eval", &[Torch, OnnxRuntime, GStreamer]),
+    ("caf-report", &[Torch, OnnxRuntime, GStreamer]),
     ("caf-torch", &[OnnxRuntime, GStreamer]),
     ("caf-fusion-loss", &[OnnxRuntime, GStreamer]),
     ("caf-yolo", &[OnnxRuntime, GStreamer]),

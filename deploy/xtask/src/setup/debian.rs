@@ -57,6 +57,13 @@ const BUILD: &[Need] = &[
     },
 ];
 
+/// What some inputs need; the rest works without it.
+const EXTRA: &[Need] = &[Need {
+    package: "gstreamer1.0-libav",
+    purpose: "decodes H.264, H.265 and MPEG video of files and network cameras",
+    sign: Sign::Plugin("libgstlibav.so"),
+}];
+
 const COMPILER: Need = Need { package: "g++", purpose: "compiles the binding to libtorch", sign: Sign::Program("c++") };
 
 const PIP: Need = Need { package: "python3-pip", purpose: "downloads libtorch and ONNX Runtime", sign: Sign::Pip };
@@ -70,8 +77,31 @@ pub struct Parts {
     pub pip: bool,
 }
 
-/// Makes sure that everything is there: installs Debian packages when that is allowed, else names them and fails.
+/// Makes sure that everything is there: installs Debian packages when that is allowed, else names them and fails. What only some inputs
+/// need is installed where it can be, and named where it cannot.
 pub fn ensure(parts: Parts, check_only: bool) -> Result<()> {
+    ensure_needed(parts, check_only)?;
+    offer_extra(check_only);
+    Ok(())
+}
+
+/// Installs what some inputs need. Without a network this is no failure.
+fn offer_extra(check_only: bool) {
+    let is_allowed = !check_only && process::is_installed("apt-get");
+    if let Some(prefix) = privilege().filter(|_| is_allowed) {
+        let packages: Vec<_> = missing(EXTRA).iter().map(|need| need.package).collect();
+        let installed = if packages.is_empty() { Ok(()) } else { install(prefix, &packages) };
+        if let Err(error) = installed {
+            println!("setup: {error:#}");
+        }
+    }
+    for need in missing(EXTRA) {
+        let by_hand = install_line("sudo ", &[need.package]);
+        println!("setup: going on without {} ({}); to install it\n  {by_hand}", need.package, need.purpose);
+    }
+}
+
+fn ensure_needed(parts: Parts, check_only: bool) -> Result<()> {
     let needs: Vec<Need> =
         BUILD.iter().copied().chain(parts.compiler.then_some(COMPILER)).chain(parts.pip.then_some(PIP)).collect();
     let missing = missing(&needs);
@@ -143,8 +173,10 @@ fn install_line(prefix: &str, packages: &[&str]) -> String {
 
 fn install(prefix: &[&str], packages: &[&str]) -> Result<()> {
     let apt = |arguments: &[&str]| {
-        // Through `env`, because sudo drops variables: a question of a package's script would wait for ever.
-        let words = [prefix, &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"], arguments].concat();
+        // Through `env`, because sudo drops variables: a question of a package's script would wait for ever. So would a network that
+        // swallows everything.
+        let quick = ["-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=20", "-o", "Acquire::https::Timeout=20"];
+        let words = [prefix, &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"], &quick, arguments].concat();
         let (program, rest) = words.split_first().context("no program")?;
         process::run(Command::new(program).args(rest))
     };

@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
+use caf_report::html::{Cell, Table, short};
 use serde::Deserialize;
 
-use super::html::{Cell, Table, short};
-use super::read_json;
 use crate::demo::files;
 
 #[derive(Debug, Deserialize)]
@@ -26,7 +25,7 @@ struct Distance {
 impl Checked {
     /// Reads what the check left; an error is what the page says in its place.
     pub fn read(out: &Path) -> Result<Self, String> {
-        read_json(out, files::VERIFIED)
+        files::read_json(out, files::VERIFIED)
     }
 
     /// The check in one sentence.

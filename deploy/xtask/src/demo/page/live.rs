@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
+use caf_report::html::{Cell, Table};
 use serde::Deserialize;
 
-use super::html::{Cell, Table};
-use super::read_json;
 use crate::demo::files;
 
 #[derive(Debug, Deserialize)]
@@ -81,7 +80,7 @@ const END_TO_END: &str = "end_to_end";
 impl Summary {
     /// Reads what the live run left; an error is what the page says in its place.
     pub fn read(out: &Path) -> Result<Self, String> {
-        read_json(out, files::SUMMARY)
+        files::read_json(out, files::SUMMARY)
     }
 
     /// The run in one sentence.

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use caf_report::html::{Cell, Table, percent, short};
 use serde::Deserialize;
 
-use super::html::{Cell, Table, percent, short};
-use super::read_json;
 use crate::demo::files;
 use crate::demo::steps::Images;
 
@@ -63,7 +62,7 @@ impl Measured {
     pub fn read(out: &Path) -> Self {
         let (mut reports, mut absent) = (Vec::new(), Vec::new());
         for images in Images::ALL {
-            match read_json(out, &files::measured(images.name())) {
+            match files::read_json(out, &files::measured(images.name())) {
                 Ok(report) => reports.push((images, report)),
                 Err(missing) => absent.push(missing),
             }

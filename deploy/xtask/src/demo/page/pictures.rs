@@ -5,26 +5,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use super::html::{address, escape, missing};
 use crate::demo::files;
-use crate::demo::lists::{names, spread};
+use crate::demo::pairs::{find, names, spread};
 use crate::demo::plan::Plan;
-use crate::demo::stills::find;
+use caf_report::html::{address, escape, missing, picture, side_by_side};
 
 /// Pairs of the gallery.
 const PAIRS: usize = 3;
 /// A video is enlarged to this width at most, by whole factors only.
 const WIDEST_VIDEO_PX: u32 = 640;
-
-/// A picture with its caption; a click shows it alone. `crisp` keeps the pixels of small pictures apart.
-pub fn picture(path: &Path, caption: &str, crisp: bool) -> String {
-    let class = if crisp { " class=\"crisp\"" } else { "" };
-    format!(
-        "<figure><a href=\"{0}\"><img src=\"{0}\" alt=\"{1}\"{class} loading=\"lazy\"></a><figcaption>{1}</figcaption></figure>\n",
-        address(path),
-        escape(caption)
-    )
-}
 
 /// Plots side by side, each with what it shows.
 pub fn plots(out: &Path, plots: &[(String, &str)]) -> String {
@@ -34,11 +23,6 @@ pub fn plots(out: &Path, plots: &[(String, &str)]) -> String {
 /// One plot.
 pub fn plot(out: &Path, path: &str, caption: &str) -> String {
     if out.join(path).is_file() { picture(Path::new(path), caption, false) } else { missing(path, "it was not drawn") }
-}
-
-/// Figures in columns.
-pub fn side_by_side(figures: &str) -> String {
-    format!("<div class=\"plots\">\n{figures}</div>\n")
 }
 
 /// Validation pairs, each as infrared, visible, plain average and fused image.

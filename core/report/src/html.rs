@@ -1,7 +1,17 @@
-//! Pieces of HTML: text made safe, tables with bars, and the page's own style.
+//! Pieces of HTML: text made safe, tables with bars, figures, and the style of every page.
 
 use std::fmt::Write as _;
 use std::path::Path;
+
+/// A whole page: its title as text, its body as HTML. Nothing in it comes from elsewhere.
+pub fn document(title: &str, body: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
+         content=\"width=device-width, initial-scale=1\">\n<title>{}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{body}\
+         </body>\n</html>\n",
+        escape(title)
+    )
+}
 
 /// Text for an HTML document or a quoted attribute.
 pub fn escape(text: &str) -> String {
@@ -40,6 +50,27 @@ pub fn paragraph(text: &str) -> String {
 /// What should be there and is not is said, not left out.
 pub fn missing(name: &str, reason: &str) -> String {
     format!("<p class=\"missing\">{} cannot be shown: {}</p>\n", escape(name), escape(reason))
+}
+
+/// A picture beside the page with its caption; a click shows it alone. `crisp` keeps the pixels of small pictures apart.
+pub fn picture(path: &Path, caption: &str, crisp: bool) -> String {
+    let class = if crisp { " class=\"crisp\"" } else { "" };
+    format!(
+        "<figure><a href=\"{0}\"><img src=\"{0}\" alt=\"{1}\"{class} loading=\"lazy\"></a><figcaption>{1}</figcaption></figure>\n",
+        address(path),
+        escape(caption)
+    )
+}
+
+/// Figures in columns.
+pub fn side_by_side(figures: &str) -> String {
+    format!("<div class=\"plots\">\n{figures}</div>\n")
+}
+
+/// A text of several lines as it is, behind its title.
+pub fn verbatim(title: &str, text: &str, open: bool) -> String {
+    let open = if open { " open" } else { "" };
+    format!("<details{open}><summary>{}</summary>\n<pre>{}</pre></details>\n", escape(title), escape(text))
 }
 
 /// One cell of a table.
@@ -144,8 +175,8 @@ pub fn short(value: f64) -> String {
     }
 }
 
-/// The style sheet: readable in light and in dark, on a wide screen and on a telephone.
-pub const STYLE: &str = r"
+/// The style sheet of every page: readable in light and in dark, on a wide screen and on a telephone.
+const STYLE: &str = r"
 :root { color-scheme: light dark; --ink: #1b1f24; --soft: #57606a; --line: #d0d7de; --paper: #fff; --card: #f6f8fa; --mark: #b5400a; --bar: #2f7ed8; --good: #2f7ed8; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9aa4af; --line: #30363d; --paper: #0d1117; --card: #161b22; --mark: #fb923c; } }
 * { box-sizing: border-box; }

@@ -1,0 +1,21 @@
+//! Plots and pages for people.
+//!
+//! [`Log`] reads the CSV log of a run, [`curves`], [`bars`] and [`grouped_bars`] draw SVG, [`Run`] knows which plots a folder of a
+//! search, of a fusion network's training or of a task's training holds, and [`run_page`] puts settings, plots and pictures of one into
+//! a single HTML file. [`html`] has the pieces that pages are made of.
+
+pub mod html;
+
+mod embed;
+mod error;
+mod labels;
+mod log;
+mod page;
+mod plot;
+mod run;
+
+pub use error::ReportError;
+pub use log::Log;
+pub use page::run_page;
+pub use plot::{Chart, Curve, Scale, bars, curves, grouped_bars};
+pub use run::{Figure, Run, RunKind, ScoreChart, Weights, beta_comparison};
