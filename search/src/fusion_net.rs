@@ -2,6 +2,7 @@
 
 use crate::error::SearchError;
 use crate::weight_file::{describe_ir_range, tell_notes, write_weights};
+use caf_console::Progress;
 use caf_data::IrRange;
 use caf_net::Graph;
 use caf_net::zoo::fusion::FusionConfig;
@@ -35,8 +36,22 @@ impl FusionNet {
     /// # Errors
     /// When the file cannot be read or holds no fusion network: every difference is listed.
     pub fn read(path: &Path, device: Device) -> Result<Self, SearchError> {
-        let FusionFile { network: config, weights, notes, .. } = FusionFile::open(path)?;
-        tell_notes(path, &notes);
+        FusionNet::from_file(FusionFile::open(path)?, device)
+    }
+
+    /// [`FusionNet::read`] as this network, where the settings name another one than the default: it goes before the file's.
+    ///
+    /// # Errors
+    /// Also when the file holds another network.
+    pub fn read_as(path: &Path, network: &FusionConfig, device: Device) -> Result<Self, SearchError> {
+        let file = FusionFile::open(path)?;
+        let said = *network != FusionConfig::default();
+        FusionNet::from_file(if said { file.as_network(network.clone())? } else { file }, device)
+    }
+
+    fn from_file(file: FusionFile, device: Device) -> Result<Self, SearchError> {
+        let FusionFile { path, network: config, weights, notes, .. } = file;
+        tell_notes(&path, &notes);
         let graph = config.graph()?;
         let params = Params::from_weights(&graph, &weights, device, Kind::Float)?;
         Ok(FusionNet { config, graph, params })
@@ -51,6 +66,11 @@ impl FusionNet {
         Metadata::of_network(&self.config).write_to(&mut weights);
         describe_ir_range(&mut weights, ir_range);
         Ok(write_weights(&weights, path)?)
+    }
+
+    /// Says which network it is.
+    pub fn tell(&self, progress: &dyn Progress) {
+        progress.say(&format!("fusion network: {}", self.config));
     }
 
     /// The network as data.
@@ -68,6 +88,9 @@ impl FusionNet {
     /// # Errors
     /// When the network takes no images of that size, or libtorch refuses.
     pub fn fuse(&self, params: &Params, ir: &Tensor, vi: &Tensor, mode: Mode) -> Result<Tensor, SearchError> {
+        if let [.., height, width] = ir.size()[..] {
+            self.config.check_size([height, width].map(|side| usize::try_from(side).unwrap_or(0)))?;
+        }
         let mut outputs = forward(&self.graph, params, &[ir, vi], mode)?;
         outputs.pop().ok_or_else(|| tch::TchError::Shape("the fusion network has no output".to_owned()).into())
     }

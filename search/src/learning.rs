@@ -72,7 +72,7 @@ pub struct FusionSettings {
     pub network: FusionConfig,
     /// Adam's learning rate (paper: 1e-4).
     pub rate: f64,
-    /// Weights to start from; fresh ones without it.
+    /// Weights to start from; fresh ones without it. They bring their network along; another one in `network` is an error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<PathBuf>,
 }
@@ -99,7 +99,7 @@ impl FusionSettings {
     /// The network at its start.
     pub(crate) fn start(&self, seed: u64, device: Device) -> Result<FusionNet, SearchError> {
         match &self.init {
-            Some(path) => FusionNet::read(path, device),
+            Some(path) => FusionNet::read_as(path, &self.network, device),
             None => FusionNet::fresh(self.network.clone(), seed, device),
         }
     }

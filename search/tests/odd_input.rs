@@ -187,7 +187,7 @@ fn one_pair_in_each_half_a_larger_batch_gray_images_and_crops_without_objects_wo
     let mut config = pairs.fusion(1);
     for (range, said) in [
         (IrRange::Full, "\"full\""),
-        (IrRange::Percentile { low: 1.0, high: 99.5 }, r#"{"percentile":{"low":1.0,"high":99.5}}"#),
+        (IrRange::Percentile { low: 1.0, high: 99.5 }, r#"{"percentile":{"high":99.5,"low":1.0}}"#),
     ] {
         config.data.ir_range = range;
         let out = pairs.at(said.get(1..5).unwrap());

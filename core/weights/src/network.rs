@@ -11,7 +11,6 @@ use caf_net::zoo::task::TaskNetwork;
 use std::path::{Path, PathBuf};
 
 /// The weights of a network, checked against its graph.
-#[derive(Clone)]
 pub struct NetworkFile<F: ?Sized + 'static> {
     /// The file.
     pub path: PathBuf,
@@ -78,6 +77,24 @@ impl<F: Family + ?Sized> NetworkFile<F> {
         let mismatch = |mismatch| WeightsError::Mismatch { path: path.to_owned(), mismatch };
         weights.check(graph.params()).map_err(mismatch)?;
         Ok(NetworkFile { path: path.to_owned(), network, weights, metadata, notes })
+    }
+}
+
+impl<F: Family + ?Sized> NetworkFile<F> {
+    /// The same tensors as `network`, for settings that tensors do not tell or that shall go before the file's.
+    ///
+    /// # Errors
+    /// When it is another kind, or the tensors do not fit.
+    pub fn as_network(self, network: NetworkConfig<F>) -> Result<Self, WeightsError> {
+        let path = self.path.clone();
+        if network.kind() != self.network.kind() {
+            let (expected, found) =
+                (format!("a {} network", network.kind()), format!("a {} network", self.network.kind()));
+            return Err(WeightsError::Network { path, expected, found });
+        }
+        let graph = network.graph().map_err(|source| WeightsError::Graph { path: path.clone(), source })?;
+        self.weights.check(graph.params()).map_err(|mismatch| WeightsError::Mismatch { path, mismatch })?;
+        Ok(NetworkFile { network, ..self })
     }
 }
 
@@ -174,6 +191,14 @@ mod tests {
         }
         assert!(open::<dyn TaskNetwork>(weights(&small())).unwrap_err().contains("a task network (yolov5"));
         assert!(open::<dyn TaskNetwork>(Weights::new()).unwrap_err().contains("found no tensors"));
+    }
+
+    #[test]
+    fn other_settings_must_fit_the_tensors() {
+        let file = || open::<dyn FusionNetwork>(weights(&small())).unwrap();
+        assert_eq!(file().as_network(small()).unwrap().network, small());
+        let error = file().as_network(FusionConfig::default()).unwrap_err().to_string();
+        assert!(error.contains("some.file") && error.contains("misshapen encoder1.0.weight"), "{error}");
     }
 
     #[test]

@@ -99,6 +99,9 @@ pub(crate) fn run(arguments: &OnnxArguments) -> anyhow::Result<()> {
         contract: model.contract(),
     };
     write_json(arguments.json.as_deref(), &report)?;
+    if let Some(fusion) = &fusion {
+        out!("fusion network: {}", fusion.config())?;
+    }
     let (parameters, bytes) = (report.parameters, report.bytes);
     out!("{}: {parameters} parameters, {bytes} bytes", arguments.output.display())?;
     for (direction, ports) in [("input ", &model.contract().inputs), ("output", &model.contract().outputs)] {

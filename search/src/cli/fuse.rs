@@ -36,7 +36,7 @@ pub(super) struct Args {
     /// How to fuse.
     #[arg(long, value_enum, default_value_t = Way::Network)]
     method: Way,
-    /// Network: safetensors, or an original .pth.
+    /// Weights of a fusion network, which is recognised (`caf-search networks`): safetensors, or an original .pth.
     #[arg(long, value_name = "FILE")]
     fusion: Option<PathBuf>,
     /// Write gray images in place of the visible image's colours.
@@ -64,9 +64,12 @@ pub(super) fn run(args: &Args) -> Result<()> {
     paths.writes("--json", args.json.as_deref()).check()?;
     claim(args.json.as_deref())?;
     let dataset = args.pairs.open(Need::Ignore)?;
-    let fuser = Fuser::new(&method, args.pairs.device()?)?;
+    let (fuser, console) = (Fuser::new(&method, args.pairs.device()?)?, Console::default());
+    if let Fuser::Network(net) = &fuser {
+        net.tell(&console);
+    }
     let job = FuseJob { dataset: &dataset, fuser: &fuser, out: &args.out, colour: !args.gray, resume: args.resume };
-    let report = fuse_folder(&job, &Console::default(), &StopFlag::on_signals()?)?;
+    let report = fuse_folder(&job, &console, &StopFlag::on_signals()?)?;
     let is_stopped = report.written + report.skipped < dataset.len();
     out!(
         "{}{} written, {} skipped, {:.0} ms a pair: {}",

@@ -26,6 +26,9 @@ pub(super) struct LearningArgs {
     /// Names to validate on: a search moves the weights by their task loss, a training of the network measures them.
     #[arg(long, value_name = "LIST")]
     val: Option<PathBuf>,
+    /// Kind of fusion network (`caf-search networks` lists them), short for --set fusion.network.kind=KIND.
+    #[arg(long, value_name = "KIND")]
+    net: Option<String>,
     /// Iterations in all, in place of epochs.
     #[arg(long)]
     iterations: Option<usize>,
@@ -57,6 +60,7 @@ impl LearningArgs {
             .path("data.train", self.train.as_deref())
             .path("data.val", self.val.as_deref())
             .value("data.ir_range", self.ir_range.toml())
+            .text("fusion.network.kind", self.net.as_deref())
             .value("iterations", self.iterations)
             .value("batch", self.batch)
             .size("crop_px", self.crop)

@@ -4,6 +4,7 @@ mod eval;
 mod fuse;
 mod import;
 mod learning;
+mod networks;
 mod overrides;
 mod pairs;
 mod report;
@@ -43,6 +44,8 @@ enum Command {
     Scene(scene::Args),
     /// Read an original checkpoint (.pth, .pt) without executing it; write safetensors.
     Import(import::Args),
+    /// List the fusion networks with their settings and sizes.
+    Networks(networks::Args),
     /// Split a data set into scene-disjoint lists, or check two lists for leaks.
     Split(split::Args),
     /// Search the weights of the fusion loss.
@@ -67,6 +70,7 @@ impl Cli {
         let done = match self.command {
             Command::Scene(args) => scene::run(&args),
             Command::Import(args) => import::run(&args),
+            Command::Networks(args) => networks::run(&args),
             Command::Split(args) => split::run(&args),
             Command::Search(args) => search::run(&args),
             Command::Train(command) => train::run(&command),

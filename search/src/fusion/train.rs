@@ -54,6 +54,7 @@ pub fn train(
     let val = data.val.as_deref().map(|list| data.open(Some(list), Need::Ignore)).transpose()?;
     let beta = BetaFile::read(&config.beta)?;
     let mut training = Training::new(config, &beta, &pairs, device)?;
+    training.net.tell(progress);
     progress.say(&training.loss.status());
     let (course, count) = (config.course(), pairs.len());
     let end = course.end(count);

@@ -51,6 +51,7 @@ pub fn run(
     let device = device::prepare(&config.device, config.threads)?;
     let halves = Halves::open(config, progress)?;
     let mut session = Session::new(config.clone(), &halves, device)?;
+    session.fusion.tell(progress);
     progress.say(&session.loss.status());
     if session.restore(out)? {
         progress.say(&resumed(session.iteration, session.end));

@@ -57,6 +57,21 @@ impl Sides {
     }
 }
 
+impl FusionConfig {
+    /// Whether it takes images of this height and width.
+    ///
+    /// # Errors
+    /// [`GraphError::Config`] with the sizes it takes.
+    pub fn check_size(&self, [height, width]: [usize; 2]) -> Result<(), GraphError> {
+        let sides = self.sides();
+        if sides.allows(height) && sides.allows(width) {
+            return Ok(());
+        }
+        let what = format!("image sides: expected {sides}, found {width}x{height}");
+        Err(GraphError::Config { network: self.kind(), what })
+    }
+}
+
 /// For people: `at least 2 px`, `multiples of 4 px from 8 px`.
 impl fmt::Display for Sides {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

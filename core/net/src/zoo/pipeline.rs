@@ -154,14 +154,8 @@ fn to_unit(b: &mut Builder, samples: Samples, name: &str, x: Value) -> Result<Va
 
 /// The fused luma, limited to [0, 1] where the network can leave it.
 fn fuse_clamped(b: &mut Builder, config: &FusionConfig, ir: Value, vi: Value) -> Result<Value, GraphError> {
-    let sides = config.sides();
-    for dim in b.type_of(ir).dims.iter().skip(2) {
-        if let Dim::Fixed(side) = dim
-            && !sides.allows(*side)
-        {
-            let what = format!("image sides: expected {sides}, found {}", b.type_of(ir));
-            return Err(GraphError::Config { network: config.kind(), what });
-        }
+    if let [_, _, Dim::Fixed(height), Dim::Fixed(width)] = b.type_of(ir).dims[..] {
+        config.check_size([height, width])?;
     }
     let raw = b.scoped(FUSION_SCOPE, |b| config.build(b, ir, vi))?;
     match config.output_range() {

@@ -1,0 +1,42 @@
+//! The pairs of a folder under `golden/networks`, which all have one layout.
+
+use crate::arrays::plane;
+use caf_data::Rgb8;
+use caf_data::image_file::{IrRange, read_ir, read_vi};
+use caf_engine::Array;
+use caf_golden::{files, stem};
+use caf_weights::{Weights, load_safetensors};
+use std::path::Path;
+
+/// A pair with what the original made of it.
+pub struct PairCase {
+    /// Its name.
+    pub name: String,
+    /// Infrared in [0, 1], `[1, 1, h, w]`.
+    pub ir: Array,
+    /// The visible image's luma, likewise; 8-bit gray in the file.
+    pub vi: Array,
+    /// The visible image in colour, where there is one.
+    pub vi_rgb: Option<Rgb8>,
+    /// Tensors of the original by name.
+    pub expected: Weights,
+}
+
+/// Every pair with stored results (`inputs/NAME_ir.png`, `inputs/NAME_vi.png`, `expected/NAME.safetensors`); at least one.
+pub fn cases(folder: &Path) -> Vec<PairCase> {
+    let results = files(&folder.join("expected"), "", ".safetensors");
+    let load = |path: &Path| {
+        let name = stem(path);
+        let input = |what: &str| folder.join("inputs").join(format!("{name}_{what}.png"));
+        let gray = |what| plane(&read_ir(&input(what), IrRange::Full).unwrap());
+        let coloured = input("vi_rgb");
+        PairCase {
+            ir: gray("ir"),
+            vi: gray("vi"),
+            vi_rgb: coloured.is_file().then(|| read_vi(&coloured).unwrap()),
+            expected: load_safetensors(path).unwrap(),
+            name,
+        }
+    };
+    results.iter().map(|path| load(path)).collect()
+}
