@@ -132,7 +132,7 @@ fn value_info(name: &str, ty: &TensorType) -> proto::ValueInfo {
     let extent = |dim: &Dim| match dim {
         Dim::Fixed(n) => Some(proto::Extent::Fixed(*n as i64)),
         Dim::Named(name) => Some(proto::Extent::Named(name.clone())),
-        Dim::Any => None,
+        Dim::Shifted { .. } | Dim::Any => None,
     };
     let elem_type = match ty.element {
         Element::F32 => data_type::FLOAT,

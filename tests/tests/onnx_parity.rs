@@ -189,7 +189,7 @@ fn images(graph: &Graph, extents: &[(&str, usize)], seed: u64) -> Vec<Array> {
     let extent = |dim: &Dim| match dim {
         Dim::Fixed(n) => *n,
         Dim::Named(name) => extents.iter().find(|(known, _)| known == name).unwrap().1,
-        Dim::Any => panic!("an input of unknown size"),
+        Dim::Shifted { .. } | Dim::Any => panic!("an input of unknown size"),
     };
     let inputs = graph.inputs().iter().zip(seed..);
     inputs

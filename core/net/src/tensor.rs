@@ -21,6 +21,13 @@ pub enum Dim {
     Fixed(usize),
     /// Chosen by the caller; equal names mean equal extents.
     Named(String),
+    /// A named extent and so many more, or fewer, as behind a border.
+    Shifted {
+        /// The name.
+        name: String,
+        /// How many more; never 0.
+        by: isize,
+    },
     /// Follows from a named extent in a way that is not tracked.
     Any,
 }
@@ -30,10 +37,20 @@ impl Dim {
     pub(crate) fn agrees(&self, other: &Dim) -> bool {
         match (self, other) {
             (Dim::Fixed(a), Dim::Fixed(b)) => a == b,
-            (Dim::Named(a), Dim::Named(b)) => a == b,
             (Dim::Any, _) | (_, Dim::Any) => true,
-            (Dim::Fixed(_), Dim::Named(_)) | (Dim::Named(_), Dim::Fixed(_)) => false,
+            (a, b) => a == b,
         }
+    }
+
+    /// This extent and `by` more; none where that leaves nothing.
+    pub(crate) fn shifted(&self, by: isize) -> Option<Dim> {
+        let (name, by) = match self {
+            Dim::Fixed(n) => return n.checked_add_signed(by).filter(|n| *n > 0).map(Dim::Fixed),
+            Dim::Any => return Some(Dim::Any),
+            Dim::Named(name) => (name, by),
+            Dim::Shifted { name, by: before } => (name, before.checked_add(by)?),
+        };
+        Some(if by == 0 { Dim::Named(name.clone()) } else { Dim::Shifted { name: name.clone(), by } })
     }
 }
 
@@ -42,6 +59,7 @@ impl fmt::Display for Dim {
         match self {
             Dim::Fixed(n) => write!(f, "{n}"),
             Dim::Named(name) => f.write_str(name),
+            Dim::Shifted { name, by } => write!(f, "{name}{by:+}"),
             Dim::Any => f.write_str("?"),
         }
     }
@@ -90,5 +108,24 @@ impl fmt::Display for TensorType {
             write!(f, "{dim}")?;
         }
         f.write_str("]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Dim;
+
+    #[test]
+    fn what_a_border_adds_a_window_takes_away() {
+        let height = Dim::Named("height".to_owned());
+        let bordered = height.shifted(2).unwrap();
+        assert_eq!(
+            (bordered.to_string().as_str(), height.shifted(-3).unwrap().to_string().as_str()),
+            ("height+2", "height-3")
+        );
+        assert_eq!(bordered.shifted(-2).unwrap(), height);
+        assert!(!bordered.agrees(&height) && bordered.agrees(&Dim::Any) && bordered.agrees(&bordered.clone()));
+        assert_eq!([Dim::Fixed(5).shifted(-4), Dim::Fixed(5).shifted(-5)], [Some(Dim::Fixed(1)), None]);
+        assert_eq!(Dim::Any.shifted(7), Some(Dim::Any));
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn contract(
         let extent = |dim: &Dim| match dim {
             Dim::Fixed(n) => Extent::Fixed(*n),
             Dim::Named(name) => Extent::Named(name.clone()),
-            Dim::Any => Extent::Open,
+            Dim::Shifted { .. } | Dim::Any => Extent::Open,
         };
         Port { name: name.to_owned(), element, shape: ty.dims.iter().map(extent).collect(), colour: colour_of(name) }
     };

@@ -46,7 +46,7 @@ impl Site<'_> {
     fn extents(&self, input: usize) -> Vec<Option<usize>> {
         let fixed = |dim: &Dim| match dim {
             Dim::Fixed(n) => Some(*n),
-            Dim::Named(_) | Dim::Any => None,
+            Dim::Named(_) | Dim::Shifted { .. } | Dim::Any => None,
         };
         let ty = self.node.inputs.get(input).map(|v| self.graph.type_of(*v));
         ty.map(|t| t.dims.iter().map(fixed).collect()).unwrap_or_default()

@@ -22,8 +22,10 @@ impl Site<'_> {
                     Some(room) => Dim::Fixed(room / stride[axis] + 1),
                     None => return Err(self.error(format!("at least {reach} padded pixels"), x.to_string())),
                 },
-                same if stride[axis] == 1 && 2 * padding[axis] + 1 == reach => same.clone(),
-                Dim::Named(_) | Dim::Any => Dim::Any,
+                _ if stride[axis] == 1 => {
+                    self.shifted(&x, axis + 2, 2 * padding[axis] as isize - reach as isize + 1)?
+                }
+                Dim::Named(_) | Dim::Shifted { .. } | Dim::Any => Dim::Any,
             };
             x.dims[axis + 2] = after;
         }
@@ -35,7 +37,7 @@ impl Site<'_> {
         for dim in &mut x.dims[2..] {
             *dim = match dim {
                 Dim::Fixed(n) => Dim::Fixed(*n * factor),
-                Dim::Named(_) | Dim::Any => Dim::Any,
+                Dim::Named(_) | Dim::Shifted { .. } | Dim::Any => Dim::Any,
             };
         }
         Ok(x)
@@ -65,18 +67,20 @@ impl Site<'_> {
                 self.require(n > reach, format!("extent {axis} of at least {} to reflect {reach}", reach + 1), &x)?;
             }
         }
-        Ok(padded(x, borders.map(|[before, after]| before + after)))
+        self.padded(borders, x)
     }
-}
 
-/// An image with this many rows and columns more.
-pub(super) fn padded(mut x: TensorType, added: [usize; 2]) -> TensorType {
-    for (axis, added) in (2..).zip(added) {
-        x.dims[axis] = match &x.dims[axis] {
-            Dim::Fixed(n) => Dim::Fixed(n + added),
-            dim if added == 0 => dim.clone(),
-            Dim::Named(_) | Dim::Any => Dim::Any,
-        };
+    /// An image with so many rows and columns more before and after.
+    pub(super) fn padded(&self, borders: [[usize; 2]; 2], mut x: TensorType) -> Result<TensorType, GraphError> {
+        for (axis, [before, after]) in (2..).zip(borders) {
+            x.dims[axis] = self.shifted(&x, axis, before.saturating_add(after))?;
+        }
+        Ok(x)
     }
-    x
+
+    /// An extent and `by` more.
+    fn shifted(&self, x: &TensorType, axis: usize, by: impl TryInto<isize>) -> Result<Dim, GraphError> {
+        let shifted = by.try_into().ok().and_then(|by| x.dims[axis].shifted(by));
+        shifted.ok_or_else(|| self.error(format!("an extent {axis} that leaves something"), x.to_string()))
+    }
 }

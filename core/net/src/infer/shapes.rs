@@ -132,7 +132,7 @@ impl Site<'_> {
 fn product<'d>(mut dims: impl Iterator<Item = &'d Dim>) -> Option<usize> {
     dims.try_fold(1usize, |n, dim| match dim {
         Dim::Fixed(extent) => n.checked_mul(*extent),
-        Dim::Named(_) | Dim::Any => None,
+        Dim::Named(_) | Dim::Shifted { .. } | Dim::Any => None,
     })
 }
 
