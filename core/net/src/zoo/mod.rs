@@ -6,6 +6,7 @@ pub mod network;
 pub mod pipeline;
 pub mod segformer;
 pub mod task;
+pub mod u2fusion;
 pub mod yolov5;
 
 use crate::error::GraphError;
@@ -15,7 +16,8 @@ use network::{Family, Kind, Network};
 use task::TaskNetwork;
 
 /// Every fusion network.
-pub static FUSION_NETWORKS: &[Kind<dyn FusionNetwork>] = &[fusion::kind::<caf::CafConfig>()];
+pub static FUSION_NETWORKS: &[Kind<dyn FusionNetwork>] =
+    &[fusion::kind::<caf::CafConfig>(), fusion::kind::<u2fusion::U2FusionConfig>()];
 
 /// Every task network.
 pub static TASK_NETWORKS: &[Kind<dyn TaskNetwork>] = &[task::kind::<yolov5::YoloConfig>()];
