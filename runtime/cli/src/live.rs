@@ -46,10 +46,10 @@ pub struct LiveArgs {
     /// How late the visible timestamps are; the rig's value by default, else 0.
     #[arg(long, value_name = "MS", value_parser = milliseconds, allow_negative_numbers = true)]
     vi_latency_ms: Option<i64>,
-    /// How much later than the pipeline itself tells infrared frames arrive: they are waited for so long.
+    /// How much longer to wait for infrared frames than the latency that the source itself reports.
     #[arg(long, value_name = "MS", default_value = "0", value_parser = distance_ms, allow_negative_numbers = true)]
     ir_delay_ms: i64,
-    /// How much later than the pipeline itself tells visible frames arrive: they are waited for so long.
+    /// How much longer to wait for visible frames than the latency that the source itself reports.
     #[arg(long, value_name = "MS", default_value = "0", value_parser = distance_ms, allow_negative_numbers = true)]
     vi_delay_ms: i64,
     /// Largest difference of capture times within a pair.
@@ -81,7 +81,7 @@ pub struct LiveArgs {
     /// Stop after this time: of the clock when a source is live, else of the frames.
     #[arg(long, value_name = "S", value_parser = seconds, allow_negative_numbers = true)]
     seconds: Option<Duration>,
-    /// A source that says nothing for this long has failed to start, or is lost.
+    /// A source that delivers nothing for this long has failed to start, or is lost.
     #[arg(long, value_name = "S", default_value = "20", value_parser = seconds, allow_negative_numbers = true)]
     patience_s: Duration,
     /// Go on when a camera is lost, and pair again when it is back.

@@ -27,8 +27,8 @@ const WATCH: Duration = Duration::from_millis(25);
 const JITTER_NS: i64 = 100_000_000;
 /// A share of the visible image that the infrared camera should see: with less, the rig is more likely wrong than meant.
 const LITTLE_COVERAGE: f64 = 0.5;
-/// Frames of one camera that may wait for a partner.
-const WINDOW: usize = 64;
+/// Frames of one camera that may wait for a partner: two seconds of a late camera at 120 frames a second.
+const WINDOW: usize = 256;
 
 /// A run that began, however it ended.
 #[derive(Debug)]

@@ -68,6 +68,9 @@ pub struct SinkSettings {
     pub classes: Arc<[String]>,
 }
 
+/// Opens a sink at the place that the user named.
+pub type OpenSink = fn(&OsStr, &SinkSettings) -> Result<Box<dyn Sink>, SinkError>;
+
 /// A kind of sink.
 #[derive(Clone, Copy)]
 pub struct SinkKind {
@@ -80,7 +83,7 @@ pub struct SinkKind {
     /// Whether the value is the path of a file that appears.
     pub writes_file: bool,
     /// Claims its place, so that a wrong one is known before the cameras start.
-    pub open: fn(&OsStr, &SinkSettings) -> Result<Box<dyn Sink>, SinkError>,
+    pub open: OpenSink,
 }
 
 impl SinkKind {

@@ -45,6 +45,9 @@ pub trait Source: Send {
     fn stop(&mut self);
 }
 
+/// Opens the source that the user named.
+pub type OpenSource = fn(&str, &SourceSettings) -> Result<Box<dyn Source>, SourceError>;
+
 /// A kind of source.
 #[derive(Clone, Copy)]
 pub struct SourceKind {
@@ -53,7 +56,7 @@ pub struct SourceKind {
     /// Whether that text names such a source. Kinds are asked in the order of their list.
     pub takes: fn(&str) -> bool,
     /// Brings a source to the point where it could deliver its first frame.
-    pub open: fn(&str, &SourceSettings) -> Result<Box<dyn Source>, SourceError>,
+    pub open: OpenSource,
 }
 
 impl std::fmt::Debug for SourceKind {

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::time::Duration;
 
 use caf_runtime::result::PairResult;
-use caf_runtime::sink::kind::{Sent, Sink, SinkError, SinkKind, SinkSpec};
+use caf_runtime::sink::kind::{OpenSink, Sent, Sink, SinkError, SinkKind, SinkSpec};
 
 /// Takes everything.
 pub fn willing() -> SinkSpec {
@@ -23,11 +23,7 @@ pub fn failing(after: u64) -> SinkSpec {
     spec("--failing", after, |place, _| Ok(Box::new(Test { nap: Duration::ZERO, fails_at: number(place), taken: 0 })))
 }
 
-fn spec(
-    option: &'static str,
-    number: u64,
-    open: fn(&OsStr, &caf_runtime::sink::kind::SinkSettings) -> Result<Box<dyn Sink>, SinkError>,
-) -> SinkSpec {
+fn spec(option: &'static str, number: u64, open: OpenSink) -> SinkSpec {
     let kind = SinkKind { option, value: "N", help: "for tests", writes_file: false, open };
     SinkSpec { kind, place: number.to_string().into() }
 }
