@@ -3,7 +3,7 @@
 use caf_torch::TorchError;
 use tch::Device;
 
-/// Most threads of libtorch: more is a slip of the pen, and its thread pool would end the program.
+/// Most threads of libtorch: the thread pool of more would end the program.
 pub(crate) const MAX_THREADS: usize = 1024;
 
 /// The device of that name (`cpu`, `cuda`, `cuda:N` or `auto`), with libtorch's threads on the CPU set; 0 leaves their number

@@ -1,8 +1,13 @@
-//! What can go wrong in a search or a training.
+//! What can go wrong in a search, a training or a measurement.
 
+use crate::hypergradient::HypergradientError;
 use crate::named_images::Misfits;
 use crate::state::StateError;
 use crate::weight_file::SaveError;
+use caf_data::DataError;
+use caf_geometry::DetectError;
+use caf_torch::TorchError;
+use caf_yolo::YoloError;
 use std::path::{Path, PathBuf};
 
 /// An error of this crate's work.
@@ -10,10 +15,10 @@ use std::path::{Path, PathBuf};
 pub enum SearchError {
     /// A data set.
     #[error(transparent)]
-    Data(#[from] caf_data::DataError),
+    Data(#[from] DataError),
     /// libtorch or parameters.
     #[error(transparent)]
-    Torch(#[from] caf_torch::TorchError),
+    Torch(#[from] TorchError),
     /// Bare libtorch.
     #[error("libtorch says: {0}")]
     Tch(#[from] tch::TchError),
@@ -32,12 +37,26 @@ pub enum SearchError {
     /// A host tensor of another type or size than needed.
     #[error(transparent)]
     Host(#[from] caf_weights::TensorError),
+    /// Fresh values.
+    #[error(transparent)]
+    Init(#[from] caf_weights::InitError),
+    /// A weight file that is of no task network, or describes one that cannot be.
+    #[error("{}: {what}", path.display())]
+    TaskFile {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and found.
+        what: String,
+    },
     /// The fusion loss.
     #[error(transparent)]
     Loss(#[from] caf_fusion_loss::LossError),
     /// The detector's loss.
     #[error(transparent)]
-    Yolo(#[from] caf_yolo::YoloError),
+    Yolo(#[from] YoloError),
+    /// Boxes and suppression.
+    #[error(transparent)]
+    Detect(#[from] DetectError),
     /// The operating system refused.
     #[error("cannot {action} {}", path.display())]
     Io {
@@ -74,7 +93,7 @@ pub enum SearchError {
         /// Iteration, counted from 0.
         iteration: usize,
     },
-    /// Fusion metrics.
+    /// Metrics.
     #[error(transparent)]
     Eval(#[from] caf_eval::EvalError),
     /// A network made something that is no image.
@@ -85,13 +104,16 @@ pub enum SearchError {
     },
     /// The β step.
     #[error(transparent)]
-    Hypergradient(crate::hypergradient::HypergradientError),
-    /// The detector's training.
-    #[error(transparent)]
-    Task(#[from] crate::task::TaskError),
+    Hypergradient(HypergradientError),
     /// A result folder whose state or log cannot be gone on from.
     #[error(transparent)]
     State(#[from] StateError),
+    /// A result folder that another run writes into.
+    #[error("{}: in use by another run; wait for its end, or give another --out", path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Results that would replace the images they are made of.
     #[error("{}: the data set's images lie here and would be replaced; give another --out", path.display())]
     Sources {
@@ -103,7 +125,7 @@ pub enum SearchError {
     Images(#[from] Misfits),
     /// A crop that no pair is large enough for.
     #[error(
-        "{}: all {pairs} pairs are smaller than the crop of {}x{}, the largest is {}x{}; give a smaller crop",
+        "{}: all {pairs} pairs are smaller than the crop of {}x{}, the largest is {}x{}; give a smaller size",
         root.display(), crop.0, crop.1, largest.0, largest.1
     )]
     Crop {
@@ -116,15 +138,27 @@ pub enum SearchError {
         /// Width and height of the largest pair.
         largest: (usize, usize),
     },
-    /// Pairs that show a detector nothing.
-    #[error("{}: none of the {pairs} pairs to {what} has a labelled object, so the task has nothing to say", root.display())]
-    NoObjects {
+    /// Samples that a task can learn nothing from, or be measured on.
+    #[error("{}: none of the {samples} samples to {purpose} has {annotation}", root.display())]
+    NothingLabelled {
         /// The data set.
         root: PathBuf,
-        /// How many pairs.
-        pairs: usize,
+        /// How many samples.
+        samples: usize,
         /// What they are for.
-        what: &'static str,
+        purpose: &'static str,
+        /// What the task needs: a labelled object, a class mask.
+        annotation: &'static str,
+    },
+    /// Training and validation, or network and data set, do not belong together.
+    #[error("classes of {what}: expected {expected:?}, found {found:?}")]
+    Classes {
+        /// What has other classes.
+        what: String,
+        /// The classes it should have.
+        expected: Vec<String>,
+        /// Those it has.
+        found: Vec<String>,
     },
     /// The thread that prepares batches ended without a word.
     #[error("the thread that prepares batches ended early")]
@@ -155,5 +189,17 @@ impl SearchError {
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> SearchError {
         let path = path.to_owned();
         move |source| SearchError::Io { action, path, source }
+    }
+
+    /// Whether the call is wrong and not the work: settings out of their range, unknown devices, an output in the wrong place.
+    pub fn is_wrong_call(&self) -> bool {
+        match self {
+            SearchError::Setting { .. } | SearchError::Sources { .. } => true,
+            SearchError::Detect(e) => matches!(e, DetectError::Setting { .. }),
+            SearchError::Data(e) => matches!(e, DataError::Setting { .. }),
+            SearchError::Yolo(e) => matches!(e, YoloError::Setting { .. }),
+            SearchError::Torch(e) => matches!(e, TorchError::DeviceName { .. }),
+            _ => false,
+        }
     }
 }

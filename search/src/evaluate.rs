@@ -110,7 +110,7 @@ pub(crate) fn measure(ir: &Plane, vi: &Rgb8, fused: &Gray8, metrics: &[Metric]) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::task::fixture::Folder;
+    use crate::fixture::Folder;
     use caf_console::Silent;
     use caf_data::image_file::{write_gray8, write_rgb8};
 

@@ -1,27 +1,37 @@
 //! Loss search, training and evaluation on libtorch.
 //!
 //! ```text
-//! pairs ──search::run──► beta.toml ──fusion::train──► fusion.safetensors ──fuse──► images ──task::train_task──► task.safetensors
+//! pairs ──search::run──► beta.toml ──fusion::train──► fusion.safetensors ──fuse──► images ──task_training::train──► best.safetensors
 //! ```
+//!
+//! What a search is driven by, and what is trained and measured on images, is a task: see [`tasks`].
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod descent;
 pub mod device;
 pub mod error;
 pub mod evaluate;
 pub mod file;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod fusion;
 pub mod fusion_net;
 pub mod hypergradient;
-pub mod learning;
+pub mod loader;
+mod lock;
 pub mod named_images;
-pub mod pairs;
 pub mod record;
 pub mod report;
+mod run_loop;
+pub mod run_settings;
 pub mod search;
 pub mod settings;
 pub mod state;
-pub mod task;
+pub mod task_training;
+pub mod tasks;
 pub mod weight_file;
 
 pub use error::SearchError;
+pub use lock::LOCK;
+pub use run_loop::{CONFIG, LOG};

@@ -71,6 +71,15 @@ impl Record {
         Ok(Record { path: path.to_owned(), file, columns: columns.len(), rows, last })
     }
 
+    /// All rows, from the file.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(&self) -> Result<Vec<Row>, SearchError> {
+        let text = std::fs::read_to_string(&self.path).map_err(SearchError::io("read", &self.path))?;
+        Ok(text.lines().skip(1).filter_map(|line| Row::read(line, self.columns)).collect())
+    }
+
     /// Rows there are.
     pub fn rows(&self) -> usize {
         self.rows
@@ -137,6 +146,7 @@ mod tests {
         let mut record = Record::open(&path, &columns(), 2).unwrap();
         let kept = Row { number: 1, values: vec![Some(3.0), None] };
         assert_eq!((record.rows(), record.last()), (2, Some(&kept)));
+        assert_eq!(record.read().unwrap()[1], kept);
         record.row(2, vec![Some(0.5), None]).unwrap();
         assert_eq!((record.rows(), record.last().map(|r| r.number)), (3, Some(2)));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "iteration,a,b\n0,1,2\n1,3,\n2,0.5,\n");

@@ -1,6 +1,7 @@
 //! From a TOML file and `--set key=value` overrides to a configuration.
 
 use crate::error::SearchError;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -8,45 +9,65 @@ use toml::{Table, Value};
 /// What [`SearchError::Config`] names in place of a file when there is none.
 pub const OVERRIDES: &str = "--set";
 
-/// Reads `file` (or starts empty), applies the overrides in order, and parses the result; keys that the configuration does not
-/// know are refused.
+/// The defaults of `T`, changed by `file` where there is one, and then by the overrides in order; keys that the configuration does
+/// not know are refused. A table that names some settings leaves the others at the defaults of `T`.
 ///
 /// An override is `path.to.key=value`; the value is TOML, and text that is no TOML value stands for itself.
 ///
 /// # Errors
 /// [`SearchError::Io`], or [`SearchError::Config`] with the file or [`OVERRIDES`] and the parser's words.
-pub fn load<T: DeserializeOwned>(file: Option<&Path>, overrides: &[String]) -> Result<T, SearchError> {
+pub fn load<T: DeserializeOwned + Serialize + Default>(
+    file: Option<&Path>,
+    overrides: &[String],
+) -> Result<T, SearchError> {
     let place = file.map_or_else(|| PathBuf::from(OVERRIDES), Path::to_owned);
     let refuse = |message: String| SearchError::Config { path: place.clone(), message };
     let text = match file {
         Some(path) => std::fs::read_to_string(path).map_err(SearchError::io("read", path))?,
         None => String::new(),
     };
-    if file.is_some() || overrides.is_empty() {
-        // Straight from the text, so that messages carry line and column, also when something is overridden.
-        let whole = toml::from_str(&text).map_err(|e| refuse(e.to_string()))?;
-        if overrides.is_empty() {
-            return Ok(whole);
-        }
-    }
-    let mut table: Table = toml::from_str(&text).map_err(|e| refuse(e.to_string()))?;
+    // Straight from the text first, so that messages carry line and column, also when something is overridden.
+    toml::from_str::<T>(&text).map_err(|e| refuse(e.to_string()))?;
+    let mut given: Table = toml::from_str(&text).map_err(|e| refuse(e.to_string()))?;
     for assignment in overrides {
-        assign(&mut table, assignment)
+        assign(&mut given, assignment)
             .map_err(|message| SearchError::Config { path: PathBuf::from(OVERRIDES), message })?;
     }
-    Value::Table(table.clone()).try_into().map_err(|error: toml::de::Error| {
+    let complete = |given: Table| -> Result<Value, toml::ser::Error> {
+        let mut table = Table::try_from(T::default())?;
+        merge(&mut table, given);
+        Ok(Value::Table(table))
+    };
+    let whole = complete(given.clone()).map_err(|e| refuse(e.to_string()))?;
+    whole.try_into().map_err(|error: toml::de::Error| {
         // Where one of several words is expected, the parser names them to a text only.
         let worded = |assignment: &String| {
             let (key, text) = assignment.split_once('=')?;
-            let mut table = table.clone();
-            assign(&mut table, &format!("{key}={}", Value::String(text.trim().to_owned()))).ok()?;
-            let words = Value::Table(table).try_into::<T>().err()?.to_string();
+            let mut given = given.clone();
+            assign(&mut given, &format!("{key}={}", Value::String(text.trim().to_owned()))).ok()?;
+            let words = complete(given).ok()?.try_into::<T>().err()?.to_string();
             words.contains("unknown variant").then_some(words)
         };
         let error = error.to_string();
         let words = error.contains("unit variant").then(|| overrides.iter().find_map(worded)).flatten();
         refuse(words.unwrap_or(error))
     })
+}
+
+/// Puts `given` over `table`: table by table, except that a table of another `kind` takes the place of the one that was there.
+fn merge(table: &mut Table, given: Table) {
+    for (key, value) in given {
+        match (table.get_mut(&key), value) {
+            (Some(Value::Table(old)), Value::Table(new))
+                if new.get("kind").is_none_or(|kind| old.get("kind") == Some(kind)) =>
+            {
+                merge(old, new);
+            }
+            (_, value) => {
+                table.insert(key, value);
+            }
+        }
+    }
 }
 
 fn assign(table: &mut Table, assignment: &str) -> Result<(), String> {
@@ -71,7 +92,7 @@ mod tests {
     use super::*;
     use serde::Deserialize;
 
-    #[derive(Debug, Deserialize, PartialEq)]
+    #[derive(Debug, Serialize, Deserialize, PartialEq)]
     #[serde(deny_unknown_fields, default)]
     struct Inner {
         rate: f64,
@@ -84,7 +105,7 @@ mod tests {
         }
     }
 
-    #[derive(Debug, Deserialize, PartialEq, Default)]
+    #[derive(Debug, Serialize, Deserialize, PartialEq, Default)]
     #[serde(deny_unknown_fields, default)]
     struct Outer {
         epochs: usize,
@@ -92,7 +113,7 @@ mod tests {
         pace: Pace,
     }
 
-    #[derive(Debug, Deserialize, PartialEq, Default)]
+    #[derive(Debug, Serialize, Deserialize, PartialEq, Default)]
     #[serde(rename_all = "lowercase")]
     enum Pace {
         #[default]
@@ -140,5 +161,18 @@ mod tests {
             let error = set(&["epochs=3", bad]).unwrap_err().to_string();
             assert!(error.contains("`slow` or `fast`") && error.contains("`pace`"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_table_in_part_keeps_the_other_defaults_and_another_kind_replaces_it() {
+        let merged = |given: &str| {
+            let mut table: Table = toml::from_str("a = 1\n[t]\nkind = \"x\"\nb = 2\nc = 3\n").unwrap();
+            merge(&mut table, toml::from_str(given).unwrap());
+            table
+        };
+        let expected = |text: &str| toml::from_str::<Table>(text).unwrap();
+        assert_eq!(merged("[t]\nb = 5"), expected("a = 1\nt = { kind = \"x\", b = 5, c = 3 }"));
+        assert_eq!(merged("[t]\nkind = \"x\"\nb = 5"), expected("a = 1\nt = { kind = \"x\", b = 5, c = 3 }"));
+        assert_eq!(merged("[t]\nkind = \"y\""), expected("a = 1\nt = { kind = \"y\" }"));
     }
 }

@@ -193,10 +193,10 @@ pub(crate) fn iteration(state: &Weights, folder: &Path, adam: &Adam) -> Result<u
 }
 
 /// How a run stands to the state that it goes on from.
-pub(crate) fn resumed(done: usize, end: usize) -> String {
+pub(crate) fn resumed(done: usize, end: usize, ends_early: bool) -> String {
     match done.cmp(&end) {
-        Ordering::Less => format!("going on after {done} iterations"),
-        Ordering::Equal => format!("nothing left to do: {done} iterations"),
+        Ordering::Less if !ends_early => format!("going on after {done} iterations"),
+        Ordering::Less | Ordering::Equal => format!("nothing left to do: {done} iterations are done"),
         Ordering::Greater => format!(
             "nothing left to do: the state is of {done} iterations, more than the {end} asked for, and stays so; give another --out for fewer"
         ),

@@ -36,10 +36,10 @@ fn a_wrong_call_ends_with_2() {
             &["search", "--out", "out", "--batch", "0"],
             &["search", "--out", "out", "--batch", "99999999999"],
             &["search", "--out", "out", "--iterations", "0"],
-            &["search", "--out", "out", "--crop", "33x32"],
+            &["search", "--out", "out", "--size", "33x32"],
             &["search", "--out", "out", "--set", "beta.nothing=1"],
             &["search", "--out", "out", "--set", "beta.rate=nan"],
-            &["search", "--out", "out", "--set", "task.hyp.anchor_t=0.5"],
+            &["search", "--out", "out", "--set", "task.loss.anchor_t=0.5"],
             &["search", "--out", "out", "--ir-range", "99,1"],
             &["search", "--out", "out", "--data", "absent"],
             &["search", "--out", "out", "--config", "absent.toml"],
@@ -52,10 +52,21 @@ fn a_wrong_call_ends_with_2() {
             &["train", "task", "--data", "absent", "--images", "visible", "--out", "out"],
             &["eval", "--data", "absent", "--images", "absent"],
             &["fuse", "--data", "absent", "--out", "out", "--method", "max", "--ir-range", "half"],
-            &["train", "fusion", "--out", "out", "--set", "batch=-1"],
-            &["train", "fusion", "--out", "out", "--set", "validate_pairs=0"],
-            &["train", "task", "--data", "absent", "--images", "visible", "--out", "out", "--set", "loss.anchor_t=0.5"],
-            &["train", "task", "--data", "absent", "--images", "visible", "--out", "out", "--set", "threads=99999"],
+            &["train", "fusion", "--out", "out", "--set", "run.batch=-1"],
+            &["train", "fusion", "--out", "out", "--set", "validation.pairs=0"],
+            &[
+                "train",
+                "task",
+                "--data",
+                "absent",
+                "--images",
+                "visible",
+                "--out",
+                "out",
+                "--set",
+                "task.loss.anchor_t=0.5",
+            ],
+            &["train", "task", "--data", "absent", "--images", "visible", "--out", "out", "--set", "run.threads=99999"],
             &["eval", "--data", "absent", "--images", "visible"],
             &["nothing"],
         ],
@@ -148,7 +159,7 @@ fn an_interrupt_ends_with_130_and_says_so() {
             std::fs::hard_link(&first, at("many").join(part).join(format!("{i}.{end}"))).unwrap();
         }
     }
-    let network = "--set fusion.network.width=4 --set fusion.network.depth=1 --device cpu --batch 1 --crop 64x64";
+    let network = "--set fusion.network.width=4 --set fusion.network.depth=1 --device cpu --batch 1 --size 64x64";
     for (line, told) in [
         (
             &format!(
@@ -161,7 +172,7 @@ fn an_interrupt_ends_with_130_and_says_so() {
             "stopped; the same call goes on",
         ),
         (
-            "train task --data pairs --images visible --out task --epochs 100000 --size 64x64 --set width_multiple=0.125 --device cpu",
+            "train task --data pairs --images visible --out task --epochs 100000 --size 64x64 --set task.width_multiple=0.125 --device cpu",
             "the same call goes on",
         ),
         ("fuse --data many --method average --out fused", "stopped"),
@@ -241,7 +252,7 @@ fn pairs_that_cannot_be_read_leave_no_lists_and_no_images() {
     for line in [
         &["split", "--data", "pairs", "--out", "out", "--neighbour-gap", "0"][..],
         &["fuse", "--data", "pairs", "--out", "out", "--method", "average"],
-        &["search", "--data", "pairs", "--out", "out", "--set", "data.neighbour_gap=0", "--crop", "32x32"],
+        &["search", "--data", "pairs", "--out", "out", "--set", "data.neighbour_gap=0", "--size", "32x32"],
         &["train", "task", "--data", "pairs", "--images", "visible", "--out", "out"],
     ] {
         let text = fails(folder.path(), line);
@@ -269,13 +280,13 @@ fn a_training_goes_on_with_the_same_call_until_it_is_finished() {
         "--epochs",
         "1",
         "--set",
-        "width_multiple=0.125",
+        "task.width_multiple=0.125",
         "--ir-range",
         "min_max",
     ];
-    assert!(succeeds(folder.path(), &call).contains("done: "));
+    assert!(succeeds(folder.path(), &call).contains("done after"));
     assert!(succeeds(folder.path(), &call).contains("nothing left to do"));
-    let saved = std::fs::read_to_string(folder.path().join("out/task.toml")).unwrap();
+    let saved = std::fs::read_to_string(folder.path().join("out/config.toml")).unwrap();
     assert!(saved.contains("ir_range = \"min_max\""), "{saved}");
     let other: Vec<&str> = call.iter().map(|w| if *w == "min_max" { "full" } else { w }).collect();
     let text = fails(folder.path(), &other);

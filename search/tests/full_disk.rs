@@ -9,11 +9,18 @@ use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_caf-search");
 const SEARCH: &str = "search --data pairs --train train.txt --val val.txt --out search --device cpu --iterations 1 --batch 1 \
-    --crop 64x64 --set task.variant=n --set fusion.network.width=4 --set fusion.network.depth=1";
+    --size 64x64 --set task.variant=n --set fusion.network.width=4 --set fusion.network.depth=1";
 const FUSION: &str = "train fusion --beta beta.toml --data pairs --train train.txt --out fusion --device cpu --iterations 1 \
-    --batch 1 --crop 64x64 --set fusion.network.width=4 --set fusion.network.depth=1";
+    --batch 1 --size 64x64 --set fusion.network.width=4 --set fusion.network.depth=1";
 const TASK: &str = "train task --data pairs --images visible --size 64x64 --out task --device cpu --epochs 1 --batch 4 \
-    --set width_multiple=0.125";
+    --set task.width_multiple=0.125";
+
+/// What the program leaves in the folder when the disk takes no more than so many KiB a file; the empty file that locks a result
+/// folder is no result.
+fn fails(kib: usize, folder: &Path, line: &str, place: &str) -> Vec<String> {
+    let left = fails_on_full_disk(PROGRAM, kib, folder, line, place);
+    left.into_iter().filter(|file| !file.ends_with("/run.lock")).collect()
+}
 
 /// Runs the program without a limit.
 fn good(folder: &Path, line: &str) {
@@ -40,16 +47,16 @@ fn a_disk_that_takes_nothing_is_named_by_every_command() {
         ("eval --data pairs --images pairs/vi --json eval.json", "eval.json"),
         (SEARCH, "search/config.toml"),
         (FUSION, "fusion/config.toml"),
-        (TASK, "task/task.toml"),
+        (TASK, "task/config.toml"),
     ] {
-        assert_eq!(fails_on_full_disk(PROGRAM, 0, folder.path(), line, place), Vec::<String>::new(), "{line}");
+        assert_eq!(fails(0, folder.path(), line, place), Vec::<String>::new(), "{line}");
     }
 }
 
 #[test]
 fn a_disk_that_fills_up_leaves_no_weights_and_the_same_call_goes_on_later() {
     let folder = folder();
-    let fails = |line, place| fails_on_full_disk(PROGRAM, 4, folder.path(), line, place);
+    let fails = |line, place| fails(4, folder.path(), line, place);
     assert_eq!(fails(SEARCH, "search/state.safetensors"), ["search/config.toml", "search/log.csv"]);
     let left = fails(FUSION, "fusion/state.safetensors");
     assert!(left.iter().all(|file| !file.ends_with(".safetensors") && !file.contains("partial")), "{left:?}");

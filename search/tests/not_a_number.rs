@@ -6,7 +6,7 @@ use caf_weights::{DType, load_safetensors};
 use std::path::Path;
 use std::process::{Command, Output};
 
-const SEARCH: &str = "search --data pairs --train train.txt --val val.txt --device cpu --iterations 4 --batch 1 --crop 64x64 \
+const SEARCH: &str = "search --data pairs --train train.txt --val val.txt --device cpu --iterations 4 --batch 1 --size 64x64 \
     --set task.variant=n --set fusion.network.width=4 --set fusion.network.depth=1";
 
 fn caf_search(folder: &Path, line: &str) -> Output {
@@ -44,7 +44,7 @@ fn it_stops_names_the_value_and_keeps_the_last_good_state() {
     good(folder, &line);
 
     // The detector survives its first step, whose rate the warm-up keeps small, and not the second.
-    let line = format!("{SEARCH} --out task --set task.rate=1e30");
+    let line = format!("{SEARCH} --out task --set task.optimizer.rate=1e30");
     fails(folder, &line, "validation loss");
     let state = || load_safetensors(folder.join("task/state.safetensors")).unwrap();
     let kept = state();

@@ -10,7 +10,9 @@ use caf_net::zoo::caf::CafConfig;
 use caf_net::zoo::yolov5::Variant;
 use caf_search::error::SearchError;
 use caf_search::fusion::{FusionTrainConfig, train};
-use caf_search::search::{DataSettings, SearchConfig, run};
+use caf_search::run_settings::{DataSettings, RunSettings};
+use caf_search::search::{SearchConfig, run};
+use caf_search::tasks::{DetectionSettings, TaskSettings};
 use caf_weights::{HostTensor, load_safetensors, save_safetensors};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -73,38 +75,49 @@ impl Pairs {
         DataSettings { root: self.0.path().to_owned(), ..DataSettings::default() }
     }
 
-    fn search(&self, iterations: usize) -> SearchConfig {
-        let mut config = SearchConfig {
+    fn run(&self, iterations: usize) -> RunSettings {
+        RunSettings {
             device: "cpu".into(),
             threads: 1,
             iterations: Some(iterations),
             batch: 2,
-            crop_px: [32, 32],
+            size_px: [32, 32],
+            ..RunSettings::default()
+        }
+    }
+
+    fn search(&self, iterations: usize) -> SearchConfig {
+        let mut config = SearchConfig {
+            run: self.run(iterations),
             data: self.data(),
+            task: task(&detection()),
             ..SearchConfig::default()
         };
         config.fusion.network = CafConfig { width: 4, depth: 2, normalised: true }.into();
-        config.task.variant = Variant::N;
-        config.task.warmup = 1;
         config
     }
 
     fn fusion(&self, iterations: usize) -> FusionTrainConfig {
         let beta = self.at("beta.toml");
         std::fs::write(&beta, "[weights]\n\"l1.ir\" = 0.4\n\"ssim.vi\" = 0.6\n").unwrap();
-        let search = self.search(iterations);
         FusionTrainConfig {
-            device: search.device,
-            threads: search.threads,
-            iterations: search.iterations,
-            batch: search.batch,
-            crop_px: search.crop_px,
-            data: search.data,
-            fusion: search.fusion,
             beta,
+            run: RunSettings { save_every: 50, ..self.run(iterations) },
+            data: self.data(),
+            fusion: self.search(iterations).fusion,
             ..FusionTrainConfig::default()
         }
     }
+}
+
+fn detection() -> DetectionSettings {
+    let mut settings = DetectionSettings { variant: Variant::N, ..DetectionSettings::default() };
+    settings.optimizer.warmup = Some(1);
+    settings
+}
+
+fn task(settings: &DetectionSettings) -> TaskSettings {
+    TaskSettings::new("detection", settings).unwrap()
 }
 
 fn searched(config: &SearchConfig, out: &Path) -> Result<caf_search::search::Finished, SearchError> {
@@ -121,12 +134,14 @@ fn a_search_that_cannot_begin_leaves_nothing_behind() {
     let changes: [(&str, Change); 6] = [
         ("absent.txt", |c, _| c.data.train = Some("absent.txt".into())),
         ("absent.txt", |c, _| c.data.val = Some("absent.txt".into())),
-        ("broken.safetensors", |c, broken| c.task.init = Some(broken.to_owned())),
+        ("broken.safetensors", |c, broken| {
+            c.task = task(&DetectionSettings { init: Some(broken.to_owned()), ..detection() })
+        }),
         ("broken.safetensors", |c, broken| c.fusion.init = Some(broken.to_owned())),
         ("broken.safetensors", |c, broken| {
             c.loss.vgg = Some(VggFile { file: broken.to_owned(), ..VggFile::default() })
         }),
-        ("64x64", |c, _| c.crop_px = [64, 64]),
+        ("64x64", |c, _| c.run.size_px = [64, 64]),
     ];
     for (word, change) in changes {
         let mut config = pairs.search(1);
@@ -140,7 +155,8 @@ fn a_search_that_cannot_begin_leaves_nothing_behind() {
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() - 30]).unwrap();
     assert!(searched(&pairs.search(1), &out).is_err() && !out.exists());
-    let whole_batch = FusionTrainConfig { batch: 4, ..pairs.fusion(1) };
+    let mut whole_batch = pairs.fusion(1);
+    whole_batch.run.batch = 4;
     let other = pairs.at("other");
     assert!(train(&whole_batch, &other, &Silent, &StopFlag::default()).is_err() && !other.exists());
 }
@@ -157,7 +173,7 @@ fn a_half_without_any_object_is_refused() {
         let labels = std::fs::read(&path).unwrap();
         std::fs::write(&path, "").unwrap();
         let error = searched(&config, &pairs.at("out")).unwrap_err();
-        assert!(matches!(error, SearchError::NoObjects { .. }) && error.to_string().contains(what), "{error}");
+        assert!(matches!(error, SearchError::NothingLabelled { .. }) && error.to_string().contains(what), "{error}");
         std::fs::write(&path, labels).unwrap();
     }
     assert!(!pairs.at("out").exists());
@@ -177,46 +193,53 @@ fn one_pair_in_each_half_a_larger_batch_gray_images_and_crops_without_objects_wo
         std::fs::write(pairs.at(&format!("labels/{name}.txt")), "0 0.01 0.01 0.02 0.02\n").unwrap();
     }
     let mut config = pairs.search(2);
-    (config.batch, config.data.neighbour_gap, config.data.ir_range) = (5, 0, IrRange::MinMax);
+    (config.run.batch, config.data.neighbour_gap, config.data.ir_range) = (5, 0, IrRange::MinMax);
     let done = searched(&config, &pairs.at("out")).unwrap();
     assert_eq!((done.iterations, done.interrupted), (2, false));
     assert!(done.beta.weights.values().all(|w| w.is_finite()));
     for file in ["fusion.safetensors", "task.safetensors"] {
-        assert_eq!(ir_range(&pairs.at("out").join(file)), "\"min_max\"", "{file}");
+        assert_eq!(ir_range(&pairs.at("out").join(file)), "min_max", "{file}");
     }
     let mut config = pairs.fusion(1);
-    for (range, said) in [
-        (IrRange::Full, "\"full\""),
-        (IrRange::Percentile { low: 1.0, high: 99.5 }, r#"{"percentile":{"high":99.5,"low":1.0}}"#),
+    for (name, range, said) in [
+        ("full", IrRange::Full, serde_json::json!("full")),
+        (
+            "percentile",
+            IrRange::Percentile { low: 1.0, high: 99.5 },
+            serde_json::json!({ "percentile": { "low": 1.0, "high": 99.5 } }),
+        ),
     ] {
         config.data.ir_range = range;
-        let out = pairs.at(said.get(1..5).unwrap());
+        let out = pairs.at(name);
         train(&config, &out, &Silent, &StopFlag::default()).unwrap();
         assert_eq!(ir_range(&out.join("fusion.safetensors")), said);
     }
 }
 
 /// What a weight file says of the infrared images it was trained on.
-fn ir_range(path: &Path) -> String {
-    load_safetensors(path).unwrap().metadata().get("ir_range").unwrap().clone()
+fn ir_range(path: &Path) -> serde_json::Value {
+    serde_json::from_str(load_safetensors(path).unwrap().metadata().get("ir_range").unwrap()).unwrap()
 }
 
 #[test]
 fn a_batch_that_is_a_single_value_is_refused_and_the_smallest_larger_one_stays_finite() {
     let pairs = Pairs::new(&[(70, 40); 4]);
     let out = pairs.at("out");
-    let alone = SearchConfig { batch: 1, ..pairs.search(1) };
+    let mut alone = pairs.search(1);
+    alone.run.batch = 1;
     let error = searched(&alone, &out).unwrap_err();
-    assert!(matches!(error, SearchError::Setting { name: "batch", .. }) && !out.exists(), "{error}");
+    assert!(matches!(error, SearchError::Setting { name: "run.batch", .. }) && !out.exists(), "{error}");
     // Two cells of one image.
-    searched(&SearchConfig { crop_px: [64, 32], ..alone.clone() }, &out).unwrap();
+    alone.run.size_px = [64, 32];
+    searched(&alone, &out).unwrap();
     let state = load_safetensors(out.join("state.safetensors")).unwrap();
     let variances: Vec<_> = state.iter().filter(|(name, _)| name.ends_with("running_var")).collect();
     assert!(variances.len() > 10);
     for (name, tensor) in variances {
         assert!(tensor.to_f64_vec().unwrap().iter().all(|v| v.is_finite()), "{name}");
     }
-    searched(&SearchConfig { crop_px: [64, 32], ..SearchConfig { iterations: Some(2), ..alone } }, &out).unwrap();
+    alone.run.iterations = Some(2);
+    searched(&alone, &out).unwrap();
 }
 
 #[test]
@@ -270,7 +293,8 @@ fn small_pairs_are_counted_and_only_small_pairs_are_refused() {
     let text = told.text();
     assert!(text.contains("2 of 4 pairs are smaller than the crop of 32x32"), "{text}");
     assert!(text.contains("by up to 1.60") && text.contains("n0100 20x40"), "{text}");
-    let large = FusionTrainConfig { crop_px: [41, 32], ..pairs.fusion(1) };
+    let mut large = pairs.fusion(1);
+    large.run.size_px = [41, 32];
     let error = train(&large, &pairs.at("large"), &told, &StopFlag::default()).unwrap_err();
     assert!(matches!(error, SearchError::Crop { pairs: 4, largest: (40, 36), .. }), "{error}");
     assert!(!pairs.at("large").exists());
@@ -281,9 +305,10 @@ fn a_folder_of_another_run_is_refused_with_what_differs() {
     let pairs = Pairs::new(&[(40, 36); 4]);
     let out = pairs.at("out");
     searched(&pairs.search(1), &out).unwrap();
-    let other = SearchConfig { seed: 9, save_every: 7, ..pairs.search(2) };
+    let mut other = pairs.search(2);
+    (other.run.seed, other.run.save_every) = (9, 7);
     let text = searched(&other, &out).unwrap_err().to_string();
-    assert!(text.contains("seed: saved 1, now 9") && !text.contains("save_every"), "{text}");
+    assert!(text.contains("run.seed: saved 1, now 9") && !text.contains("save_every"), "{text}");
     let text = train(&pairs.fusion(1), &out, &Silent, &StopFlag::default()).unwrap_err().to_string();
     assert!(text.contains("it is of a search"), "{text}");
     // The same names with other labels are other pairs.
@@ -302,7 +327,7 @@ fn a_finished_search_says_so_and_writes_the_same_results() {
     std::fs::remove_file(out.join("beta.toml")).unwrap();
     let told = Told::default();
     let again = run(&pairs.search(1), &out, &told, &StopFlag::default()).unwrap();
-    assert!(told.text().contains("nothing left to do: 1 iterations"), "{}", told.text());
+    assert!(told.text().contains("nothing left to do: 1 iterations are done"), "{}", told.text());
     assert_eq!((again.iterations, again.interrupted, again.median_ms), (1, false, None));
     assert_eq!(again.beta, first.beta);
     assert!(out.join("beta.toml").exists());
@@ -314,7 +339,9 @@ fn a_finished_search_says_so_and_writes_the_same_results() {
 fn a_resumed_search_has_the_same_objectness_weights() {
     let pairs = Pairs::new(&[(40, 36); 4]);
     let mut config = pairs.search(3);
-    config.task.hyp.autobalance = true;
+    let mut settings = detection();
+    settings.loss.autobalance = true;
+    config.task = task(&settings);
     let (straight, stopped) = (pairs.at("straight"), pairs.at("stopped"));
     searched(&config, &straight).unwrap();
     let stop = StopFlag::default();
@@ -336,7 +363,8 @@ fn lines(path: &Path) -> Vec<String> {
 fn validation_changes_nothing_and_its_log_follows_the_state() {
     let pairs = Pairs::new(&[(40, 36); 5]);
     std::fs::write(pairs.at("val.txt"), "n0000\nn0300\nn0400\n").unwrap();
-    let mut config = FusionTrainConfig { validate_every: 2, validate_pairs: 2, save_every: 3, ..pairs.fusion(5) };
+    let mut config = pairs.fusion(5);
+    (config.validation.every, config.validation.pairs, config.run.save_every) = (2, 2, 3);
     let silent = pairs.at("silent");
     train(&config, &silent, &Silent, &StopFlag::default()).unwrap();
     assert!(!silent.join("validation.csv").exists());

@@ -5,8 +5,11 @@ use caf_net::zoo::caf::CafConfig;
 use caf_net::zoo::yolov5::Variant;
 use caf_scene::{Condition, DatasetSpec, write_dataset};
 use caf_search::fusion::FusionTrainConfig;
-use caf_search::search::{DataSettings, SearchConfig};
-use caf_search::task::TaskConfig;
+use caf_search::loader::ImageSource;
+use caf_search::run_settings::{DataSettings, RunSettings};
+use caf_search::search::SearchConfig;
+use caf_search::task_training::TaskTrainConfig;
+use caf_search::tasks::{DetectionSettings, TaskSettings};
 use caf_weights::{Weights, load_safetensors};
 use std::path::{Path, PathBuf};
 
@@ -58,58 +61,58 @@ impl Scenes {
         DataSettings { root, train, val, ..DataSettings::default() }
     }
 
-    /// A search of so many iterations.
-    pub fn search(&self, iterations: usize) -> SearchConfig {
-        let mut config = SearchConfig {
-            seed: 3,
+    fn run(&self, seed: u64, iterations: usize) -> RunSettings {
+        RunSettings {
+            seed,
             device: "cpu".into(),
             // Several tests run at once, and sums on one thread have one order.
             threads: 1,
             iterations: Some(iterations),
             batch: 2,
-            crop_px: CROP_PX,
+            size_px: CROP_PX,
+            ..RunSettings::default()
+        }
+    }
+
+    /// A search of so many iterations.
+    pub fn search(&self, iterations: usize) -> SearchConfig {
+        let mut task = DetectionSettings { variant: Variant::N, ..DetectionSettings::default() };
+        task.optimizer.warmup = Some(2);
+        let mut config = SearchConfig {
+            run: self.run(3, iterations),
             data: self.data(),
+            task: TaskSettings::new("detection", &task).unwrap(),
             ..SearchConfig::default()
         };
         config.fusion.network = CafConfig { width: 8, depth: 2, normalised: true }.into();
-        config.task.variant = Variant::N;
-        config.task.warmup = 2;
         config
     }
 
     /// A training of the same fusion network with a found loss.
     pub fn fusion(&self, beta: PathBuf, iterations: usize) -> FusionTrainConfig {
-        let search = self.search(1);
-        FusionTrainConfig {
-            seed: 4,
-            device: search.device,
-            threads: search.threads,
-            iterations: Some(iterations),
-            batch: search.batch,
-            crop_px: search.crop_px,
-            validate_every: 2,
-            data: search.data,
+        let mut config = FusionTrainConfig {
             beta,
-            fusion: search.fusion,
+            run: RunSettings { save_every: 50, ..self.run(4, iterations) },
+            data: self.data(),
+            fusion: self.search(1).fusion,
             ..FusionTrainConfig::default()
-        }
+        };
+        config.validation.every = 2;
+        config
     }
 
-    /// One epoch of a narrow detector.
-    pub fn task(&self) -> TaskConfig {
-        let mut config = TaskConfig {
-            width_multiple: Some(0.125),
-            image_width_px: 128,
-            image_height_px: 96,
-            epochs: 1,
-            batch: 2,
-            seed: 5,
-            device: "cpu".into(),
-            threads: 1,
-            ..TaskConfig::default()
-        };
-        config.optimizer.warmup_min_iterations = 2;
-        config
+    /// One epoch of a narrow detector on images of the pairs' names in a folder.
+    pub fn task(&self, images: &Path) -> TaskTrainConfig {
+        let mut task =
+            DetectionSettings { variant: Variant::N, width_multiple: Some(0.125), ..DetectionSettings::default() };
+        task.optimizer.warmup = Some(2);
+        TaskTrainConfig {
+            images: ImageSource::Folder(images.to_owned()),
+            run: RunSettings { iterations: None, epochs: 1, size_px: [128, 96], ..self.run(5, 1) },
+            data: self.data(),
+            task: TaskSettings::new("detection", &task).unwrap(),
+            ..TaskTrainConfig::default()
+        }
     }
 }
 

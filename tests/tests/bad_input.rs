@@ -7,8 +7,9 @@ use caf_data::image_file::{write_gray8, write_rgb8};
 use caf_data::{Gray8, Rgb8};
 use caf_search::error::SearchError;
 use caf_search::fusion::{FuseJob, Fuser, Method, fuse_folder, train};
+use caf_search::loader::{Annotation, ImageSource, TaskImages};
 use caf_search::search::run;
-use caf_search::task::{ImageSource, TaskImages, TaskRun, train_task};
+use caf_search::task_training;
 use caf_tests::fixture;
 use caf_tests::scenes::{SIZE_PX, Scenes};
 use caf_weights::{HostTensor, Weights, WeightsError, save_safetensors};
@@ -29,7 +30,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 fn left_behind(out: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(out) else { return Vec::new() };
     let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name().to_string_lossy().into_owned();
-    let settled = ["config.toml", "log.csv"];
+    let settled = ["config.toml", "log.csv", "run.lock"];
     entries.map(name).filter(|name| !settled.contains(&name.as_str())).collect()
 }
 
@@ -209,18 +210,17 @@ fn fused_images_that_do_not_belong_to_the_pairs_are_listed() {
     let dataset = scenes.dataset("train.txt");
     let names: Vec<&str> = dataset.names().collect();
     write_rgb8(&fused.join(format!("{}.png", names[0])), &Rgb8::filled(SIZE_PX[1], SIZE_PX[0], 5).unwrap()).unwrap();
-    let error = TaskImages::open(&dataset, &ImageSource::Folder(fused), 0).unwrap_err();
+    let error = TaskImages::open(&dataset, &ImageSource::Folder(fused), Annotation::Boxes, 0).unwrap_err();
     let text = chain(&error);
     assert!(names.iter().all(|name| text.contains(name)), "{text}");
 
     // An image that is damaged after the check stops the training before it has written any weights.
-    let images = || TaskImages::open(&scenes.dataset("train.txt"), &ImageSource::Visible, 0).unwrap();
-    let (train, val) = (images(), images());
-    cut(&train.images()[1].path);
-    let (config, out, stop) = (scenes.task(), scenes.out("task"), StopFlag::default());
-    let run = TaskRun { config: &config, train: &train, val: &val, out_dir: &out, stop: &stop, progress: &Silent };
-    let text = chain(&train_task(&run).unwrap_err());
-    assert!(text.contains(train.images()[1].path.to_str().unwrap()), "{text}");
+    let damaged = dataset.entries()[1].vi.clone();
+    cut(&damaged);
+    let (mut config, out) = (scenes.task(Path::new("")), scenes.out("task"));
+    config.images = ImageSource::Visible;
+    let text = chain(&task_training::train(&config, &out, &Silent, &StopFlag::default()).unwrap_err());
+    assert!(text.contains(damaged.to_str().unwrap()), "{text}");
     let left = left_behind(&out);
     assert!(left.iter().all(|file| !file.ends_with(".safetensors")), "{left:?}");
 }

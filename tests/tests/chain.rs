@@ -9,7 +9,7 @@ use caf_geometry::{NmsSettings, nms};
 use caf_golden::Tally;
 use caf_search::fusion::{FuseJob, Fuser, Method, fuse_folder, train};
 use caf_search::search::{BetaFile, run};
-use caf_search::task::{ImageSource, TaskImages, TaskRun, files, train_task};
+use caf_search::task_training::{self, files};
 use caf_tests::arrays::{as_bytes, as_floats, plane_bytes, rgb_bytes};
 use caf_tests::engine::{LIBTORCH, ONNX_FOLDED};
 use caf_tests::parity::{Layout, Rows, Spread};
@@ -47,19 +47,9 @@ fn from_rendered_pairs_to_a_model_on_onnx_runtime() {
         assert_eq!(fuse_folder(&job, &Silent, &stop).unwrap().written, dataset.len());
     }
 
-    let source = ImageSource::Folder(fused.clone());
-    let images = |list: &str| TaskImages::open(&scenes.dataset(list), &source, 16).unwrap();
     let tasked = scenes.out("task");
-    let outcome = train_task(&TaskRun {
-        config: &scenes.task(),
-        train: &images("train.txt"),
-        val: &images("val.txt"),
-        out_dir: &tasked,
-        stop: &stop,
-        progress: &Silent,
-    })
-    .unwrap();
-    assert!(outcome.finished && outcome.iterations == 2 && outcome.last_report.is_some());
+    let outcome = task_training::train(&scenes.task(&fused), &tasked, &Silent, &stop).unwrap();
+    assert!(!outcome.interrupted && outcome.iterations == 2 && outcome.last_report.is_some());
 
     let fusion = FusionFile::open(&fusion_path).unwrap();
     let task = TaskFile::open(&tasked.join(files::LAST), &TaskOptions::default()).unwrap();

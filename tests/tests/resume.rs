@@ -151,12 +151,12 @@ fn a_fusion_training_that_was_stopped_gives_the_same_bits() {
 fn the_beta_step_of_a_real_search_has_no_side_effects() {
     let scenes = Scenes::new(5);
     let mut config = scenes.search(3);
-    config.beta.rest = 3;
+    config.beta.freeze_iterations = 3;
     let resting = scenes.out("resting");
     run(&config, &resting, &Silent, &StopFlag::default()).unwrap();
     for method in ["fd", "exact"] {
         let mut moving = config.clone();
-        moving.beta.rest = 0;
+        moving.beta.freeze_iterations = 0;
         moving.beta.rate = 1e-20;
         // Both forms in every iteration, one of them moves β.
         moving.unrolled.check_every = 1;

@@ -80,7 +80,7 @@ struct Record<'a> {
 }
 
 /// Renders a data set to `root`: `ir/`, `vi/`, `labels/`, `ignore/`, `masks/` (0 background, class id + 1, 255 ignored),
-/// `classes.txt`, `train.txt` and `val.txt` (no scene is in both), `rig.toml`, `scenes.json`. The folder appears complete or
+/// `classes.txt`, `mask_classes.txt`, `train.txt` and `val.txt` (no scene is in both), `rig.toml`, `scenes.json`. The folder appears complete or
 /// not at all; pairs are rendered on all cores, with the same bytes on any number of them. `progress` is told the number of
 /// pairs done.
 ///
@@ -114,6 +114,8 @@ pub fn write_dataset(
     write_text(&staged.path().join("val.txt"), &lines(&val))?;
     let classes = Class::ALL.map(Class::name);
     write_text(&staged.path().join("classes.txt"), &lines(&classes))?;
+    let of_masks: Vec<&str> = std::iter::once("background").chain(classes).collect();
+    write_text(&staged.path().join("mask_classes.txt"), &lines(&of_masks))?;
     let camera = Camera::with_field_of_view(spec.width_px, spec.height_px, FIELD_OF_VIEW_DEG);
     Rig::aligned(camera).write(&staged.path().join("rig.toml"))?;
     let record = Record {

@@ -2,17 +2,16 @@
 
 use super::WrongCall;
 use super::pairs::PairsArgs;
-use super::train::{folder_of, image_source};
 use anyhow::{Result, bail};
 use caf_console::{Console, StopFlag, claim, out, print, write_json};
-use caf_data::{Dataset, Need};
+use caf_data::Dataset;
 use caf_geometry::Size;
 use caf_search::evaluate::{FusionReport, METRICS, fusion_report};
-use caf_search::task::{
-    DetectionReport, EvalSettings, ImageSource, TaskConfig, TaskImages, evaluate_task, load_detector,
-};
+use caf_search::loader::{ImageSource, TaskImages};
+use caf_search::tasks::{TaskReport, Trained, open_task};
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -23,11 +22,11 @@ pub(super) struct Args {
     pairs: PairsArgs,
     /// Folder of images with the pairs' names; with --task also `visible` or `infrared`.
     #[arg(long)]
-    images: PathBuf,
-    /// Detector to measure on the images.
+    images: ImageSource,
+    /// Task network to measure on the images; its file says of which task it is.
     #[arg(long, value_name = "FILE")]
     task: Option<PathBuf>,
-    /// Size of the detector's input, multiples of 32; that of its training without it.
+    /// Size of the network's input; that of its training without it.
     #[arg(long, value_name = "WIDTHxHEIGHT")]
     size: Option<Size>,
     /// Leave the fusion metrics out.
@@ -38,26 +37,33 @@ pub(super) struct Args {
     json: Option<PathBuf>,
 }
 
+/// Input of a network whose file does not say what it was trained on, px.
+const USUAL_SIZE_PX: [usize; 2] = [640, 640];
+/// Images in a batch.
+const BATCH: usize = 16;
+
 #[derive(Debug, Serialize)]
 struct Report {
     images: usize,
     fusion: Option<FusionReport>,
-    detection: Option<DetectionReport>,
+    /// What the task network was measured to do, under the name of its task.
+    #[serde(flatten)]
+    task: BTreeMap<&'static str, serde_json::Value>,
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let source = image_source(&args.images);
-    let fused = folder_of(&source).filter(|_| !args.no_fusion);
+    let fused = args.images.folder().filter(|_| !args.no_fusion);
     if fused.is_none() && args.task.is_none() {
         bail!(WrongCall("nothing to measure: give a folder of images, or --task".to_owned()));
     }
-    let paths = args.pairs.paths().folder("--images", folder_of(&source)).file("--task", args.task.as_deref());
+    let paths = args.pairs.paths().folder("--images", args.images.folder()).file("--task", args.task.as_deref());
     paths.writes("--json", args.json.as_deref()).check()?;
     claim(args.json.as_deref())?;
     let (console, stop) = (Console::default(), StopFlag::on_signals()?);
-    let dataset = args.pairs.open(if args.task.is_some() { Need::Required } else { Need::Ignore })?;
-    let detection =
-        args.task.as_ref().map(|task| detect(args, task, &dataset, &source, &console, &stop)).transpose()?;
+    let device = args.pairs.device()?;
+    let network = args.task.as_ref().map(|path| open_task(path, device)).transpose()?;
+    let dataset = args.pairs.open(network.as_ref().map(|network| network.annotation()))?;
+    let task = network.map(|network| measure(args, &*network, &dataset, &console, &stop)).transpose()?;
     let fusion = fused.map(|folder| fusion_report(&dataset, folder, &METRICS, &console, &stop)).transpose()?;
     for (name, mean) in fusion.iter().flatten() {
         let note =
@@ -65,30 +71,23 @@ pub(super) fn run(args: &Args) -> Result<()> {
         let value = mean.mean.map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"));
         out!("{name:<6} {value}{note}")?;
     }
-    if let Some(report) = &detection {
-        print(&report.table())?;
+    if let Some(report) = &task {
+        print(&report.table)?;
     }
-    write_json(args.json.as_deref(), &Report { images: dataset.len(), fusion, detection })?;
+    let task = task.into_iter().map(|report| (report.kind, report.details)).collect();
+    write_json(args.json.as_deref(), &Report { images: dataset.len(), fusion, task })?;
     Ok(())
 }
 
-fn detect(
+fn measure(
     args: &Args,
-    task: &Path,
+    network: &dyn Trained,
     dataset: &Dataset,
-    source: &ImageSource,
     console: &Console,
     stop: &StopFlag,
-) -> Result<DetectionReport> {
-    let loaded = load_detector(task, args.pairs.device()?)?;
-    let config = TaskConfig::default();
-    let mut settings = EvalSettings::of_training(&config);
-    if let Some(size) = args.size.map(Size::wh).or(loaded.image_size_px) {
-        settings.size = (size[0], size[1]);
-    }
-    let images = TaskImages::open(dataset, source, config.cache_mib)?;
-    if loaded.classes != images.classes() {
-        bail!("{} knows the classes {:?}, the data set has {:?}", task.display(), loaded.classes, images.classes());
-    }
-    Ok(evaluate_task(&loaded.detector, &loaded.params, &images, &settings, console, stop)?)
+) -> Result<TaskReport> {
+    let size_px = args.size.map(Size::wh).or(network.image_size_px()).unwrap_or(USUAL_SIZE_PX);
+    // Every image is looked at once: there is nothing to keep.
+    let images = TaskImages::open(dataset, &args.images, network.annotation(), 0)?;
+    Ok(network.evaluate(&images, size_px, BATCH, console, stop)?)
 }

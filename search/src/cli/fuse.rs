@@ -4,7 +4,6 @@ use super::WrongCall;
 use super::pairs::PairsArgs;
 use anyhow::{Result, bail};
 use caf_console::{Console, Interrupted, StopFlag, claim, out, write_json};
-use caf_data::Need;
 use caf_search::fusion::{FuseJob, Fuser, Method, fuse_folder};
 use clap::ValueEnum;
 use std::path::PathBuf;
@@ -63,7 +62,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let paths = args.pairs.paths().file("--fusion", args.fusion.as_deref()).fills("--out", args.out.as_path());
     paths.writes("--json", args.json.as_deref()).check()?;
     claim(args.json.as_deref())?;
-    let dataset = args.pairs.open(Need::Ignore)?;
+    let dataset = args.pairs.open(None)?;
     let (fuser, console) = (Fuser::new(&method, args.pairs.device()?)?, Console::default());
     if let Fuser::Network(net) = &fuser {
         net.tell(&console);

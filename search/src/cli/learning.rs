@@ -1,11 +1,12 @@
-//! Options that the search and the training of the fusion network share.
+//! Options that all trainings share.
 
 use super::overrides::{SettingsArgs, Short};
 use super::pairs::{IrRangeArg, list_of};
 use anyhow::Result;
 use caf_console::{Paths, claim};
 use caf_geometry::Size;
-use caf_search::learning::DataSettings;
+use caf_search::run_settings::DataSettings;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
 
@@ -17,28 +18,29 @@ pub(super) struct LearningArgs {
     /// Folder of the results.
     #[arg(long)]
     pub(super) out: PathBuf,
-    /// Data set in the plain layout.
+    /// Data set.
     #[arg(long)]
     data: Option<PathBuf>,
-    /// Names to learn from; a search without --val halves them.
+    /// Names to learn from [default: all pairs; of `train task` train.txt]. A search without --val halves them.
     #[arg(long, value_name = "LIST")]
     train: Option<PathBuf>,
-    /// Names to validate on: a search moves the weights by their task loss, a training of the network measures them.
+    /// Names to validate on [default of `train task`: val.txt]. A search moves the weights by their task loss, a training measures
+    /// its network on them.
     #[arg(long, value_name = "LIST")]
     val: Option<PathBuf>,
-    /// Kind of fusion network (`caf-search networks` lists them), short for --set fusion.network.kind=KIND.
-    #[arg(long, value_name = "KIND")]
-    net: Option<String>,
+    /// Passes over the training samples.
+    #[arg(long)]
+    epochs: Option<usize>,
     /// Iterations in all, in place of epochs.
     #[arg(long)]
     iterations: Option<usize>,
-    /// Pairs in a batch.
+    /// Samples in a batch.
     #[arg(long)]
     batch: Option<usize>,
-    /// Size of the crops. A smaller pair is enlarged just enough to cover its crop, and how many are is said; when all are
-    /// smaller, that is an error.
+    /// What a network is trained on: crops of this size, or for `train task` whole images fitted into it. A pair smaller than its
+    /// crop is enlarged just enough to cover it, and how many are is said; when all are smaller, that is an error.
     #[arg(long, value_name = "WIDTHxHEIGHT")]
-    crop: Option<Size>,
+    size: Option<Size>,
     #[command(flatten)]
     ir_range: IrRangeArg,
     /// cpu, cuda, cuda:N or auto.
@@ -54,18 +56,18 @@ pub(super) struct LearningArgs {
 
 impl LearningArgs {
     /// The configuration: the file, these options and those of the command, `--set`; later ones win.
-    pub(super) fn load<T: DeserializeOwned>(&self, command: Short) -> Result<T> {
+    pub(super) fn load<T: DeserializeOwned + Serialize + Default>(&self, command: Short) -> Result<T> {
         let short = command
             .path("data.root", self.data.as_deref())
             .path("data.train", self.train.as_deref())
             .path("data.val", self.val.as_deref())
             .value("data.ir_range", self.ir_range.toml())
-            .text("fusion.network.kind", self.net.as_deref())
-            .value("iterations", self.iterations)
-            .value("batch", self.batch)
-            .size("crop_px", self.crop)
-            .text("device", self.device.as_deref())
-            .value("seed", self.seed);
+            .value("run.epochs", self.epochs)
+            .value("run.iterations", self.iterations)
+            .value("run.batch", self.batch)
+            .size("run.size_px", self.size)
+            .text("run.device", self.device.as_deref())
+            .value("run.seed", self.seed);
         self.settings.load(short)
     }
 

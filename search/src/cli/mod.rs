@@ -16,12 +16,9 @@ mod train;
 use anyhow::Result;
 use caf_console::{Interrupted, WrongCall, say};
 use caf_data::DataError;
-use caf_geometry::DetectError;
 use caf_scene::SceneError;
 use caf_search::error::SearchError;
-use caf_search::task::TaskError;
 use caf_torch::TorchError;
-use caf_yolo::YoloError;
 use clap::{Parser, Subcommand};
 
 /// Search, training and evaluation of infrared + visible fusion.
@@ -55,7 +52,7 @@ enum Command {
     Train(train::Command),
     /// Fuse the pairs of a data set into a folder.
     Fuse(fuse::Args),
-    /// Measure fused images and detectors.
+    /// Measure fused images and task networks.
     Eval(eval::Args),
     /// Draw the plots of a run again.
     Report(report::Args),
@@ -79,8 +76,7 @@ impl Cli {
             Command::Report(args) => report::run(&args),
         };
         done.map_err(|error| {
-            let of_search = matches!(error.downcast_ref(), Some(SearchError::Interrupted));
-            if of_search || matches!(error.downcast_ref(), Some(TaskError::Interrupted)) {
+            if matches!(error.downcast_ref(), Some(SearchError::Interrupted)) {
                 say!("{error}");
                 return Interrupted.into();
             }
@@ -91,27 +87,9 @@ impl Cli {
 
 /// Whether the call is wrong and not the work: options that do not go together, settings out of their range, unknown devices.
 pub fn is_wrong_call(error: &anyhow::Error) -> bool {
-    let of_data = |e: &DataError| matches!(e, DataError::Setting { .. });
-    let of_torch = |e: &TorchError| matches!(e, TorchError::DeviceName { .. });
-    let of_yolo = |e: &YoloError| matches!(e, YoloError::Setting { .. });
-    let of_task = |e: &TaskError| match e {
-        TaskError::Setting { .. } | TaskError::Detect(DetectError::Setting { .. }) => true,
-        TaskError::Data(e) => of_data(e),
-        TaskError::Yolo(e) => of_yolo(e),
-        TaskError::Torch(e) => of_torch(e),
-        _ => false,
-    };
-    let of_search = |e: &SearchError| match e {
-        SearchError::Setting { .. } | SearchError::Sources { .. } => true,
-        SearchError::Task(e) => of_task(e),
-        SearchError::Data(e) => of_data(e),
-        SearchError::Yolo(e) => of_yolo(e),
-        SearchError::Torch(e) => of_torch(e),
-        _ => false,
-    };
-    error.downcast_ref().is_some_and(of_search)
-        || error.downcast_ref().is_some_and(of_task)
-        || error.downcast_ref().is_some_and(of_data)
-        || error.downcast_ref().is_some_and(of_torch)
+    let of_search = error.downcast_ref().is_some_and(SearchError::is_wrong_call);
+    of_search
+        || error.downcast_ref().is_some_and(|e| matches!(e, DataError::Setting { .. }))
+        || error.downcast_ref().is_some_and(|e| matches!(e, TorchError::DeviceName { .. }))
         || error.downcast_ref().is_some_and(|e| matches!(e, SceneError::Setting { .. } | SceneError::Size { .. }))
 }

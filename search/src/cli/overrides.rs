@@ -5,6 +5,7 @@ use caf_console::{Paths, WrongCall};
 use caf_geometry::Size;
 use caf_search::error::SearchError;
 use clap::Args;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ pub(super) struct SettingsArgs {
     /// Settings in TOML; unknown keys are refused. What is not given has the paper's value.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// One setting, such as `--set epochs=5`; may be repeated.
+    /// One setting, such as `--set run.epochs=5`; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
 }
@@ -51,7 +52,7 @@ impl Short {
 
 impl SettingsArgs {
     /// The configuration; settings that are unknown or no TOML are a wrong call.
-    pub(super) fn load<T: DeserializeOwned>(&self, short: Short) -> Result<T> {
+    pub(super) fn load<T: DeserializeOwned + Serialize + Default>(&self, short: Short) -> Result<T> {
         let all: Vec<String> = short.0.into_iter().chain(self.set.iter().cloned()).collect();
         self.paths().check()?;
         caf_search::settings::load(self.config.as_deref(), &all).map_err(|error| match error {

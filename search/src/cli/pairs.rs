@@ -4,6 +4,7 @@ use anyhow::Result;
 use caf_console::Paths;
 use caf_data::{Dataset, DatasetOptions, IrRange, Need};
 use caf_search::device;
+use caf_search::loader::Annotation;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use tch::Device;
@@ -11,7 +12,7 @@ use tch::Device;
 /// Which pairs, and where to compute.
 #[derive(Debug, clap::Args)]
 pub(super) struct PairsArgs {
-    /// Data set in the plain layout.
+    /// Data set.
     #[arg(long)]
     data: PathBuf,
     /// Only these names.
@@ -30,10 +31,13 @@ impl PairsArgs {
         list_of(Paths::default().data_set("--data", &self.data), "--list", &self.data, self.list.as_deref())
     }
 
-    /// Opens the pairs.
-    pub(super) fn open(&self, labels: Need) -> Result<Dataset> {
+    /// Opens the pairs, with what a task is measured by.
+    pub(super) fn open(&self, annotation: Option<Annotation>) -> Result<Dataset> {
         let (list, ir_range) = (self.list.clone(), self.ir_range.value());
-        let options = DatasetOptions { list, labels, ir_range, ..DatasetOptions::default() };
+        let options = match annotation {
+            Some(annotation) => annotation.options(list, ir_range),
+            None => DatasetOptions { list, labels: Need::Ignore, masks: Need::Ignore, ir_range },
+        };
         Ok(Dataset::open(&self.data, &options)?)
     }
 
@@ -77,7 +81,8 @@ mod tests {
 
     #[test]
     fn ranges_are_read_and_mean_the_same_in_toml() {
-        #[derive(serde::Deserialize)]
+        #[derive(Default, serde::Serialize, serde::Deserialize)]
+        #[serde(default)]
         struct Settings {
             ir_range: IrRange,
         }

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
-    caf-search search --data m3fd --train train.txt --out runs/m3fd --task-init yolov5s.pt --vgg vgg16.safetensors\n  \
-    caf-search search --data scenes --out runs/small --iterations 60 --batch 2 --crop 128x128 --set task.variant=n\n\n\
+    caf-search search --data m3fd --train train.txt --out runs/m3fd --init yolov5s.pt --vgg vgg16.safetensors\n  \
+    caf-search search --data scenes --out runs/small --iterations 60 --batch 2 --size 128x128 --set task.variant=n\n\n\
     The same call goes on where an interrupted one stopped. The result is OUT/beta.toml.")]
 pub(super) struct Args {
     #[command(flatten)]
@@ -18,19 +18,28 @@ pub(super) struct Args {
     /// VGG-16 weights for the perceptual terms; these are off without it.
     #[arg(long, value_name = "FILE")]
     vgg: Option<PathBuf>,
-    /// Weights the detector starts from.
+    /// Kind of fusion network (`caf-search networks` lists them), short for --set fusion.network.kind=KIND.
+    #[arg(long, value_name = "KIND")]
+    net: Option<String>,
+    /// The task whose loss moves the weights.
+    #[arg(long, value_name = "KIND")]
+    task: Option<String>,
+    /// Weights the task network starts from (.safetensors, or an original .pt, .pth).
     #[arg(long, value_name = "FILE")]
-    task_init: Option<PathBuf>,
+    init: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
     let LearningArgs { out, json, .. } = &args.learning;
-    let own = Short::default().path("loss.vgg.file", args.vgg.as_deref()).path("task.init", args.task_init.as_deref());
+    let own = Short::default()
+        .path("loss.vgg.file", args.vgg.as_deref())
+        .text("fusion.network.kind", args.net.as_deref())
+        .text("task.kind", args.task.as_deref())
+        .path("task.init", args.init.as_deref());
     let config: SearchConfig = args.learning.load(own)?;
     config.check()?;
-    args.learning.check(&config.data, |paths| {
-        paths.file("--vgg", args.vgg.as_deref()).file("--task-init", args.task_init.as_deref())
-    })?;
+    args.learning
+        .check(&config.data, |paths| paths.file("--vgg", args.vgg.as_deref()).file("--init", args.init.as_deref()))?;
     let (console, stop) = (Console::default(), StopFlag::on_signals()?);
     let done = search::run(&config, out, &console, &stop)?;
     write_json(json.as_deref(), &done)?;

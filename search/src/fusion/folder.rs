@@ -99,8 +99,8 @@ pub(super) fn coloured(vi: &Rgb8, luma: &Plane) -> Result<Rgb8, SearchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::Folder;
     use crate::fusion::Method;
-    use crate::task::fixture::Folder;
     use caf_console::Silent;
     use tch::Device;
 

@@ -2,7 +2,7 @@
 
 use crate::error::SearchError;
 use crate::fusion_net::FusionNet;
-use crate::pairs::plane_tensor;
+use crate::loader::plane_tensor;
 use caf_data::{Plane, Sample};
 use caf_torch::Mode;
 use serde::{Deserialize, Serialize};

@@ -8,7 +8,7 @@ mod train;
 mod training;
 mod validation;
 
-pub use config::FusionTrainConfig;
+pub use config::{FusionTrainConfig, FusionValidation};
 pub use folder::{FuseJob, FuseReport, fuse_folder};
 pub use method::{Fuser, Method};
 pub use train::{Finished, train};

@@ -1,21 +1,19 @@
-//! Training the fusion network with a found loss: the loop.
+//! Training the fusion network with a found loss: what the loop does.
 
 use super::config::FusionTrainConfig;
-use super::training::Training;
+use super::training::FusionTraining;
 use super::validation::{Validated, Validation};
 use crate::device;
 use crate::error::SearchError;
-use crate::file::{make_folder, write_toml};
-use crate::pairs::{Feed, PairStore, Stream, check_crop};
-use crate::record::Record;
+use crate::file::write_toml;
+use crate::loader::{Feed, HostPairs, Order, PairBatch, PairBatches, PairStore, Stream, check_crop};
+use crate::run_loop::{CONFIG, Step, Training, run_loop};
 use crate::search::BetaFile;
-use crate::state::resumed;
 use caf_console::{Progress, StopFlag};
-use caf_data::Need;
+use caf_data::augment::CropSettings;
 use serde::Serialize;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 use tch::Kind;
 
 /// How a training ended.
@@ -47,71 +45,114 @@ pub fn train(
     stop: &StopFlag,
 ) -> Result<Finished, SearchError> {
     config.check()?;
-    let device = device::prepare(&config.device, config.threads)?;
-    let data = &config.data;
-    let pairs = data.open(data.train.as_deref(), Need::Ignore)?;
-    check_crop(&[&pairs], config.crop_px, progress)?;
-    let val = data.val.as_deref().map(|list| data.open(Some(list), Need::Ignore)).transpose()?;
+    let (run, data) = (&config.run, &config.data);
+    let device = device::prepare(&run.device, run.threads)?;
+    let pairs = data.open(data.train.as_deref(), None)?;
+    check_crop(&[&pairs], run.size_px, progress)?;
+    let val = data.val.as_deref().map(|list| data.open(Some(list), None)).transpose()?;
     let beta = BetaFile::read(&config.beta)?;
-    let mut training = Training::new(config, &beta, &pairs, device)?;
+    let training = FusionTraining::new(config, &beta, &pairs, device)?;
     training.net.tell(progress);
     progress.say(&training.loss.status());
-    let (course, count) = (config.course(), pairs.len());
-    let end = course.end(count);
-    if training.restore(out)? {
-        progress.say(&resumed(training.iteration, end));
-    }
-    let store = Arc::new(PairStore::new(pairs, data.saliency, data.cache_bytes()));
-    let mut feed = Feed::start(store, course.plan(Stream::Train, count), training.iteration, end)?;
-    let mut validation = val.map(|val| Validation::new(val, config)).transpose()?;
-
-    make_folder(out)?;
-    write_toml(&out.join("config.toml"), config)?;
-    beta.write(&out.join("beta.toml"))?;
-    let mut record = Record::open(&out.join("log.csv"), &training.columns(), training.iteration)?;
-    record.tell_missing(training.iteration, progress);
-    if let Some(validation) = &mut validation {
-        validation.open(out, &training)?;
-    }
-    progress.begin("train fusion", end as u64, training.iteration as u64);
-    let mut unsaved = false;
-    loop {
-        // Before the state is saved: a validation that a kill or a stop prevented is owed to the next start.
-        if let Some(validation) = validation.as_mut().filter(|v| v.is_due(training.iteration, end))
-            && !validation.run(&training, stop)?
-        {
-            break;
-        }
-        if unsaved && training.iteration.is_multiple_of(config.save_every) {
-            record.sync()?;
-            training.save(out)?;
-            unsaved = false;
-        }
-        if training.iteration >= end || stop.is_raised() {
-            break;
-        }
-        let batch = feed.next_batch(device, Kind::Float)?;
-        let began = Instant::now();
-        let (total, terms) = training.step(&batch)?;
-        unsaved = true;
-        let mut row = vec![Some(began.elapsed().as_secs_f64() * 1e3), Some(total)];
-        row.extend(terms.into_iter().map(Some));
-        record.row(training.iteration - 1, row)?;
-        let validated = validation.as_ref().and_then(Validation::last).map_or_else(String::new, |v| format!("  {v}"));
-        progress.advance(training.iteration as u64, &format!("loss {total:.4}{validated}"));
-    }
-    progress.end();
-    if unsaved {
-        record.sync()?;
-        training.save(out)?;
-    }
-    training.net.write(&out.join("fusion.safetensors"), data.ir_range)?;
-    let owed = validation.as_ref().is_some_and(|v| v.is_due(training.iteration, end));
+    let [width_px, height_px] = run.size_px;
+    let mut running = Running {
+        end: run.end(pairs.len()),
+        validation: val.map(|val| Validation::new(val, config)).transpose()?,
+        batches: PairBatches {
+            order: Order { seed: run.seed, stream: Stream::Train, samples: pairs.len(), batch: run.batch },
+            store: Arc::new(PairStore::new(pairs, data.saliency, 0, data.cache_bytes())),
+            // Pairs are read without labels: there is nothing to place a crop on.
+            crop: CropSettings { width_px, height_px, mirror_probability: 0.5, object_probability: 0.0 },
+        },
+        feed: None,
+        last_loss: None,
+        training,
+        config,
+        beta,
+    };
+    let finished = run_loop(&mut running, out, run.save_every, progress, stop)?;
     Ok(Finished {
-        iterations: training.iteration,
-        interrupted: training.iteration < end || owed,
-        // The second column after the iteration, see `Training::columns`.
-        last_loss: record.last().and_then(|row| row.values.get(1).copied().flatten()),
-        validation: validation.and_then(|v| v.last().cloned()),
+        iterations: running.training.iteration,
+        interrupted: !finished,
+        last_loss: running.last_loss,
+        validation: running.validation.and_then(|v| v.last().cloned()),
     })
+}
+
+/// A training within the loop.
+struct Running<'a> {
+    config: &'a FusionTrainConfig,
+    beta: BetaFile,
+    training: FusionTraining,
+    validation: Option<Validation>,
+    batches: PairBatches,
+    feed: Option<Feed<HostPairs>>,
+    end: usize,
+    last_loss: Option<f64>,
+}
+
+impl Training for Running<'_> {
+    fn name(&self) -> &'static str {
+        "train fusion"
+    }
+
+    fn columns(&self) -> Vec<String> {
+        std::iter::once("total".to_owned()).chain(self.training.term_columns()).collect()
+    }
+
+    fn iteration(&self) -> usize {
+        self.training.iteration
+    }
+
+    fn end(&self) -> usize {
+        self.end
+    }
+
+    fn restore(&mut self, out: &Path) -> Result<bool, SearchError> {
+        let found = self.training.restore(out)?;
+        self.last_loss = self.training.last_loss;
+        Ok(found)
+    }
+
+    fn feed(&mut self) -> Result<(), SearchError> {
+        let (batches, span) = (self.batches.clone(), [self.training.iteration, self.end]);
+        let place = self.batches.store.dataset().root();
+        self.feed = Some(Feed::start(move |i| batches.load(i), span, self.config.data.workers, place)?);
+        Ok(())
+    }
+
+    fn open(&mut self, out: &Path) -> Result<(), SearchError> {
+        write_toml(&out.join(CONFIG), self.config)?;
+        self.beta.write(&out.join("beta.toml"))?;
+        self.validation.as_mut().map_or(Ok(()), |validation| validation.open(out, &self.training))
+    }
+
+    fn step(&mut self) -> Result<Step, SearchError> {
+        let host = self.feed.as_mut().ok_or(SearchError::FeedGone)?.next_batch()?;
+        let batch = PairBatch::new(host, self.training.net.params.device(), Kind::Float)?;
+        let (total, terms) = self.training.step(&batch)?;
+        self.last_loss = Some(total);
+        let validated = self.validation.as_ref().and_then(Validation::last);
+        let validated = validated.map_or_else(String::new, |v| format!("  {v}"));
+        Ok(Step {
+            values: std::iter::once(total).chain(terms).map(Some).collect(),
+            state: format!("loss {total:.4}{validated}"),
+        })
+    }
+
+    fn owes_validation(&self) -> bool {
+        self.validation.as_ref().is_some_and(|v| v.is_due(self.training.iteration, self.end))
+    }
+
+    fn validate(&mut self, _: &Path, _: &dyn Progress, stop: &StopFlag) -> Result<bool, SearchError> {
+        self.validation.as_mut().map_or(Ok(true), |validation| validation.run(&self.training, stop))
+    }
+
+    fn save(&self, out: &Path) -> Result<(), SearchError> {
+        self.training.save(out)
+    }
+
+    fn write_results(&self, out: &Path) -> Result<(), SearchError> {
+        self.training.net.write(&out.join("fusion.safetensors"), self.config.data.ir_range)
+    }
 }

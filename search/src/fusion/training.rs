@@ -1,12 +1,13 @@
 //! The state of a fusion network's training, and its step.
 
 use super::config::FusionTrainConfig;
+use crate::descent::descend;
 use crate::error::SearchError;
 use crate::fusion_net::FusionNet;
-use crate::hypergradient::norm;
-use crate::pairs::PairBatch;
+use crate::loader::PairBatch;
+use crate::run_settings::{DataSettings, RunSettings};
 use crate::search::BetaFile;
-use crate::state::{Run, STATE, fingerprint, insert, iteration, part};
+use crate::state::{Run, STATE, entry, fingerprint, insert, iteration, part};
 use crate::weight_file::write_weights;
 use caf_data::Dataset;
 use caf_fusion_loss::{FusionLoss, Masks};
@@ -17,11 +18,10 @@ use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
 /// Settings that may change when a training goes on.
-const FREE: [&str; 8] =
-    ["epochs", "iterations", "save_every", "validate_every", "validate_pairs", "device", "threads", "data.cache_mib"];
+const FREE: [&str; 4] = ["run.epochs", "run.iterations", "validation", "beta"];
 
 /// The network, its optimiser and its loss.
-pub(super) struct Training {
+pub(super) struct FusionTraining {
     run: Run,
     device: Device,
     pub net: FusionNet,
@@ -30,11 +30,13 @@ pub(super) struct Training {
     weights: Tensor,
     /// Iterations done.
     pub iteration: usize,
+    /// Weighted loss of the last iteration.
+    pub last_loss: Option<f64>,
     seed: u64,
     rate: f64,
 }
 
-impl Training {
+impl FusionTraining {
     /// Fresh state.
     pub fn new(
         config: &FusionTrainConfig,
@@ -48,14 +50,15 @@ impl Training {
         }
         let loss = FusionLoss::new(&loss_config, device, Kind::Float)?;
         let weights = beta.direct(loss.active(), device, Kind::Float)?;
-        let net = config.fusion.start(config.seed, device)?;
+        let net = config.fusion.start(config.run.seed, device)?;
         let adam = Adam::new(AdamConfig::default(), &net.params.trainable())?;
         // The loss itself, not the name of its file: that may have been searched for longer meanwhile.
         let settings = serde_json::json!({ "training": config, "weights": beta.weights, "loss": loss_config });
-        let free: Vec<String> = FREE.iter().map(|key| format!("training.{key}")).collect();
-        let free: Vec<&str> = free.iter().map(String::as_str).chain(["training.beta"]).collect();
+        let free = [&FREE[..], &RunSettings::FREE, &DataSettings::FREE].concat();
+        let free: Vec<String> = free.iter().map(|key| format!("training.{key}")).collect();
+        let free: Vec<&str> = free.iter().map(String::as_str).collect();
         let run = Run::new("training of a fusion network", &settings, &free, &[("training pairs", fingerprint(pairs))]);
-        Ok(Training {
+        Ok(FusionTraining {
             run,
             device,
             net,
@@ -63,35 +66,34 @@ impl Training {
             loss,
             weights,
             iteration: 0,
+            last_loss: None,
             rate: config.fusion.rate,
-            seed: config.seed,
+            seed: config.run.seed,
         })
     }
 
     /// One batch: total and terms.
     pub fn step(&mut self, batch: &PairBatch) -> Result<(f64, Vec<f64>), SearchError> {
-        let mode = Mode::train(self.seed, self.iteration as u64);
         let (recording, leaves) = self.net.params.recording()?;
-        let (_, total, values) = self.evaluate(&recording, [&batch.ir, &batch.vi, &batch.mask], mode)?;
+        let mode = Mode::train(self.seed, self.iteration as u64);
+        let (_, total, values) = self.evaluate(&recording, [&batch.ir, &batch.vi, &batch.saliency], mode)?;
         let grads = gradients(&total, &leaves, GradOptions::default())?;
-        // Finite terms may have derivatives that are not: before these reach the parameters, and these a checkpoint.
-        if !norm(&grads)?.is_finite() {
-            let what = "gradient of the fusion network".to_owned();
-            return Err(SearchError::NonFinite { what, iteration: self.iteration });
-        }
-        self.adam.step(&self.net.params.trainable(), &grads, self.rate)?;
+        let (trainable, adam, rate) = (self.net.params.trainable(), &mut self.adam, self.rate);
+        descend("the fusion network", self.iteration, &grads, None, |grads| adam.step(&trainable, grads, rate))?;
         self.iteration += 1;
-        Ok((f64::try_from(&total)?, values))
+        let total = f64::try_from(&total)?;
+        self.last_loss = Some(total);
+        Ok((total, values))
     }
 
     /// Fused luma, weighted loss and terms of infrared, visible luma and saliency, `[n, 1, h, w]` each.
     pub fn evaluate(
         &self,
         params: &Params,
-        [ir, vi, mask]: [&Tensor; 3],
+        [ir, vi, saliency]: [&Tensor; 3],
         mode: Mode,
     ) -> Result<(Tensor, Tensor, Vec<f64>), SearchError> {
-        let sources = self.loss.sources(ir, vi, &Masks::Complementary(mask.shallow_clone()))?;
+        let sources = self.loss.sources(ir, vi, &Masks::Complementary(saliency.shallow_clone()))?;
         let fused = self.net.fuse(params, ir, vi, mode)?;
         let terms = self.loss.terms(&fused, &sources)?;
         if let Some(term) = terms.first_non_finite()? {
@@ -100,11 +102,6 @@ impl Training {
         }
         let total = self.loss.total(&terms, &self.weights)?;
         Ok((fused, total, terms.to_vec()?.into_iter().map(|(_, value)| value).collect()))
-    }
-
-    /// Columns of the log.
-    pub fn columns(&self) -> Vec<String> {
-        ["iteration", "ms", "total"].map(str::to_owned).into_iter().chain(self.term_columns()).collect()
     }
 
     /// A column for each term.
@@ -118,6 +115,8 @@ impl Training {
         insert(&mut all, "fusion", &self.net.params.to_weights(self.net.graph())?)?;
         self.adam.save(&mut all, "adam")?;
         all.insert("iteration", HostTensor::from_i64(&[], &[self.iteration as i64])?)?;
+        let last_loss: Vec<i64> = self.last_loss.iter().map(|loss| loss.to_bits().cast_signed()).collect();
+        all.insert("last_loss", HostTensor::from_i64(&[last_loss.len()], &last_loss)?)?;
         self.run.describe(&mut all);
         Ok(write_weights(&all, &folder.join(STATE))?)
     }
@@ -128,6 +127,8 @@ impl Training {
         let params = Params::from_weights(self.net.graph(), &part(&all, "fusion")?, self.device, Kind::Float)?;
         self.adam.load(&all, "adam")?;
         let iteration = iteration(&all, folder, &self.adam)?;
+        let last_loss = entry(&all, folder, "last_loss")?.to_i64_vec()?;
+        self.last_loss = last_loss.first().map(|bits| f64::from_bits(bits.cast_unsigned()));
         self.net.params = params;
         self.iteration = iteration;
         Ok(true)

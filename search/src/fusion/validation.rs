@@ -3,13 +3,13 @@
 use super::config::FusionTrainConfig;
 use super::method::luma_of;
 use super::panel::Panel;
-use super::training::Training;
+use super::training::FusionTraining;
 use crate::error::SearchError;
 use crate::evaluate::{METRICS, Mean, measure};
 use crate::file::make_folder;
-use crate::learning::require;
-use crate::pairs::{PairStore, plane_tensor};
+use crate::loader::{PairStore, plane_tensor};
 use crate::record::{Record, Row};
+use crate::run_settings::require;
 use caf_console::StopFlag;
 use caf_data::color::{Quantize, luma};
 use caf_data::image_file::write_rgb8;
@@ -51,7 +51,7 @@ impl fmt::Display for Validated {
 
 impl Validated {
     /// From a row of `validation.csv`, with the columns of [`Validation::open`].
-    fn from_row(row: &Row, training: &Training) -> Option<Self> {
+    fn from_row(row: &Row, training: &FusionTraining) -> Option<Self> {
         let (loss, rest) = row.values.split_first()?;
         let (metrics, terms) = rest.split_at_checked(METRICS.len())?;
         let named = |(term, value): (String, &Option<f64>)| Some((term, (*value)?));
@@ -82,19 +82,19 @@ struct Log {
 impl Validation {
     /// Chooses pairs, spread evenly over the data set.
     pub fn new(pairs: Dataset, config: &FusionTrainConfig) -> Result<Self, SearchError> {
-        let count = config.validate_pairs.min(pairs.len());
+        let count = config.validation.pairs.min(pairs.len());
         let chosen: Vec<usize> = (0..count).map(|i| i * pairs.len() / count).collect();
         for entry in chosen.iter().filter_map(|i| pairs.entries().get(*i)) {
             let found = format!("{} of {}x{}", entry.name, entry.width, entry.height);
             let fits = entry.width.min(entry.height) >= LEAST_SIDE_PX;
             require("data.val", fits, &format!("pairs of at least {LEAST_SIDE_PX} pixels a side"), found)?;
         }
-        let store = PairStore::new(pairs, config.data.saliency, 0);
-        Ok(Validation { store, chosen, every: config.validate_every, log: None, last: None })
+        let store = PairStore::new(pairs, config.data.saliency, 0, 0);
+        Ok(Validation { store, chosen, every: config.validation.every, log: None, last: None })
     }
 
     /// Opens `validation.csv` in the result folder, up to the iterations that are done.
-    pub fn open(&mut self, out: &Path, training: &Training) -> Result<(), SearchError> {
+    pub fn open(&mut self, out: &Path, training: &FusionTraining) -> Result<(), SearchError> {
         let columns: Vec<String> = ["iteration", "loss"]
             .into_iter()
             .chain(METRICS.iter().map(|m| m.name()))
@@ -120,7 +120,7 @@ impl Validation {
 
     /// Measures the network on the chosen pairs as they are, whole, and draws the panel. The network is evaluated with its running
     /// statistics and nothing of it changes. False when it was stopped in between: nothing is logged then.
-    pub fn run(&mut self, training: &Training, stop: &StopFlag) -> Result<bool, SearchError> {
+    pub fn run(&mut self, training: &FusionTraining, stop: &StopFlag) -> Result<bool, SearchError> {
         let mut rows: Vec<Vec<f64>> = Vec::with_capacity(self.chosen.len());
         let mut panel = Panel::default();
         let shown = PANEL_ROWS.min(self.chosen.len()).max(1);
@@ -132,7 +132,7 @@ impl Validation {
             let (width, height) = pair.ir.size_wh();
             let device = training.net.params.device();
             let tensor = |plane: &Plane| plane_tensor(plane.data(), [1, 1, height, width], device, Kind::Float);
-            let planes = [&tensor(&pair.ir)?, &tensor(&luma(&pair.vi))?, &tensor(&pair.mask)?];
+            let planes = [&tensor(&pair.ir)?, &tensor(&luma(&pair.vi))?, &tensor(&pair.saliency)?];
             let (fused, total, terms) = tch::no_grad(|| training.evaluate(&training.net.params, planes, Mode::Eval))?;
             let fused = luma_of(&fused, (width, height), &pair.name)?;
             let mut row = vec![f64::try_from(&total)?];

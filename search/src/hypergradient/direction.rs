@@ -1,8 +1,9 @@
 //! The direction v of a β step, and what the terms do along it.
 
 use super::{Hypergradient, HypergradientError, Problem, Radius, Settings};
+use crate::descent::norm;
 use caf_torch::{GradOptions, Params, gradients};
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 /// Everything both forms share: ℓ(ω), L_val(ω′) and v.
 pub(super) struct Direction {
@@ -145,16 +146,6 @@ fn leaves(omega: &Params, tensors: &[Tensor]) -> Result<(Params, Vec<Tensor>), H
 fn moved(from: &[Tensor], along: &[Tensor], step: f64) -> Result<Vec<Tensor>, TchError> {
     let _guard = tch::no_grad_guard();
     from.iter().zip(along).map(|(x, d)| x.f_detach()?.f_add(&d.f_mul_scalar(step)?)).collect()
-}
-
-/// Euclidean norm over all tensors together, accumulated in 64 bits.
-pub(crate) fn norm(tensors: &[Tensor]) -> Result<f64, TchError> {
-    let Some(first) = tensors.first() else { return Ok(0.0) };
-    let mut sum = Tensor::f_zeros([0i64; 0], (Kind::Double, first.device()))?;
-    for tensor in tensors {
-        sum = sum.f_add(&tensor.f_to_kind(Kind::Double)?.f_square()?.f_sum(None::<Kind>)?)?;
-    }
-    Ok(f64::try_from(sum.f_to_device(Device::Cpu)?)?.sqrt())
 }
 
 fn finite(what: &'static str, value: f64) -> Result<f64, HypergradientError> {

@@ -22,7 +22,6 @@ mod direction;
 use caf_fusion_loss::{LossError, Terms, Weighting};
 use caf_torch::{Params, TorchError};
 use direction::Direction;
-pub(crate) use direction::norm;
 use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
 

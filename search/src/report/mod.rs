@@ -8,6 +8,7 @@ pub use plot::{Chart, Curve, Scale, bars, curves};
 
 use crate::error::SearchError;
 use crate::file::make_folder;
+use crate::tasks::{ScoreChart, TaskKind};
 use std::path::{Path, PathBuf};
 
 /// Draws the plots of a search from its `log.csv` into `folder/plots`: `beta.svg` (weights over iterations), `composition.svg`
@@ -30,7 +31,7 @@ pub fn search_plots(folder: &Path) -> Result<Vec<PathBuf>, SearchError> {
     let title = "Weights of the fusion loss during the search";
     curves(&beta, &chart(title, "weight", Scale::Linear), &lines(&log, weights, 1)?)?;
     let batches = columns(&log, &[("training batch", "task_total"), ("validation batch", "val_total")])?;
-    let (title, y) = ("The detector's loss during the search", format!("loss, and its mean over {over} iterations"));
+    let (title, y) = ("The task's loss during the search", format!("loss, and its mean over {over} iterations"));
     curves(&losses, &chart(title, &y, Scale::Linear), &lines(&log, batches, over)?)?;
     let (title, y) = ("Terms of the fusion loss during the search", format!("value, mean over {over} iterations"));
     curves(&terms, &chart(title, &y, Scale::Log), &lines(&log, log.group("term."), over)?)?;
@@ -54,20 +55,15 @@ pub fn fusion_plot(folder: &Path) -> Result<(), SearchError> {
     curves(&folder.join("loss.svg"), &chart, &list)
 }
 
-/// Draws `map.svg` of a detector's training from its `log.csv`, both in `folder`.
+/// Draws `scores.svg` of a task network's training from its `validation.csv`, both in `folder`.
 ///
 /// # Errors
 /// As [`search_plots`].
-pub fn task_plot(folder: &Path) -> Result<(), SearchError> {
-    let log = Log::read(&folder.join("log.csv"))?;
-    let chart = Chart {
-        title: "Average precision on validation images",
-        x: "epoch",
-        y: "mean over classes, 0 to 1",
-        scale: Scale::Linear,
-    };
-    let shown = columns(&log, &[("AP@.5", "map50"), ("AP@.5:.95", "map50_95")])?;
-    curves(&folder.join("map.svg"), &chart, &lines(&log, shown, 1)?)
+pub fn task_plot(folder: &Path, kind: &dyn TaskKind) -> Result<(), SearchError> {
+    let log = Log::read(&folder.join("validation.csv"))?;
+    let ScoreChart { title, y, curves: shown } = kind.chart();
+    let chart = Chart { title, x: "iteration", y, scale: Scale::Linear };
+    curves(&folder.join("scores.svg"), &chart, &lines(&log, columns(&log, shown)?, 1)?)
 }
 
 /// Values of named columns under the labels they shall have.
@@ -127,8 +123,10 @@ mod tests {
     #[test]
     fn a_log_of_another_program_is_refused_by_its_columns() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("log.csv"), "epoch,map50\n1,0.5\n").unwrap();
-        let error = task_plot(dir.path()).unwrap_err().to_string();
+        for name in ["log.csv", "validation.csv"] {
+            std::fs::write(dir.path().join(name), "iteration,map50\n1,0.5\n").unwrap();
+        }
+        let error = task_plot(dir.path(), crate::tasks::TASKS[0]).unwrap_err().to_string();
         assert!(error.contains("map50_95"), "{error}");
         assert!(fusion_plot(dir.path()).unwrap_err().to_string().contains("total"));
     }

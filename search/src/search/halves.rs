@@ -2,20 +2,23 @@
 
 use super::config::SearchConfig;
 use crate::error::SearchError;
-use crate::pairs::{Feed, PairStore, Stream, check_crop};
+use crate::loader::{Feed, HostPairs, Order, PairBatches, PairStore, Stream, check_crop};
 use crate::state::fingerprint;
 use caf_console::Progress;
+use caf_data::Dataset;
+use caf_data::augment::CropSettings;
 use caf_data::dataset::write_name_list;
 use caf_data::leakage::{LeakageOptions, check_disjoint};
 use caf_data::split::{Scenes, SplitSettings, split};
-use caf_data::{Dataset, Need};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Both halves, apart from each other, each with something to detect.
+/// Both halves, apart from each other, each with something for the task.
 pub(super) struct Halves {
     pub train: Dataset,
     val: Dataset,
+    /// Class names of the task by number.
+    pub classes: Vec<String>,
     /// Whether the search made them itself out of one list.
     made: bool,
 }
@@ -24,14 +27,15 @@ impl Halves {
     /// Opens the lists, or halves the one there is. Reads all pixels, to find pairs that are in both.
     pub fn open(config: &SearchConfig, progress: &dyn Progress) -> Result<Self, SearchError> {
         let data = &config.data;
-        let whole = data.open(data.train.as_deref(), Need::Required)?;
+        let annotation = config.task.kind().annotation();
+        let whole = data.open(data.train.as_deref(), Some(annotation))?;
         let (train, val, made) = match &data.val {
-            Some(list) => (whole, data.open(Some(list), Need::Required)?, false),
+            Some(list) => (whole, data.open(Some(list), Some(annotation))?, false),
             None => {
                 let names: Vec<String> = whole.names().map(str::to_owned).collect();
                 let settings = SplitSettings {
                     val_fraction: 0.5,
-                    seed: config.seed,
+                    seed: config.run.seed,
                     neighbour_gap: data.neighbour_gap,
                     ..SplitSettings::default()
                 };
@@ -41,12 +45,9 @@ impl Halves {
                 (whole.part(&parts.train)?, whole.part(&parts.val)?, true)
             }
         };
-        for (what, half) in [("train on", &train), ("validate on", &val)] {
-            if half.entries().iter().all(|entry| entry.labels.is_empty()) {
-                return Err(SearchError::NoObjects { root: data.root.clone(), pairs: half.len(), what });
-            }
-        }
-        check_crop(&[&train, &val], config.crop_px, progress)?;
+        annotation.require(&train, "train on")?;
+        annotation.require(&val, "validate on")?;
+        check_crop(&[&train, &val], config.run.size_px, progress)?;
         let leaks = check_disjoint(&train, &val, &LeakageOptions::default())?;
         let (near, neighbours) = (leaks.near_pictures.len(), leaks.neighbours.len());
         if near + neighbours > 0 {
@@ -54,7 +55,7 @@ impl Halves {
                 "the halves are close: {near} near duplicates, {neighbours} neighbouring frames (`split --check` lists them)"
             ));
         }
-        Ok(Halves { train, val, made })
+        Ok(Halves { classes: annotation.classes(&train)?, train, val, made })
     }
 
     /// What a resumed search compares of the pairs.
@@ -77,11 +78,22 @@ impl Halves {
     }
 
     /// Batches of both halves from iteration `first` up to but without `end`.
-    pub fn feeds(&self, config: &SearchConfig, first: usize, end: usize) -> Result<[Feed; 2], SearchError> {
-        let limit = config.data.cache_bytes() / 2;
+    pub fn feeds(&self, config: &SearchConfig, first: usize, end: usize) -> Result<[Feed<HostPairs>; 2], SearchError> {
+        let (run, data) = (&config.run, &config.data);
         let feed = |half: &Dataset, stream| {
-            let plan = config.course().plan(stream, half.len());
-            Feed::start(Arc::new(PairStore::new(half.clone(), config.data.saliency, limit)), plan, first, end)
+            let [width_px, height_px] = run.size_px;
+            let object_probability = data.crops_on_objects;
+            let batches = PairBatches {
+                store: Arc::new(PairStore::new(
+                    half.clone(),
+                    data.saliency,
+                    self.classes.len(),
+                    data.cache_bytes() / 2,
+                )),
+                order: Order { seed: run.seed, stream, samples: half.len(), batch: run.batch },
+                crop: CropSettings { width_px, height_px, mirror_probability: 0.5, object_probability },
+            };
+            Feed::start(move |iteration| batches.load(iteration), [first, end], data.workers, half.root())
         };
         Ok([feed(&self.train, Stream::Train)?, feed(&self.val, Stream::Validation)?])
     }

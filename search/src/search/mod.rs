@@ -7,7 +7,6 @@ mod run;
 mod session;
 mod step;
 
-pub use crate::learning::{DataSettings, FusionSettings};
 pub use beta_file::{BetaFile, Origin};
-pub use config::{BetaSettings, DecayEvery, Method, SearchConfig, TaskSettings, UnrolledSettings};
+pub use config::{BetaSettings, DecayEvery, Method, SearchConfig, UnrolledSettings};
 pub use run::{Finished, run};

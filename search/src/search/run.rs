@@ -7,13 +7,12 @@ use super::session::Session;
 use super::step::Measured;
 use crate::device;
 use crate::error::SearchError;
-use crate::file::{make_folder, write_toml};
-use crate::record::Record;
-use crate::state::resumed;
+use crate::file::write_toml;
+use crate::loader::{Feed, HostPairs, PairBatch};
+use crate::run_loop::{CONFIG, Step, Training, run_loop};
 use caf_console::{Progress, StopFlag};
 use serde::Serialize;
 use std::path::Path;
-use std::time::Instant;
 use tch::Kind;
 
 /// How a search ended.
@@ -35,9 +34,8 @@ pub struct Finished {
 /// `state.safetensors` (everything the next iteration depends on), and as results `beta.toml`, `fusion.safetensors`,
 /// `task.safetensors`. Nothing is made before settings, pairs, weights and the first batch have proved good.
 ///
-/// A row of the log is written before the state that follows it, and rows beyond the state are dropped on resuming: whatever the
-/// moment of an interruption, log and state agree. A search may be resumed with another number of iterations. The task network's
-/// learning rate falls towards that number, so the bits are then those of neither straight search.
+/// A search may be resumed with another number of iterations. Where the task network's learning rate falls towards that number,
+/// the bits are then those of neither straight search.
 ///
 /// # Errors
 /// On bad settings or data, when `out` belongs to another run, or when a value stops being a number.
@@ -48,83 +46,100 @@ pub fn run(
     stop: &StopFlag,
 ) -> Result<Finished, SearchError> {
     config.check()?;
-    let device = device::prepare(&config.device, config.threads)?;
+    let device = device::prepare(&config.run.device, config.run.threads)?;
     let halves = Halves::open(config, progress)?;
-    let mut session = Session::new(config.clone(), &halves, device)?;
+    let session = Session::new(config.clone(), &halves, device)?;
     session.fusion.tell(progress);
     progress.say(&session.loss.status());
-    if session.restore(out)? {
-        progress.say(&resumed(session.iteration, session.end));
+    session.task.started().into_iter().for_each(|words| progress.say(words));
+    let mut search = Search { session, halves, feeds: None, times: Vec::new() };
+    let finished = run_loop(&mut search, out, config.run.save_every, progress, stop)?;
+    Ok(Finished {
+        beta: search.session.beta_file()?,
+        iterations: search.session.iteration,
+        interrupted: !finished,
+        median_ms: medians(&search.times),
+    })
+}
+
+/// A search within the loop.
+struct Search {
+    session: Session,
+    halves: Halves,
+    feeds: Option<[Feed<HostPairs>; 2]>,
+    /// Milliseconds of the task, fusion and β step of every iteration.
+    times: Vec<[f64; 3]>,
+}
+
+impl Training for Search {
+    fn name(&self) -> &'static str {
+        "search"
     }
-    let [mut train, mut val] = halves.feeds(config, session.iteration, session.end)?;
-    make_folder(out)?;
-    halves.write_lists(out)?;
-    write_toml(&out.join("config.toml"), config)?;
-    let mut record = Record::open(&out.join("log.csv"), &columns(&session), session.iteration)?;
-    record.tell_missing(session.iteration, progress);
-    progress.begin("search", session.end as u64, session.iteration as u64);
-    let mut times: Vec<[f64; 3]> = Vec::new();
-    let mut unsaved = false;
-    while session.iteration < session.end && !stop.is_raised() {
-        let began = Instant::now();
-        let train = train.next_batch(device, Kind::Float)?;
-        let val = val.next_batch(device, Kind::Float)?;
+
+    fn columns(&self) -> Vec<String> {
+        let session = &self.session;
+        let words = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let named = |prefix: &'static str| session.loss.active().iter().map(move |t| format!("{prefix}.{t}"));
+        let mut columns = words(&["ms_task", "ms_fusion", "ms_beta"]);
+        columns.extend(session.config.task.kind().parts().iter().map(|part| format!("task_{part}")));
+        let fixed =
+            ["fusion_total", "val_total", "v_norm", "radius", "fd_exact_distance", "fd_exact_cosine", "beta_rate"];
+        columns.extend(words(&fixed));
+        columns.extend(named("term").chain(named("beta")).chain(named("weight")).chain(named("gradient")));
+        columns
+    }
+
+    fn iteration(&self) -> usize {
+        self.session.iteration
+    }
+
+    fn end(&self) -> usize {
+        self.session.end
+    }
+
+    fn restore(&mut self, out: &Path) -> Result<bool, SearchError> {
+        self.session.restore(out)
+    }
+
+    fn feed(&mut self) -> Result<(), SearchError> {
+        let Session { config, iteration, end, .. } = &self.session;
+        self.feeds = Some(self.halves.feeds(config, *iteration, *end)?);
+        Ok(())
+    }
+
+    fn open(&mut self, out: &Path) -> Result<(), SearchError> {
+        self.halves.write_lists(out)?;
+        write_toml(&out.join(CONFIG), &self.session.config)
+    }
+
+    fn step(&mut self) -> Result<Step, SearchError> {
+        let session = &mut self.session;
+        let [train, val] = self.feeds.as_mut().ok_or(SearchError::FeedGone)?;
+        let train = PairBatch::new(train.next_batch()?, session.device, Kind::Float)?;
+        let val = PairBatch::new(val.next_batch()?, session.device, Kind::Float)?;
         let rate = session.beta_rate();
         let measured = session.step(&train, &val)?;
-        let done = session.iteration;
-        record.row(done - 1, row(&session, &measured, rate, began.elapsed().as_secs_f64() * 1e3)?)?;
-        times.push(measured.time.map(|t| t.as_secs_f64() * 1e3));
-        unsaved = !done.is_multiple_of(session.config.save_every);
-        if !unsaved {
-            record.sync()?;
-            session.save(out)?;
-        }
-        progress.advance(done as u64, &state(&measured));
+        self.times.push(measured.time.map(|t| t.as_secs_f64() * 1e3));
+        Ok(Step { values: row(session, &measured, rate)?, state: state(&measured) })
     }
-    progress.end();
-    if unsaved {
-        record.sync()?;
-        session.save(out)?;
+
+    fn save(&self, out: &Path) -> Result<(), SearchError> {
+        self.session.save(out)
     }
-    let beta = session.beta_file()?;
-    beta.write(&out.join("beta.toml"))?;
-    session.fusion.write(&out.join("fusion.safetensors"), config.data.ir_range)?;
-    session.write_task(&out.join("task.safetensors"))?;
-    let interrupted = session.iteration < session.end;
-    Ok(Finished { beta, iterations: session.iteration, interrupted, median_ms: medians(&times) })
+
+    fn write_results(&self, out: &Path) -> Result<(), SearchError> {
+        self.session.beta_file()?.write(&out.join("beta.toml"))?;
+        self.session.fusion.write(&out.join("fusion.safetensors"), self.session.config.data.ir_range)?;
+        self.session.write_task(&out.join("task.safetensors"))
+    }
 }
 
-fn columns(session: &Session) -> Vec<String> {
-    let fixed = [
-        "iteration",
-        "ms_total",
-        "ms_task",
-        "ms_fusion",
-        "ms_beta",
-        "task_total",
-        "task_box",
-        "task_objectness",
-        "task_class",
-        "fusion_total",
-        "val_total",
-        "v_norm",
-        "radius",
-        "fd_exact_distance",
-        "fd_exact_cosine",
-        "beta_rate",
-    ];
-    let names = |prefix: &'static str| session.loss.active().iter().map(move |t| format!("{prefix}.{t}"));
-    let fixed = fixed.into_iter().map(str::to_owned);
-    fixed.chain(names("term")).chain(names("beta")).chain(names("weight")).chain(names("gradient")).collect()
-}
-
-fn row(session: &Session, m: &Measured, beta_rate: f64, ms: f64) -> Result<Vec<Option<f64>>, SearchError> {
+fn row(session: &Session, m: &Measured, beta_rate: f64) -> Result<Vec<Option<f64>>, SearchError> {
     let (logits, weights) = session.beta()?;
     let result = m.beta.as_ref().map(|b| &b.result);
     let distance = m.beta.as_ref().and_then(|b| b.distance);
-    let mut row = vec![Some(ms)];
-    row.extend(m.time.map(|t| Some(t.as_secs_f64() * 1e3)));
-    row.extend(m.task.map(Some));
+    let mut row: Vec<Option<f64>> = m.time.iter().map(|t| Some(t.as_secs_f64() * 1e3)).collect();
+    row.extend(m.task.iter().copied().map(Some));
     row.extend([
         Some(m.fusion_total),
         result.map(|r| r.validation_loss),
@@ -146,7 +161,7 @@ fn row(session: &Session, m: &Measured, beta_rate: f64, ms: f64) -> Result<Vec<O
 
 fn state(m: &Measured) -> String {
     let val = m.beta.as_ref().map_or_else(String::new, |b| format!("  val {:.3}", b.result.validation_loss));
-    format!("task {:.3}  fusion {:.4}{val}", m.task[0], m.fusion_total)
+    format!("task {:.3}  fusion {:.4}{val}", m.task.first().copied().unwrap_or(f64::NAN), m.fusion_total)
 }
 
 fn medians(times: &[[f64; 3]]) -> Option<[f64; 3]> {

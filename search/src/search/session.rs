@@ -5,20 +5,19 @@ use super::config::{DecayEvery, SearchConfig};
 use super::halves::Halves;
 use crate::error::SearchError;
 use crate::fusion_net::FusionNet;
+use crate::run_settings::{DataSettings, RunSettings};
 use crate::state::{Run, STATE, StateError, entry, insert, iteration, part};
-use crate::task::{Detector, start};
+use crate::tasks::{Purpose, Setup, Task};
 use crate::weight_file::{describe_ir_range, write_weights};
 use caf_fusion_loss::FusionLoss;
 use caf_torch::Params;
-use caf_torch::optim::{Adam, AdamConfig, Sgd};
+use caf_torch::optim::{Adam, AdamConfig};
 use caf_weights::{HostTensor, Weights};
-use caf_yolo::{Group, Schedule, YoloLoss};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
 /// Settings that may change when a search goes on.
-const FREE: [&str; 7] =
-    ["epochs", "iterations", "save_every", "device", "threads", "data.cache_mib", "unrolled.check_every"];
+const FREE: [&str; 3] = ["run.epochs", "run.iterations", "unrolled.check_every"];
 
 /// Both networks, β, and all optimisers.
 pub(super) struct Session {
@@ -28,7 +27,7 @@ pub(super) struct Session {
     pub loss: FusionLoss,
     pub fusion: FusionNet,
     pub fusion_adam: Adam,
-    pub task: TaskNet,
+    pub task: Box<dyn Task>,
     /// β, `[terms]`.
     pub logits: Tensor,
     pub beta_adam: Adam,
@@ -39,31 +38,32 @@ pub(super) struct Session {
     pub end: usize,
 }
 
-/// The task network.
-pub(super) struct TaskNet {
-    pub detector: Detector,
-    pub params: Params,
-    pub sgd: Sgd,
-    pub groups: Vec<Group>,
-    pub schedule: Schedule,
-    pub loss: YoloLoss,
-    pub classes: Vec<String>,
-}
-
 impl Session {
     /// Fresh state.
     pub fn new(config: SearchConfig, halves: &Halves, device: Device) -> Result<Self, SearchError> {
         let loss = FusionLoss::new(&config.loss, device, Kind::Float)?;
-        let fusion = config.fusion.start(config.seed, device)?;
+        let (run, pairs) = (&config.run, halves.train.len());
+        let fusion = config.fusion.start(run.seed, device)?;
         let fusion_adam = Adam::new(AdamConfig::default(), &fusion.params.trainable())?;
-        let (course, pairs) = (config.course(), halves.train.len());
-        let iterations_per_epoch = course.iterations_per_epoch(pairs);
-        let end = course.end(pairs);
-        let task = TaskNet::new(&config, halves.train.classes().to_vec(), iterations_per_epoch, end, device)?;
+        let iterations_per_epoch = run.iterations_per_epoch(pairs);
+        let end = run.end(pairs);
+        let task = config.task.kind().begin(&Setup {
+            settings: config.task.table(),
+            purpose: Purpose::Search,
+            classes: &halves.classes,
+            size_px: run.size_px,
+            batch: run.batch,
+            batches: iterations_per_epoch,
+            end,
+            seed: run.seed,
+            device,
+            float: Kind::Float,
+        })?;
         let logits = config.loss.weighting.start(loss.active().len(), device, Kind::Float)?;
         let beta_adam = Adam::new(AdamConfig::default(), std::slice::from_ref(&logits))?;
+        let free: Vec<&str> = [&FREE[..], &RunSettings::FREE, &DataSettings::FREE].concat();
         Ok(Session {
-            run: Run::new("search", &config, &FREE, &halves.fingerprints()),
+            run: Run::new("search", &config, &free, &halves.fingerprints()),
             config,
             device,
             loss,
@@ -106,7 +106,7 @@ impl Session {
             loss: self.loss.spelled_out(),
             origin: Some(Origin {
                 iterations: self.iteration,
-                seed: self.config.seed,
+                seed: self.config.run.seed,
                 data: self.config.data.root.display().to_string(),
             }),
         })
@@ -117,11 +117,7 @@ impl Session {
         let mut all = Weights::new();
         insert(&mut all, "fusion", &self.fusion.params.to_weights(self.fusion.graph())?)?;
         self.fusion_adam.save(&mut all, "fusion_adam")?;
-        insert(&mut all, "task", &self.task.params.to_weights(self.task.detector.graph())?)?;
-        self.task.sgd.save(&mut all, "task_sgd")?;
-        // As bits: these weights are doubles, and a resumed search must go on with the same ones.
-        let balance: Vec<i64> = self.task.loss.balance().iter().map(|b| b.to_bits().cast_signed()).collect();
-        all.insert("task_balance", HostTensor::from_i64(&[balance.len()], &balance)?)?;
+        self.task.save(&mut all)?;
         all.insert("beta", caf_torch::host_from_tensor("beta", &self.logits)?)?;
         self.beta_adam.save(&mut all, "beta_adam")?;
         all.insert("iteration", HostTensor::from_i64(&[], &[self.iteration as i64])?)?;
@@ -131,63 +127,28 @@ impl Session {
 
     /// Writes the task network as a file of its own.
     pub fn write_task(&self, path: &Path) -> Result<(), SearchError> {
-        let mut weights = self.task.params.to_weights(self.task.detector.graph())?;
-        let [width, height] = self.config.crop_px;
-        self.task.detector.describe(&mut weights, &self.task.classes, (width, height));
+        let mut weights = self.task.weights()?;
         describe_ir_range(&mut weights, self.config.data.ir_range);
         Ok(write_weights(&weights, path)?)
     }
 
-    /// Continues from the state in a folder; false when there is none.
+    /// Continues from the state in a folder; false when there is none. An error leaves a session that is not to be used.
     pub fn restore(&mut self, folder: &Path) -> Result<bool, SearchError> {
         let Some(all) = self.run.find(folder)? else { return Ok(false) };
         let refuse = |what: String| StateError::unusable(&folder.join(STATE), what);
         let fusion = Params::from_weights(self.fusion.graph(), &part(&all, "fusion")?, self.device, Kind::Float)?;
-        let task = Params::from_weights(self.task.detector.graph(), &part(&all, "task")?, self.device, Kind::Float)?;
         let logits = caf_torch::tensor_from_host(entry(&all, folder, "beta")?)?.f_to_device(self.device)?;
         if logits.size() != self.logits.size() {
             let (expected, found) = (self.logits.size(), logits.size());
             return Err(refuse(format!("tensor `beta`: expected shape {expected:?}, found {found:?}")).into());
         }
-        let balance = entry(&all, folder, "task_balance")?.to_i64_vec()?;
-        let balance: Vec<f64> = balance.into_iter().map(|bits| f64::from_bits(bits.cast_unsigned())).collect();
         self.fusion_adam.load(&all, "fusion_adam")?;
         let iteration = iteration(&all, folder, &self.fusion_adam)?;
-        self.task.sgd.load(&all, "task_sgd")?;
+        self.task.load(&all, folder)?;
         self.beta_adam.load(&all, "beta_adam")?;
-        self.task.loss.set_balance(&balance)?;
         self.fusion.params = fusion;
-        self.task.params = task;
         self.logits = logits;
         self.iteration = iteration;
         Ok(true)
-    }
-}
-
-impl TaskNet {
-    fn new(
-        config: &SearchConfig,
-        classes: Vec<String>,
-        batches: usize,
-        end: usize,
-        device: Device,
-    ) -> Result<Self, SearchError> {
-        let network = caf_net::zoo::yolov5::YoloConfig::new(config.task.variant, classes.len());
-        let started = start(network, config.task.init.as_deref(), config.seed)?;
-        let graph = started.detector.graph();
-        let params = Params::from_weights(graph, &started.weights, device, Kind::Float)?;
-        let sgd = Sgd::new(&params.trainable())?;
-        let groups = Group::of_graph(graph);
-        let [width, height] = config.crop_px;
-        let loss = YoloLoss::new(started.detector.config(), &config.task.hyp, width.max(height))?;
-        let schedule = Schedule {
-            warmup_batches: config.task.warmup,
-            rate: config.task.rate,
-            // One optimiser step for each batch: the search has no larger nominal batch.
-            nominal_batch: config.batch,
-            ..Schedule::original(end.div_ceil(batches).max(1), batches, config.batch)
-        };
-        schedule.check()?;
-        Ok(TaskNet { detector: started.detector, params, sgd, groups, schedule, loss, classes })
     }
 }

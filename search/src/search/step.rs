@@ -2,26 +2,22 @@
 
 use super::config::Method;
 use super::session::Session;
+use crate::descent::descend;
 use crate::error::SearchError;
 use crate::hypergradient::{
-    Distance, Form, Hypergradient, HypergradientError, Problem, Radius, Settings, compared, hypergradient, norm,
+    Distance, Form, Hypergradient, HypergradientError, Problem, Radius, Settings, compared, hypergradient,
 };
-use crate::pairs::PairBatch;
+use crate::loader::PairBatch;
 use caf_fusion_loss::{FusionLoss, LossError, Masks, Sources, Terms};
-use caf_torch::optim::SgdGroup;
 use caf_torch::{GradOptions, Mode, Params, TorchError, forward, gradients};
-use caf_yolo::{LossValue, clip_gradients};
 use std::time::{Duration, Instant};
 use tch::Tensor;
-
-/// Largest norm of the task network's gradient (the original's).
-const CLIP_NORM: f64 = 10.0;
 
 /// What an iteration measured.
 #[derive(Debug)]
 pub(super) struct Measured {
-    /// Total, boxes, objectness, classes.
-    pub task: [f64; 4],
+    /// Parts of the task's loss, the total first.
+    pub task: Vec<f64>,
     pub fusion_total: f64,
     /// In the order of the active terms.
     pub terms: Vec<f64>,
@@ -41,10 +37,12 @@ impl Session {
     pub fn step(&mut self, train: &PairBatch, val: &PairBatch) -> Result<Measured, SearchError> {
         let begin = Instant::now();
         let (recording, leaves) = self.fusion.params.recording()?;
-        let fused = self.fusion.fuse(&recording, &train.ir, &train.vi, self.train_mode())?;
-        let sources = self.loss.sources(&train.ir, &train.vi, &Masks::Complementary(train.mask.shallow_clone()))?;
+        let mode = Mode::train(self.config.run.seed, self.iteration as u64);
+        let fused = self.fusion.fuse(&recording, &train.ir, &train.vi, mode)?;
+        let sources = self.loss.sources(&train.ir, &train.vi, &Masks::Complementary(train.saliency.shallow_clone()))?;
 
-        let task = self.task_step(&fused.f_detach()?, train)?;
+        let image = task_input(&fused.f_detach()?, train, self.config.data.colour)?;
+        let task = self.task.train_step(&image, &train.annotations, self.iteration)?;
         let after_task = Instant::now();
 
         let terms = self.loss.terms(&fused, &sources)?;
@@ -52,40 +50,13 @@ impl Session {
         drop((fused, recording, leaves));
         let after_fusion = Instant::now();
 
-        let beta = match self.iteration >= self.config.beta.rest {
+        let beta = match self.iteration >= self.config.beta.freeze_iterations {
             true => Some(self.beta_step(&sources, train, val)?),
             false => None,
         };
         let time = [after_task - begin, after_fusion - after_task, after_fusion.elapsed()];
         self.iteration += 1;
         Ok(Measured { task, fusion_total, terms, beta, time })
-    }
-
-    fn train_mode(&self) -> Mode {
-        Mode::train(self.config.seed, self.iteration as u64)
-    }
-
-    /// ω_t ← ω_t − ∇L_t on the fused training batch.
-    fn task_step(&mut self, fused: &Tensor, batch: &PairBatch) -> Result<[f64; 4], SearchError> {
-        let task = &self.task;
-        let (recording, leaves) = task.params.recording()?;
-        let image = task_input(fused, batch, self.config.task.colour)?;
-        let heads = forward(task.detector.heads_graph(), &recording, &[&image], self.train_mode())?;
-        let value = task.loss.compute(&heads.iter().collect::<Vec<_>>(), &batch.targets, &batch.regions)?;
-        let parts = parts(&value)?;
-        for (name, part) in ["task loss", "box loss", "objectness loss", "class loss"].into_iter().zip(parts) {
-            self.require_finite(name, part)?;
-        }
-        let grads = gradients(&value.total, &leaves, GradOptions::default())?;
-        let (grads, norm) = clip_gradients(&grads, CLIP_NORM)?;
-        self.require_finite("gradient of the task network", norm)?;
-        let task = &mut self.task;
-        let rates = task.schedule.at(self.iteration);
-        let decay = task.schedule.scaled_decay();
-        let groups: Vec<SgdGroup> = task.groups.iter().map(|group| group.settings(&rates, decay)).collect();
-        task.sgd.step(&task.params.trainable(), &grads, &groups, rates.momentum)?;
-        task.loss.rebalance(&value)?;
-        Ok(parts)
     }
 
     /// ω_f ← ω_f − ∇L_f(β).
@@ -95,9 +66,8 @@ impl Session {
         }
         let total = self.loss.total(terms, &self.logits)?;
         let grads = gradients(&total, leaves, GradOptions::default())?;
-        // Finite terms may have derivatives that are not: before these reach the parameters, and these a checkpoint.
-        self.require_finite("gradient of the fusion network", norm(&grads)?)?;
-        self.fusion_adam.step(&self.fusion.params.trainable(), &grads, self.config.fusion.rate)?;
+        let (trainable, adam, rate) = (self.fusion.params.trainable(), &mut self.fusion_adam, self.config.fusion.rate);
+        descend("the fusion network", self.iteration, &grads, None, |grads| adam.step(&trainable, grads, rate))?;
         let values = terms.to_vec()?.into_iter().map(|(_, v)| v).collect();
         Ok((f64::try_from(&total)?, values))
     }
@@ -141,13 +111,10 @@ impl Session {
         let gradient =
             Tensor::f_from_slice(&result.gradient)?.f_to_kind(self.logits.kind())?.f_to_device(self.device)?;
         let rate = self.beta_rate();
-        self.beta_adam.step(std::slice::from_ref(&self.logits), &[gradient], rate)?;
+        let (logits, adam) = (std::slice::from_ref(&self.logits), &mut self.beta_adam);
+        descend("beta", self.iteration, &[gradient], None, |gradient| adam.step(logits, gradient, rate))?;
         self.config.loss.weighting.project(&mut self.logits)?;
         Ok(BetaMeasured { result, distance })
-    }
-
-    fn require_finite(&self, what: &str, value: f64) -> Result<(), SearchError> {
-        if value.is_finite() { Ok(()) } else { Err(self.non_finite(what)) }
     }
 
     fn non_finite(&self, what: &str) -> SearchError {
@@ -176,14 +143,13 @@ impl Problem for Unrolled<'_> {
     fn validation_loss(&self, omega: &Params) -> Result<Tensor, HypergradientError> {
         let Session { fusion, task, config, .. } = self.session;
         let fused = one(forward(fusion.graph(), omega, &[&self.val.ir, &self.val.vi], Mode::BatchStatistics)?)?;
-        let image = task_input(&fused, self.val, config.task.colour)?;
-        let heads = forward(task.detector.heads_graph(), &task.params, &[&image], Mode::BatchStatistics)?;
-        let value = task.loss.compute(&heads.iter().collect::<Vec<_>>(), &self.val.targets, &self.val.regions);
-        Ok(value.map_err(|e| HypergradientError::Validation(Box::new(e)))?.total)
+        let image = task_input(&fused, self.val, config.data.colour)?;
+        let loss = task.loss(task.params(), &image, &self.val.annotations, Mode::BatchStatistics);
+        loss.map_err(|e| HypergradientError::Validation(Box::new(e)))
     }
 }
 
-/// What the detector sees: fused luma with the visible image's colours, or gray. Not clamped, so that derivatives pass.
+/// What the task sees: fused luma with the visible image's colours, or gray. Not clamped, so that derivatives pass.
 fn task_input(fused: &Tensor, batch: &PairBatch, colour: bool) -> Result<Tensor, tch::TchError> {
     if colour { fused.f_add(&batch.colour) } else { fused.f_expand([-1, 3, -1, -1], false) }
 }
@@ -191,13 +157,4 @@ fn task_input(fused: &Tensor, batch: &PairBatch, colour: bool) -> Result<Tensor,
 fn one(mut outputs: Vec<Tensor>) -> Result<Tensor, HypergradientError> {
     let none = || TorchError::Torch(tch::TchError::Shape("the network has no output".to_owned()));
     outputs.pop().ok_or_else(|| none().into())
-}
-
-fn parts(value: &LossValue) -> Result<[f64; 4], tch::TchError> {
-    Ok([
-        f64::try_from(&value.total)?,
-        f64::try_from(&value.boxes)?,
-        f64::try_from(&value.objectness)?,
-        f64::try_from(&value.classes)?,
-    ])
 }

@@ -173,7 +173,8 @@ impl Page<'_> {
             + "<details><summary>Average precision during the four trainings</summary>\n"
             + &pictures::plots(
                 self.out,
-                &Images::ALL.map(|images| (format!("{}/map.svg", files::detector(images.name())), images.training())),
+                &Images::ALL
+                    .map(|images| (format!("{}/scores.svg", files::detector(images.name())), images.training())),
             )
             + "</details>\n"
     }

@@ -30,11 +30,11 @@ const QUICK: Settings = Settings {
     most_pairs: [120, 60],
     // Every rendered pair is a scene of its own: halving them need not keep neighbours together. And a crop without an
     // object asks nothing of the detector.
-    search: "--iterations 60 --batch 2 --crop 128x128 --set crops_on_objects=0.75 --set data.neighbour_gap=0 \
-             --set task.variant=n --set task.rate=0.001 --set fusion.rate=0.001",
-    fusion: "--iterations 180 --batch 2 --crop 128x128 --set validate_every=60 --set fusion.rate=0.001",
-    detector: "--variant n --epochs 12 --batch 8 --set optimizer.warmup_min_iterations=20 \
-               --set optimizer.nominal_batch=8",
+    search: "--iterations 60 --batch 2 --size 128x128 --set data.crops_on_objects=0.75 --set data.neighbour_gap=0 \
+             --set task.variant=n --set task.optimizer.rate=0.001 --set fusion.rate=0.001",
+    fusion: "--iterations 180 --batch 2 --size 128x128 --set validation.every=60 --set fusion.rate=0.001",
+    detector: "--variant n --epochs 12 --batch 8 --set task.optimizer.warmup=42 \
+               --set task.optimizer.nominal_batch=8",
     clip: "--clip 8 --fps 10 --skew-ms 8 --condition night --seed 5",
 };
 
@@ -42,9 +42,9 @@ const QUICK: Settings = Settings {
 const FULL: Settings = Settings {
     scenes: "--count 1200 --seed 1",
     most_pairs: [usize::MAX; 2],
-    search: "--iterations 600 --batch 4 --crop 192x192 --set crops_on_objects=0.75 --set data.neighbour_gap=0 \
+    search: "--iterations 600 --batch 4 --size 192x192 --set data.crops_on_objects=0.75 --set data.neighbour_gap=0 \
              --set task.variant=n",
-    fusion: "--iterations 5000 --batch 4 --crop 192x192 --set validate_every=1000",
+    fusion: "--iterations 5000 --batch 4 --size 192x192 --set validation.every=1000",
     detector: "--variant n --epochs 100 --batch 16",
     ..QUICK
 };
@@ -52,18 +52,18 @@ const FULL: Settings = Settings {
 /// Real pairs, which are a few hundred pixels wide, in minutes.
 const QUICK_PAIRS: Settings = Settings {
     size_px: [384, 256],
-    search: "--iterations 60 --batch 2 --crop 128x128 --set crops_on_objects=0.75 --set task.variant=n \
-             --set task.rate=0.001 --set fusion.rate=0.001",
+    search: "--iterations 60 --batch 2 --size 128x128 --set data.crops_on_objects=0.75 --set task.variant=n \
+             --set task.optimizer.rate=0.001 --set fusion.rate=0.001",
     // What starting weights know of other images takes longer to become something here.
-    detector: "--variant n --epochs 20 --batch 8 --set optimizer.warmup_min_iterations=20 \
-               --set optimizer.nominal_batch=8",
+    detector: "--variant n --epochs 20 --batch 8 --set task.optimizer.warmup=42 \
+               --set task.optimizer.nominal_batch=8",
     ..QUICK
 };
 
 /// Real pairs, for a GPU.
 const FULL_PAIRS: Settings = Settings {
     size_px: [640, 448],
-    search: "--iterations 600 --batch 4 --crop 192x192 --set crops_on_objects=0.75 --set task.variant=n",
+    search: "--iterations 600 --batch 4 --size 192x192 --set data.crops_on_objects=0.75 --set task.variant=n",
     ..FULL
 };
 

@@ -92,7 +92,7 @@ impl Chain<'_> {
 
     fn search(&self) -> Step {
         let call = self.call("search", Phase::Search, Program::Search, "search").data().list("--train");
-        let call = call.given("--task-init", &self.plan.weights);
+        let call = call.given("--init", &self.plan.weights);
         let call = match &self.plan.vgg {
             Some(vgg) => call.given("--vgg", vgg),
             None => call,
@@ -134,7 +134,7 @@ impl Chain<'_> {
             .images(images)
             .list("--train")
             .list("--val")
-            .given("--weights", &self.plan.weights)
+            .given("--init", &self.plan.weights)
             .output("--out", &files::detector(images.name()))
             .words(&format!("--size {} {}", self.size, self.plan.settings.detector))
             .step(Resume::SameCall)

@@ -146,5 +146,5 @@ fn detectors_differ_in_nothing_but_their_images() {
 fn an_option_keeps_its_value_in_one_piece() {
     let plan = Plan { weights: "a b.safetensors".into(), ..plan(None) };
     let search = named(&steps(&plan), "search").clone();
-    assert!(arguments(&search).windows(2).any(|pair| pair == ["--task-init", "a b.safetensors"]), "{search:?}");
+    assert!(arguments(&search).windows(2).any(|pair| pair == ["--init", "a b.safetensors"]), "{search:?}");
 }

@@ -47,19 +47,19 @@ impl Adam {
     /// # Errors
     /// When a gradient's shape differs from its parameter's.
     pub fn step(&mut self, params: &[Tensor], grads: &[Tensor], rate: f64) -> Result<(), TorchError> {
-        if params.len() != self.mean.len() || grads.len() != self.mean.len() {
-            return Err(TorchError::ForeignParams {
-                graph: "Adam".to_owned(),
-                expected: self.mean.len(),
-                found: params.len().min(grads.len()),
-            });
-        }
+        self.step_at(params, grads, &vec![rate; params.len()])
+    }
+
+    /// [`Adam::step`] with a rate for each parameter.
+    pub(super) fn step_at(&mut self, params: &[Tensor], grads: &[Tensor], rates: &[f64]) -> Result<(), TorchError> {
+        self.require_lists([params.len(), grads.len(), rates.len()])?;
         let AdamConfig { beta1, beta2, eps } = self.config;
         self.steps += 1;
         let correction1 = 1.0 - beta1.powi(i32::try_from(self.steps).unwrap_or(i32::MAX));
         let correction2 = 1.0 - beta2.powi(i32::try_from(self.steps).unwrap_or(i32::MAX));
+        let moments = self.mean.iter_mut().zip(&mut self.square);
         no_grad(|| -> Result<(), TorchError> {
-            for (((p, g), m), v) in params.iter().zip(grads).zip(&mut self.mean).zip(&mut self.square) {
+            for (((p, g), rate), (m, v)) in params.iter().zip(grads).zip(rates).zip(moments) {
                 let g = g.f_detach()?;
                 let _ = m.f_mul_scalar_(beta1)?.f_add_(&g.f_mul_scalar(1.0 - beta1)?)?;
                 let _ = v.f_mul_scalar_(beta2)?.f_addcmul_(&g, &g.f_mul_scalar(1.0 - beta2)?)?;
@@ -69,6 +69,15 @@ impl Adam {
             }
             Ok(())
         })
+    }
+
+    /// Refuses lists that are not as long as that of the parameters.
+    pub(super) fn require_lists(&self, lengths: [usize; 3]) -> Result<(), TorchError> {
+        let expected = self.mean.len();
+        match lengths.into_iter().find(|n| *n != expected) {
+            Some(found) => Err(TorchError::ForeignParams { graph: "Adam".to_owned(), expected, found }),
+            None => Ok(()),
+        }
     }
 
     /// Steps taken.

@@ -1,11 +1,13 @@
 //! Optimisers whose whole state is a list of named tensors, so that a resumed run gives the same bits.
 //!
-//! Both move the given parameter tensors in place, outside any record of derivatives.
+//! They move the given parameter tensors in place, outside any record of derivatives.
 
 mod adam;
+mod adamw;
 mod sgd;
 
 pub use adam::{Adam, AdamConfig};
+pub use adamw::{AdamW, AdamWGroup};
 pub use sgd::{Sgd, SgdGroup};
 
 use crate::convert::{host_from_tensor, tensor_from_host};

@@ -1,9 +1,5 @@
-//! Which pairs, and which part of each, make the batch of an iteration.
+//! Which samples make the batch of an iteration, and the random numbers of each.
 
-use crate::error::SearchError;
-use caf_data::Label;
-use caf_data::augment::CropSettings;
-use caf_data::view::View;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -18,59 +14,47 @@ pub enum Stream {
 }
 
 /// Draws batches of one stream.
-#[derive(Clone, Debug)]
-pub struct CropPlan {
+#[derive(Clone, Copy, Debug)]
+pub struct Order {
     /// Seed of the run.
     pub seed: u64,
     /// Which stream.
     pub stream: Stream,
-    /// Number of pairs to draw from.
-    pub pairs: usize,
-    /// Pairs in a batch.
+    /// Number of samples to draw from.
+    pub samples: usize,
+    /// Samples in a batch.
     pub batch: usize,
-    /// Size of the crops.
-    pub crop: CropSettings,
 }
 
-impl CropPlan {
-    /// The pairs of iteration `iteration`. Every pair comes once before any comes again, also within a batch larger than their
-    /// number.
+impl Order {
+    /// The samples of iteration `iteration`. Every sample comes once before any comes again, also within a batch larger than
+    /// their number; every batch is full.
     pub fn members(&self, iteration: usize) -> Vec<usize> {
-        if self.pairs == 0 {
+        if self.samples == 0 {
             return Vec::new();
         }
         let mut shuffled: Option<(usize, Vec<usize>)> = None;
         (iteration * self.batch..(iteration + 1) * self.batch)
             .filter_map(|position| {
-                let round = position / self.pairs;
+                let round = position / self.samples;
                 let order = match shuffled.take() {
                     Some((known, order)) if known == round => order,
                     _ => self.order(round),
                 };
-                let member = order.get(position % self.pairs).copied();
+                let member = order.get(position % self.samples).copied();
                 shuffled = Some((round, order));
                 member
             })
             .collect()
     }
 
-    /// The part of a pair of `size` (width, height) with these objects that is member `slot` of iteration `iteration`.
-    ///
-    /// # Errors
-    /// When the crop's settings are out of range.
-    pub fn view(
-        &self,
-        iteration: usize,
-        slot: usize,
-        size: (usize, usize),
-        objects: &[Label],
-    ) -> Result<View, SearchError> {
-        let mut rng = self.generator(2, (iteration * self.batch + slot) as u64);
-        Ok(self.crop.draw(size, objects, &mut rng)?)
+    /// The random numbers of member `slot` of iteration `iteration`.
+    pub fn random(&self, iteration: usize, slot: usize) -> ChaCha8Rng {
+        self.generator(2, (iteration * self.batch + slot) as u64)
     }
 
     fn order(&self, round: usize) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.pairs).collect();
+        let mut order: Vec<usize> = (0..self.samples).collect();
         order.shuffle(&mut self.generator(1, round as u64));
         order
     }
@@ -87,16 +71,16 @@ impl CropPlan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand::Rng;
 
-    fn plan(stream: Stream) -> CropPlan {
-        let crop = CropSettings { width_px: 16, height_px: 16, mirror_probability: 0.5, object_probability: 0.5 };
-        CropPlan { seed: 3, stream, pairs: 7, batch: 3, crop }
+    fn order(stream: Stream) -> Order {
+        Order { seed: 3, stream, samples: 7, batch: 3 }
     }
 
     #[test]
-    fn every_pair_comes_once_before_any_comes_again() {
-        let plan = plan(Stream::Train);
-        let drawn: Vec<usize> = (0..7).flat_map(|i| plan.members(i)).collect();
+    fn every_sample_comes_once_before_any_comes_again() {
+        let order = order(Stream::Train);
+        let drawn: Vec<usize> = (0..7).flat_map(|i| order.members(i)).collect();
         for round in drawn.chunks(7) {
             let mut sorted = round.to_vec();
             sorted.sort_unstable();
@@ -107,19 +91,17 @@ mod tests {
 
     #[test]
     fn an_iteration_does_not_depend_on_those_before_it() {
-        let (a, b) = (plan(Stream::Train), plan(Stream::Train));
+        let (a, b) = (order(Stream::Train), order(Stream::Train));
         let _ = a.members(0);
         assert_eq!(a.members(41), b.members(41));
-        let objects = [
-            Label { class: 0, cx: 0.1, cy: 0.2, w: 0.1, h: 0.1 },
-            Label { class: 0, cx: 0.9, cy: 0.5, w: 0.1, h: 0.1 },
-        ];
-        assert_eq!(a.view(41, 2, (40, 30), &objects).unwrap(), b.view(41, 2, (40, 30), &objects).unwrap());
+        let number = |order: Order, slot| order.random(41, slot).random::<u64>();
+        assert_eq!(number(a, 2), number(b, 2));
+        assert_ne!(number(a, 1), number(a, 2));
     }
 
     #[test]
     fn streams_differ() {
-        let (a, b) = (plan(Stream::Train), plan(Stream::Validation));
+        let (a, b) = (order(Stream::Train), order(Stream::Validation));
         assert!((0..5).any(|i| a.members(i) != b.members(i)));
     }
 }

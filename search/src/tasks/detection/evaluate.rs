@@ -1,12 +1,10 @@
 //! Measuring a detector on labelled images.
 
-use super::batch::unit_tensor;
-use super::config::{TaskConfig, is_input_side};
-use super::detector::Detector;
-use super::error::TaskError;
-use super::images::TaskImages;
+use super::network::Detector;
 use super::report::DetectionReport;
-use crate::learning::MAX_SIDE_PX;
+use crate::error::SearchError;
+use crate::loader::{TaskImages, unit_tensor};
+use crate::tasks::task::TaskReport;
 use caf_console::{Progress, StopFlag};
 use caf_eval::detection::{ImageRecord, Label};
 use caf_geometry::{Detection, Letterbox, LetterboxPainter, NmsScratch, NmsSettings, nms_into};
@@ -16,33 +14,22 @@ use tch::{Device, Kind};
 
 /// How a detector is measured.
 #[derive(Clone, Debug, PartialEq)]
-pub struct EvalSettings {
+pub(super) struct EvalSettings {
     /// Width and height of the network input; images are letterboxed into it.
-    pub size: (usize, usize),
+    pub size_px: [usize; 2],
     /// Images in a batch.
     pub batch: usize,
     /// Suppression.
     pub nms: NmsSettings,
 }
 
-impl EvalSettings {
-    /// Those of a training's validation.
-    pub fn of_training(config: &TaskConfig) -> Self {
-        EvalSettings {
-            size: (config.image_width_px, config.image_height_px),
-            batch: config.validation.batch,
-            nms: config.validation.nms.clone(),
-        }
-    }
-}
-
 /// What was detected on every image, best first, in pixels of the image and clipped to it.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Detected {
+struct Detected {
     /// By image.
-    pub by_image: Vec<Vec<Detection>>,
+    by_image: Vec<Vec<Detection>>,
     /// Rows of the network's output that were left out because they were no numbers.
-    pub not_finite: usize,
+    not_finite: usize,
 }
 
 /// Runs the network on all images.
@@ -51,21 +38,16 @@ pub struct Detected {
 /// its results differ by some tenths of a point.
 ///
 /// # Errors
-/// When the size is none the network takes, an image cannot be read, or `params` do not fit the network;
-/// [`TaskError::Interrupted`] when asked to stop before the last image.
-pub fn detect(
+/// When an image cannot be read, or `params` do not fit the network; [`SearchError::Interrupted`] when asked to stop before the last image.
+fn detect(
     detector: &Detector,
     params: &Params,
     images: &TaskImages,
     settings: &EvalSettings,
     progress: &dyn Progress,
     stop: &StopFlag,
-) -> Result<Detected, TaskError> {
-    let (width, height) = settings.size;
-    if let Some(side) = [width, height].into_iter().find(|side| !is_input_side(*side)) {
-        let expected = format!("multiples of 32 up to {MAX_SIDE_PX}");
-        return Err(TaskError::Setting { name: "size", expected, found: side.to_string() });
-    }
+) -> Result<Detected, SearchError> {
+    let [width, height] = settings.size_px;
     let classes = detector.config().classes;
     let frame = width * height * 3;
     let mut found = Detected::default();
@@ -73,21 +55,22 @@ pub fn detect(
     progress.begin("detect", images.len() as u64, 0);
     for indices in all.chunks(settings.batch.max(1)) {
         if stop.is_raised() {
-            return Err(TaskError::Interrupted);
+            return Err(SearchError::Interrupted);
         }
         let mut pixels = vec![0u8; indices.len() * frame];
         let letterboxes = pixels
             .par_chunks_exact_mut(frame)
             .zip(indices)
             .map(|(out, index)| {
-                let image = images.load(*index)?;
+                let pixels = images.load(*index)?;
+                let image = &pixels.image;
                 let geometry = Letterbox::new(image.height(), image.width(), height, width, true)?;
                 LetterboxPainter::new(geometry, 3)?.paint(image.data(), image.width() * 3, out)?;
                 Ok(geometry)
             })
-            .collect::<Result<Vec<_>, TaskError>>()?;
+            .collect::<Result<Vec<_>, SearchError>>()?;
         let input = unit_tensor(&pixels, [indices.len(), height, width], params.device())?;
-        let rows = tch::no_grad(|| -> Result<Vec<f32>, TaskError> {
+        let rows = tch::no_grad(|| -> Result<Vec<f32>, SearchError> {
             let outputs = forward(detector.graph(), params, &[&input], Mode::Eval)?;
             let predictions = outputs.last().ok_or(tch::TchError::Shape("a graph without outputs".into()))?;
             let flat = predictions.f_to_kind(Kind::Float)?.f_to_device(Device::Cpu)?.f_contiguous()?.f_view([-1])?;
@@ -106,7 +89,7 @@ pub fn detect(
                 }
                 Ok((kept, counts.not_finite))
             })
-            .collect::<Result<Vec<_>, TaskError>>()?;
+            .collect::<Result<Vec<_>, SearchError>>()?;
         for (kept, not_finite) in suppressed {
             found.by_image.push(kept);
             found.not_finite += not_finite;
@@ -122,19 +105,15 @@ pub fn detect(
 /// Boxes are compared in pixels of the images. The network's classes are those of the images, by number.
 ///
 /// # Errors
-/// [`TaskError::ClassCount`] when the network has another number of classes; see [`detect`] for the rest.
-pub fn evaluate_task(
+/// See [`detect`].
+pub(super) fn evaluate(
     detector: &Detector,
     params: &Params,
     images: &TaskImages,
     settings: &EvalSettings,
     progress: &dyn Progress,
     stop: &StopFlag,
-) -> Result<DetectionReport, TaskError> {
-    let classes = detector.config().classes;
-    if classes != images.classes().len() {
-        return Err(TaskError::ClassCount { network: classes, images: images.classes().len() });
-    }
+) -> Result<TaskReport, SearchError> {
     let Detected { by_image, not_finite } = detect(detector, params, images, settings, progress, stop)?;
     let records: Vec<ImageRecord> = images
         .images()
@@ -147,5 +126,5 @@ pub fn evaluate_task(
             ImageRecord { labels, ignore: image.ignore.iter().map(bbox).collect(), detections }
         })
         .collect();
-    Ok(DetectionReport::of(&records, images.classes(), not_finite)?)
+    Ok(DetectionReport::of(&records, images.classes(), not_finite)?.summed_up())
 }

@@ -1,6 +1,6 @@
 //! A small data set for tests: coloured rectangles on a gradient, warm in infrared.
 
-use super::images::{ImageSource, TaskImages};
+use crate::loader::{Annotation, ImageSource, TaskImages};
 use caf_data::image_file::{write_gray8, write_rgb8};
 use caf_data::label::write_labels;
 use caf_data::{Dataset, DatasetOptions, Gray8, Label, Need, Rgb8};
@@ -51,6 +51,29 @@ impl Folder {
         Folder(dir)
     }
 
+    /// The same with class masks: background, box, bar.
+    pub fn with_masks(count: usize, size: (usize, usize)) -> Self {
+        let folder = Folder::new(count, size);
+        let (width, height) = size;
+        std::fs::create_dir(folder.path().join("masks")).unwrap();
+        std::fs::write(folder.path().join("mask_classes.txt"), "background\nbox\nbar\n").unwrap();
+        let dataset = folder.dataset();
+        for entry in dataset.entries() {
+            let mut mask = Gray8::filled(width, height, 0).unwrap();
+            for label in &entry.labels {
+                let part = label.to_pixels(width, height);
+                for (i, pixel) in mask.data_mut().iter_mut().enumerate() {
+                    let (x, y) = ((i % width) as f32 + 0.5, (i / width) as f32 + 0.5);
+                    if part.x1 < x && x < part.x2 && part.y1 < y && y < part.y2 {
+                        *pixel = label.class as u8 + 1;
+                    }
+                }
+            }
+            write_gray8(&folder.path().join("masks").join(format!("{}.png", entry.name)), &mask).unwrap();
+        }
+        folder
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.0.path()
@@ -64,5 +87,5 @@ impl Folder {
 
 /// Its visible images.
 pub fn images(folder: &Folder, cache_mib: usize) -> TaskImages {
-    TaskImages::open(&folder.dataset(), &ImageSource::Visible, cache_mib).unwrap()
+    TaskImages::open(&folder.dataset(), &ImageSource::Visible, Annotation::Boxes, cache_mib).unwrap()
 }

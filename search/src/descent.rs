@@ -1,0 +1,70 @@
+//! The one place where gradients meet an optimiser.
+
+use crate::error::SearchError;
+use caf_torch::TorchError;
+use caf_yolo::clip_gradients;
+use tch::{Device, Kind, TchError, Tensor};
+
+/// Takes one optimiser step with these gradients: `step` moves the parameters, and is not called unless all gradients are finite.
+/// Finite losses may have derivatives that are not; they must not reach the parameters, and these a checkpoint.
+///
+/// With `clip` the gradients are first shortened so that their common Euclidean norm is at most that.
+///
+/// Several devices that train together would sum their gradients at the start of this function.
+///
+/// # Errors
+/// [`SearchError::NonFinite`] with `what` and `iteration`, and those of `step`.
+pub(crate) fn descend(
+    what: &str,
+    iteration: usize,
+    gradients: &[Tensor],
+    clip: Option<f64>,
+    step: impl FnOnce(&[Tensor]) -> Result<(), TorchError>,
+) -> Result<(), SearchError> {
+    let clipped = clip.map(|limit| clip_gradients(gradients, limit)).transpose()?;
+    let (gradients, norm) = match &clipped {
+        Some((clipped, norm)) => (clipped.as_slice(), *norm),
+        None => (gradients, norm(gradients)?),
+    };
+    if !norm.is_finite() {
+        return Err(SearchError::NonFinite { what: format!("gradient of {what}"), iteration });
+    }
+    Ok(step(gradients)?)
+}
+
+/// Euclidean norm over all tensors together, accumulated in 64 bits.
+pub(crate) fn norm(tensors: &[Tensor]) -> Result<f64, TchError> {
+    let Some(first) = tensors.first() else { return Ok(0.0) };
+    let mut sum = Tensor::f_zeros([0i64; 0], (Kind::Double, first.device()))?;
+    for tensor in tensors {
+        sum = sum.f_add(&tensor.f_to_kind(Kind::Double)?.f_square()?.f_sum(None::<Kind>)?)?;
+    }
+    Ok(f64::try_from(sum.f_to_device(Device::Cpu)?)?.sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::no_grad;
+
+    #[test]
+    fn gradients_that_are_not_finite_move_nothing_and_long_ones_are_shortened() {
+        let p = Tensor::from_slice(&[1.0f32, 2.0]);
+        let go = |gradient: [f32; 2], clip| {
+            descend("the network", 7, &[Tensor::from_slice(&gradient)], clip, |g| {
+                let _ = no_grad(|| p.shallow_clone().f_sub_(&g[0]))?;
+                Ok(())
+            })
+        };
+        for bad in [f32::NAN, f32::INFINITY] {
+            for clip in [None, Some(1.0)] {
+                let text = go([0.0, bad], clip).unwrap_err().to_string();
+                assert!(text.contains("gradient of the network is not finite at iteration 7"), "{text}");
+            }
+        }
+        assert_eq!(Vec::<f32>::try_from(&p).unwrap(), [1.0, 2.0]);
+        go([3.0, 4.0], Some(1.0)).unwrap();
+        let moved = Vec::<f32>::try_from(&p).unwrap();
+        assert!((moved[0] - 0.4).abs() < 1e-5 && (moved[1] - 1.2).abs() < 1e-5, "{moved:?}");
+    }
+}

@@ -1,0 +1,136 @@
+//! What samples are labelled with, mapped by the views that their pixels are seen through.
+
+use crate::error::SearchError;
+use caf_data::dataset::{Entry, read_name_list};
+use caf_data::image_file::MASK_IGNORED;
+use caf_data::view::{CutRule, View};
+use caf_data::{DataError, Dataset, DatasetOptions, Gray8, IrRange, Label, Need};
+use std::path::{Path, PathBuf};
+
+/// Names of the classes of masks, one a line, in the root of a data set.
+pub const MASK_CLASSES: &str = "mask_classes.txt";
+
+/// What a task learns from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Annotation {
+    /// Labelled boxes.
+    Boxes,
+    /// Class masks. Boxes are read where they are, for crops that are placed on objects.
+    Masks,
+}
+
+impl Annotation {
+    /// How a data set is opened for it: what every pair must have.
+    pub fn options(self, list: Option<PathBuf>, ir_range: IrRange) -> DatasetOptions {
+        let (labels, masks) = match self {
+            Annotation::Boxes => (Need::Required, Need::Ignore),
+            Annotation::Masks => (Need::Optional, Need::Required),
+        };
+        DatasetOptions { list, labels, masks, ir_range }
+    }
+
+    /// Names of its classes by number: those of `classes.txt`; of masks those of `mask_classes.txt` beside it, where there is one,
+    /// since masks usually have a class for the background and boxes have none.
+    ///
+    /// # Errors
+    /// When a list of names is there and cannot be read.
+    pub fn classes(self, pairs: &Dataset) -> Result<Vec<String>, SearchError> {
+        let path = pairs.root().join(MASK_CLASSES);
+        if self == Annotation::Boxes || !path.exists() {
+            return Ok(pairs.classes().to_vec());
+        }
+        Ok(read_name_list(&path)?.into_iter().map(|listed| listed.name).collect())
+    }
+
+    /// What a pair lacks that cannot be trained or measured on.
+    pub(super) fn missing(self, entry: &Entry) -> Option<&'static str> {
+        match self {
+            Annotation::Boxes => (!entry.labelled).then_some("no label file"),
+            Annotation::Masks => entry.mask.is_none().then_some("no class mask"),
+        }
+    }
+
+    /// Refuses pairs of which none shows anything.
+    ///
+    /// # Errors
+    /// [`SearchError::NothingLabelled`].
+    pub(crate) fn require(self, pairs: &Dataset, purpose: &'static str) -> Result<(), SearchError> {
+        let annotation = match self {
+            Annotation::Boxes if pairs.entries().iter().all(|entry| entry.labels.is_empty()) => "a labelled object",
+            Annotation::Masks if pairs.entries().iter().all(|entry| entry.mask.is_none()) => "a class mask",
+            Annotation::Boxes | Annotation::Masks => return Ok(()),
+        };
+        let (root, samples) = (pairs.root().to_owned(), pairs.len());
+        Err(SearchError::NothingLabelled { root, samples, purpose, annotation })
+    }
+}
+
+/// What one sample is labelled with.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Annotated {
+    /// Objects.
+    pub labels: Vec<Label>,
+    /// Regions that are neither right nor wrong.
+    pub ignore: Vec<Label>,
+    /// The class of every pixel, where the sample has a class mask and the task needs it.
+    pub mask: Option<Gray8>,
+}
+
+impl Annotated {
+    /// The same seen through a view. What the frame cuts off almost wholly is no object any more, but no background either: it
+    /// becomes a region to ignore.
+    ///
+    /// # Errors
+    /// When the mask has another size than the view's source.
+    pub fn seen(&self, view: &View) -> Result<Self, SearchError> {
+        let objects = view.map_labels(&self.labels, CutRule::default());
+        let whole = CutRule { min_side_px: 0.0, min_area_fraction: 0.0 };
+        let mut ignore = view.map_labels(&self.ignore, whole).kept;
+        ignore.extend(objects.remainders);
+        let mask = self.mask.as_ref().map(|mask| view.render_mask(mask)).transpose()?;
+        Ok(Annotated { labels: objects.kept, ignore, mask })
+    }
+}
+
+/// What a batch is labelled with.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Annotations {
+    /// Objects with the number of their image in the batch.
+    pub objects: Vec<(usize, Label)>,
+    /// Regions that are neither right nor wrong, likewise.
+    pub ignore: Vec<(usize, Label)>,
+    /// The class of every pixel, `[n, height, width]`; empty when the task needs no masks.
+    pub classes: Vec<u8>,
+    /// n, height, width.
+    pub shape: [usize; 3],
+}
+
+impl Annotations {
+    /// Of images of a height and width.
+    pub fn new([height, width]: [usize; 2]) -> Self {
+        Annotations { shape: [0, height, width], ..Annotations::default() }
+    }
+
+    /// Adds an image.
+    pub fn push(&mut self, image: &Annotated) {
+        let number = self.shape[0];
+        self.shape[0] += 1;
+        self.objects.extend(image.labels.iter().map(|label| (number, *label)));
+        self.ignore.extend(image.ignore.iter().map(|label| (number, *label)));
+        self.classes.extend(image.mask.iter().flat_map(|mask| mask.data()));
+    }
+}
+
+/// A class mask whose ids are all below the number of classes, or ignored.
+///
+/// # Errors
+/// [`DataError::Mask`] with the path and the first other id.
+pub(super) fn checked_mask(mask: Gray8, classes: usize, path: &Path) -> Result<Gray8, SearchError> {
+    match mask.data().iter().find(|id| usize::from(**id) >= classes && **id != MASK_IGNORED) {
+        Some(id) => {
+            let found = format!("class {id}, where {classes} classes are named");
+            Err(DataError::Mask { path: path.to_owned(), found }.into())
+        }
+        None => Ok(mask),
+    }
+}

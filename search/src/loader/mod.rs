@@ -1,0 +1,19 @@
+//! Samples on their way into libtorch: prepared once, seen through random views, batched in threads of their own.
+//!
+//! Everything random is a function of seed and iteration, so that a resumed run sees what an uninterrupted one would have
+//! seen, without any generator to save, and whatever the number of threads.
+
+mod annotations;
+mod cache;
+mod feed;
+mod fit;
+mod images;
+mod order;
+mod pairs;
+
+pub use annotations::{Annotated, Annotation, Annotations, MASK_CLASSES};
+pub use feed::Feed;
+pub use fit::check_crop;
+pub use images::{HostImages, ImageBatches, ImageSource, Pixels, TaskImage, TaskImages, unit_tensor};
+pub use order::{Order, Stream};
+pub use pairs::{HostPairs, PairBatch, PairBatches, PairStore, PreparedPair, plane_tensor};

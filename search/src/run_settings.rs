@@ -1,0 +1,266 @@
+//! Settings that every training has: how long, on what batches, where it computes, where samples come from.
+
+use crate::device::MAX_THREADS;
+use crate::error::SearchError;
+use crate::fusion_net::FusionNet;
+use crate::loader::Annotation;
+use caf_data::{Dataset, DatasetOptions, IrRange, Need};
+use caf_fusion_loss::saliency::SaliencyForm;
+use caf_net::zoo::fusion::FusionConfig;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use tch::Device;
+
+/// Length, batches and machine of a training; the table `[run]` of its settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunSettings {
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// `cpu`, `cuda`, `cuda:N` or `auto`.
+    pub device: String,
+    /// Threads of libtorch on the CPU; 0 leaves the choice to it.
+    pub threads: usize,
+    /// Passes over the training samples (paper: 10 of a search, 100 of a fusion network).
+    pub epochs: usize,
+    /// Iterations in all, in place of `epochs`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iterations: Option<usize>,
+    /// Samples in a batch (published: 8).
+    pub batch: usize,
+    /// Width and height in pixels of what a network is trained on (published: 320×320): crops of pairs, or whole images fitted into
+    /// it.
+    pub size_px: [usize; 2],
+    /// Iterations between two checkpoints; 1 loses at most the running iteration.
+    pub save_every: usize,
+}
+
+impl Default for RunSettings {
+    /// Those of a search.
+    fn default() -> Self {
+        RunSettings {
+            seed: 1,
+            device: "auto".to_owned(),
+            threads: 0,
+            epochs: 10,
+            iterations: None,
+            batch: 8,
+            size_px: [320, 320],
+            save_every: 1,
+        }
+    }
+}
+
+/// Sizes that a network may be trained on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sides {
+    /// Smallest side, px.
+    pub least: usize,
+    /// Every side is a multiple of this, px: the stride of the coarsest level that is normalised.
+    pub multiple_of: usize,
+}
+
+impl Sides {
+    /// Whether a side is one of them.
+    pub fn allow(self, side_px: usize) -> bool {
+        (self.least..=MAX_SIDE_PX).contains(&side_px) && side_px.is_multiple_of(self.multiple_of.max(1))
+    }
+
+    /// The allowed sides in words.
+    pub fn words(self) -> String {
+        match self.multiple_of {
+            0 | 1 => format!("{} to {MAX_SIDE_PX}", self.least),
+            n => format!("multiples of {n} from {} to {MAX_SIDE_PX}", self.least),
+        }
+    }
+}
+
+impl RunSettings {
+    /// Settings that may change between a stop and a resume without changing any result, as named in the whole configuration.
+    pub(crate) const FREE: [&str; 3] = ["run.save_every", "run.device", "run.threads"];
+
+    /// Refuses what cannot be worked through.
+    pub(crate) fn check(&self, sides: Sides) -> Result<(), SearchError> {
+        require_count("run.epochs", self.epochs)?;
+        require_count("run.iterations", self.iterations.unwrap_or(1))?;
+        require_count("run.save_every", self.save_every)?;
+        require_batch("run.batch", self.batch)?;
+        require("run.threads", self.threads <= MAX_THREADS, &format!("at most {MAX_THREADS}"), self.threads)?;
+        for side in self.size_px {
+            require("run.size_px", sides.allow(side), &sides.words(), side)?;
+        }
+        let cells = self.size_px.map(|side| side / sides.multiple_of.max(1)).into_iter().product::<usize>();
+        require("run.batch", self.batch * cells > 1, TWO_VALUES, self.batch)
+    }
+
+    /// Iterations of an epoch of so many samples.
+    pub(crate) fn iterations_per_epoch(&self, samples: usize) -> usize {
+        samples.div_ceil(self.batch.max(1)).max(1)
+    }
+
+    /// Iterations in all.
+    pub(crate) fn end(&self, samples: usize) -> usize {
+        self.iterations.unwrap_or_else(|| self.epochs.saturating_mul(self.iterations_per_epoch(samples)))
+    }
+}
+
+/// Where samples come from; the table `[data]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataSettings {
+    /// Folder of the data set.
+    pub root: PathBuf,
+    /// Names that may be trained on, relative to the root; all pairs without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train: Option<PathBuf>,
+    /// Names to validate on. A search moves β by their task loss, and halves the training names without it, neighbouring frames
+    /// staying together; a training of the fusion network validates nothing without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub val: Option<PathBuf>,
+    /// When halving: names whose numbers differ by at most this stay together. 0 where every pair is a scene of its own.
+    pub neighbour_gap: u64,
+    /// How 16-bit infrared becomes [0, 1].
+    pub ir_range: IrRange,
+    /// Form of the saliency weights.
+    pub saliency: SaliencyForm,
+    /// Share of a search's crops that are placed on an object, 0–1; the others, all by default, lie anywhere. Worth raising where
+    /// crops are small: a detector's loss on a crop without objects says little about fusion.
+    pub crops_on_objects: f64,
+    /// Whether the task of a search sees the fused image with the colours of the visible one; in gray otherwise.
+    pub colour: bool,
+    /// Memory for decoded images, MiB.
+    pub cache_mib: usize,
+    /// Threads that prepare batches.
+    pub workers: usize,
+}
+
+impl Default for DataSettings {
+    fn default() -> Self {
+        DataSettings {
+            root: PathBuf::from("data"),
+            train: None,
+            val: None,
+            neighbour_gap: 10,
+            ir_range: IrRange::default(),
+            saliency: SaliencyForm::default(),
+            crops_on_objects: 0.0,
+            colour: true,
+            cache_mib: 2048,
+            workers: 2,
+        }
+    }
+}
+
+impl DataSettings {
+    /// Settings that may change between a stop and a resume, as named in the whole configuration.
+    pub(crate) const FREE: [&str; 2] = ["data.cache_mib", "data.workers"];
+
+    /// Refuses settings out of range.
+    pub(crate) fn check(&self) -> Result<(), SearchError> {
+        let share = self.crops_on_objects;
+        require("data.crops_on_objects", (0.0..=1.0).contains(&share), "0 to 1", share)?;
+        let workers = (1..=MAX_WORKERS).contains(&self.workers);
+        require("data.workers", workers, &format!("1 to {MAX_WORKERS}"), self.workers)?;
+        Ok(self.ir_range.validate().map_err(caf_data::DataError::from)?)
+    }
+
+    /// The pairs of a list, or all, with what a task learns from.
+    pub(crate) fn open(&self, list: Option<&Path>, annotation: Option<Annotation>) -> Result<Dataset, SearchError> {
+        let list = list.map(Path::to_owned);
+        let options = match annotation {
+            Some(annotation) => annotation.options(list, self.ir_range),
+            None => DatasetOptions { list, labels: Need::Ignore, masks: Need::Ignore, ir_range: self.ir_range },
+        };
+        Ok(Dataset::open(&self.root, &options)?)
+    }
+
+    /// Memory for decoded images.
+    pub(crate) fn cache_bytes(&self) -> usize {
+        self.cache_mib.saturating_mul(1 << 20)
+    }
+}
+
+/// How the fusion network moves; the table `[fusion]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FusionSettings {
+    /// Which network: `kind` (`caf` where there is none) and its own settings.
+    pub network: FusionConfig,
+    /// Adam's learning rate (paper: 1e-4).
+    pub rate: f64,
+    /// Weights to start from; fresh ones without it. They bring their network along; another one in `network` is an error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<PathBuf>,
+}
+
+impl Default for FusionSettings {
+    fn default() -> Self {
+        FusionSettings { network: FusionConfig::default(), rate: 1e-4, init: None }
+    }
+}
+
+impl FusionSettings {
+    /// Refuses settings out of range, also those of the network.
+    pub(crate) fn check(&self, size_px: [usize; 2]) -> Result<(), SearchError> {
+        require_positive("fusion.rate", self.rate)?;
+        self.network.graph()?;
+        let sides = self.network.sides();
+        for side in size_px {
+            let expected = || format!("{sides}, which {} takes", self.network.kind());
+            require("run.size_px", sides.allows(side), &expected(), side)?;
+        }
+        Ok(())
+    }
+
+    /// The network at its start.
+    pub(crate) fn start(&self, seed: u64, device: Device) -> Result<FusionNet, SearchError> {
+        match &self.init {
+            Some(path) => FusionNet::read_as(path, &self.network, device),
+            None => FusionNet::fresh(self.network.clone(), seed, device),
+        }
+    }
+}
+
+/// What is asked of a batch when an image is a single cell of the coarsest level: one value has no variance to normalise by.
+const TWO_VALUES: &str = "at least 2, or larger images: a single image of this size cannot be normalised";
+/// Largest side of a crop or network input.
+pub(crate) const MAX_SIDE_PX: usize = 8192;
+/// Largest batch: the memory of a larger one would end the program.
+const MAX_BATCH: usize = 4096;
+/// Most threads that prepare batches.
+const MAX_WORKERS: usize = 256;
+/// Most epochs or iterations: products of them must be countable.
+const MAX_COUNT: usize = 1_000_000_000;
+
+/// [`SearchError::Setting`] unless `holds`.
+pub(crate) fn require(
+    name: &'static str,
+    holds: bool,
+    expected: &str,
+    found: impl std::fmt::Display,
+) -> Result<(), SearchError> {
+    if holds {
+        return Ok(());
+    }
+    Err(SearchError::Setting { name, expected: expected.to_owned(), found: found.to_string() })
+}
+
+/// [`require`] for a number above 0.
+pub(crate) fn require_positive(name: &'static str, value: f64) -> Result<(), SearchError> {
+    require(name, value.is_finite() && value > 0.0, "a number above 0", value)
+}
+
+/// [`require`] for a number of at least 0.
+pub(crate) fn require_not_negative(name: &'static str, value: f64) -> Result<(), SearchError> {
+    require(name, value.is_finite() && value >= 0.0, "a number of at least 0", value)
+}
+
+/// [`require`] for a number of epochs or iterations.
+pub(crate) fn require_count(name: &'static str, n: usize) -> Result<(), SearchError> {
+    require(name, (1..=MAX_COUNT).contains(&n), &format!("1 to {MAX_COUNT}"), n)
+}
+
+/// [`require`] for a number of samples in a batch.
+pub(crate) fn require_batch(name: &'static str, n: usize) -> Result<(), SearchError> {
+    require(name, (1..=MAX_BATCH).contains(&n), &format!("1 to {MAX_BATCH}"), n)
+}

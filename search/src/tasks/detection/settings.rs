@@ -1,0 +1,113 @@
+//! Settings of a detector's training.
+
+use crate::run_settings::Sides;
+use caf_geometry::NmsSettings;
+use caf_net::zoo::yolov5::{Variant, YoloConfig};
+use caf_yolo::{Hyp, Schedule};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Its name.
+pub(super) const KIND: &str = "detection";
+/// Its coarsest level has a stride of 32.
+pub(super) const SIDES: Sides = Sides { least: 32, multiple_of: 32 };
+/// Parts of its loss.
+pub(super) const PARTS: [&str; 4] = ["total", "box", "objectness", "class"];
+/// What is measured.
+pub(super) const SCORES: [&str; 4] = ["precision", "recall", "map50", "map50_95"];
+
+/// Everything that decides how a detector is trained. The defaults are the original's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DetectionSettings {
+    /// Size of YOLOv5 (paper: s).
+    pub variant: Variant,
+    /// Factor on the channels instead of the variant's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub width_multiple: Option<f64>,
+    /// Factor on the bottlenecks instead of the variant's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depth_multiple: Option<f64>,
+    /// Starting weights: safetensors, or an original `.pt`. Entries of equal name and shape are taken (343 of 349 when only
+    /// the number of classes differs), the rest starts fresh. None starts everything fresh.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub init: Option<PathBuf>,
+    /// Whether the moving average is validated and kept instead of the last values. A search has none.
+    pub ema: bool,
+    /// The optimiser's course.
+    pub optimizer: OptimizerSettings,
+    /// The loss.
+    pub loss: Hyp,
+    /// Suppression when it is measured: by default confidence 0.001, IoU 0.6, every class, 300 detections.
+    pub nms: NmsSettings,
+}
+
+/// SGD with Nesterov momentum in three groups.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OptimizerSettings {
+    /// Learning rate after warm-up.
+    pub rate: f64,
+    /// Share of it left at the end; in between it falls linearly by epoch.
+    pub final_share: f64,
+    /// Momentum after warm-up.
+    pub momentum: f64,
+    /// Weight decay of convolution kernels, for a nominal batch.
+    pub decay: f64,
+    /// Images whose gradients make one step of a training, as far as whole batches allow. In a search every batch makes one.
+    pub nominal_batch: usize,
+    /// Iterations of warm-up. Without it 100 in a search, and three epochs but at least 100 iterations in a training (the
+    /// original's), which is most of a run of a few minutes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warmup: Option<usize>,
+    /// Learning rate of the biases at the start of warm-up.
+    pub warmup_bias_rate: f64,
+    /// Momentum at the start of warm-up.
+    pub warmup_momentum: f64,
+    /// Largest norm of a gradient.
+    pub clip_norm: f64,
+}
+
+impl Default for DetectionSettings {
+    fn default() -> Self {
+        DetectionSettings {
+            variant: Variant::S,
+            width_multiple: None,
+            depth_multiple: None,
+            init: None,
+            ema: true,
+            optimizer: OptimizerSettings::default(),
+            loss: Hyp::default(),
+            nms: NmsSettings::validation(),
+        }
+    }
+}
+
+impl Default for OptimizerSettings {
+    fn default() -> Self {
+        let s = Schedule::original(1, 1, 1);
+        OptimizerSettings {
+            rate: s.rate,
+            final_share: s.final_share,
+            momentum: s.momentum,
+            decay: s.decay,
+            nominal_batch: s.nominal_batch,
+            warmup: None,
+            warmup_bias_rate: s.warmup_bias_rate,
+            warmup_momentum: s.warmup_momentum,
+            clip_norm: 10.0,
+        }
+    }
+}
+
+impl DetectionSettings {
+    /// The network for so many classes, with COCO anchors.
+    pub(super) fn network(&self, classes: usize) -> YoloConfig {
+        let of_variant = YoloConfig::new(self.variant, classes);
+        YoloConfig {
+            width: self.width_multiple.unwrap_or(of_variant.width),
+            depth: self.depth_multiple.unwrap_or(of_variant.depth),
+            ..of_variant
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Segmentation: SegFormer by its original loss and course; measured by intersection over union.
+
+mod evaluate;
+mod learner;
+mod loss;
+mod network;
+mod settings;
+
+pub use settings::{Mean, SegmentationSettings};
+
+use super::task::{ScoreChart, Setup, Task, TaskKind, Trained, read, resolve};
+use crate::error::SearchError;
+use crate::loader::Annotation;
+use crate::run_settings::Sides;
+use caf_weights::Weights;
+use learner::Learner;
+use network::TrainedSegmenter;
+use settings::{KIND, PARTS, SCORES, SIDES};
+use std::path::Path;
+use tch::Device;
+use toml::Table;
+
+/// The task.
+#[derive(Debug)]
+pub struct Segmentation;
+
+impl TaskKind for Segmentation {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn annotation(&self) -> Annotation {
+        Annotation::Masks
+    }
+
+    fn sides(&self) -> Sides {
+        SIDES
+    }
+
+    fn parts(&self) -> &'static [&'static str] {
+        &PARTS
+    }
+
+    fn scores(&self) -> &'static [&'static str] {
+        &SCORES
+    }
+
+    fn chart(&self) -> ScoreChart {
+        ScoreChart {
+            title: "Segmentation of validation images",
+            y: "mean over classes, 0 to 1",
+            curves: &[("mIoU", "miou"), ("mAcc", "macc")],
+        }
+    }
+
+    fn resolve(&self, table: Table) -> Result<Table, String> {
+        resolve::<SegmentationSettings>(table)
+    }
+
+    fn check(&self, settings: &Table) -> Result<(), SearchError> {
+        read::<SegmentationSettings>(settings)?.check()
+    }
+
+    fn begin(&self, setup: &Setup<'_>) -> Result<Box<dyn Task>, SearchError> {
+        Ok(Box::new(Learner::begin(setup)?))
+    }
+
+    fn open(&self, weights: &Weights, path: &Path, device: Device) -> Result<Option<Box<dyn Trained>>, SearchError> {
+        Ok(TrainedSegmenter::open(weights, path, device)?.map(|found| Box::new(found) as Box<dyn Trained>))
+    }
+}

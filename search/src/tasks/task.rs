@@ -1,0 +1,267 @@
+//! What a task is to the rest of the crate.
+
+use crate::error::SearchError;
+use crate::loader::{Annotation, Annotations, TaskImages};
+use crate::run_settings::Sides;
+use caf_console::{Progress, StopFlag};
+use caf_torch::{Mode, Params};
+use caf_weights::Weights;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::path::{Path, PathBuf};
+use tch::{Device, Kind, Tensor};
+use toml::{Table, Value};
+
+/// A kind of task.
+pub trait TaskKind: Sync + std::fmt::Debug {
+    /// Its name in settings and reports.
+    fn kind(&self) -> &'static str;
+
+    /// What it learns from.
+    fn annotation(&self) -> Annotation;
+
+    /// Sizes of images that its network takes.
+    fn sides(&self) -> Sides;
+
+    /// Names of the parts of its loss, the total first: columns of the logs.
+    fn parts(&self) -> &'static [&'static str];
+
+    /// Names of what is measured, 0–1 each: columns of the validation's log.
+    fn scores(&self) -> &'static [&'static str];
+
+    /// What its plot of a training shows.
+    fn chart(&self) -> ScoreChart;
+
+    /// The settings in full, with defaults for what the table does not name.
+    ///
+    /// # Errors
+    /// What is wrong with the table, such as a key that is no setting.
+    fn resolve(&self, table: Table) -> Result<Table, String>;
+
+    /// Refuses settings out of range.
+    ///
+    /// # Errors
+    /// With the name and the value of the first one.
+    fn check(&self, settings: &Table) -> Result<(), SearchError>;
+
+    /// The network at its start, with everything that trains it.
+    ///
+    /// # Errors
+    /// When the settings are out of range, or the starting weights cannot be used.
+    fn begin(&self, setup: &Setup<'_>) -> Result<Box<dyn Task>, SearchError>;
+
+    /// The network of a weight file; none when its metadata are of another kind.
+    ///
+    /// # Errors
+    /// When the metadata cannot be understood, or the tensors do not fit them.
+    fn open(&self, weights: &Weights, path: &Path, device: Device) -> Result<Option<Box<dyn Trained>>, SearchError>;
+}
+
+/// What a task's plot of a training shows.
+#[derive(Clone, Copy, Debug)]
+pub struct ScoreChart {
+    /// Its title.
+    pub title: &'static str,
+    /// Quantity along the left.
+    pub y: &'static str,
+    /// Label and score of each curve.
+    pub curves: &'static [(&'static str, &'static str)],
+}
+
+/// What a network is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To drive a search: every batch makes one step.
+    Search,
+    /// To be trained and used.
+    Training,
+}
+
+/// Where and how a task begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup<'a> {
+    /// Its settings.
+    pub settings: &'a Table,
+    /// What for.
+    pub purpose: Purpose,
+    /// Class names by number.
+    pub classes: &'a [String],
+    /// Width and height of the training images.
+    pub size_px: [usize; 2],
+    /// Images in a batch.
+    pub batch: usize,
+    /// Batches in an epoch.
+    pub batches: usize,
+    /// Batches in all.
+    pub end: usize,
+    /// Seed of fresh values.
+    pub seed: u64,
+    /// Where it computes.
+    pub device: Device,
+    /// Element type of its floats.
+    pub float: Kind,
+}
+
+/// A task network while it learns.
+pub trait Task {
+    /// Its parameters.
+    fn params(&self) -> &Params;
+
+    /// The loss of a batch under these parameters, a differentiable scalar. Nothing changes with [`Mode::BatchStatistics`], and the
+    /// same call gives the same value.
+    ///
+    /// `image` is RGB `[n, 3, h, w]`, in [0, 1] but for what a fusion network makes of it; it may carry derivatives.
+    ///
+    /// # Errors
+    /// When libtorch refuses, or the annotations do not fit.
+    fn loss(
+        &self,
+        params: &Params,
+        image: &Tensor,
+        annotations: &Annotations,
+        mode: Mode,
+    ) -> Result<Tensor, SearchError>;
+
+    /// Learns from the batch of an iteration, counted from 0; the parts of its loss, in the order of [`TaskKind::parts`].
+    ///
+    /// # Errors
+    /// [`SearchError::NonFinite`] before anything has moved, and as [`Task::loss`].
+    fn train_step(
+        &mut self,
+        image: &Tensor,
+        annotations: &Annotations,
+        iteration: usize,
+    ) -> Result<Vec<f64>, SearchError>;
+
+    /// What there is to say about its starting weights, if any were given.
+    fn started(&self) -> Option<&str>;
+
+    /// Learning rate of an iteration, that of most parameters.
+    fn rate(&self, iteration: usize) -> f64;
+
+    /// What a user gets: the parameters, or their average, with metadata that say what they belong to.
+    ///
+    /// # Errors
+    /// When a tensor cannot be copied.
+    fn weights(&self) -> Result<Weights, SearchError>;
+
+    /// Measures what [`Task::weights`] would give on images, in batches of a number.
+    ///
+    /// # Errors
+    /// [`SearchError::Interrupted`] when asked to stop before the last image; when an image cannot be read.
+    fn evaluate(
+        &self,
+        images: &TaskImages,
+        batch: usize,
+        progress: &dyn Progress,
+        stop: &StopFlag,
+    ) -> Result<TaskReport, SearchError>;
+
+    /// Adds everything that its next step depends on to a state, under names that begin with `task`.
+    ///
+    /// # Errors
+    /// When a name is taken.
+    fn save(&self, state: &mut Weights) -> Result<(), SearchError>;
+
+    /// Takes back what [`Task::save`] stored in the state of a folder.
+    ///
+    /// # Errors
+    /// When an entry is absent or does not fit; `self` is then not to be used.
+    fn load(&mut self, state: &Weights, folder: &Path) -> Result<(), SearchError>;
+}
+
+/// A trained task network, ready to be measured.
+pub trait Trained {
+    /// Name of its kind.
+    fn kind(&self) -> &'static str;
+
+    /// What it is measured by.
+    fn annotation(&self) -> Annotation;
+
+    /// Class names by number.
+    fn classes(&self) -> &[String];
+
+    /// Width and height of the images it was trained on, when its file says so.
+    fn image_size_px(&self) -> Option<[usize; 2]>;
+
+    /// Measures it on images that are fitted into a size, in batches of a number.
+    ///
+    /// # Errors
+    /// As [`Task::evaluate`], and when the network takes no such size or the images have other classes.
+    fn evaluate(
+        &self,
+        images: &TaskImages,
+        size_px: [usize; 2],
+        batch: usize,
+        progress: &dyn Progress,
+        stop: &StopFlag,
+    ) -> Result<TaskReport, SearchError>;
+}
+
+/// What a network was measured to do.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TaskReport {
+    /// Kind of the task.
+    pub kind: &'static str,
+    /// In the order of [`TaskKind::scores`].
+    pub scores: Vec<f64>,
+    /// What the best of several networks is chosen by; larger is better.
+    pub fitness: f64,
+    /// All numbers, for machines.
+    pub details: serde_json::Value,
+    /// All numbers, for people.
+    #[serde(skip)]
+    pub table: String,
+}
+
+impl TaskReport {
+    /// Names and values of the scores in a line.
+    pub fn line(&self, kind: &dyn TaskKind) -> String {
+        let words: Vec<String> =
+            kind.scores().iter().zip(&self.scores).map(|(name, score)| format!("{name} {score:.3}")).collect();
+        words.join(" ")
+    }
+}
+
+/// Refuses an input size that a network does not take.
+pub(crate) fn require_size(sides: Sides, [width, height]: [usize; 2]) -> Result<(), SearchError> {
+    match [width, height].into_iter().find(|side| !sides.allow(*side)) {
+        Some(side) => Err(SearchError::Setting { name: "size", expected: sides.words(), found: side.to_string() }),
+        None => Ok(()),
+    }
+}
+
+/// [`SearchError::Classes`] unless the images have the network's classes in their order.
+pub(crate) fn require_classes(what: &str, expected: &[String], found: &[String]) -> Result<(), SearchError> {
+    if expected == found {
+        return Ok(());
+    }
+    let (what, expected, found) = (what.to_owned(), expected.to_vec(), found.to_vec());
+    Err(SearchError::Classes { what, expected, found })
+}
+
+/// Scalars as numbers in one transfer: on a GPU each waits for everything before it.
+pub(crate) fn numbers(scalars: &[&Tensor]) -> Result<Vec<f64>, SearchError> {
+    let flat = scalars.iter().map(|s| s.f_detach()?.f_to_kind(Kind::Double)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Vec::<f64>::try_from(Tensor::f_stack(&flat, 0)?.f_to_device(Device::Cpu)?)?)
+}
+
+/// [`SearchError::NonFinite`] with the first part of a loss that is no number.
+pub(crate) fn require_finite(names: &[&str], parts: &[f64], iteration: usize) -> Result<(), SearchError> {
+    match names.iter().zip(parts).find(|(_, part)| !part.is_finite()) {
+        Some((name, _)) => Err(SearchError::NonFinite { what: format!("{name} loss of the task"), iteration }),
+        None => Ok(()),
+    }
+}
+
+/// A table read as settings `T` and written in full: what [`TaskKind::resolve`] does.
+pub(super) fn resolve<T: DeserializeOwned + Serialize>(table: Table) -> Result<Table, String> {
+    let settings: T = Value::Table(table).try_into().map_err(|e: toml::de::Error| e.to_string())?;
+    Table::try_from(&settings).map_err(|e| e.to_string())
+}
+
+/// Resolved settings as the task's own type.
+pub(super) fn read<T: DeserializeOwned>(table: &Table) -> Result<T, SearchError> {
+    let refuse = |e: toml::de::Error| SearchError::Config { path: PathBuf::from("task"), message: e.to_string() };
+    Value::Table(table.clone()).try_into().map_err(refuse)
+}
