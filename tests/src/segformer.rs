@@ -7,9 +7,10 @@ use crate::arrays::{as_bytes, as_floats, stored};
 use crate::engine::Load;
 use crate::parity::{Rows, Spread};
 use caf_golden::{Tally, count, items, json};
+use caf_net::zoo::network::Network;
 use caf_net::zoo::segformer::{Epsilons, SegFormerConfig, class_map, logits};
 use caf_net::{Builder, Dim, Graph, TensorType};
-use caf_weights::{Weights, load_safetensors, segformer};
+use caf_weights::{TaskFile, Weights, load_safetensors};
 use serde_json::Value;
 use std::path::Path;
 
@@ -51,11 +52,11 @@ pub fn config(folder: &Path, epsilons: Epsilons) -> SegFormerConfig {
     }
 }
 
-/// Weights of a file under the graph's names.
+/// Weights of a file under the graph's names, found out as every program does.
 pub fn weights(folder: &Path, file: &str) -> Weights {
-    let published = load_safetensors(folder.join(file)).unwrap();
-    assert!(segformer::is_published(&published), "{file}");
-    segformer::renamed(&published).unwrap()
+    let file = TaskFile::open(&folder.join(file)).unwrap();
+    assert_eq!(file.network.kind(), SegFormerConfig::KIND);
+    file.weights
 }
 
 /// Input `pixels`, outputs `logits`, `scores` (at the size of the input) and `classes`.

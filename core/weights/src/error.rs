@@ -2,6 +2,7 @@
 
 use crate::check::Mismatch;
 use crate::metadata::MetadataError;
+use crate::segformer::RenameError;
 use crate::tensor::TensorError;
 use crate::weights::DuplicateName;
 use std::path::{Path, PathBuf};
@@ -50,6 +51,14 @@ pub enum WeightsError {
         path: PathBuf,
         /// Why.
         source: DuplicateName,
+    },
+    /// A published SegFormer checkpoint whose tensors do not make up the network's.
+    #[error("{}", path.display())]
+    Rename {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: RenameError,
     },
     /// What a file says of itself cannot be understood.
     #[error("{}: {source}", path.display())]

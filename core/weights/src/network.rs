@@ -3,6 +3,7 @@
 use crate::error::WeightsError;
 use crate::metadata::Metadata;
 use crate::read::{WeightFile, read_weights};
+use crate::segformer;
 use crate::tensor::HostTensor;
 use crate::weights::Weights;
 use caf_net::zoo::fusion::FusionNetwork;
@@ -47,7 +48,9 @@ impl<F: Family + ?Sized> NetworkFile<F> {
     /// # Errors
     /// When they are another network's, or do not fit.
     pub fn of(weights: Weights, path: &Path) -> Result<Self, WeightsError> {
-        let mut weights = weights.widened();
+        let mut notes = Vec::new();
+        let renamed = segformer::renamed(weights.widened(), &mut notes);
+        let mut weights = renamed.map_err(|source| WeightsError::Rename { path: path.to_owned(), source })?;
         let metadata = Metadata::of(&weights)
             .map_err(|source| WeightsError::Metadata { path: path.to_owned(), source: Box::new(source) })?;
         let in_graph = |source| WeightsError::Graph { path: path.to_owned(), source };
@@ -68,7 +71,6 @@ impl<F: Family + ?Sized> NetworkFile<F> {
             (_, _, Some(found)) => found.config,
             (_, _, None) => return Err(unknown::<F>(&weights, named.map(|k| k.kind), path)),
         };
-        let mut notes = Vec::new();
         if kernels == KernelLayout::Hwio {
             let count = weights.transpose_hwio();
             notes.push(format!("{count} kernels turned from height, width, in, out to out, in, height, width"));
@@ -135,6 +137,7 @@ mod tests {
     use crate::initial;
     use caf_net::zoo::caf::CafConfig;
     use caf_net::zoo::fusion::FusionConfig;
+    use caf_net::zoo::segformer::{self, SegFormerConfig};
     use caf_net::zoo::task::TaskNetworkConfig;
     use caf_net::zoo::yolov5::{ANCHORS, Variant, YoloConfig};
 
@@ -158,6 +161,23 @@ mod tests {
         let file: TaskFile = open(weights(&detector)).unwrap();
         assert_eq!((file.network.kind(), file.network.classes()), ("yolov5", 4));
         assert!(file.weights.get(ANCHORS).is_some());
+    }
+
+    #[test]
+    fn a_segmentation_network_is_told_by_either_scheme_of_names() {
+        let network = TaskNetworkConfig::from(SegFormerConfig::new(segformer::Variant::B0, 5));
+        let original = weights(&network);
+        let mut hub = Weights::new();
+        for (name, tensor) in original.iter() {
+            // One name is enough to need the table.
+            let name = if name == "backbone.norm1.weight" { "segformer.encoder.layer_norm.0.weight" } else { name };
+            hub.insert(name, tensor.clone()).unwrap();
+        }
+        hub.insert("decode_head.conv_seg.bias", HostTensor::from_f32(&[5], &[0.0; 5]).unwrap()).unwrap();
+        for (weights, notes) in [(original, 0), (hub, 2)] {
+            let file: TaskFile = open(weights).unwrap();
+            assert_eq!((file.network, file.notes.len()), (network.clone(), notes), "{:?}", file.notes);
+        }
     }
 
     #[test]

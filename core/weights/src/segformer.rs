@@ -39,34 +39,36 @@ pub enum RenameError {
     },
 }
 
-/// Whether these names are of a SegFormer checkpoint, original or hub.
-pub fn is_published(weights: &Weights) -> bool {
-    let begins = |begin: &str| weights.iter().any(|(name, _)| name.starts_with(begin));
-    begins("backbone.patch_embed1.") || begins("segformer.encoder.patch_embeddings.0.")
-}
-
 /// The tensors of a published checkpoint, original or hub, under the names of [`caf_net::zoo::segformer`]: rows of keys and values
-/// joined, what nothing uses (`decode_head.conv_seg`) left out, bits unchanged. Names of neither scheme stay, for the check
-/// against the graph to list them. Metadata stays.
+/// joined, what nothing uses (`decode_head.conv_seg`) left out, bits unchanged; what was done is said in `notes`. Other weights
+/// come back as they are, and so do names of neither scheme, for the check against the graph to list them. Metadata stays.
 ///
 /// # Errors
 /// [`RenameError`] naming the parameter.
-pub fn renamed(weights: &Weights) -> Result<Weights, RenameError> {
-    let mut result = Weights::new();
-    for (key, value) in weights.metadata() {
-        result.set_metadata(key.clone(), value.clone());
+pub fn renamed(weights: Weights, notes: &mut Vec<String>) -> Result<Weights, RenameError> {
+    let begins = |begin: &str| weights.iter().any(|(name, _)| name.starts_with(begin));
+    if !begins("backbone.patch_embed1.") && !begins("segformer.encoder.patch_embeddings.0.") {
+        return Ok(weights);
     }
-    let mut halves: BTreeMap<String, [Option<&HostTensor>; 2]> = BTreeMap::new();
-    for (name, tensor) in weights.iter() {
-        let (whole, half) = match place(name) {
-            Some(Place::Unused) => continue,
-            None => (name.to_owned(), None),
+    let (entries, metadata) = weights.into_parts();
+    let mut result = Weights::new();
+    metadata.into_iter().for_each(|(key, value)| result.set_metadata(key, value));
+    let mut halves: BTreeMap<String, [Option<HostTensor>; 2]> = BTreeMap::new();
+    let (mut moved, mut unused) = (0, 0);
+    for (name, tensor) in entries {
+        let (whole, half) = match place(&name) {
+            Some(Place::Unused) => {
+                unused += 1;
+                continue;
+            }
+            None => (name.clone(), None),
             Some(Place::Whole(whole)) => (whole, None),
             Some(Place::Keys(whole)) => (whole, Some(0)),
             Some(Place::Values(whole)) => (whole, Some(1)),
         };
+        moved += usize::from(whole != name);
         let Some(half) = half else {
-            result.insert(whole, tensor.clone())?;
+            result.insert(whole, tensor)?;
             continue;
         };
         let slot = halves.entry(whole.clone()).or_default().get_mut(half);
@@ -75,12 +77,18 @@ pub fn renamed(weights: &Weights) -> Result<Weights, RenameError> {
         }
     }
     for (name, pair) in halves {
-        let joined = match pair {
+        let joined = match &pair {
             [Some(keys), Some(values)] => joined(&name, keys, values)?,
             [None, _] => return Err(RenameError::Half { name, missing: "keys" }),
             [_, None] => return Err(RenameError::Half { name, missing: "values" }),
         };
         result.insert(name, joined)?;
+    }
+    if moved > 0 {
+        notes.push(format!("{moved} tensors had the names of the hub"));
+    }
+    if unused > 0 {
+        notes.push(format!("left out {unused} tensor(s) of `decode_head.conv_seg`, which nothing uses"));
     }
     Ok(result)
 }
@@ -110,30 +118,42 @@ mod tests {
         w
     }
 
+    fn renamed(weights: Weights) -> Result<Weights, RenameError> {
+        super::renamed(weights, &mut Vec::new())
+    }
+
+    /// What tells such a checkpoint.
+    const EMBEDDING: &str = "segformer.encoder.patch_embeddings.0.proj.bias";
+
     #[test]
     fn keys_come_before_values_and_the_unused_goes() {
         let hub = weights(&[
+            (EMBEDDING, &[1], &[7.0]),
             ("segformer.encoder.block.0.0.attention.self.value.bias", &[2], &[3.0, 4.0]),
             ("segformer.encoder.block.0.0.attention.self.key.bias", &[2], &[1.0, 2.0]),
             ("decode_head.conv_seg.bias", &[1], &[9.0]),
             ("surplus", &[1], &[5.0]),
         ]);
-        let found = renamed(&hub).unwrap();
-        assert_eq!(found.iter().map(|(n, _)| n).collect::<Vec<_>>(), ["surplus", "backbone.block1.0.attn.kv.bias"]);
+        let found = renamed(hub).unwrap();
+        let names: Vec<&str> = found.iter().map(|(n, _)| n).collect();
+        assert_eq!(names, ["backbone.patch_embed1.proj.bias", "surplus", "backbone.block1.0.attn.kv.bias"]);
         let joined = found.get("backbone.block1.0.attn.kv.bias").unwrap();
         assert_eq!((joined.shape(), joined.to_f32_vec().unwrap()), (&[4][..], vec![1.0, 2.0, 3.0, 4.0]));
+        let other = weights(&[("decode_head.conv_seg.bias", &[1], &[9.0])]);
+        assert_eq!(renamed(other).unwrap().len(), 1);
     }
 
     #[test]
     fn halves_that_are_missing_or_unequal_are_named() {
         let key = "segformer.encoder.block.0.0.attention.self.key.bias";
         let value = "segformer.encoder.block.0.0.attention.self.value.bias";
-        let error = renamed(&weights(&[(key, &[1], &[0.0])])).unwrap_err();
+        let first = (EMBEDDING, &[1][..], &[7.0][..]);
+        let error = renamed(weights(&[first, (key, &[1], &[0.0])])).unwrap_err();
         assert_eq!(error, RenameError::Half { name: "backbone.block1.0.attn.kv.bias".into(), missing: "values" });
-        let error = renamed(&weights(&[(key, &[1], &[0.0]), (value, &[2], &[0.0, 1.0])])).unwrap_err();
+        let error = renamed(weights(&[first, (key, &[1], &[0.0]), (value, &[2], &[0.0, 1.0])])).unwrap_err();
         assert!(error.to_string().contains("keys are F32 [1], values F32 [2]"), "{error}");
-        let both =
-            weights(&[(key, &[1], &[0.0]), (value, &[1], &[1.0]), ("backbone.block1.0.attn.kv.bias", &[2], &[0.0; 2])]);
-        assert!(matches!(renamed(&both), Err(RenameError::Duplicate(_))));
+        let whole = ("backbone.block1.0.attn.kv.bias", &[2][..], &[0.0; 2][..]);
+        let both = weights(&[first, (key, &[1], &[0.0]), (value, &[1], &[1.0]), whole]);
+        assert!(matches!(renamed(both), Err(RenameError::Duplicate(_))));
     }
 }

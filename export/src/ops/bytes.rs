@@ -1,6 +1,6 @@
 //! Bytes and floats: the same arithmetic in the same order as the other interpreter's.
 
-use super::Site;
+use super::site::Site;
 use crate::error::ExportError;
 use crate::proto::data_type;
 use crate::writer::{Attr, Writer};

@@ -1,6 +1,6 @@
 //! Ops with parameters.
 
-use super::Site;
+use super::site::Site;
 use crate::error::ExportError;
 use crate::fold::{ConvValues, fold};
 use crate::writer::{Attr, Writer};

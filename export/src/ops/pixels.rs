@@ -1,6 +1,6 @@
 //! Pooling, resizing and padding.
 
-use super::Site;
+use super::site::Site;
 use crate::error::ExportError;
 use crate::proto::data_type;
 use crate::writer::{Attr, Writer};
@@ -82,19 +82,8 @@ pub(super) fn letterbox(w: &mut Writer, site: &Site<'_>, size: Size, value: f64)
         return fixed_letterbox(w, site, [*height, *width], size, value);
     }
     let part = |name: &str| site.inner(name);
-    let to_float = [("to", Attr::Int(data_type::DOUBLE.into()))];
-    let to_int = [("to", Attr::Int(data_type::INT64.into()))];
-    let shape = w.node("Shape", &[x], part("source"), &[("start", Attr::Int(2))])?;
-    let source = w.node("Cast", &[&shape], part("source.float"), &to_float)?;
-    let target = w.doubles(&part("target.float"), &[size.height as f64, size.width as f64])?;
-    let ratios = w.node("Div", &[&target, &source], part("ratios"), &[])?;
-    let ratio = w.node("ReduceMin", &[&ratios], part("ratio"), &[("keepdims", Attr::Int(1))])?;
-    let exact = w.node("Mul", &[&source, &ratio], part("resized.exact"), &[])?;
-    let rounded = w.node("Round", &[&exact], part("resized.rounded"), &[])?;
-    let one = w.doubles(&part("least"), &[1.0])?;
-    let at_least = w.node("Max", &[&rounded, &one], part("resized.at_least_one"), &[])?;
-    let limited = w.node("Min", &[&at_least, &target], part("resized.float"), &[])?;
-    let resized = w.node("Cast", &[&limited], part("resized.size"), &to_int)?;
+    let source = w.node("Shape", &[x], part("source"), &[("start", Attr::Int(2))])?;
+    let resized = fitted(w, &part, &source, size)?;
 
     let axis = [("axis", Attr::Int(0))];
     let front = w.node("Shape", &[x], part("front"), &[("end", Attr::Int(2))])?;
@@ -111,6 +100,23 @@ pub(super) fn letterbox(w: &mut Writer, site: &Site<'_>, size: Size, value: f64)
     let value = w.scalar(value)?;
     w.node("Pad", &[&image, &pads, &value], site.result(), &[("mode", Attr::Text("constant"))])?;
     Ok(())
+}
+
+/// Height and width after resizing, from those of the source: whole numbers along the last axis.
+fn fitted(w: &mut Writer, part: &dyn Fn(&str) -> String, source: &str, size: Size) -> Result<String, ExportError> {
+    let to_double = [("to", Attr::Int(data_type::DOUBLE.into()))];
+    let to_int = [("to", Attr::Int(data_type::INT64.into()))];
+    let last = [("axes", Attr::Ints(vec![-1])), ("keepdims", Attr::Int(1))];
+    let source = w.node("Cast", &[source], part("source.double"), &to_double)?;
+    let target = w.doubles(&part("target.double"), &[size.height as f64, size.width as f64])?;
+    let ratios = w.node("Div", &[&target, &source], part("ratios"), &[])?;
+    let ratio = w.node("ReduceMin", &[&ratios], part("ratio"), &last)?;
+    let exact = w.node("Mul", &[&source, &ratio], part("resized.exact"), &[])?;
+    let rounded = w.node("Round", &[&exact], part("resized.rounded"), &[])?;
+    let one = w.doubles(&part("least"), &[1.0])?;
+    let at_least = w.node("Max", &[&rounded, &one], part("resized.at_least_one"), &[])?;
+    let limited = w.node("Min", &[&at_least, &target], part("resized.double"), &[])?;
+    w.node("Cast", &[&limited], part("resized.size"), &to_int)
 }
 
 fn fixed_letterbox(
@@ -161,4 +167,59 @@ pub(super) fn reflect_pad(
     let pads = w.ints(&site.inner("pads"), &[0, 0, top, left, 0, 0, bottom, right])?;
     w.node("Pad", &[site.one()?, &pads], site.result(), &[("mode", Attr::Text("reflect"))])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto;
+    use caf_engine::{Array, Engine, EngineOptions, Values, library};
+    use prost::Message;
+
+    /// A model of the arithmetic alone: `source` `[sizes, 2]` to `resized`, both in floats.
+    fn model(size: Size) -> Vec<u8> {
+        let mut w = Writer::default();
+        let float = [("to", Attr::Int(data_type::FLOAT.into()))];
+        let resized = fitted(&mut w, &|name| name.to_owned(), "source", size).unwrap();
+        w.node("Cast", &[&resized], "resized".to_owned(), &float).unwrap();
+        let port = |name: &str| {
+            let dim = [Some(proto::Extent::Named("sizes".to_owned())), Some(proto::Extent::Fixed(2))]
+                .map(|value| proto::Dimension { value });
+            let shape = Some(proto::Shape { dim: dim.to_vec() });
+            let ty = proto::TensorType { elem_type: data_type::FLOAT, shape };
+            proto::ValueInfo { name: name.to_owned(), r#type: Some(proto::Type { tensor_type: Some(ty) }) }
+        };
+        let model = proto::Model {
+            ir_version: proto::IR_VERSION,
+            graph: Some(w.finish("fitted", vec![port("source")], vec![port("resized")])),
+            opset_import: vec![proto::OperatorSet { domain: String::new(), version: proto::OPSET }],
+            ..proto::Model::default()
+        };
+        model.encode_to_vec()
+    }
+
+    #[test]
+    fn every_size_up_to_2000_is_resized_to_what_the_plain_rule_says() {
+        if let Err(error) = library() {
+            assert!(std::env::var_os("ORT_DYLIB_PATH").is_none(), "{error}");
+            return;
+        }
+        for (width, height) in [(640, 640), (640, 512), (320, 416), (1, 7)] {
+            let mut engine = Engine::from_bytes("fitted", &model(Size { width, height }), EngineOptions::CPU).unwrap();
+            for h in 1..=2000usize {
+                let source = (1..=2000usize).flat_map(|w| [h as f32, w as f32]).collect();
+                let source = Array { shape: vec![2000, 2], values: Values::F32(source) };
+                let found = engine.run(&[("source", source)]).unwrap().remove(0).1;
+                let Values::F32(found) = found.values else { panic!("floats expected") };
+                for (w, found) in (1..=2000).zip(found.chunks_exact(2)) {
+                    let fit = Letterbox::new(h, w, height, width, true).unwrap();
+                    let expected = [fit.resized_hw.0 as f32, fit.resized_hw.1 as f32];
+                    assert_eq!(found, expected, "{w}x{h} into {width}x{height}");
+                    // The graph halves the rest with whole numbers.
+                    let halves = [height - fit.resized_hw.0, width - fit.resized_hw.1].map(|rest| rest / 2);
+                    assert_eq!(halves, [fit.top_bottom.0, fit.left_right.0], "{w}x{h} into {width}x{height}");
+                }
+            }
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Cutting and rearranging, and constants.
 
-use super::Site;
+use super::site::Site;
 use crate::error::ExportError;
 use crate::proto::data_type;
 use crate::writer::{Attr, Writer};

@@ -1,6 +1,6 @@
 //! Ops with parameters, and what goes with them.
 
-use super::Site;
+use super::site::Site;
 use crate::error::GraphError;
 use crate::op::{Conv, DropUnit, LayerNorm, Linear, Norm};
 use crate::tensor::{Dim, Element, TensorType};

@@ -3,11 +3,13 @@
 mod layers;
 mod pixels;
 mod shapes;
+mod site;
 
 use crate::error::GraphError;
 use crate::op::Op;
-use crate::param::{ParamId, ParamSpec};
+use crate::param::ParamSpec;
 use crate::tensor::{Dim, Element, TensorType};
+use site::Site;
 
 /// Type of the result of `op`, or what is wrong with its inputs.
 pub(crate) fn infer(
@@ -68,89 +70,6 @@ pub(crate) fn infer(
             let x = at.image(inputs)?;
             let [n, c, h, w] = [0, 1, 2, 3].map(|i| x.dims[i].clone());
             Ok(TensorType { element: Element::U8, dims: vec![n, h, w, c] })
-        }
-    }
-}
-
-/// One node and what it may refer to: checks end in errors that name it.
-struct Site<'a> {
-    node: &'a str,
-    op: &'a Op,
-    params: &'a [ParamSpec],
-}
-
-impl<'a> Site<'a> {
-    fn error(&self, expected: impl Into<String>, found: impl Into<String>) -> GraphError {
-        GraphError::Shape {
-            op: self.op.kind(),
-            node: self.node.to_owned(),
-            expected: expected.into(),
-            found: found.into(),
-        }
-    }
-
-    fn require(&self, holds: bool, expected: impl Into<String>, found: &TensorType) -> Result<(), GraphError> {
-        if holds { Ok(()) } else { Err(self.error(expected, found.to_string())) }
-    }
-
-    fn arity(&self, expected: &'static str, found: usize) -> GraphError {
-        GraphError::Arity { op: self.op.kind(), node: self.node.to_owned(), expected, found }
-    }
-
-    fn one<'t>(&self, inputs: &[&'t TensorType]) -> Result<&'t TensorType, GraphError> {
-        match inputs {
-            [x] => Ok(x),
-            _ => Err(self.arity("1", inputs.len())),
-        }
-    }
-
-    /// Two inputs of floats.
-    fn two<'t>(&self, inputs: &[&'t TensorType]) -> Result<[&'t TensorType; 2], GraphError> {
-        let [a, b] = inputs else {
-            return Err(self.arity("2", inputs.len()));
-        };
-        for x in [a, b] {
-            self.require(x.element == Element::F32, "floats", x)?;
-        }
-        Ok([a, b])
-    }
-
-    /// One input of floats, any rank.
-    fn floats(&self, inputs: &[&TensorType]) -> Result<TensorType, GraphError> {
-        let x = self.one(inputs)?;
-        self.require(x.element == Element::F32, "floats", x)?;
-        Ok(x.clone())
-    }
-
-    /// One input of floats laid out NCHW.
-    fn image(&self, inputs: &[&TensorType]) -> Result<TensorType, GraphError> {
-        let x = self.one(inputs)?;
-        self.require(x.element == Element::F32 && x.dims.len() == 4, "floats laid out NCHW", x)?;
-        Ok(x.clone())
-    }
-
-    fn axis(&self, axis: usize, x: &TensorType) -> Result<(), GraphError> {
-        self.require(axis < x.dims.len(), format!("an axis {axis}"), x)
-    }
-
-    /// A fixed extent.
-    fn fixed(&self, axis: usize, what: &str, x: &TensorType) -> Result<usize, GraphError> {
-        match x.dims.get(axis) {
-            Some(Dim::Fixed(n)) => Ok(*n),
-            _ => Err(self.error(format!("a fixed number of {what}"), x.to_string())),
-        }
-    }
-
-    fn param(&self, id: ParamId) -> Result<&'a ParamSpec, GraphError> {
-        self.params.get(id.0).ok_or_else(|| GraphError::Foreign { op: self.op.kind(), node: self.node.to_owned() })
-    }
-
-    fn param_shape(&self, id: ParamId, shape: &[usize]) -> Result<(), GraphError> {
-        let p = self.param(id)?;
-        if p.shape == shape {
-            Ok(())
-        } else {
-            Err(self.error(format!("`{}` of shape {shape:?}", p.name), format!("{:?}", p.shape)))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Ops that look at neighbouring pixels or change the size of an image.
 
-use super::Site;
+use super::site::Site;
 use crate::error::GraphError;
 use crate::tensor::{Dim, TensorType};
 

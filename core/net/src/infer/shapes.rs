@@ -1,6 +1,6 @@
 //! Ops that join, cut and rearrange, and those that repeat extents of 1.
 
-use super::Site;
+use super::site::Site;
 use crate::error::GraphError;
 use crate::op::Extent;
 use crate::tensor::{Dim, Element, TensorType};

@@ -20,7 +20,8 @@ pub static FUSION_NETWORKS: &[Kind<dyn FusionNetwork>] =
     &[fusion::kind::<caf::CafConfig>(), fusion::kind::<u2fusion::U2FusionConfig>()];
 
 /// Every task network.
-pub static TASK_NETWORKS: &[Kind<dyn TaskNetwork>] = &[task::kind::<yolov5::YoloConfig>()];
+pub static TASK_NETWORKS: &[Kind<dyn TaskNetwork>] =
+    &[task::kind::<yolov5::YoloConfig>(), task::kind::<segformer::SegFormerConfig>()];
 
 impl Family for dyn FusionNetwork {
     const WHAT: &'static str = "fusion network";

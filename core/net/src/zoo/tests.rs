@@ -3,6 +3,7 @@
 use super::network::{kind_of, kinds_of, recognise};
 use super::*;
 use crate::zoo::caf::CafConfig;
+use crate::zoo::segformer::SegFormerConfig;
 use crate::zoo::task::TaskNetworkConfig;
 use crate::zoo::yolov5::{Variant, YoloConfig};
 use serde_json::json;
@@ -62,6 +63,19 @@ fn a_detector_is_recognised_with_widths_classes_and_anchors() {
         let found = recognise::<dyn TaskNetwork>(&File::of(&graph)).unwrap().config;
         assert_eq!(found.graph().unwrap().params(), graph.params(), "{variant:?}");
         assert_eq!((found.kind(), found.classes()), ("yolov5", 7));
+    }
+}
+
+#[test]
+fn a_segmentation_network_is_recognised_with_its_sizes() {
+    for variant in segformer::Variant::ALL {
+        let config = SegFormerConfig::new(variant, 9);
+        let network = TaskNetworkConfig::from(config.clone());
+        let graph = network.graph().unwrap();
+        let found = recognise::<dyn TaskNetwork>(&File::of(&graph)).unwrap().config;
+        assert_eq!(found.typed::<SegFormerConfig>(), Some(config), "{variant:?}");
+        let classes = graph.output("classes").unwrap();
+        assert_eq!(graph.type_of(classes).to_string(), "u8[batch, height, width]");
     }
 }
 

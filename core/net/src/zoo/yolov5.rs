@@ -245,12 +245,11 @@ fn decode_level(b: &mut Builder, name: &str, classes: usize, level: &Level, head
     let (anchors, columns) = (level.anchors_px.len(), 5 + classes);
     let side = |axis| Extent::Of { input: 0, axis };
     let shape = vec![side(0), Extent::Fixed(anchors), Extent::Fixed(columns), side(2), side(3)];
+    // Batch, anchor, column, y, x: columns are cut and joined while their cells lie side by side in memory.
     let split = b.node(&format!("{name}.split"), Op::Reshape { shape }, &[head])?;
-    // Batch, anchor, y, x, column.
-    let last = b.node(&format!("{name}.columns_last"), Op::Permute { order: vec![0, 1, 3, 4, 2] }, &[split])?;
-    let sigmoid = b.activation(&format!("{name}.sigmoid"), Activation::Sigmoid, last)?;
+    let sigmoid = b.activation(&format!("{name}.sigmoid"), Activation::Sigmoid, split)?;
     let part = |b: &mut Builder, what: &str, start: usize, len: usize| {
-        b.node(&format!("{name}.{what}.sigmoid"), Op::Slice { axis: 4, start, len }, &[sigmoid])
+        b.node(&format!("{name}.{what}.sigmoid"), Op::Slice { axis: 2, start, len }, &[sigmoid])
     };
     let centre = |b: &mut Builder, what: &str, column: usize, axis: usize| {
         let in_cell = part(b, what, column, 1)?;
@@ -259,19 +258,20 @@ fn decode_level(b: &mut Builder, name: &str, classes: usize, level: &Level, head
         let cells = b.node(&format!("{name}.{what}.cells"), Op::Add, &[in_cell, cell])?;
         b.node(&format!("{name}.{what}"), Op::Affine { scale: level.stride as f64, shift: 0.0 }, &[cells])
     };
-    let cx = centre(b, "cx", 0, 3)?;
-    let cy = centre(b, "cy", 1, 2)?;
+    let cx = centre(b, "cx", 0, 4)?;
+    let cy = centre(b, "cy", 1, 3)?;
     let values = level.anchors_px.iter().flatten().map(|px| *px as f32).collect();
-    let anchor = Op::Constant { shape: vec![1, anchors, 1, 1, 2], values };
+    let anchor = Op::Constant { shape: vec![1, anchors, 2, 1, 1], values };
     let anchor = b.node(&format!("{name}.anchors"), anchor, &[])?;
     let half = part(b, "wh", 2, 2)?;
     let doubled = b.node(&format!("{name}.wh.doubled"), Op::Affine { scale: 2.0, shift: 0.0 }, &[half])?;
     let squared = b.node(&format!("{name}.wh.squared"), Op::Mul, &[doubled, doubled])?;
     let wh = b.node(&format!("{name}.wh"), Op::Mul, &[squared, anchor])?;
     let rest = part(b, "rest", 4, columns - 4)?;
-    let joined = b.node(&format!("{name}.joined"), Op::Concat { axis: 4 }, &[cx, cy, wh, rest])?;
+    let joined = b.node(&format!("{name}.joined"), Op::Concat { axis: 2 }, &[cx, cy, wh, rest])?;
+    let last = b.node(&format!("{name}.columns_last"), Op::Permute { order: vec![0, 1, 3, 4, 2] }, &[joined])?;
     let shape = vec![side(0), Extent::Rest, Extent::Fixed(columns)];
-    b.node(name, Op::Reshape { shape }, &[joined])
+    b.node(name, Op::Reshape { shape }, &[last])
 }
 
 /// The network alone: input `image` (`[batch, 3, height, width]`, RGB in [0, 1]); outputs `p3`, `p4`, `p5` (raw heads) and

@@ -66,7 +66,7 @@ impl Segmenter {
 
 /// The weights of a file, hub names brought to the original's.
 fn published(file: &Path) -> Result<Weights, SearchError> {
-    renamed(&read_weights(file)?).map_err(|error| task_file(file, error.to_string()))
+    renamed(read_weights(file)?, &mut Vec::new()).map_err(|error| task_file(file, error.to_string()))
 }
 
 /// A trained segmentation network.
