@@ -12,6 +12,7 @@
 //! [`Summary`](crate::statistics::Summary).
 
 mod correlation;
+mod cross_entropy;
 mod deviation;
 mod edges;
 mod entropy;
@@ -81,6 +82,7 @@ pub const PROFILES: &[Profile] = &[
         colour: Colour::ByChannel,
         metrics: &[
             gradient::AG.named("Avg_gradient"),
+            cross_entropy::CROSS_ENTROPY,
             edges::EDGE_INTENSITY,
             entropy::EN.named("Entropy"),
             information::MUTINF,
