@@ -1,17 +1,41 @@
 //! Folders and files.
 
 use crate::say;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+/// The variable that makes a missing folder a failure.
+const SWITCH: &str = "CAF_GOLDEN";
+
 /// A folder or file of the shared data by its path in it, as `golden/caf`; `None`, after a line that begins with `SKIP` and names
-/// what is missing, when it is not there.
+/// what is missing, when it is not there. Where `CAF_GOLDEN=required` promises the data the test fails instead.
 pub fn find(test: &str, path: &str) -> Option<PathBuf> {
     let found = shared(std::env::var_os("CAF_SHARED").map(PathBuf::from)).join(path);
     if found.exists() {
         return Some(found);
     }
-    say(&format!("SKIP {test}: {} is missing (CAF_SHARED names another folder)", found.display()));
+    absent(test, &found, is_required(std::env::var_os(SWITCH).as_deref()));
     None
+}
+
+/// Says that something is missing, or fails where it must not be.
+fn absent(test: &str, path: &Path, required: bool) {
+    let place = path.display();
+    assert!(
+        !required,
+        "{test}: {place} is missing, and {SWITCH}=required promises it (CAF_SHARED names another folder)"
+    );
+    say(&format!("SKIP {test}: {place} is missing (CAF_SHARED names another folder)"));
+}
+
+/// The meaning of `CAF_GOLDEN`. A misspelt promise would be none.
+fn is_required(value: Option<&OsStr>) -> bool {
+    match value {
+        None => false,
+        Some(value) if value.is_empty() || value == "optional" => false,
+        Some(value) if value == "required" => true,
+        Some(other) => panic!("{SWITCH}: expected required, optional or nothing, found {}", other.display()),
+    }
 }
 
 /// The folder `shared` beside the checkout unless another one is given. A checkout may lie inside another one.
@@ -61,6 +85,25 @@ mod tests {
     fn what_is_given_is_taken() {
         assert_eq!(shared(Some("/elsewhere".into())), Path::new("/elsewhere"));
         assert!(shared(None).ends_with("../shared"));
+    }
+
+    #[test]
+    fn missing_data_is_told_unless_it_is_promised() {
+        absent("missing_data_is_told_unless_it_is_promised", Path::new("/nowhere"), false);
+        let required = |value: &str| is_required(Some(OsStr::new(value)));
+        assert!(!is_required(None) && !required("") && !required("optional") && required("required"));
+    }
+
+    #[test]
+    #[should_panic(expected = "/nowhere is missing, and CAF_GOLDEN=required promises it")]
+    fn promised_data_that_is_missing_fails() {
+        absent("promised_data_that_is_missing_fails", Path::new("/nowhere"), true);
+    }
+
+    #[test]
+    #[should_panic(expected = "expected required, optional or nothing, found yes")]
+    fn a_misspelt_promise_fails() {
+        is_required(Some(OsStr::new("yes")));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What tests with reference data share: where the data lies, how cases are found in it, and what was compared.
 //!
 //! The data is a folder `shared` beside the checkout, or whatever `CAF_SHARED` names, so that other inputs of the same layout can
-//! be put in its place. Without it a test prints a line that begins with `SKIP` and names what is missing. A folder that is there
+//! be put in its place. Without it a test prints a line that begins with `SKIP` and names what is missing; with
+//! `CAF_GOLDEN=required`, which CI sets where the folder is there, it fails. A folder that is there
 //! and holds no case fails the test, and so does a test that compared nothing. Each test ends with one line that says how many
 //! cases and values it compared, and the largest error.
 //!

@@ -7,6 +7,7 @@ use caf_net::{Graph, ParamRole};
 use caf_torch::optim::Sgd;
 use caf_torch::{GradOptions, Mode, Params, forward, gradients};
 use caf_yolo::{Ema, Group, Rates, YoloLoss, clip_gradients};
+use std::collections::BTreeMap;
 use tch::{Device, Kind, Tensor};
 
 /// Raw heads in evaluation; the README measures 2.7e-7 between float32 and float64.
@@ -134,7 +135,7 @@ fn training_heads_loss_statistics_and_gradients() {
     tally.finish();
 }
 
-/// Tolerances of the steps: loss of the first and of later steps, norm of the gradient likewise, entries of a weight in the first
+/// Tolerances of the steps: losses in the first and in later ones, norm of the gradient likewise, entries of a weight in the first
 /// and in later steps; all but the last two relative.
 struct Tolerances {
     kind: Kind,
@@ -142,6 +143,8 @@ struct Tolerances {
     loss: [f64; 2],
     norm: [f64; 2],
     weights: [f64; 2],
+    /// How many times the steps are repeated from weights moved by half a unit of their last place.
+    repetitions: i64,
 }
 
 /// In float64 three steps do not amplify rounding to anything visible, so the recipe itself is compared. Measured: loss 7e-13, norm
@@ -152,12 +155,24 @@ const EXACT: Tolerances = Tolerances {
     loss: [1e-12, 1e-10],
     norm: [1e-11, 1e-9],
     weights: [1e-10, 1e-9],
+    repetitions: 0,
 };
 
-/// In float32 the README measures 9e-5 for the later losses and 6.5e-4 for the weights. The norm in the third step moves by
-/// 2.7e-3 between float32 and float64 and by 2e-2 with the number of threads, so it says little there.
-const ROUNDED: Tolerances =
-    Tolerances { kind: Kind::Float, values: "float32", loss: [1e-5, 1e-3], norm: [1e-4, 5e-2], weights: [1e-5, 5e-3] };
+/// What the first step allows by the README, in later steps as well. To that comes what rounding does to this very case: a step
+/// at a rate of 0.01 from random weights amplifies it, by how much depends on the case (the norm in the third step moved by 2e-2
+/// with the number of threads in one, by 1e-1 between two machines in another). It is measured by repeating the steps.
+const ROUNDED: Tolerances = Tolerances {
+    kind: Kind::Float,
+    values: "float32",
+    loss: [1e-5, 1e-4],
+    norm: [1e-4, 1e-3],
+    weights: [1e-5, 1e-4],
+    repetitions: 4,
+};
+
+/// Rounded once at every weight a repetition is moved less than by another order of all sums in three layers or more; and four
+/// repetitions show the spread of a distribution only roughly.
+const SPREADS: f64 = 8.0;
 
 #[test]
 fn optimiser_steps_and_average() {
@@ -178,70 +193,132 @@ fn optimiser_steps_and_average() {
     tally.finish();
 }
 
-/// Runs the stored steps.
-fn steps(case: &Case, tolerances: &Tolerances, tally: &mut Tally) {
+/// What the steps of one run lead to.
+struct Run {
+    /// Losses, norm and sums of each step by their names; a sum of entries over the root of their number, since errors of single
+    /// entries add like independent ones.
+    steps: Vec<BTreeMap<String, f64>>,
+    /// Parameters and their average after the last step.
+    last: BTreeMap<String, Vec<f32>>,
+}
+
+/// Runs the stored steps; with a seed, from weights that are moved by half a unit in the last place.
+fn run(case: &Case, kind: Kind, seed: Option<u64>) -> Run {
+    let stored = items(&case.json["sgd_steps"][if kind == Kind::Double { "float64" } else { "float32" }]);
     let graph = graph(&case.network()).unwrap();
-    let mut params = Params::from_weights(&graph, &case.weights, Device::Cpu, tolerances.kind).unwrap();
+    let mut params = Params::from_weights(&graph, &case.weights, Device::Cpu, kind).unwrap();
     params.set_requires_grad(true);
-    let image = case.image(tolerances.kind);
+    let image = case.image(kind);
     let loss = YoloLoss::new(&case.network(), &case.hyp(), case.image_size()).unwrap();
     let recipe = &case.json["sgd_steps"]["settings"];
     let (rate, decay) = (number(&recipe["lr"]), number(&recipe["weight_decay"]));
     let rates = Rates { bias: rate, others: rate, momentum: number(&recipe["momentum"]), accumulate: 1 };
     let groups: Vec<_> = Group::of_graph(&graph).into_iter().map(|g| g.settings(&rates, decay)).collect();
     let trainable = params.trainable();
+    if let Some(seed) = seed {
+        move_by_half_a_unit(&trainable, seed);
+    }
     let mut sgd = Sgd::new(&trainable).unwrap();
     let mut ema = Ema::new(&graph, &params, 0).unwrap();
-
-    let steps = items(&case.json["sgd_steps"][tolerances.values]);
-    for (i, expected) in steps.iter().enumerate() {
-        let later = usize::from(i > 0);
+    let mut run = Run { steps: vec![], last: BTreeMap::new() };
+    for expected in stored {
         let heads = heads(&graph, &params, &image, Mode::Train { seed: 0 });
         let value = loss.compute(&heads.iter().collect::<Vec<_>>(), &case.targets("targets"), &[]).unwrap();
         let found = gradients(&value.total, &trainable, GradOptions::default()).unwrap();
         let (clipped, norm) = clip_gradients(&found, number(&recipe["clip_grad_norm"])).unwrap();
         sgd.step(&trainable, &clipped, &groups, rates.momentum).unwrap();
         ema.update(&params).unwrap();
-
-        let what = |what: &str| format!("{} step {}, {what}", tolerances.values, i + 1);
-        let mut relative = |key: &str, found: f64, expected: f64, tolerance: f64| {
-            tally.add(&what(&format!("{key} (relative)")), 1, (found - expected).abs() / expected.abs(), tolerance);
-        };
-        for (key, found) in
+        let mut step = BTreeMap::from([
+            ("grad_norm_before_clip".to_owned(), norm),
+            ("ema_decay".to_owned(), Ema::decay(ema.updates())),
+        ]);
+        for (key, part) in
             [("total", &value.total), ("lbox", &value.boxes), ("lobj", &value.objectness), ("lcls", &value.classes)]
         {
-            // The parts are smaller than the total, of which the tolerance is stated.
-            let tolerance = tolerances.loss[later] * if key == "total" { 1.0 } else { 5.0 };
-            relative("losses", found.double_value(&[]), number(&expected[key]), tolerance);
+            step.insert(key.to_owned(), part.double_value(&[]));
         }
-        relative("norm", norm, number(&expected["grad_norm_before_clip"]), tolerances.norm[later]);
-        tally.close(&what("average"), &[Ema::decay(ema.updates())], &[number(&expected["ema_decay"])], 1e-12);
         for (key, of) in [("weights_sum", &params), ("ema_sum", ema.params())] {
-            for (name, expected) in expected[key].as_object().unwrap() {
+            for name in expected[key].as_object().unwrap().keys() {
                 let tensor = of.by_name(&graph, name);
-                // Errors of single entries add like independent ones.
-                let scale = (tensor.numel() as f64).sqrt();
-                let found = tensor.sum(Kind::Double).double_value(&[]);
-                tally.close(&what("sums"), &[found / scale], &[number(expected) / scale], tolerances.weights[later]);
+                let sum = tensor.sum(Kind::Double).double_value(&[]);
+                step.insert(format!("{key} {name}"), sum / (tensor.numel() as f64).sqrt());
             }
         }
+        run.steps.push(step);
     }
-
-    let mut tensors = 0;
-    let last = steps.len();
-    for (key, stored) in case.data.iter() {
-        let Some((name, of)) = (key.strip_prefix(&format!("after{last}.")).map(|n| (n, &params)))
+    let last = stored.len();
+    for (key, _) in case.data.iter() {
+        if let Some((name, of)) = (key.strip_prefix(&format!("after{last}.")).map(|n| (n, &params)))
             .or_else(|| key.strip_prefix(&format!("after{last}_ema.")).map(|n| (n, ema.params())))
-        else {
-            continue;
-        };
-        // The stored tensors are float32, whatever is computed here.
-        let found = flat(&of.by_name(&graph, name));
-        let what = format!("{} after the last step", tolerances.values);
-        tally.close(&what, &found, &stored.to_f32_vec().unwrap(), ROUNDED.weights[1]);
-        tensors += 1;
+        {
+            run.last.insert(key.to_owned(), flat(&of.by_name(&graph, name)));
+        }
     }
-    assert!(tensors > 0, "{}: no tensors after the last step", case.name);
+    run
+}
+
+/// Up or down by a part of 2⁻²⁴, by a seed.
+fn move_by_half_a_unit(tensors: &[Tensor], seed: u64) {
+    let mut state = seed;
+    let mut factor = || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        1.0 + if state >> 63 == 0 { 2f64.powi(-24) } else { -(2f64.powi(-24)) }
+    };
+    for tensor in tensors {
+        let factors: Vec<f64> = (0..tensor.numel()).map(|_| factor()).collect();
+        let moved = tensor.to_kind(Kind::Double) * Tensor::from_slice(&factors).view(tensor.size().as_slice());
+        tch::no_grad(|| tensor.shallow_clone().copy_(&moved));
+    }
+}
+
+/// Compares the stored steps.
+fn steps(case: &Case, tolerances: &Tolerances, tally: &mut Tally) {
+    let found = run(case, tolerances.kind, None);
+    let others: Vec<Run> = (1..=tolerances.repetitions).map(|s| run(case, tolerances.kind, Some(s as u64))).collect();
+    if tolerances.repetitions > 0 {
+        let moved = others.iter().any(|o| o.steps[0]["total"] != found.steps[0]["total"]);
+        assert!(moved, "{}: the repetitions must differ from the run itself", case.name);
+    }
+    let stored = items(&case.json["sgd_steps"][tolerances.values]);
+    for (i, (expected, values)) in stored.iter().zip(&found.steps).enumerate() {
+        let later = usize::from(i > 0);
+        for (name, value) in values {
+            let (what, name_of_sum) = name.split_once(' ').unwrap_or((name, ""));
+            let expected = if name_of_sum.is_empty() {
+                number(&expected[what])
+            } else {
+                let numel = case.weights.get(name_of_sum).unwrap().shape().iter().product::<usize>();
+                number(&expected[what][name_of_sum]) / (numel as f64).sqrt()
+            };
+            let (base, scale) = match what {
+                "ema_decay" => (1e-12, 1.0),
+                "grad_norm_before_clip" => (tolerances.norm[later], expected.abs()),
+                "total" => (tolerances.loss[later], expected.abs()),
+                // The parts are smaller than the total, of which the tolerance is stated.
+                "lbox" | "lobj" | "lcls" => (5.0 * tolerances.loss[later], expected.abs()),
+                _ => (tolerances.weights[later], 1.0),
+            };
+            let spread = others.iter().map(|o| (o.steps[i][name] - value).abs()).fold(0.0, f64::max) / scale;
+            // As a share of what is allowed in this case, shown at the scale of the base tolerance.
+            let error = (value - expected).abs() / scale * base / (base + SPREADS * spread);
+            tally.add(&format!("{} step {}, {what}", tolerances.values, i + 1), 1, error, base);
+        }
+    }
+    if tolerances.kind == Kind::Double {
+        // The stored tensors are those of the steps in float32.
+        return;
+    }
+    let what = format!("{} after the last step", tolerances.values);
+    for (key, values) in &found.last {
+        let expected = case.data.get(key).unwrap().to_f32_vec().unwrap();
+        let furthest =
+            |a: &[f32], b: &[f32]| a.iter().zip(b).fold(0.0, |m, (a, b)| f64::max(m, f64::from((a - b).abs())));
+        let spread = others.iter().map(|o| furthest(&o.last[key], values)).fold(0.0, f64::max);
+        let base = tolerances.weights[1];
+        assert_eq!(values.len(), expected.len(), "{}: {key}", case.name);
+        tally.add(&what, values.len(), furthest(values, &expected) * base / (base + SPREADS * spread), base);
+    }
+    assert!(!found.last.is_empty(), "{}: no tensors after the last step", case.name);
 }
 
 /// Access by name, which only tests need.
