@@ -237,9 +237,76 @@ fn a_name_listed_twice_is_measured_once() {
     assert_eq!(json(dir.path(), "d.json")["yolov5"]["images"], 2);
 }
 
+/// Labelled and predicted maps of two images of 4 × 2 pixels, classes road and car; the second is partly ignored.
+fn maps() -> TempDir {
+    let dir = TempDir::new().unwrap();
+    let map = |path: &str, pixels: [u8; 8]| {
+        let path = dir.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        GrayImage::from_raw(4, 2, pixels.to_vec()).unwrap().save(path).unwrap();
+    };
+    map("labels/a.png", [0, 0, 1, 1, 0, 0, 1, 1]);
+    map("predictions/a.png", [0, 0, 1, 0, 0, 0, 1, 1]);
+    map("labels/b.png", [0, 255, 255, 1, 0, 0, 0, 0]);
+    map("predictions/b.png", [0, 7, 1, 1, 1, 0, 0, 0]);
+    std::fs::write(dir.path().join("classes.txt"), "road\ncar\nbike\n").unwrap();
+    dir
+}
+
+const SEGMENTATION: &str = "segmentation --labels labels --predictions predictions --classes classes.txt";
+
+#[test]
+fn segmentation_counts_all_images_together() {
+    let dir = maps();
+    // road: 9 labelled, 8 of them found, 9 predicted; car: 5, 4, 5; bike nowhere.
+    let (road, car) = (8.0 / 10.0, 4.0 / 6.0);
+    for (convention, miou) in
+        [("mmseg", Some((road + car) / 2.0)), ("mfnet", None), ("mfnet-absent-as-zero", Some((road + car) / 3.0))]
+    {
+        let out = caf_eval(dir.path(), &format!("{SEGMENTATION} --convention {convention} --json s.json"));
+        assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
+        let result = json(dir.path(), "s.json");
+        let found = result["miou"].as_f64();
+        assert_eq!(found.is_some(), miou.is_some(), "{convention}: {result}");
+        assert!(found.zip(miou).is_none_or(|(a, b)| (a - b).abs() < 1e-12), "{convention}: {result}");
+        assert_eq!(result["confusion"]["matrix"][0], serde_json::json!([8, 1, 0]));
+        assert!(text(&out.stdout).contains("2 images") && text(&out.stdout).contains("80.00"), "{}", text(&out.stdout));
+    }
+}
+
+#[test]
+fn segmentation_names_every_offender() {
+    let dir = maps();
+    let file = |name: &str| dir.path().join(name);
+    GrayImage::from_raw(4, 2, vec![0, 0, 0, 9, 0, 0, 0, 0]).unwrap().save(file("labels/a.png")).unwrap();
+    GrayImage::new(2, 4).save(file("predictions/b.png")).unwrap();
+    for folder in ["labels", "predictions"] {
+        RgbImage::new(4, 2).save(file(&format!("{folder}/c.png"))).unwrap();
+    }
+    let out = caf_eval(dir.path(), SEGMENTATION);
+    let error = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(1));
+    for part in [
+        "4 of the inputs",
+        "labels/a.png: label, pixel 3: class 9, but there are 3 classes and 255 for pixels to ignore",
+        "predictions/b.png: expected 4x2 as the label, found 2x4",
+        "labels/c.png: expected a class map: 8-bit gray",
+    ] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    std::fs::remove_file(file("predictions/a.png")).unwrap();
+    std::fs::remove_file(file("labels/c.png")).unwrap();
+    let error = text(&caf_eval(dir.path(), SEGMENTATION).stderr);
+    for part in ["a: no file of this name for --predictions", "c.png: predictions for a name that is not evaluated"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    let out = caf_eval(dir.path(), &format!("{SEGMENTATION} --convention pascal"));
+    assert_eq!(out.status.code(), Some(2), "{}", text(&out.stderr));
+}
+
 #[test]
 fn help_fits_a_terminal_of_eighty_columns() {
-    for line in ["--help", "fusion --help", "detection --help"] {
+    for line in ["--help", "fusion --help", "detection --help", "segmentation --help"] {
         let out =
             Command::new(env!("CARGO_BIN_EXE_caf-eval")).args(line.split(' ')).env("COLUMNS", "80").output().unwrap();
         assert!(out.status.success());

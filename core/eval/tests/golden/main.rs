@@ -5,4 +5,5 @@ mod coco;
 mod fusion;
 mod rounding;
 mod segmentation;
+mod vifb;
 mod yolo;

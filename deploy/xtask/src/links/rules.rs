@@ -44,6 +44,7 @@ pub const ROWS: &[Row] = &[
     ("caf-net", &[Torch, Protobuf, OnnxRuntime, GStreamer]),
     ("caf-weights", &[Torch, OnnxRuntime, GStreamer]),
     ("caf-geometry", &[Torch, OnnxRuntime, GStreamer, Protobuf, Bulky]),
+    ("caf-jpeg", &[Torch, OnnxRuntime, GStreamer, Protobuf, Bulky]),
     ("caf-data", &[Torch, OnnxRuntime, GStreamer]),
     ("caf-scene", &[Torch, OnnxRuntime, GStreamer]),
     ("caf-eval", &[Torch, OnnxRuntime, GStreamer]),

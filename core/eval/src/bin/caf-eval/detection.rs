@@ -121,7 +121,7 @@ fn read(args: &Args) -> Result<Input, Failure> {
     }
     let highest = |r: &ImageRecord| r.labels.iter().map(|l| l.class).chain(r.detections.iter().map(|d| d.class)).max();
     let classes = match &args.classes {
-        Some(path) => class_names(path)?,
+        Some(path) => folder::class_names(path)?,
         None => {
             let count = images.iter().filter_map(|(.., r)| highest(r)).max().map_or(0, |c| c as usize + 1);
             (0..count).map(|c| c.to_string()).collect()
@@ -166,15 +166,6 @@ fn size_of(
             None
         }
     }
-}
-
-fn class_names(path: &Path) -> Result<Vec<String>, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|source| Failure::Read { path: path.to_owned(), source })?;
-    let names: Vec<String> = text.lines().map(|l| l.trim().to_owned()).filter(|l| !l.is_empty()).collect();
-    if names.is_empty() {
-        return Err(Failure::Empty { option: "--classes", path: path.to_owned(), expected: "one class a line" });
-    }
-    Ok(names)
 }
 
 fn to_text(input: &Input, report: &yolo::Report, tables: &[coco::Table]) -> String {

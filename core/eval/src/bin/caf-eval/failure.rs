@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use caf_eval::EvalError;
+use caf_geometry::Size;
 use thiserror::Error;
 
 /// Why a command stopped.
@@ -102,6 +103,9 @@ pub enum Reason {
     /// An image that cannot be decoded.
     #[error("not a readable image: {0}")]
     Image(#[from] image::ImageError),
+    /// A JPEG that cannot be decoded.
+    #[error("not a readable image: {0}")]
+    Jpeg(#[from] caf_jpeg::JpegError),
     /// A JPEG that ends before its end-of-image marker.
     #[error("the image is cut off before its end")]
     CutOff,
@@ -110,6 +114,20 @@ pub enum Reason {
     Depth {
         /// The pixel format found.
         found: image::ColorType,
+    },
+    /// A class map that is no 8-bit gray image.
+    #[error("expected a class map: 8-bit gray, each value a class number; found {found:?}")]
+    Map {
+        /// The pixel format found.
+        found: image::ExtendedColorType,
+    },
+    /// A predicted class map of another size than the labelled one.
+    #[error("expected {expected} as the label, found {found}")]
+    MapSize {
+        /// Size of the label.
+        expected: Size,
+        /// Size of the prediction.
+        found: Size,
     },
     /// Planes that do not fit together.
     #[error(transparent)]

@@ -55,3 +55,13 @@ pub fn names(list: &Path) -> Result<Vec<String>, Failure> {
     }
     Ok(names)
 }
+
+/// The names of classes, one a line.
+pub fn class_names(path: &Path) -> Result<Vec<String>, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|source| Failure::Read { path: path.to_owned(), source })?;
+    let names: Vec<String> = text.lines().map(|l| l.trim().to_owned()).filter(|l| !l.is_empty()).collect();
+    if names.is_empty() {
+        return Err(Failure::Empty { option: "--classes", path: path.to_owned(), expected: "one class a line" });
+    }
+    Ok(names)
+}

@@ -1,4 +1,4 @@
-//! `caf-eval`: fusion metrics and detection average precision of folders, without libtorch.
+//! `caf-eval`: metrics of fused images, detections and class maps in folders, without libtorch.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
@@ -8,6 +8,7 @@ mod folder;
 mod fusion;
 mod label_file;
 mod output;
+mod segmentation;
 
 use std::process::ExitCode;
 
@@ -15,7 +16,7 @@ use clap::{Parser, Subcommand};
 
 use failure::Failure;
 
-/// Measures fused images and detections on folders.
+/// Measures fused images, detections and class maps in folders.
 #[derive(Parser)]
 #[command(name = "caf-eval", version, after_help = caf_console::EXIT_CODES)]
 struct Cli {
@@ -27,6 +28,7 @@ struct Cli {
 enum Command {
     Fusion(fusion::Args),
     Detection(detection::Args),
+    Segmentation(segmentation::Args),
 }
 
 fn main() -> ExitCode {
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Fusion(args) => fusion::run(&args),
         Command::Detection(args) => detection::run(&args),
+        Command::Segmentation(args) => segmentation::run(&args),
     };
     let wrong_call = |e: &anyhow::Error| e.downcast_ref().is_some_and(Failure::is_wrong_call);
     caf_console::exit_code(result.map_err(anyhow::Error::new), wrong_call)
