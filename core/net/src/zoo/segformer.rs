@@ -69,11 +69,11 @@ impl TaskNetwork for SegFormerConfig {
         1
     }
 
-    /// `classes`: the class of each pixel, bytes `[n, h, w]` (see [`class_map`]).
+    /// `class_map`, bytes `[n, h, w]` (see [`class_map`]): the image is normalised and seen at its own size.
     fn build(&self, b: &mut Builder, image: Value) -> Result<Vec<(&'static str, Value)>, GraphError> {
         let pixels = normalise(b, image)?;
         let scores = logits(b, self, pixels)?;
-        Ok(vec![("classes", class_map(b, scores, image)?)])
+        Ok(vec![("class_map", class_map(b, scores, image)?)])
     }
 }
 
