@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use super::record::{IGNORE_COVERAGE, validate_image};
+use super::rule::{Column, Findings, Measure, Rule, decimals};
 use crate::EvalError;
 
 /// IoU thresholds, 0.50 to 0.95.
@@ -167,70 +168,161 @@ impl Table {
     }
 }
 
+/// Detections kept per image and class by the benchmark's main numbers.
+pub const USUAL_LIMIT: usize = 100;
+
+/// COCO's rule among all rules.
+pub(super) const RULE: Rule = Rule {
+    name: "coco",
+    about: "what the COCO benchmark reports: AP at 101 recalls, by size of the objects, 100 detections per image and class",
+    start: |classes| Box::new(Coco { sizes: Size::ALL.map(|size| Evaluation::new(classes, size, USUAL_LIMIT)) }),
+};
+
+/// The four sizes together.
+struct Coco {
+    sizes: [Evaluation; 4],
+}
+
+impl Measure for Coco {
+    fn accumulate(&mut self, image: &super::ImageRecord) -> Result<(), EvalError> {
+        let image = Image::from(image);
+        self.sizes.iter_mut().try_for_each(|size| size.add(&image))
+    }
+
+    fn finish(&self) -> Findings {
+        let tables = self.sizes.each_ref().map(Evaluation::table);
+        let [all, ..] = &tables;
+        let column = |name, mean, value: &dyn Fn(&ClassTable) -> f64| {
+            Column::new(name, mean, all.classes.iter().map(|c| c.as_ref().map(value)))
+        };
+        let sizes = tables.iter().map(|t| {
+            let size = format!("{:?}", t.size).to_lowercase();
+            format!("{size} AP {} AR {}", decimals(t.ap()), decimals(t.ar()))
+        });
+        Findings {
+            columns: vec![
+                column("COCO AP50", all.ap_at(0), &|c| c.ap_at(0)),
+                column("COCO AP", all.ap(), &ClassTable::ap),
+            ],
+            notes: vec![format!("COCO by size: {}", sizes.collect::<Vec<_>>().join("; "))],
+            details: tables.iter().map(Table::details).collect(),
+        }
+    }
+}
+
+impl Table {
+    fn details(&self) -> serde_json::Value {
+        let per_class = |value: fn(&ClassTable) -> f64| -> Vec<Option<f64>> {
+            self.classes.iter().map(|c| c.as_ref().map(value)).collect()
+        };
+        serde_json::json!({
+            "size": self.size, "max_detections": self.max_detections,
+            "ap": self.ap(), "ap50": self.ap_at(0), "ap75": self.ap_at(5), "ar": self.ar(),
+            "class_ap": per_class(ClassTable::ap), "class_ar": per_class(ClassTable::ar),
+        })
+    }
+}
+
+/// One size and one limit of detections per image and class, as images are added.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    size: Size,
+    max_detections: usize,
+    images: usize,
+    classes: Vec<OfClass>,
+}
+
+/// What was seen of one class.
+#[derive(Clone, Debug, Default)]
+struct OfClass {
+    labels: usize,
+    ranked: Vec<(f64, Counted)>,
+}
+
+impl Evaluation {
+    /// Nothing seen yet.
+    pub fn new(classes: usize, size: Size, max_detections: usize) -> Self {
+        Self { size, max_detections, images: 0, classes: vec![OfClass::default(); classes] }
+    }
+
+    /// Adds one image.
+    ///
+    /// # Errors
+    /// [`EvalError::Class`] for a class out of range, [`EvalError::NotFinite`] for NaN or infinity; nothing is added then.
+    pub fn add(&mut self, image: &Image) -> Result<(), EvalError> {
+        let labels = image.labels.iter().map(|(c, b)| (*c, b.is_finite()));
+        let detections = image.detections.iter().map(|(c, b, s)| (*c, b.is_finite() && s.is_finite()));
+        let regions = image.ignore.iter().map(|b| b.is_finite());
+        validate_image(self.images, self.classes.len(), labels, detections, regions)?;
+        self.images += 1;
+        for (class, of_class) in (0u32..).zip(&mut self.classes) {
+            let truths: Vec<Xywh> = image.labels.iter().filter(|(c, _)| *c == class).map(|(_, b)| *b).collect();
+            of_class.labels += truths.iter().filter(|b| self.size.contains(b.area())).count();
+            let mut found: Vec<(Xywh, f64)> =
+                image.detections.iter().filter(|(c, ..)| *c == class).map(|(_, b, s)| (*b, *s)).collect();
+            found.sort_by(|a, b| b.1.total_cmp(&a.1));
+            found.truncate(self.max_detections);
+            let outcomes = match_class(&truths, &found, &image.ignore, self.size);
+            of_class.ranked.extend(found.iter().map(|f| f.1).zip(outcomes));
+        }
+        Ok(())
+    }
+
+    /// The result over all images added.
+    pub fn table(&self) -> Table {
+        let classes = self.classes.iter().map(OfClass::table).collect();
+        Table { size: self.size, max_detections: self.max_detections, classes }
+    }
+}
+
 /// Evaluates `images` with `classes` classes for objects of one size; per image and class only the `max_detections` most
 /// confident detections count.
 ///
 /// # Errors
 /// [`EvalError::Class`] for a class out of range, [`EvalError::NotFinite`] for NaN or infinity.
 pub fn evaluate(images: &[Image], classes: usize, size: Size, max_detections: usize) -> Result<Table, EvalError> {
-    validate(images, classes)?;
-    let tables = (0..classes as u32).map(|class| class_table(images, class, size, max_detections)).collect();
-    Ok(Table { size, max_detections, classes: tables })
-}
-
-fn validate(images: &[Image], classes: usize) -> Result<(), EvalError> {
-    for (image, record) in images.iter().enumerate() {
-        let labels = record.labels.iter().map(|(c, b)| (*c, b.is_finite()));
-        let detections = record.detections.iter().map(|(c, b, s)| (*c, b.is_finite() && s.is_finite()));
-        validate_image(image, classes, labels, detections, record.ignore.iter().map(|b| b.is_finite()))?;
-    }
-    Ok(())
+    let mut evaluation = Evaluation::new(classes, size, max_detections);
+    images.iter().try_for_each(|image| evaluation.add(image))?;
+    Ok(evaluation.table())
 }
 
 /// What a detection is at each threshold: `Some(true)` a hit, `Some(false)` a false positive, `None` not counted.
 type Counted = [Option<bool>; IOU_THRESHOLDS];
 
-fn class_table(images: &[Image], class: u32, size: Size, max_detections: usize) -> Option<ClassTable> {
-    let mut ranked: Vec<(f64, Counted)> = vec![];
-    let mut labels = 0usize;
-    for image in images {
-        let truths: Vec<Xywh> = image.labels.iter().filter(|(c, _)| *c == class).map(|(_, b)| *b).collect();
-        labels += truths.iter().filter(|b| size.contains(b.area())).count();
-        let mut found: Vec<(Xywh, f64)> =
-            image.detections.iter().filter(|(c, ..)| *c == class).map(|(_, b, s)| (*b, *s)).collect();
-        found.sort_by(|a, b| b.1.total_cmp(&a.1));
-        found.truncate(max_detections);
-        let outcomes = match_class(&truths, &found, &image.ignore, size);
-        ranked.extend(found.iter().map(|f| f.1).zip(outcomes));
-    }
-    if labels == 0 {
-        return None;
-    }
-    ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let mut table = ClassTable { precision: [[0.0; RECALLS]; IOU_THRESHOLDS], recall: [0.0; IOU_THRESHOLDS] };
-    for (t, (row, last)) in table.precision.iter_mut().zip(&mut table.recall).enumerate() {
-        let (mut hits, mut misses) = (0usize, 0usize);
-        let (mut recall, mut precision) = (vec![], vec![]);
-        for hit in ranked.iter().filter_map(|(_, counted)| counted[t]) {
-            if hit {
-                hits += 1
-            } else {
-                misses += 1
+impl OfClass {
+    /// `None` without a label.
+    fn table(&self) -> Option<ClassTable> {
+        let labels = self.labels;
+        let mut ranked = self.ranked.clone();
+        if labels == 0 {
+            return None;
+        }
+        ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let mut table = ClassTable { precision: [[0.0; RECALLS]; IOU_THRESHOLDS], recall: [0.0; IOU_THRESHOLDS] };
+        for (t, (row, last)) in table.precision.iter_mut().zip(&mut table.recall).enumerate() {
+            let (mut hits, mut misses) = (0usize, 0usize);
+            let (mut recall, mut precision) = (vec![], vec![]);
+            for hit in ranked.iter().filter_map(|(_, counted)| counted[t]) {
+                if hit {
+                    hits += 1
+                } else {
+                    misses += 1
+                }
+                recall.push(hits as f64 / labels as f64);
+                precision.push(hits as f64 / ((hits + misses) as f64 + EPS));
             }
-            recall.push(hits as f64 / labels as f64);
-            precision.push(hits as f64 / ((hits + misses) as f64 + EPS));
+            for i in (1..precision.len()).rev() {
+                precision[i - 1] = precision[i - 1].max(precision[i]);
+            }
+            for (r, out) in row.iter_mut().enumerate() {
+                // Multiples of 0.01 as the benchmark forms them; a quotient differs in the last bit and then in the reading.
+                let wanted = if r + 1 == RECALLS { 1.0 } else { r as f64 * RECALL_STEP };
+                *out = precision.get(recall.partition_point(|&v| v < wanted)).copied().unwrap_or(0.0);
+            }
+            *last = recall.last().copied().unwrap_or(0.0);
         }
-        for i in (1..precision.len()).rev() {
-            precision[i - 1] = precision[i - 1].max(precision[i]);
-        }
-        for (r, out) in row.iter_mut().enumerate() {
-            // Multiples of 0.01 as the benchmark forms them; a quotient differs in the last bit and then in the reading.
-            let wanted = if r + 1 == RECALLS { 1.0 } else { r as f64 * RECALL_STEP };
-            *out = precision.get(recall.partition_point(|&v| v < wanted)).copied().unwrap_or(0.0);
-        }
-        *last = recall.last().copied().unwrap_or(0.0);
+        Some(table)
     }
-    Some(table)
 }
 
 /// Greedy matching in order of confidence: each detection takes the free label with the highest IoU at or above the

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::record::{ImageRecord, validate};
+use super::rule::{Findings, Measure, Rule};
 use crate::EvalError;
 
 /// Detections at or below this confidence are left out.
@@ -17,22 +18,62 @@ pub struct ConfusionMatrix {
     pub rows: Vec<Vec<u64>>,
 }
 
+/// The confusion matrix among all rules.
+pub(super) const RULE: Rule = Rule {
+    name: "confusion",
+    about: "which class is taken for which, by YOLOv5's rule",
+    start: |classes| Box::new(Confusion::new(classes)),
+};
+
+/// The counts of a data set as its images are added.
+///
+/// As in the original, false positives (last column) are counted only in images with a label and at least one pair.
+/// Where detections of equal boxes fight for a label, the most confident one has it (the original leaves that to an
+/// unstable sort). Detections in an ignore region that are in no pair are not counted.
+#[derive(Clone, Debug)]
+pub struct Confusion {
+    classes: usize,
+    images: usize,
+    matrix: ConfusionMatrix,
+}
+
+impl Confusion {
+    /// Nothing counted yet, of `classes` classes.
+    pub fn new(classes: usize) -> Self {
+        let rows = vec![vec![0; classes + 1]; classes + 1];
+        Self { classes, images: 0, matrix: ConfusionMatrix { rows } }
+    }
+
+    /// What was counted.
+    pub fn matrix(&self) -> &ConfusionMatrix {
+        &self.matrix
+    }
+}
+
+impl Measure for Confusion {
+    fn accumulate(&mut self, image: &ImageRecord) -> Result<(), EvalError> {
+        validate(self.images, image, self.classes)?;
+        self.images += 1;
+        add(image, self.classes, &mut self.matrix.rows);
+        Ok(())
+    }
+
+    fn finish(&self) -> Findings {
+        let layout = "row predicted, column true, last is background";
+        let details = serde_json::json!({ "layout": layout, "matrix": self.matrix.rows });
+        Findings { columns: vec![], notes: vec![], details }
+    }
+}
+
 impl ConfusionMatrix {
-    /// Counts a data set with `classes` classes.
-    ///
-    /// As in the original, false positives (last column) are counted only in images with a label and at least one pair.
-    /// Where detections of equal boxes fight for a label, the most confident one has it (the original leaves that to an
-    /// unstable sort). Detections in an ignore region that are in no pair are not counted.
+    /// Counts a whole data set with `classes` classes.
     ///
     /// # Errors
     /// [`EvalError::Class`] for a class out of range, [`EvalError::NotFinite`] for NaN or infinity.
     pub fn of(images: &[ImageRecord], classes: usize) -> Result<Self, EvalError> {
-        validate(images, classes)?;
-        let mut rows = vec![vec![0; classes + 1]; classes + 1];
-        for record in images {
-            add(record, classes, &mut rows);
-        }
-        Ok(Self { rows })
+        let mut confusion = Confusion::new(classes);
+        images.iter().try_for_each(|image| confusion.accumulate(image))?;
+        Ok(confusion.matrix)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Average precision of detections.
 //!
-//! Two rules: [`yolo`] is what a YOLOv5 training reports, [`coco`] what the COCO benchmark reports. On the same detections
+//! Two rules of precision: [`yolo`] is what a YOLOv5 training reports, [`coco`] what the COCO benchmark reports. On the same detections
 //! the first is the higher number (0.375 against 0.335 in the reference data), so a comparison must name its rule.
 //!
 //! # Ignore regions
@@ -15,8 +15,13 @@ pub mod confusion;
 mod curves;
 mod matching;
 mod record;
+mod rule;
 pub mod yolo;
 
 pub use curves::{average_precision, box_smooth, interpolate};
 pub use matching::{IOU_THRESHOLDS, Outcome, iou_thresholds, match_image};
 pub use record::{IGNORE_COVERAGE, ImageRecord, Label};
+pub use rule::{Column, Findings, Measure, Rule};
+
+/// All rules. A rule is one file here and one line in this list.
+pub const RULES: &[Rule] = &[yolo::RULE, coco::RULE, confusion::RULE];

@@ -39,14 +39,11 @@ impl ImageRecord {
     }
 }
 
-/// Refuses classes beyond `classes` and numbers that are not finite.
-pub(crate) fn validate(images: &[ImageRecord], classes: usize) -> Result<(), EvalError> {
-    for (image, record) in images.iter().enumerate() {
-        let labels = record.labels.iter().map(|l| (l.class, l.bbox.is_finite()));
-        let detections = record.detections.iter().map(|d| (d.class, d.xyxy().is_finite() && d.score.is_finite()));
-        validate_image(image, classes, labels, detections, record.ignore.iter().map(|b| b.is_finite()))?;
-    }
-    Ok(())
+/// Refuses an image with classes beyond `classes` or numbers that are not finite; `image` is its index.
+pub(crate) fn validate(image: usize, record: &ImageRecord, classes: usize) -> Result<(), EvalError> {
+    let labels = record.labels.iter().map(|l| (l.class, l.bbox.is_finite()));
+    let detections = record.detections.iter().map(|d| (d.class, d.xyxy().is_finite() && d.score.is_finite()));
+    validate_image(image, classes, labels, detections, record.ignore.iter().map(|b| b.is_finite()))
 }
 
 /// Refuses what is wrong with one image, given the class of every label and detection and whether its numbers are finite,

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::curves::{average_precision, box_smooth, interpolate};
 use super::matching::{IOU_THRESHOLDS, Outcome, match_image};
 use super::record::{ImageRecord, validate};
+use super::rule::{Column, Findings, Measure, Rule};
 use crate::EvalError;
 
 /// Confidences at which the precision and recall curves are read.
@@ -79,51 +80,118 @@ pub struct Report {
 /// Detections of one class, most confident first.
 type Ranked = Vec<(f32, [Outcome; IOU_THRESHOLDS])>;
 
-/// Evaluates the detections of a data set with `classes` classes.
-///
-/// Equal confidences keep the order of images and detections (the original leaves it open).
+/// YOLOv5's rule among all rules.
+pub(super) const RULE: Rule = Rule {
+    name: "yolov5",
+    about: "what a YOLOv5 training reports: precision, recall and F1 at the best confidence, AP by linear interpolation",
+    start: |classes| Box::new(Yolo::new(classes)),
+};
+
+/// The detections of a data set as they are added.
+#[derive(Clone, Debug)]
+pub struct Yolo {
+    ranked: Vec<Ranked>,
+    labels: Vec<usize>,
+    images: usize,
+    detections: usize,
+    ignored: usize,
+}
+
+impl Yolo {
+    /// Nothing seen yet, of `classes` classes.
+    pub fn new(classes: usize) -> Self {
+        Self { ranked: vec![vec![]; classes], labels: vec![0; classes], images: 0, detections: 0, ignored: 0 }
+    }
+
+    /// Adds one image.
+    ///
+    /// # Errors
+    /// [`EvalError::Class`] for a class out of range, [`EvalError::NotFinite`] for NaN or infinity; nothing is added then.
+    pub fn add(&mut self, record: &ImageRecord) -> Result<(), EvalError> {
+        validate(self.images, record, self.labels.len())?;
+        self.images += 1;
+        self.detections += record.detections.len();
+        for label in &record.labels {
+            self.labels[label.class as usize] += 1;
+        }
+        for (detection, outcome) in record.detections.iter().zip(match_image(record)) {
+            self.ignored += usize::from(outcome[0] == Outcome::Ignored);
+            self.ranked[detection.class as usize].push((detection.score, outcome));
+        }
+        Ok(())
+    }
+
+    /// The result over all images added. Equal confidences keep the order of images and detections (the original leaves it open).
+    pub fn report(&self) -> Report {
+        let labelled: Vec<usize> = (0..self.labels.len()).filter(|&c| self.labels[c] > 0).collect();
+        let curves: Vec<Curves> = labelled
+            .iter()
+            .map(|&c| {
+                let mut ranked = self.ranked[c].clone();
+                ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
+                Curves::of(&ranked, self.labels[c])
+            })
+            .collect();
+        let best = best_confidence(&curves);
+        let reports: Vec<ClassReport> =
+            labelled.iter().zip(&curves).map(|(&c, curves)| curves.report(c as u32, self.labels[c], best)).collect();
+        let mean = |value: fn(&ClassReport) -> f64| {
+            if reports.is_empty() { 0.0 } else { reports.iter().map(value).sum::<f64>() / reports.len() as f64 }
+        };
+        let (map50, map50_95) = (mean(ClassReport::ap50), mean(ClassReport::ap50_95));
+        Report {
+            precision: mean(|c| c.precision),
+            recall: mean(|c| c.recall),
+            f1: mean(|c| c.f1),
+            best_confidence: confidence(best),
+            map50,
+            map50_95,
+            fitness: 0.1 * map50 + 0.9 * map50_95,
+            images: self.images,
+            labels: self.labels.iter().sum(),
+            detections: self.detections,
+            ignored: self.ignored,
+            classes: reports,
+        }
+    }
+}
+
+impl Measure for Yolo {
+    fn accumulate(&mut self, image: &ImageRecord) -> Result<(), EvalError> {
+        self.add(image)
+    }
+
+    fn finish(&self) -> Findings {
+        let report = self.report();
+        let column = |name, mean, value: fn(&ClassReport) -> f64| {
+            let of = |class: usize| report.classes.iter().find(|c| c.class as usize == class).map(value);
+            Column::new(name, Some(mean), (0..self.labels.len()).map(of))
+        };
+        Findings {
+            columns: vec![
+                column("precision", report.precision, |c| c.precision),
+                column("recall", report.recall, |c| c.recall),
+                column("F1", report.f1, |c| c.f1),
+                column("AP50", report.map50, ClassReport::ap50),
+                column("AP50-95", report.map50_95, ClassReport::ap50_95),
+            ],
+            notes: vec![format!(
+                "precision, recall and F1 at confidence {:.3}; fitness {:.4}; {} of {} detections not counted: ignore regions",
+                report.best_confidence, report.fitness, report.ignored, report.detections
+            )],
+            details: serde_json::json!(report),
+        }
+    }
+}
+
+/// Evaluates the detections of a whole data set with `classes` classes.
 ///
 /// # Errors
 /// [`EvalError::Class`] for a class out of range, [`EvalError::NotFinite`] for NaN or infinity.
 pub fn evaluate(images: &[ImageRecord], classes: usize) -> Result<Report, EvalError> {
-    validate(images, classes)?;
-    let mut ranked: Vec<Ranked> = vec![vec![]; classes];
-    let (mut labels, mut ignored) = (vec![0usize; classes], 0);
-    for record in images {
-        for label in &record.labels {
-            labels[label.class as usize] += 1;
-        }
-        for (detection, outcome) in record.detections.iter().zip(match_image(record)) {
-            ignored += usize::from(outcome[0] == Outcome::Ignored);
-            ranked[detection.class as usize].push((detection.score, outcome));
-        }
-    }
-    for list in &mut ranked {
-        list.sort_by(|a, b| b.0.total_cmp(&a.0));
-    }
-    let labelled: Vec<usize> = (0..classes).filter(|&c| labels[c] > 0).collect();
-    let curves: Vec<Curves> = labelled.iter().map(|&c| Curves::of(&ranked[c], labels[c])).collect();
-    let best = best_confidence(&curves);
-    let reports: Vec<ClassReport> =
-        labelled.iter().zip(&curves).map(|(&c, curves)| curves.report(c as u32, labels[c], best)).collect();
-    let mean = |value: fn(&ClassReport) -> f64| {
-        if reports.is_empty() { 0.0 } else { reports.iter().map(value).sum::<f64>() / reports.len() as f64 }
-    };
-    let (map50, map50_95) = (mean(ClassReport::ap50), mean(ClassReport::ap50_95));
-    Ok(Report {
-        precision: mean(|c| c.precision),
-        recall: mean(|c| c.recall),
-        f1: mean(|c| c.f1),
-        best_confidence: confidence(best),
-        map50,
-        map50_95,
-        fitness: 0.1 * map50 + 0.9 * map50_95,
-        images: images.len(),
-        labels: labels.iter().sum(),
-        detections: images.iter().map(|i| i.detections.len()).sum(),
-        ignored,
-        classes: reports,
-    })
+    let mut yolo = Yolo::new(classes);
+    images.iter().try_for_each(|image| yolo.add(image))?;
+    Ok(yolo.report())
 }
 
 fn confidence(index: usize) -> f64 {

@@ -4,16 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use caf_console::{Paths, claim, print, write_json};
-use caf_eval::detection::{ImageRecord, coco, confusion::ConfusionMatrix, yolo};
+use caf_eval::detection::{Column, Findings, ImageRecord, RULES};
 use caf_geometry::Size;
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Offence, Reason};
 use crate::folder::{self, IMAGES, TEXTS};
 use crate::{label_file, output};
-
-/// Detections kept per image and class by COCO's rule.
-const COCO_LIMIT: usize = 100;
 
 /// Measure the average precision of detections against labels.
 ///
@@ -70,16 +67,14 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     paths.writes("--json", args.json.as_deref()).check()?;
     claim(args.json.as_deref())?;
     let input = read(args)?;
-    let classes = input.classes.len();
-    let report = yolo::evaluate(&input.images, classes)?;
-    let matrix = ConfusionMatrix::of(&input.images, classes)?;
-    let images: Vec<coco::Image> = input.images.iter().map(coco::Image::from).collect();
-    let mut tables = vec![];
-    for size in coco::Size::ALL {
-        tables.push(coco::evaluate(&images, classes, size, COCO_LIMIT)?);
+    let mut findings = vec![];
+    for rule in RULES {
+        let mut measure = (rule.start)(input.classes.len());
+        input.images.iter().try_for_each(|image| measure.accumulate(image))?;
+        findings.push((rule.name, measure.finish()));
     }
-    write_json(args.json.as_deref(), &to_json(&input, &report, &matrix, &tables))?;
-    Ok(print(&to_text(&input, &report, &tables))?)
+    write_json(args.json.as_deref(), &to_json(&input, &findings))?;
+    Ok(print(&to_text(&input, &findings))?)
 }
 
 fn read(args: &Args) -> Result<Input, Failure> {
@@ -168,59 +163,38 @@ fn size_of(
     }
 }
 
-fn to_text(input: &Input, report: &yolo::Report, tables: &[coco::Table]) -> String {
-    let number = |v: f64| format!("{v:.4}");
-    let optional = |v: Option<f64>| v.map_or("-".to_owned(), number);
-    let all = tables.first();
-    let coco_class = |class: u32| all.and_then(|t| t.classes.get(class as usize)?.as_ref());
-    let header = ["class", "labels", "precision", "recall", "F1", "AP50", "AP50-95", "COCO AP50", "COCO AP"];
-    let mut rows = vec![header.map(str::to_owned).to_vec()];
-    for c in &report.classes {
-        let name = input.classes.get(c.class as usize).cloned().unwrap_or_default();
-        let values = [c.precision, c.recall, c.f1, c.ap50(), c.ap50_95()].map(number);
-        let coco = [coco_class(c.class).map(|t| t.ap_at(0)), coco_class(c.class).map(|t| t.ap())].map(optional);
-        rows.push([name, c.labels.to_string()].into_iter().chain(values).chain(coco).collect());
+fn to_text(input: &Input, findings: &[(&str, Findings)]) -> String {
+    let cell = |v: Option<f64>| v.map_or("-".to_owned(), |v| format!("{v:.4}"));
+    let columns: Vec<_> = findings.iter().flat_map(|(_, found)| &found.columns).collect();
+    let labels = |class: usize| {
+        input.images.iter().flat_map(|image| &image.labels).filter(|label| label.class as usize == class).count()
+    };
+    let header = ["class", "labels"].into_iter().chain(columns.iter().map(|c| c.name));
+    let mut rows = vec![header.map(str::to_owned).collect::<Vec<_>>()];
+    let row = |name: &str, labels: usize, value: &dyn Fn(&Column) -> Option<f64>| -> Vec<String> {
+        let values = columns.iter().map(|column| cell(value(column)));
+        [name.to_owned(), labels.to_string()].into_iter().chain(values).collect()
+    };
+    for (class, name) in input.classes.iter().enumerate().filter(|(class, _)| labels(*class) > 0) {
+        rows.push(row(name, labels(class), &|column| column.classes.get(class).copied().flatten()));
     }
-    let means = [report.precision, report.recall, report.f1, report.map50, report.map50_95].map(number);
-    let coco = [all.and_then(|t| t.ap_at(0)), all.and_then(coco::Table::ap)].map(optional);
-    rows.push(["mean".to_owned(), report.labels.to_string()].into_iter().chain(means).chain(coco).collect());
-    let sizes: Vec<String> = tables
-        .iter()
-        .map(|t| format!("{} AP {} AR {}", format!("{:?}", t.size).to_lowercase(), optional(t.ap()), optional(t.ar())))
-        .collect();
+    let all = input.images.iter().map(|image| image.labels.len()).sum();
+    rows.push(row("mean", all, &|column| column.mean));
+    let notes = findings.iter().flat_map(|(_, found)| &found.notes).map(|note| format!("{note}\n"));
     format!(
-        "{} images ({} without a prediction file), {} detections ({} not counted: ignore regions)\n{}\
-         precision, recall and F1 at confidence {:.3}; fitness {:.4}\nCOCO by size: {}\n",
-        report.images,
+        "{} images ({} without a prediction file), {} detections\n{}{}",
+        input.images.len(),
         input.without_predictions,
-        report.detections,
-        report.ignored,
+        input.images.iter().map(|image| image.detections.len()).sum::<usize>(),
         output::table(&rows),
-        report.best_confidence,
-        report.fitness,
-        sizes.join("; "),
+        notes.collect::<String>(),
     )
 }
 
-fn to_json(input: &Input, report: &yolo::Report, matrix: &ConfusionMatrix, tables: &[coco::Table]) -> Value {
-    let coco: Vec<Value> = tables
-        .iter()
-        .map(|t| {
-            let per_class = |value: fn(&coco::ClassTable) -> f64| -> Vec<Option<f64>> {
-                t.classes.iter().map(|c| c.as_ref().map(value)).collect()
-            };
-            json!({
-                "size": t.size, "max_detections": t.max_detections,
-                "ap": t.ap(), "ap50": t.ap_at(0), "ap75": t.ap_at(5), "ar": t.ar(),
-                "class_ap": per_class(coco::ClassTable::ap), "class_ar": per_class(coco::ClassTable::ar),
-            })
-        })
-        .collect();
-    json!({
-        "classes": input.classes,
-        "images_without_predictions": input.without_predictions,
-        "yolov5": report,
-        "confusion": { "layout": "row predicted, column true, last is background", "matrix": matrix.rows },
-        "coco": coco,
-    })
+fn to_json(input: &Input, findings: &[(&str, Findings)]) -> Value {
+    let rules = findings.iter().map(|(name, found)| ((*name).to_owned(), found.details.clone()));
+    let mut all: serde_json::Map<String, Value> = rules.collect();
+    all.insert("classes".to_owned(), json!(input.classes));
+    all.insert("images_without_predictions".to_owned(), json!(input.without_predictions));
+    Value::Object(all)
 }
