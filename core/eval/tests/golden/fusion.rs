@@ -113,7 +113,8 @@ fn recommended(profile: &str, key: &str, case: &Value, published: f64) -> f64 {
     }
 }
 
-/// How far rounding can move the metrics whose definitions magnify it on nearly flat windows.
+/// How far rounding can move the metrics whose definitions magnify it on nearly flat windows, or that are what is left of larger
+/// numbers.
 fn spreads(planes: &[Triple<'_>]) -> BTreeMap<&'static str, f64> {
     let mut spreads = BTreeMap::<&str, f64>::new();
     for t in planes {
@@ -131,7 +132,14 @@ fn spreads(planes: &[Triple<'_>]) -> BTreeMap<&'static str, f64> {
             }
         }
     }
-    spreads.into_iter().map(|(key, v)| (key, v / planes.len() as f64)).collect()
+    for (_, spread) in spreads.iter_mut() {
+        *spread /= planes.len() as f64;
+    }
+    let pixels = planes.iter().map(|t| t.fused().pixels().len()).sum();
+    spreads.extend(["CC", "SCD"].map(|key| (key, rounding::correlation(pixels))));
+    let of_entropies = ["MI", "MI_unsaturated", "MI_ir", "MI_vi", "Mutinf", "Cross_entropy"];
+    spreads.extend(of_entropies.map(|key| (key, rounding::information())));
+    spreads
 }
 
 /// Compares every value of a profile, its extras and what follows from the stored parts. Returns the keys it does not compute.
@@ -165,8 +173,8 @@ fn compare(profile: &Profile, root: &Path, cases: &Value, edge: bool, tally: &mu
                 continue;
             }
             // The golden README, relative: 1e-10 for sums over pixels, 1e-9 for SSIM, 1e-8 for MS_SSIM, Qcb and Qcv; on edge
-            // cases absolute 1e-9, MS_SSIM 1e-8. To that comes what rounding can do to this very image (see `rounding`), counted
-            // from its nearly flat windows; it is 0 but for a few units of 1e-11 where there are none.
+            // cases absolute 1e-9, MS_SSIM 1e-8. To that comes what rounding can do to this very image (see `rounding`): of VIF and
+            // SSIM counted from its nearly flat windows, 0 but for a few units of 1e-11 where there are none.
             let base = match key.as_str() {
                 k if k.starts_with("MS_SSIM") || k.starts_with("Qc") => 1e-8,
                 k if edge || k.to_lowercase().starts_with("ssim") => 1e-9,

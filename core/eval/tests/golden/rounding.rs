@@ -79,12 +79,12 @@ pub fn vif(source: &Image, fused: &Image) -> (f64, f64) {
         for [vs, vf, c] in moments(&source, &fused, &kernel) {
             let here = kept(vs, vf, c);
             num += here;
-            den += information(vs);
+            den += all(vs);
             // The corners of what rounding can make of the three; the floors of 1e-10 make a step between some of them.
             let corners = [-error, error].into_iter().flat_map(|a| [-error, error].map(|b| (a, b)));
             let moved = corners.flat_map(|(a, b)| [-error, error].map(|d| kept(vs + a, vf + b, c + d)));
             let furthest = moved.map(|value| (value - here).abs()).fold(0.0, f64::max);
-            spread += furthest + (information(vs + error) - information(vs)).abs();
+            spread += furthest + (all(vs + error) - all(vs)).abs();
         }
     }
     (num / den, spread / den)
@@ -107,7 +107,7 @@ fn kept(source_var: f64, fused_var: f64, covariance: f64) -> f64 {
     (1.0 + g * g * s / (rest.max(1e-10) + 2.0)).log10()
 }
 
-fn information(source_var: f64) -> f64 {
+fn all(source_var: f64) -> f64 {
     let s = source_var.max(0.0);
     if s < 1e-10 { 0.0 } else { (1.0 + s / 2.0).log10() }
 }
@@ -119,6 +119,18 @@ pub fn ssim(source: &Image, fused: &Image, kernel: &[f64], range: f64) -> f64 {
     let windows = moments(source, fused, kernel);
     let spread = |[a, b, _]: &[f64; 3]| (4.0 * error / (a.max(0.0) + b.max(0.0) + c2)).min(2.0);
     windows.iter().map(spread).sum::<f64>() / windows.len().max(1) as f64
+}
+
+/// Rounding of correlations: quotients of sums over all pixels, each partial sum rounded to half a unit of the whole, three standard
+/// deviations of that walk, for the three sums of both terms. They may nearly cancel.
+pub fn correlation(pixels: usize) -> f64 {
+    3.0 * 6.0 * (pixels as f64).sqrt() * f64::EPSILON / 2.0
+}
+
+/// Rounding of what is left of entropies of up to 16 bits that are added and subtracted, three of each of two terms; each is a sum
+/// over at most 2¹⁶ bins.
+pub fn information() -> f64 {
+    3.0 * 6.0 * 256.0 * 16.0 * f64::EPSILON / 2.0
 }
 
 /// Windows of the structural similarities.

@@ -88,9 +88,13 @@ fn validation_loader() {
     let out = v.render(&src, w * 3, 3).unwrap();
     let (expected, ..) = rgb(&dir.join(case["file"].as_str().unwrap()));
     tally.close("bytes", &out, &expected, 1.0);
-    // The float32 area mean of the original differs from the exact one in up to 0.004 % of the bytes, by 1.
+    // The original's area mean is a sum in float32 of as many terms as source pixels touch one of the result: its rounding, three
+    // standard deviations of it, carries a mean across the half between two levels in the part of all bytes that lie so near to one,
+    // on either side. (Measured: 0.004 % of the bytes, where this allows 0.03 %.)
+    let terms = ((1.0 / v.gain()).ceil() + 1.0).powi(2);
+    let allowed = 2.0 * 3.0 * terms.sqrt() * 255.0 * f64::from(f32::EPSILON) / 2.0;
     let different = out.iter().zip(&expected).filter(|(a, b)| a != b).count();
-    tally.add("share of different bytes", out.len(), different as f64 / out.len() as f64, 1e-4);
+    tally.add("share of different bytes", out.len(), different as f64 / out.len() as f64, allowed);
     tally.finish();
 }
 
