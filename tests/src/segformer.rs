@@ -25,8 +25,6 @@ pub const LOSSES: f64 = 1e-5;
 pub const INPUT_GRADIENT: f64 = 5e-5;
 /// See [`STAGES`].
 pub const GRADIENTS: f64 = 1e-3;
-/// Pixels whose class may differ: the best two logits are as near as 3.7e-5 to each other.
-const UNEQUAL_CLASSES: f64 = 5.0;
 
 /// The two implementations: the beginning of their tensors' names, and their epsilons.
 pub const IMPLEMENTATIONS: [(&str, Epsilons); 2] = [("nvlabs", Epsilons::Original), ("hf", Epsilons::Hub)];
@@ -94,11 +92,19 @@ pub fn compare(tally: &mut Tally, folder: &Path, (engine, load): (&str, Load)) {
             rows.add("logits at full size", Spread::of(&sampled, as_floats(&expected)), LOGITS);
             let expected = tensor(&format!("{implementation}_eval.argmax"));
             assert_eq!(found[6].shape, expected.shape());
-            let spread = Spread::of(as_bytes(&found[6]), expected.bytes());
-            let unequal = Spread { max: spread.unequal as f64, ..spread };
-            rows.add("classes, unequal pixels", unequal, UNEQUAL_CLASSES);
+            let gaps = class_gaps(as_floats(&found[5]), [as_bytes(&found[6]), expected.bytes()]);
+            rows.close("classes, by how much the other scored less", &gaps, &vec![0.0; gaps.len()], 2.0 * LOGITS);
         }
     }
+}
+
+/// For each pixel by how much the expected class scored less than the found one: nothing where they are equal. Two scores of which
+/// each may be off by a tolerance change places only when they are within twice of it.
+fn class_gaps(scores: &[f32], [found, expected]: [&[u8]; 2]) -> Vec<f64> {
+    assert_eq!(found.len(), expected.len());
+    let score = |class: u8, pixel: usize| f64::from(scores[usize::from(class) * found.len() + pixel]);
+    let pair = found.iter().zip(expected).enumerate();
+    pair.map(|(pixel, (f, e))| if f == e { 0.0 } else { score(*f, pixel) - score(*e, pixel) }).collect()
 }
 
 fn every_third(values: &[f32], shape: &[usize]) -> Vec<f32> {
