@@ -166,14 +166,6 @@ pub enum SearchError {
     /// Asked to stop before the result was there.
     #[error("stopped before everything was measured")]
     Interrupted,
-    /// A plot that cannot be drawn.
-    #[error("cannot draw {}: {message}", path.display())]
-    Plot {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        message: String,
-    },
     /// JSON that cannot be written or read.
     #[error("{}", path.display())]
     Json {

@@ -22,7 +22,6 @@ pub mod loader;
 mod lock;
 pub mod named_images;
 pub mod record;
-pub mod report;
 mod run_loop;
 pub mod run_settings;
 pub mod search;

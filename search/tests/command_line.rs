@@ -45,7 +45,9 @@ fn a_wrong_call_ends_with_2() {
             &["search", "--out", "out", "--config", "absent.toml"],
             &["split", "--data", "absent"],
             &["import", "absent.pth", "out.safetensors"],
-            &["report", "absent"],
+            &["report", "--run", "absent"],
+            &["report", "--run", "."],
+            &["report", "--run", ".", "--label", "a"],
             &["fuse", "--data", "absent", "--out", "out", "--method", "max"],
             &["fuse", "--data", ".", "--out", "out", "--method", "max", "--fusion", "absent"],
             &["train", "fusion", "--out", "out", "--data", ".", "--beta", "absent.toml"],
@@ -84,7 +86,6 @@ fn failed_work_ends_with_1() {
             &["train", "fusion", "--out", "out", "--data", "."],
             &["eval", "--data", ".", "--images", "visible", "--no-fusion", "--task", "/dev/null"],
             &["import", "/dev/null", "out.safetensors"],
-            &["report", "."],
         ],
     );
 }
@@ -296,4 +297,33 @@ fn a_training_goes_on_with_the_same_call_until_it_is_finished() {
         &["eval", "--data", "pairs", "--list", "val.txt", "--images", "infrared", "--task", "out/best.safetensors"],
     );
     assert!(measured.contains("mean") && measured.contains("detect: "), "{measured}");
+}
+
+#[test]
+fn a_report_is_plots_and_one_page_and_searches_are_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |run: &str, last: &str| {
+        std::fs::create_dir_all(folder.path().join(run)).unwrap();
+        let head = "iteration,ms,weight.l1.ir,weight.ssim.vi,task_total,val_total,term.l1.ir,term.ssim.vi";
+        let log = format!("{head}\n0,5,0.5,0.5,1,1.5,0.1,0.01\n1,5,{last},0.5,1.25,0.05,0.02\n");
+        std::fs::write(folder.path().join(run).join("log.csv"), log).unwrap();
+        std::fs::write(folder.path().join(run).join("config.toml"), "iterations = 2\n").unwrap();
+    };
+    write("det", "0.25,0.75");
+    write("seg", "0.625,0.375");
+    let compared = ["report", "--run", "det", "--run", "seg", "--label", "detection", "--label", "segmentation"];
+    succeeds(folder.path(), &[&compared[..], &["--compare", "beta.svg", "--json", "report.json"]].concat());
+    let report = std::fs::read_to_string(folder.path().join("report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["runs"][1]["kind"], "search");
+    assert_eq!(report["runs"][1]["last"]["weight.l1.ir"], 0.625);
+    assert_eq!((report["runs"][0]["plots"].as_array().unwrap().len(), &report["comparison"]), (4, &"beta.svg".into()));
+    for file in ["det/report.html", "seg/plots/beta.svg", "beta.svg"] {
+        assert!(folder.path().join(file).is_file(), "{file}");
+    }
+    let comparison = std::fs::read_to_string(folder.path().join("beta.svg")).unwrap();
+    assert!(comparison.contains("segmentation") && comparison.contains("0.625"), "{comparison}");
+    // A run whose log has no row yet is no wrong call: it is too early.
+    std::fs::write(folder.path().join("seg/log.csv"), "iteration,ms,total\n").unwrap();
+    assert_eq!(caf_search(folder.path(), &["report", "--run", "seg"]).status.code(), Some(1));
 }

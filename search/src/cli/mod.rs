@@ -16,9 +16,11 @@ mod train;
 use anyhow::Result;
 use caf_console::{Interrupted, WrongCall, say};
 use caf_data::DataError;
+use caf_report::ReportError;
 use caf_scene::SceneError;
 use caf_search::error::SearchError;
 use caf_torch::TorchError;
+use caf_weights::WeightsError;
 use clap::{Parser, Subcommand};
 
 /// Search, training and evaluation of infrared + visible fusion.
@@ -54,7 +56,7 @@ enum Command {
     Fuse(fuse::Args),
     /// Measure fused images and task networks.
     Eval(eval::Args),
-    /// Draw the plots of a run again.
+    /// Plots and one page of a run, also while it goes on; several searches side by side.
     Report(report::Args),
 }
 
@@ -89,6 +91,8 @@ impl Cli {
 pub fn is_wrong_call(error: &anyhow::Error) -> bool {
     let of_search = error.downcast_ref().is_some_and(SearchError::is_wrong_call);
     of_search
+        || error.downcast_ref().is_some_and(ReportError::is_wrong_call)
+        || error.downcast_ref().is_some_and(WeightsError::is_wrong_call)
         || error.downcast_ref().is_some_and(|e| matches!(e, DataError::Setting { .. }))
         || error.downcast_ref().is_some_and(|e| matches!(e, TorchError::DeviceName { .. }))
         || error.downcast_ref().is_some_and(|e| matches!(e, SceneError::Setting { .. } | SceneError::Size { .. }))

@@ -43,7 +43,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let (console, stop) = (Console::default(), StopFlag::on_signals()?);
     let done = search::run(&config, out, &console, &stop)?;
     write_json(json.as_deref(), &done)?;
-    let plots = caf_search::report::search_plots(out)?;
+    let made = super::report::make(out)?;
     if let Some([task, fusion, beta]) = done.median_ms {
         console.say(&format!("median of an iteration: task {task:.0} ms, fusion {fusion:.0} ms, beta {beta:.0} ms"));
     }
@@ -52,9 +52,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     for (name, weight) in weights {
         out!("{name:<16} {weight:.4}")?;
     }
-    for plot in plots {
-        out!("plot: {}", plot.display())?;
-    }
+    made.tell()?;
     let how = if done.interrupted { "stopped; the same call goes on" } else { "done" };
     out!("{how} after {} iterations: {}", done.iterations, out.join("beta.toml").display())?;
     if done.interrupted {

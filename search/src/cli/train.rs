@@ -6,7 +6,6 @@ use anyhow::{Result, bail};
 use caf_console::{Console, Interrupted, StopFlag, out, write_json};
 use caf_search::fusion::{self, FusionTrainConfig};
 use caf_search::loader::ImageSource;
-use caf_search::report::{fusion_plot, task_plot};
 use caf_search::task_training::{self, TaskTrainConfig, files};
 use std::path::PathBuf;
 
@@ -87,7 +86,7 @@ fn fusion(args: &FusionArgs) -> Result<()> {
     let done = fusion::train(&config, out, &console, &stop)?;
     write_json(json.as_deref(), &done)?;
     if done.iterations > 0 {
-        fusion_plot(out)?;
+        super::report::make(out)?;
     }
     let how = if done.interrupted { "stopped; the same call goes on" } else { "done" };
     if let Some(validation) = &done.validation {
@@ -118,7 +117,7 @@ fn task(args: &TaskArgs) -> Result<()> {
     let done = task_training::train(&config, out, &console, &stop)?;
     write_json(json.as_deref(), &done)?;
     if let Some(best) = &done.best {
-        task_plot(out, config.task.kind())?;
+        super::report::make(out)?;
         let scores = config.task.kind().scores().iter().zip(&best.scores);
         let words: Vec<String> = scores.map(|(name, score)| format!("{name} {score:.3}")).collect();
         out!("best at iteration {}: {}", best.iteration, words.join(" "))?;

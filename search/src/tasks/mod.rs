@@ -17,4 +17,4 @@ pub use registry::{TASKS, open_task};
 pub use segmentation::{Mean, SegmentationSettings};
 pub use settings::TaskSettings;
 pub(crate) use task::require_classes;
-pub use task::{Purpose, ScoreChart, Setup, Task, TaskKind, TaskReport, Trained};
+pub use task::{Purpose, Setup, Task, TaskKind, TaskReport, Trained};

@@ -4,6 +4,7 @@ use crate::error::SearchError;
 use crate::loader::{Annotation, Annotations, TaskImages};
 use crate::run_settings::Sides;
 use caf_console::{Progress, StopFlag};
+use caf_report::ScoreChart;
 use caf_torch::{Mode, Params};
 use caf_weights::Weights;
 use serde::Serialize;
@@ -55,17 +56,6 @@ pub trait TaskKind: Sync + std::fmt::Debug {
     /// # Errors
     /// When the metadata cannot be understood, or the tensors do not fit them.
     fn open(&self, weights: &Weights, path: &Path, device: Device) -> Result<Option<Box<dyn Trained>>, SearchError>;
-}
-
-/// What a task's plot of a training shows.
-#[derive(Clone, Copy, Debug)]
-pub struct ScoreChart {
-    /// Its title.
-    pub title: &'static str,
-    /// Quantity along the left.
-    pub y: &'static str,
-    /// Label and score of each curve.
-    pub curves: &'static [(&'static str, &'static str)],
 }
 
 /// What a network is needed for.

@@ -23,7 +23,7 @@ pub const FUSION: &str = "fusion";
 /// Pictures of validation pairs during that training, named by the iteration.
 pub const PANELS: &str = "fusion/panels";
 /// The course of its loss.
-pub const FUSION_PLOT: &str = "fusion/loss.svg";
+pub const FUSION_PLOT: &str = "fusion/plots/loss.svg";
 /// The network.
 pub const FUSION_NETWORK: &str = "fusion/fusion.safetensors";
 /// All pairs, fused by the network.

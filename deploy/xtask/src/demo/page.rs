@@ -174,7 +174,7 @@ impl Page<'_> {
             + &pictures::plots(
                 self.out,
                 &Images::ALL
-                    .map(|images| (format!("{}/scores.svg", files::detector(images.name())), images.training())),
+                    .map(|images| (format!("{}/plots/scores.svg", files::detector(images.name())), images.training())),
             )
             + "</details>\n"
     }

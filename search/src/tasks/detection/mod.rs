@@ -8,10 +8,11 @@ mod settings;
 
 pub use settings::DetectionSettings;
 
-use super::task::{ScoreChart, Setup, Task, TaskKind, Trained, read, resolve};
+use super::task::{Setup, Task, TaskKind, Trained, read, resolve};
 use crate::error::SearchError;
 use crate::loader::Annotation;
 use crate::run_settings::{Sides, require_not_negative};
+use caf_report::ScoreChart;
 use caf_weights::Weights;
 use caf_yolo::Schedule;
 use learner::Learner;
