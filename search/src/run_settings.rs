@@ -203,7 +203,11 @@ impl FusionSettings {
     /// Refuses settings out of range, also those of the network.
     pub(crate) fn check(&self, size_px: [usize; 2]) -> Result<(), SearchError> {
         require_positive("fusion.rate", self.rate)?;
-        self.network.graph()?;
+        self.network.graph().map_err(|error| SearchError::Setting {
+            name: "fusion.network",
+            expected: "a network that can be built".to_owned(),
+            found: error.to_string(),
+        })?;
         let sides = self.network.sides();
         for side in size_px {
             let expected = || format!("{sides}, which {} takes", self.network.kind());

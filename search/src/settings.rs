@@ -56,13 +56,13 @@ pub fn load<T: DeserializeOwned + Serialize + Default>(
 
 /// Puts `given` over `table`: table by table, except that a table of another `kind` takes the place of the one that was there.
 fn merge(table: &mut Table, given: Table) {
+    if given.get("kind").is_some_and(|kind| table.get("kind") != Some(kind)) {
+        *table = given;
+        return;
+    }
     for (key, value) in given {
         match (table.get_mut(&key), value) {
-            (Some(Value::Table(old)), Value::Table(new))
-                if new.get("kind").is_none_or(|kind| old.get("kind") == Some(kind)) =>
-            {
-                merge(old, new);
-            }
+            (Some(Value::Table(old)), Value::Table(new)) => merge(old, new),
             (_, value) => {
                 table.insert(key, value);
             }

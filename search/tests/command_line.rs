@@ -70,6 +70,9 @@ fn a_wrong_call_ends_with_2() {
             ],
             &["train", "task", "--data", "absent", "--images", "visible", "--out", "out", "--set", "run.threads=99999"],
             &["eval", "--data", "absent", "--images", "visible"],
+            &["search", "--out", "out", "--net", "u3fusion"],
+            &["search", "--out", "out", "--set", "fusion.network.width=7"],
+            &["search", "--out", "out", "--net", "u2fusion", "--set", "fusion.network.widht=4"],
             &["nothing"],
         ],
     );
@@ -326,4 +329,44 @@ fn a_report_is_plots_and_one_page_and_searches_are_compared() {
     // A run whose log has no row yet is no wrong call: it is too early.
     std::fs::write(folder.path().join("seg/log.csv"), "iteration,ms,total\n").unwrap();
     assert_eq!(caf_search(folder.path(), &["report", "--run", "seg"]).status.code(), Some(1));
+}
+
+/// Every network is listed, `--net` chooses one, and its file is known by what is in it.
+#[test]
+fn networks_are_listed_chosen_and_recognised() {
+    let folder = pairs();
+    let run = |line: &str| {
+        let output = caf_search(folder.path(), &line.split(' ').collect::<Vec<_>>());
+        let text = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{line}: {text}");
+        text
+    };
+    let listed = run("networks --json list.json");
+    for kind in caf_net::zoo::FUSION_NETWORKS {
+        assert!(listed.contains(kind.facts.title), "{listed}");
+    }
+    let list: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(folder.path().join("list.json")).unwrap()).unwrap();
+    let caf = list.as_array().unwrap().iter().find(|network| network["kind"] == "caf").unwrap();
+    assert_eq!((&caf["parameters"], &caf["receptive_field_px"]), (&148_321.into(), &13.into()));
+    // 147,776 weights meet each pixel once.
+    assert_eq!(caf["macs_per_pixel"], 147_776);
+
+    let text = run(
+        "train fusion --data pairs --beta beta.toml --out run --iterations 1 --batch 1 --size 32x32 --device cpu \
+         --net u2fusion --set fusion.network.width=4 --set fusion.network.decoder=[4,3,2] --set fusion.network.depth=2",
+    );
+    assert!(text.contains("fusion network: u2fusion"), "{text}");
+    let text = run("fuse --data pairs --fusion run/fusion.safetensors --out fused --device cpu");
+    assert!(
+        text.contains(r#"fusion network: u2fusion {"decoder":[4,3,2],"depth":2,"first":"ir","width":4}"#),
+        "{text}"
+    );
+    let text = run("import run/fusion.safetensors vi.safetensors --set first=vi");
+    assert!(text.contains(r#"network: u2fusion {"decoder":[4,3,2],"depth":2,"first":"vi","width":4}"#), "{text}");
+    let text = run("fuse --data pairs --fusion vi.safetensors --out other --device cpu");
+    assert!(text.contains(r#""first":"vi""#), "{text}");
+    let first = std::fs::read_dir(folder.path().join("fused")).unwrap().map(|e| e.unwrap().file_name()).min().unwrap();
+    let read = |of: &str| std::fs::read(folder.path().join(of).join(&first)).unwrap();
+    assert_ne!(read("fused"), read("other"), "the order of the sources is of no consequence");
 }

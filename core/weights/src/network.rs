@@ -21,6 +21,8 @@ pub struct NetworkFile<F: ?Sized + 'static> {
     pub weights: Weights,
     /// What the file says of itself.
     pub metadata: Metadata,
+    /// How the file keeps its kernels.
+    pub kernels: KernelLayout,
     /// What was changed on the way, for people.
     pub notes: Vec<String>,
 }
@@ -31,8 +33,8 @@ pub type FusionFile = NetworkFile<dyn FusionNetwork>;
 pub type TaskFile = NetworkFile<dyn TaskNetwork>;
 
 impl<F: Family + ?Sized> NetworkFile<F> {
-    /// Reads safetensors, or an original checkpoint without executing anything in it ([`read_weights`]). The network is the one the metadata names;
-    /// where there is none, or no configuration, the tensors' names and shapes tell.
+    /// Reads safetensors, or an original checkpoint without executing anything in it ([`read_weights`]). The network is the one
+    /// the metadata names; where there is none, or no configuration, the tensors' names and shapes tell.
     ///
     /// # Errors
     /// When the file cannot be read, holds another network, or does not fit (every difference is listed).
@@ -78,7 +80,7 @@ impl<F: Family + ?Sized> NetworkFile<F> {
         let graph = network.graph().map_err(in_graph)?;
         let mismatch = |mismatch| WeightsError::Mismatch { path: path.to_owned(), mismatch };
         weights.check(graph.params()).map_err(mismatch)?;
-        Ok(NetworkFile { path: path.to_owned(), network, weights, metadata, notes })
+        Ok(NetworkFile { path: path.to_owned(), network, weights, metadata, kernels, notes })
     }
 }
 

@@ -49,6 +49,14 @@ pub fn read_weights(path: impl AsRef<Path>) -> Result<WeightFile, WeightsError> 
     }
 }
 
+/// Whether a file begins as safetensors do.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn is_safetensors(path: impl AsRef<Path>) -> Result<bool, WeightsError> {
+    Ok(matches!(sniff(&head_of(path.as_ref())?), Kind::Safetensors))
+}
+
 enum Kind {
     Checkpoint,
     Safetensors,
