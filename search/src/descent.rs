@@ -1,9 +1,9 @@
 //! The one place where gradients meet an optimiser.
 
 use crate::error::SearchError;
-use caf_torch::TorchError;
+use caf_torch::{TorchError, norm};
 use caf_yolo::clip_gradients;
-use tch::{Device, Kind, TchError, Tensor};
+use tch::Tensor;
 
 /// Takes one optimiser step with these gradients: `step` moves the parameters, and is not called unless all gradients are finite.
 /// Finite losses may have derivatives that are not; they must not reach the parameters, and these a checkpoint.
@@ -30,16 +30,6 @@ pub(crate) fn descend(
         return Err(SearchError::NonFinite { what: format!("gradient of {what}"), iteration });
     }
     Ok(step(gradients)?)
-}
-
-/// Euclidean norm over all tensors together, accumulated in 64 bits.
-pub(crate) fn norm(tensors: &[Tensor]) -> Result<f64, TchError> {
-    let Some(first) = tensors.first() else { return Ok(0.0) };
-    let mut sum = Tensor::f_zeros([0i64; 0], (Kind::Double, first.device()))?;
-    for tensor in tensors {
-        sum = sum.f_add(&tensor.f_to_kind(Kind::Double)?.f_square()?.f_sum(None::<Kind>)?)?;
-    }
-    Ok(f64::try_from(sum.f_to_device(Device::Cpu)?)?.sqrt())
 }
 
 #[cfg(test)]

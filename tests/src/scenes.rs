@@ -9,7 +9,7 @@ use caf_search::loader::ImageSource;
 use caf_search::run_settings::{DataSettings, RunSettings};
 use caf_search::search::SearchConfig;
 use caf_search::task_training::TaskTrainConfig;
-use caf_search::tasks::{DetectionSettings, TaskSettings};
+use caf_search::tasks::{DetectionSettings, SegmentationSettings, TaskSettings};
 use caf_weights::{Weights, load_safetensors};
 use std::path::{Path, PathBuf};
 
@@ -86,6 +86,20 @@ impl Scenes {
         };
         config.fusion.network = CafConfig { width: 8, depth: 2, normalised: true }.into();
         config
+    }
+
+    /// The same driven by segmentation.
+    pub fn search_by_segmentation(&self, iterations: usize) -> SearchConfig {
+        let mut task = SegmentationSettings {
+            widths: Some([8, 16, 40, 64]),
+            depths: Some([1, 1, 1, 1]),
+            decoder_width: Some(16),
+            ..SegmentationSettings::default()
+        };
+        // Something is dropped in every iteration.
+        task.drop_path = 0.5;
+        task.optimizer.rate = 1e-3;
+        SearchConfig { task: TaskSettings::new("segmentation", &task).unwrap(), ..self.search(iterations) }
     }
 
     /// A training of the same fusion network with a found loss.

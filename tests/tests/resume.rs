@@ -91,6 +91,23 @@ fn a_search_that_was_stopped_gives_the_same_bits() {
     assert_same_search(&straight, &stopped);
 }
 
+/// The search knows no task: the same holds for one driven by segmentation, whose network drops paths at random.
+#[test]
+fn a_search_driven_by_segmentation_moves_beta_and_gives_the_same_bits() {
+    let scenes = Scenes::new(6);
+    let config = scenes.search_by_segmentation(4);
+    let (straight, stopped) = (scenes.out("straight"), scenes.out("stopped by segmentation"));
+    let done = run(&config, &straight, &Silent, &StopFlag::default()).unwrap();
+    let equal = 1.0 / done.beta.weights.len() as f64;
+    assert!(done.beta.weights.values().any(|w| (w - equal).abs() > 1e-4), "{:?}", done.beta.weights);
+    search_until(&config, &stopped, 1);
+    search_until(&config, &stopped, 3);
+    run(&config, &stopped, &Silent, &StopFlag::default()).unwrap();
+    assert_same_search(&straight, &stopped);
+    let header = std::fs::read_to_string(straight.join("log.csv")).unwrap();
+    assert!(header.contains(",task_total,fusion_total,"), "{}", header.lines().next().unwrap());
+}
+
 #[test]
 fn a_search_that_was_killed_loses_at_most_the_running_iteration() {
     if let Some(root) = std::env::var_os(VICTIM) {

@@ -1,8 +1,7 @@
 //! The direction v of a β step, and what the terms do along it.
 
 use super::{Hypergradient, HypergradientError, Problem, Radius, Settings};
-use crate::descent::norm;
-use caf_torch::{GradOptions, Params, gradients};
+use caf_torch::{GradOptions, Params, gradients, norm};
 use tch::{Kind, TchError, Tensor};
 
 /// Everything both forms share: ℓ(ω), L_val(ω′) and v.

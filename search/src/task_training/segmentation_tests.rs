@@ -66,7 +66,7 @@ fn training_lowers_the_loss_and_finds_the_shapes() {
     assert!(log.starts_with("iteration,ms,total,learning_rate\n"), "{log}");
 
     let trained = open_task(&dir.path().join(files::BEST), Device::Cpu).unwrap();
-    assert_eq!(trained.classes(), ["background", "box", "bar"]);
+    assert_eq!(trained.classes().unwrap(), ["background", "box", "bar"]);
     let dataset = config.data.open(None, Some(Annotation::Masks)).unwrap();
     let images = TaskImages::open(&dataset, &ImageSource::Visible, Annotation::Masks, 0).unwrap();
     let measured = |size| trained.evaluate(&images, size, 3, &Silent, &StopFlag::default());

@@ -309,7 +309,7 @@ fn training_lowers_the_loss_and_its_result_can_be_loaded_and_measured() {
     assert_eq!(validated, ["14", "28", "32"]);
 
     let trained = open_task(&dir.path().join(files::LAST), Device::Cpu).unwrap();
-    assert_eq!(trained.classes(), ["box", "bar"]);
+    assert_eq!(trained.classes().unwrap(), ["box", "bar"]);
     let measured = |folder: &Folder| {
         let (images, size) = (images(folder, 0), trained.image_size_px().unwrap());
         trained.evaluate(&images, size, 16, &Silent, &StopFlag::default())

@@ -1,64 +1,23 @@
 //! Starting weights of a task network, and what its files say.
 
 use crate::error::SearchError;
-use crate::run_settings::Sides;
 use caf_geometry::Size;
+use caf_net::zoo::task::TaskNetworkConfig;
 use caf_net::{Graph, ParamRole};
 use caf_weights::{HostTensor, Metadata, Weights, initial};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::path::Path;
 
-/// Metadata key that names the kind of network in a weight file.
-pub(super) const NETWORK_KEY: &str = "network";
-
-/// What a weight file says of its task network.
-#[derive(Clone, Debug)]
-pub(super) struct Description<C> {
-    /// Configuration of the network.
-    pub config: C,
-    /// Class names by number.
-    pub classes: Vec<String>,
-    /// Width and height of the images it was trained on, when they are given.
-    pub image_size_px: Option<[usize; 2]>,
-}
-
-impl<C: Serialize + DeserializeOwned> Description<C> {
-    /// Says it in a weight file.
-    pub fn write(&self, network: &str, weights: &mut Weights) {
-        let metadata = Metadata {
-            network: Some(network.to_owned()),
-            // A plain value always has a JSON form.
-            config: serde_json::to_value(&self.config).ok(),
-            classes: Some(self.classes.clone()),
-            image_size: self.image_size_px.map(|[width, height]| Size { width, height }),
-            ir_range: None,
-        };
-        metadata.write_to(weights);
-    }
-
-    /// What a weight file made by this crate says; none when it is of another network or says nothing.
-    ///
-    /// # Errors
-    /// When what it says cannot be understood.
-    pub fn read(network: &str, sides: Sides, weights: &Weights, path: &Path) -> Result<Option<Self>, SearchError> {
-        if weights.metadata().get(NETWORK_KEY).is_none_or(|found| found != network) {
-            return Ok(None);
-        }
-        let Metadata { config, classes, image_size, .. } =
-            Metadata::of(weights).map_err(|error| task_file(path, error.to_string()))?;
-        let absent = |key| task_file(path, format!("metadata `{key}`: expected JSON, found none"));
-        if let Some(size) = image_size.filter(|size| !size.wh().iter().all(|side| sides.allow(*side))) {
-            let what = format!("metadata `image_size_px`: expected {}, found {size}", sides.words());
-            return Err(task_file(path, what));
-        }
-        let config = serde_json::from_value(config.ok_or_else(|| absent("config"))?);
-        Ok(Some(Description {
-            config: config.map_err(|error| task_file(path, format!("metadata `config`: {error}")))?,
-            classes: classes.ok_or_else(|| absent("classes"))?,
-            image_size_px: image_size.map(Size::wh),
-        }))
-    }
+/// Says in a weight file which task network it holds, its classes by number, and the size of its training images.
+pub(super) fn describe<N: Into<TaskNetworkConfig>>(
+    network: N,
+    classes: &[String],
+    [width, height]: [usize; 2],
+    weights: &mut Weights,
+) {
+    let mut metadata = Metadata::of_network(&network.into());
+    metadata.classes = Some(classes.to_vec());
+    metadata.image_size = Some(Size { width, height });
+    metadata.write_to(weights);
 }
 
 /// [`SearchError::TaskFile`].

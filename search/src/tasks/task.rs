@@ -6,7 +6,7 @@ use crate::run_settings::Sides;
 use caf_console::{Progress, StopFlag};
 use caf_report::ScoreChart;
 use caf_torch::{Mode, Params};
-use caf_weights::Weights;
+use caf_weights::{TaskFile, Weights};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -51,11 +51,11 @@ pub trait TaskKind: Sync + std::fmt::Debug {
     /// When the settings are out of range, or the starting weights cannot be used.
     fn begin(&self, setup: &Setup<'_>) -> Result<Box<dyn Task>, SearchError>;
 
-    /// The network of a weight file; none when its metadata are of another kind.
+    /// The network of a weight file; none when the file holds that of another task.
     ///
     /// # Errors
-    /// When the metadata cannot be understood, or the tensors do not fit them.
-    fn open(&self, weights: &Weights, path: &Path, device: Device) -> Result<Option<Box<dyn Trained>>, SearchError>;
+    /// When libtorch cannot hold it.
+    fn open(&self, file: &TaskFile, device: Device) -> Result<Option<Box<dyn Trained>>, SearchError>;
 }
 
 /// What a network is needed for.
@@ -168,8 +168,8 @@ pub trait Trained {
     /// What it is measured by.
     fn annotation(&self) -> Annotation;
 
-    /// Class names by number.
-    fn classes(&self) -> &[String];
+    /// Class names by number, when its file says so.
+    fn classes(&self) -> Option<&[String]>;
 
     /// Width and height of the images it was trained on, when its file says so.
     fn image_size_px(&self) -> Option<[usize; 2]>;
@@ -221,13 +221,29 @@ pub(crate) fn require_size(sides: Sides, [width, height]: [usize; 2]) -> Result<
     }
 }
 
-/// [`SearchError::Classes`] unless the images have the network's classes in their order.
+/// [`SearchError::Classes`] unless there are the expected classes in their order.
 pub(crate) fn require_classes(what: &str, expected: &[String], found: &[String]) -> Result<(), SearchError> {
     if expected == found {
         return Ok(());
     }
     let (what, expected, found) = (what.to_owned(), expected.to_vec(), found.to_vec());
     Err(SearchError::Classes { what, expected, found })
+}
+
+/// The same for images that a network with so many classes is measured on; one whose file names none takes the images' names.
+pub(super) fn require_network_classes(
+    named: Option<&[String]>,
+    number: usize,
+    images: &TaskImages,
+) -> Result<(), SearchError> {
+    match named {
+        Some(expected) => require_classes("the data set", expected, images.classes()),
+        None if images.classes().len() == number => Ok(()),
+        None => {
+            let expected: Vec<String> = (0..number).map(|class| format!("class {class}")).collect();
+            require_classes("the data set", &expected, images.classes())
+        }
+    }
 }
 
 /// Scalars as numbers in one transfer: on a GPU each waits for everything before it.

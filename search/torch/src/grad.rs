@@ -1,7 +1,7 @@
 //! Gradients as values.
 
 use crate::error::TorchError;
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
 /// How [`gradients`] treats the recorded operations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,4 +20,17 @@ pub fn gradients(loss: &Tensor, wrt: &[Tensor], options: GradOptions) -> Result<
     let GradOptions { keep_graph, create_graph } = options;
     let found = Tensor::f_run_backward(&[loss], wrt, keep_graph || create_graph, create_graph)?;
     found.into_iter().zip(wrt).map(|(grad, x)| if grad.defined() { Ok(grad) } else { Ok(x.f_zeros_like()?) }).collect()
+}
+
+/// Euclidean norm over all tensors together, accumulated in 64 bits.
+///
+/// # Errors
+/// When libtorch refuses.
+pub fn norm(tensors: &[Tensor]) -> Result<f64, TorchError> {
+    let Some(first) = tensors.first() else { return Ok(0.0) };
+    let mut sum = Tensor::f_zeros([0i64; 0], (Kind::Double, first.device()))?;
+    for tensor in tensors {
+        sum = sum.f_add(&tensor.f_to_kind(Kind::Double)?.f_square()?.f_sum(None::<Kind>)?)?;
+    }
+    Ok(f64::try_from(sum.f_to_device(Device::Cpu)?)?.sqrt())
 }

@@ -21,7 +21,7 @@ pub use convert::{host_from_tensor, tensor_from_host};
 pub use device::{cuda_library_version, device_from_name};
 pub use error::TorchError;
 pub use forward::forward;
-pub use grad::{GradOptions, gradients};
+pub use grad::{GradOptions, gradients, norm};
 pub use mode::Mode;
 pub use ops::channels_last;
 pub use params::Params;

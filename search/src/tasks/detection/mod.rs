@@ -5,6 +5,7 @@ mod learner;
 mod network;
 mod report;
 mod settings;
+mod trained;
 
 pub use settings::DetectionSettings;
 
@@ -13,14 +14,13 @@ use crate::error::SearchError;
 use crate::loader::Annotation;
 use crate::run_settings::{Sides, require_not_negative};
 use caf_report::ScoreChart;
-use caf_weights::Weights;
+use caf_weights::TaskFile;
 use caf_yolo::Schedule;
 use learner::Learner;
-use network::TrainedDetector;
 use settings::{KIND, PARTS, SCORES, SIDES};
-use std::path::Path;
 use tch::Device;
 use toml::Table;
+use trained::TrainedDetector;
 
 /// The task.
 #[derive(Debug)]
@@ -82,8 +82,8 @@ impl TaskKind for Detection {
         Ok(Box::new(Learner::begin(setup)?))
     }
 
-    fn open(&self, weights: &Weights, path: &Path, device: Device) -> Result<Option<Box<dyn Trained>>, SearchError> {
-        Ok(TrainedDetector::open(weights, path, device)?.map(|found| Box::new(found) as Box<dyn Trained>))
+    fn open(&self, file: &TaskFile, device: Device) -> Result<Option<Box<dyn Trained>>, SearchError> {
+        Ok(TrainedDetector::open(file, device)?.map(|found| Box::new(found) as Box<dyn Trained>))
     }
 }
 

@@ -1,22 +1,12 @@
 //! A detector: its network as data, its starting values, its file.
 
-use super::evaluate::{EvalSettings, evaluate};
-use super::settings::{DetectionSettings, KIND, SIDES};
 use crate::error::SearchError;
-use crate::loader::{Annotation, TaskImages};
-use crate::tasks::start::{Description, Start, start, task_file};
-use crate::tasks::task::{TaskReport, Trained, require_classes, require_size};
+use crate::tasks::start::{Start, describe, start};
 use crate::weight_file::read_weights;
-use caf_console::{Progress, StopFlag};
 use caf_net::zoo::yolov5::{self, STRIDES, YoloConfig};
 use caf_net::{Builder, Dim, Graph, TensorType};
-use caf_torch::Params;
 use caf_weights::{HostTensor, Weights};
 use std::path::Path;
-use tch::{Device, Kind};
-
-/// Its name in the metadata of a weight file.
-const NETWORK: &str = "yolov5";
 
 const ANCHORS: &str = "model.24.anchors";
 
@@ -77,67 +67,7 @@ impl Detector {
 
     /// Says in a weight file what it belongs to.
     pub fn describe(&self, weights: &mut Weights, classes: &[String], size_px: [usize; 2]) {
-        let (config, classes) = (self.config.clone(), classes.to_vec());
-        Description { config, classes, image_size_px: Some(size_px) }.write(NETWORK, weights);
-    }
-}
-
-/// A trained detector.
-#[derive(Debug)]
-pub struct TrainedDetector {
-    detector: Detector,
-    params: Params,
-    classes: Vec<String>,
-    image_size_px: Option<[usize; 2]>,
-}
-
-impl TrainedDetector {
-    /// That of a weight file; none when the file says that it is of another network, or nothing.
-    ///
-    /// # Errors
-    /// When the description cannot be understood, or the tensors do not fit it.
-    pub fn open(weights: &Weights, path: &Path, device: Device) -> Result<Option<Self>, SearchError> {
-        let Some(Description { config, classes, image_size_px }) = Description::read(NETWORK, SIDES, weights, path)?
-        else {
-            return Ok(None);
-        };
-        let detector = Detector::new(config)?;
-        let mismatch = |mismatch| task_file(path, format!("{mismatch}"));
-        weights.check(detector.graph().params()).map_err(mismatch)?;
-        let params = Params::from_weights(detector.graph(), weights, device, Kind::Float)?;
-        Ok(Some(TrainedDetector { detector, params, classes, image_size_px }))
-    }
-}
-
-impl Trained for TrainedDetector {
-    fn kind(&self) -> &'static str {
-        KIND
-    }
-
-    fn annotation(&self) -> Annotation {
-        Annotation::Boxes
-    }
-
-    fn classes(&self) -> &[String] {
-        &self.classes
-    }
-
-    fn image_size_px(&self) -> Option<[usize; 2]> {
-        self.image_size_px
-    }
-
-    fn evaluate(
-        &self,
-        images: &TaskImages,
-        size_px: [usize; 2],
-        batch: usize,
-        progress: &dyn Progress,
-        stop: &StopFlag,
-    ) -> Result<TaskReport, SearchError> {
-        require_size(SIDES, size_px)?;
-        require_classes("the data set", &self.classes, images.classes())?;
-        let settings = EvalSettings { size_px, batch, nms: DetectionSettings::default().nms };
-        evaluate(&self.detector, &self.params, images, &settings, progress, stop)
+        describe(self.config.clone(), classes, size_px, weights);
     }
 }
 
@@ -197,26 +127,5 @@ mod tests {
         save_safetensors(&other, &path).unwrap();
         let error = Detector::start(tiny(6), Some(&path), 1).unwrap_err();
         assert!(error.to_string().contains("other.safetensors"), "{error}");
-    }
-
-    #[test]
-    fn a_described_file_is_recognised() {
-        let d = Detector::new(tiny(2)).unwrap();
-        let mut weights = initial(d.graph().params(), 5).unwrap();
-        let open = |weights: &Weights| TrainedDetector::open(weights, Path::new("x"), Device::Cpu);
-        assert!(open(&weights).unwrap().is_none());
-        d.describe(&mut weights, &["a".to_owned(), "b".to_owned()], [64, 32]);
-        let found = open(&weights).unwrap().unwrap();
-        assert_eq!(found.detector.config(), d.config());
-        assert_eq!((found.classes(), found.image_size_px()), (&["a".to_owned(), "b".to_owned()][..], Some([64, 32])));
-        for size in ["[33,64]", "[0,64]", "[18446744073709551615,64]"] {
-            weights.set_metadata("image_size_px", size);
-            let error = open(&weights).unwrap_err().to_string();
-            assert!(error.contains("image_size_px"), "{error}");
-        }
-        weights.set_metadata("image_size_px", "[64,32]");
-        weights.set_metadata("classes", "a, b");
-        let error = open(&weights).unwrap_err().to_string();
-        assert!(error.contains("`classes`"), "{error}");
     }
 }

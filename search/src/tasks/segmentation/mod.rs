@@ -5,6 +5,7 @@ mod learner;
 mod loss;
 mod network;
 mod settings;
+mod trained;
 
 pub use settings::{Mean, SegmentationSettings};
 
@@ -13,13 +14,12 @@ use crate::error::SearchError;
 use crate::loader::Annotation;
 use crate::run_settings::Sides;
 use caf_report::ScoreChart;
-use caf_weights::Weights;
+use caf_weights::TaskFile;
 use learner::Learner;
-use network::TrainedSegmenter;
 use settings::{KIND, PARTS, SCORES, SIDES};
-use std::path::Path;
 use tch::Device;
 use toml::Table;
+use trained::TrainedSegmenter;
 
 /// The task.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl TaskKind for Segmentation {
         Ok(Box::new(Learner::begin(setup)?))
     }
 
-    fn open(&self, weights: &Weights, path: &Path, device: Device) -> Result<Option<Box<dyn Trained>>, SearchError> {
-        Ok(TrainedSegmenter::open(weights, path, device)?.map(|found| Box::new(found) as Box<dyn Trained>))
+    fn open(&self, file: &TaskFile, device: Device) -> Result<Option<Box<dyn Trained>>, SearchError> {
+        Ok(TrainedSegmenter::open(file, device)?.map(|found| Box::new(found) as Box<dyn Trained>))
     }
 }

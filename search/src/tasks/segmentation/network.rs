@@ -1,23 +1,13 @@
 //! A segmentation network: as data, its starting values, its file.
 
-use super::evaluate::evaluate;
-use super::settings::{KIND, SIDES};
 use crate::error::SearchError;
-use crate::loader::{Annotation, TaskImages};
-use crate::tasks::start::{Description, Start, start, task_file};
-use crate::tasks::task::{TaskReport, Trained, require_classes, require_size};
+use crate::tasks::start::{Start, describe, start, task_file};
 use crate::weight_file::read_weights;
-use caf_console::{Progress, StopFlag};
 use caf_net::zoo::segformer::{self, SegFormerConfig};
 use caf_net::{Builder, Dim, Graph, TensorType};
-use caf_torch::Params;
 use caf_weights::Weights;
 use caf_weights::segformer::renamed;
 use std::path::Path;
-use tch::{Device, Kind};
-
-/// Its name in the metadata of a weight file.
-const NETWORK: &str = "segformer";
 
 /// A network of the SegFormer family on RGB in [0, 1]: input `[n, 3, h, w]`, output class scores `[n, classes, h/4, w/4]`.
 #[derive(Clone, Debug)]
@@ -59,71 +49,13 @@ impl Segmenter {
 
     /// Says in a weight file what it belongs to.
     pub fn describe(&self, weights: &mut Weights, classes: &[String], size_px: [usize; 2]) {
-        let (config, classes) = (self.config.clone(), classes.to_vec());
-        Description { config, classes, image_size_px: Some(size_px) }.write(NETWORK, weights);
+        describe(self.config.clone(), classes, size_px, weights);
     }
 }
 
 /// The weights of a file, hub names brought to the original's.
 fn published(file: &Path) -> Result<Weights, SearchError> {
     renamed(read_weights(file)?, &mut Vec::new()).map_err(|error| task_file(file, error.to_string()))
-}
-
-/// A trained segmentation network.
-#[derive(Debug)]
-pub(super) struct TrainedSegmenter {
-    segmenter: Segmenter,
-    params: Params,
-    classes: Vec<String>,
-    image_size_px: Option<[usize; 2]>,
-}
-
-impl TrainedSegmenter {
-    /// That of a weight file; none when the file says that it is of another network, or nothing.
-    ///
-    /// # Errors
-    /// When the description cannot be understood, or the tensors do not fit it.
-    pub fn open(weights: &Weights, path: &Path, device: Device) -> Result<Option<Self>, SearchError> {
-        let Some(Description { config, classes, image_size_px }) = Description::read(NETWORK, SIDES, weights, path)?
-        else {
-            return Ok(None);
-        };
-        let segmenter = Segmenter::new(config)?;
-        weights.check(segmenter.graph().params()).map_err(|mismatch| task_file(path, mismatch.to_string()))?;
-        let params = Params::from_weights(segmenter.graph(), weights, device, Kind::Float)?;
-        Ok(Some(TrainedSegmenter { segmenter, params, classes, image_size_px }))
-    }
-}
-
-impl Trained for TrainedSegmenter {
-    fn kind(&self) -> &'static str {
-        KIND
-    }
-
-    fn annotation(&self) -> Annotation {
-        Annotation::Masks
-    }
-
-    fn classes(&self) -> &[String] {
-        &self.classes
-    }
-
-    fn image_size_px(&self) -> Option<[usize; 2]> {
-        self.image_size_px
-    }
-
-    fn evaluate(
-        &self,
-        images: &TaskImages,
-        size_px: [usize; 2],
-        batch: usize,
-        progress: &dyn Progress,
-        stop: &StopFlag,
-    ) -> Result<TaskReport, SearchError> {
-        require_size(SIDES, size_px)?;
-        require_classes("the data set", &self.classes, images.classes())?;
-        evaluate(self.segmenter.graph(), &self.params, images, size_px, batch, progress, stop)
-    }
 }
 
 #[cfg(test)]
@@ -148,17 +80,24 @@ mod tests {
         assert_eq!(Segmenter::start(tiny(9), Some(&path), 1).unwrap().1.taken, start.of);
     }
 
+    /// The golden weights under both names start the same network, whole; with other classes all but the classifier.
     #[test]
-    fn a_described_file_is_recognised() {
-        let s = Segmenter::new(tiny(2)).unwrap();
-        let mut weights = initial(s.graph().params(), 5).unwrap();
-        let open = |weights: &Weights| TrainedSegmenter::open(weights, Path::new("x"), Device::Cpu);
-        assert!(open(&weights).unwrap().is_none());
-        s.describe(&mut weights, &["a".to_owned(), "b".to_owned()], [64, 32]);
-        let found = open(&weights).unwrap().unwrap();
-        assert_eq!(found.segmenter.config, s.config);
-        assert_eq!((found.classes().len(), found.image_size_px()), (2, Some([64, 32])));
-        weights.set_metadata("config", "{}");
-        assert!(open(&weights).unwrap_err().to_string().contains("`config`"));
+    fn published_names_of_both_kinds_start_the_same_network() {
+        let name = "published_names_of_both_kinds_start_the_same_network";
+        let Some(folder) = caf_golden::find(name, "golden/segformer") else { return };
+        let config = |classes| SegFormerConfig {
+            widths: [8, 16, 40, 64],
+            depths: [2, 2, 2, 2],
+            decoder_width: 32,
+            ..SegFormerConfig::new(Variant::B0, classes)
+        };
+        let start = |file: &str, classes| Segmenter::start(config(classes), Some(&folder.join(file)), 1).unwrap().1;
+        let [hub, original] = ["tiny_weights.safetensors", "tiny_weights_mmseg_names.safetensors"].map(|f| start(f, 9));
+        assert_eq!((hub.taken, original.taken), (hub.of, original.of));
+        for (name, tensor) in hub.weights.iter() {
+            assert_eq!(original.weights.get(name), Some(tensor), "{name}");
+        }
+        let other = start("tiny_weights.safetensors", 5);
+        assert_eq!(other.of - other.taken, 2);
     }
 }
