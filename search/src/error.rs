@@ -190,7 +190,8 @@ impl SearchError {
             SearchError::Detect(e) => matches!(e, DetectError::Setting { .. }),
             SearchError::Data(e) => matches!(e, DataError::Setting { .. }),
             SearchError::Yolo(e) => matches!(e, YoloError::Setting { .. }),
-            SearchError::Torch(e) => matches!(e, TorchError::DeviceName { .. }),
+            SearchError::Torch(e) => e.is_wrong_call(),
+            SearchError::Graph(e) => e.is_wrong_call(),
             _ => false,
         }
     }

@@ -84,3 +84,10 @@ pub enum GraphError {
         name: String,
     },
 }
+
+impl GraphError {
+    /// Whether what was asked for is wrong, rather than how a graph is put together: an impossible configuration, an unknown kind.
+    pub fn is_wrong_call(&self) -> bool {
+        matches!(self, GraphError::Config { .. } | GraphError::Kind { .. })
+    }
+}

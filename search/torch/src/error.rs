@@ -92,3 +92,10 @@ pub enum TorchError {
         why: String,
     },
 }
+
+impl TorchError {
+    /// Whether the call is wrong and not the work: a device that no machine has.
+    pub fn is_wrong_call(&self) -> bool {
+        matches!(self, TorchError::DeviceName { .. })
+    }
+}
