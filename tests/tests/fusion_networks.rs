@@ -1,5 +1,7 @@
 //! What holds for every fusion network of the zoo, whichever it is: nothing here names one.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
 use caf_data::IrRange;
 use caf_export::model::{FusionFile, Model, Parts, Settings};
 use caf_golden::Tally;

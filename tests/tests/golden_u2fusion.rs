@@ -4,6 +4,8 @@
 //! luma. Colours are handled by our own pipeline (BT.601 with offset ½ in place of 128/255) and by rounding, not by stretching to
 //! the image's maximum: the files `*_saved.png` of the original's script are no targets of it.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
 use caf_golden::{Tally, find};
 use caf_net::zoo::fusion::FusionConfig;
 use caf_net::zoo::u2fusion::{Source, U2FusionConfig};
