@@ -4,6 +4,7 @@
 
 use caf_console::{Progress, Silent, StopFlag};
 use caf_golden::say;
+use caf_search::error::SearchError;
 use caf_search::fusion::train;
 use caf_search::search::{SearchConfig, run};
 use caf_search::settings::load;
@@ -131,9 +132,12 @@ fn a_search_that_was_killed_loses_at_most_the_running_iteration() {
     let mut reports = BufReader::new(victim.stdout.take().unwrap()).lines().map(Result::unwrap);
     // Blocks until the report comes, or the process ends without it.
     let third = reports.find(|line| line.ends_with("iteration 3"));
+    // While it runs its folder is its own; the kill gives it back.
+    let second = run(&config, &killed, &Silent, &StopFlag::default());
     victim.kill().unwrap();
     let end = victim.wait().unwrap();
     assert!(third.is_some(), "the search ended by itself: {end}");
+    assert!(matches!(second, Err(SearchError::InUse { .. })), "{second:?}");
 
     let saved = load_safetensors(killed.join("state.safetensors")).unwrap();
     let saved = saved.get("iteration").unwrap().to_i64_vec().unwrap()[0] as usize;
