@@ -84,17 +84,12 @@ pub enum ModelError {
         /// What it holds.
         found: String,
     },
-    /// A network that was trained on infrared images stretched one by one.
-    #[error(
-        "{}: trained with infrared range {found}, but on the vehicle 16-bit infrared is always read over its full range, 0 to \
-         65535, so that the network would see other images than it learnt from; scale the frames to the full range beforehand \
-         and train with range `full`",
-        path.display()
-    )]
+    /// Metadata that says no infrared range.
+    #[error("{}: metadata `ir_range`: {found}", path.display())]
     IrRange {
         /// The file.
         path: PathBuf,
-        /// The range, JSON.
+        /// What is wrong with it.
         found: String,
     },
     /// A file that is not text, such as a list of classes.

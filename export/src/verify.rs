@@ -195,8 +195,7 @@ fn spread(a: impl Iterator<Item = f32>, b: impl Iterator<Item = f32>) -> (f64, [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use caf_contract::{DetectionContract, OUTPUT_PREDICTIONS, Precision, TaskContract};
-    use caf_geometry::LetterboxRule;
+    use caf_contract::{DetectionContract, IrRange, OUTPUT_PREDICTIONS, Precision, TaskContract};
 
     fn floats(name: &str, values: &[f32]) -> (String, Array) {
         (name.to_owned(), Array { shape: vec![values.len()], values: Values::F32(values.to_vec()) })
@@ -214,14 +213,15 @@ mod tests {
 
     #[test]
     fn boxes_and_scores_are_compared_apart() {
-        let letterbox = LetterboxRule::new(Size::new(32, 32), 32);
+        let input = Size::new(32, 32);
         let output = OUTPUT_PREDICTIONS.to_owned();
-        let task = TaskContract::Detection(DetectionContract { output, classes: vec!["a".into()], letterbox });
+        let task = TaskContract::Detection(DetectionContract { output, classes: vec!["a".into()], input });
         let contract = Contract {
             version: caf_contract::VERSION,
             precision: Precision::Fp32,
             inputs: vec![],
             outputs: vec![],
+            infrared_range: IrRange::Full,
             tasks: vec![task],
             sources: vec![],
         };

@@ -6,7 +6,7 @@ mod common;
 
 use caf_contract::{Contract, Extent};
 use caf_engine::{Engine, EngineOptions};
-use caf_geometry::{LetterboxRule, Size};
+use caf_geometry::Size;
 use caf_net::zoo::caf::{self, CafConfig};
 use caf_net::zoo::yolov5::{self, Variant, YoloConfig};
 use caf_weights::{HostTensor, Weights, initial, save_safetensors};
@@ -117,11 +117,18 @@ fn a_pipeline_and_a_detector_are_written_and_verified() {
     f.good("onnx --fusion fusion.safetensors --task task.safetensors --size 117x61 -o p.onnx");
     let detector = f.contract("p.onnx").detection().cloned().unwrap();
     assert_eq!(detector.classes, ["person", "car"]);
-    assert_eq!(detector.letterbox, LetterboxRule::new(Size::new(128, 128), 32));
-    // 117×61 fits 128×128 at 128/117: 128×67, padded to 96, the next multiple of 32: 12×16, 6×8 and 3×4 cells of 3 anchors.
-    assert_eq!(f.contract("p.onnx").outputs[1].shape[1], Extent::Fixed(3 * (12 * 16 + 6 * 8 + 3 * 4)));
+    assert_eq!(detector.input, Size::new(128, 128));
+    // The whole input, whatever the image: 16×16, 8×8 and 4×4 cells of 3 anchors.
+    assert_eq!(f.contract("p.onnx").outputs[1].shape[1], Extent::Fixed(3 * (16 * 16 + 8 * 8 + 4 * 4)));
     let out = f.good("verify p.onnx --against fusion.safetensors --task task.safetensors --runs 1");
     assert!(out.contains("predictions: boxes: at most") && out.contains("predictions: scores: at most"), "{out}");
+    // One model for every size.
+    f.good("onnx --fusion fusion.safetensors --task task.safetensors -o any.onnx");
+    assert_eq!(f.contract("any.onnx").outputs[1], f.contract("p.onnx").outputs[1]);
+    assert_eq!(f.contract("any.onnx").outputs[0].shape[1], Extent::Named("height".into()));
+    for size in ["117x61", "61x117", "128x128", "301x40"] {
+        f.good(&format!("verify any.onnx --against fusion.safetensors --task task.safetensors --runs 1 --size {size}"));
+    }
     // The same network from a file that does not say what it is.
     f.good("onnx --task silent.safetensors --classes classes.txt --size 128x64 --task-size 64x64 --no-fold -o d.onnx");
     assert_eq!(f.contract("d.onnx").summary(), "detects");
@@ -135,7 +142,6 @@ fn wrong_calls_exit_with_two() {
     let f = Folder::new();
     f.bad("onnx -o m.onnx", 2);
     f.bad("onnx --fusion fusion.safetensors --size 640 -o m.onnx", 2);
-    f.bad("onnx --task task.safetensors -o m.onnx", 2);
     let err = f.bad("onnx --task silent.safetensors --size 64x64 -o m.onnx", 2);
     assert!(err.contains("--classes"), "{err}");
     f.bad("onnx --task task.safetensors --size 64x64 --task-size 65x64 -o m.onnx", 2);

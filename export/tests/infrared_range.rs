@@ -1,15 +1,16 @@
-//! A vehicle's model reads 16-bit infrared over its full range: networks trained on another one are not exported.
+//! The infrared range of a network's training goes into the contract, so that a vehicle's model sees what the network learnt from.
 
 #![allow(clippy::unwrap_used)]
 
+use caf_contract::IrRange;
+use caf_export::model::{FusionFile, Model, Parts, Settings, TaskFile, TaskOptions};
 use caf_net::Graph;
 use caf_net::zoo::caf::{self, CafConfig};
 use caf_net::zoo::yolov5::{self, Variant, YoloConfig};
 use caf_weights::{initial, save_safetensors};
-use std::process::Command;
 
 #[test]
-fn only_networks_trained_on_the_full_range_are_exported() {
+fn every_range_is_carried_and_what_is_none_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let write = |graph: &Graph, name: &str, range: Option<&str>| {
@@ -22,32 +23,35 @@ fn only_networks_trained_on_the_full_range_are_exported() {
     let fusion = caf::graph(&CafConfig { width: 8, depth: 1, normalised: true }).unwrap();
     let task = YoloConfig { depth: 0.33, width: 0.125, ..YoloConfig::new(Variant::N, 1) };
     let task = yolov5::graph(&task).unwrap();
-    std::fs::write(path("classes.txt"), "person\n").unwrap();
-    // As JSON sorts its keys.
-    let percentile = r#"{"percentile":{"high":99.0,"low":1.0}}"#;
-    for (range, code) in
-        [(None, 0), (Some("\"full\""), 0), (Some("\"min_max\""), 1), (Some(percentile), 1), (Some("full"), 1)]
-    {
-        write(&fusion, "fusion.safetensors", range);
-        write(&task, "task.safetensors", range);
-        for weights in ["--fusion fusion.safetensors", "--task task.safetensors --classes classes.txt --size 64x64"] {
-            let line = format!("onnx {weights} -o m.onnx");
-            let program = env!("CARGO_BIN_EXE_caf-export");
-            let output =
-                Command::new(program).args(line.split_whitespace()).current_dir(folder.path()).output().unwrap();
-            let error = String::from_utf8_lossy(&output.stderr);
-            assert_eq!((output.status.code(), path("m.onnx").exists()), (Some(code), code == 0), "{range:?}: {error}");
-            match range {
-                // No JSON.
-                Some("full") => assert!(error.contains("metadata `ir_range`"), "{error}"),
-                Some(range) if code == 1 => {
-                    assert!(
-                        error.contains(range) && error.contains("full range") && error.contains("safetensors"),
-                        "{error}"
-                    );
-                }
-                _ => std::fs::remove_file(path("m.onnx")).unwrap(),
-            }
+    let options = TaskOptions { classes: Some(vec!["person".into()]), variant: None };
+    for (text, range) in [
+        (None, IrRange::Full),
+        (Some("\"full\""), IrRange::Full),
+        (Some("\"min_max\""), IrRange::MinMax),
+        (Some(r#"{"percentile":{"high":99.0,"low":1.0}}"#), IrRange::Percentile { low: 1.0, high: 99.0 }),
+        (Some(r#"{"window":{"min":7000.0,"max":9000.0}}"#), IrRange::Window { min: 7000.0, max: 9000.0 }),
+    ] {
+        write(&fusion, "fusion.safetensors", text);
+        // What the task network saw is the fused image.
+        write(&task, "task.safetensors", Some("\"full\""));
+        let fusion = FusionFile::open(&path("fusion.safetensors")).unwrap();
+        let task = TaskFile::open(&path("task.safetensors"), &options).unwrap();
+        for parts in [Parts::Fusion(&fusion), Parts::Pipeline(&fusion, &task)] {
+            let model = Model::new(parts, &Settings::default()).unwrap();
+            assert_eq!(model.contract().infrared_range, range, "{text:?}");
         }
+        write(
+            &yolov5::graph(task.network().typed::<YoloConfig>().as_ref().unwrap()).unwrap(),
+            "task.safetensors",
+            text,
+        );
+        let task = TaskFile::open(&path("task.safetensors"), &options).unwrap();
+        let model = Model::new(Parts::Task(&task), &Settings::default()).unwrap();
+        assert_eq!(model.contract().infrared_range, range, "{text:?}");
+    }
+    for wrong in ["full", r#"{"percentile":{"high":1.0,"low":99.0}}"#, r#"{"window":{"min":1.0}}"#, "\"best\""] {
+        write(&fusion, "wrong.safetensors", Some(wrong));
+        let error = FusionFile::open(&path("wrong.safetensors")).unwrap_err().to_string();
+        assert!(error.contains("ir_range") && error.contains("wrong.safetensors"), "{wrong}: {error}");
     }
 }

@@ -8,7 +8,7 @@ use std::hint::black_box;
 
 use caf_contract::{Colour, DetectionContract};
 use caf_engine::{EngineOptions, ProviderChoice};
-use caf_geometry::{Detection, LetterboxRule, NmsSettings, Size};
+use caf_geometry::{Detection, NmsSettings, Size};
 use caf_golden::Bench;
 use caf_net::zoo::pipeline::{ColourMode, Samples};
 use caf_runtime::align::Aligner;
@@ -104,11 +104,11 @@ fn rows(count: usize) -> Vec<f32> {
 }
 
 fn detect(bench: &Bench) {
-    let letterbox = LetterboxRule::new(Size::new(640, 480), 32);
+    let input = Size::new(640, 480);
     let classes = ["person", "car", "truck", "bicycle", "lamp", "sign"].map(str::to_owned).to_vec();
     for count in [6300, 25_200] {
         let (rows, mut out) = (rows(count), vec![]);
-        let contract = DetectionContract { output: "predictions".to_owned(), classes: classes.clone(), letterbox };
+        let contract = DetectionContract { output: "predictions".to_owned(), classes: classes.clone(), input };
         let mut detector = Detector::new(contract, NmsSettings::default()).unwrap();
         bench.run_over(&format!("detect {count} rows"), count, || {
             detector.detect(black_box(&rows), Size::new(640, 480), &mut out).unwrap()

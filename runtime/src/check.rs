@@ -172,18 +172,13 @@ impl CheckReport {
         for task in &c.tasks {
             match task {
                 TaskContract::Detection(detection) => {
-                    let l = detection.letterbox;
-                    writeln!(
-                        out,
-                        "  detection sees the image fitted into {}, in steps of {} pixels",
-                        l.within(),
-                        l.stride_px
-                    )?;
+                    writeln!(out, "  detection of the image fitted into {} pixels", detection.input)?;
                 }
-                TaskContract::Segmentation(_) => writeln!(out, "  segmentation")?,
+                TaskContract::Segmentation(_) => writeln!(out, "  segmentation at the image's own size")?,
             }
             writeln!(out, "  classes  {}", task.classes().join(", "))?;
         }
+        writeln!(out, "  infrared of 16 bits: range {}", c.infrared_range)?;
         for source in &c.sources {
             writeln!(out, "  source   {} sha256 {}", source.role, source.sha256)?;
         }

@@ -1,7 +1,7 @@
 //! From a model's raw predictions to boxes in pixels of the fused image.
 
 use caf_contract::DetectionContract;
-use caf_geometry::{DetectError, Detection, NmsCounts, NmsScratch, NmsSettings, Size, nms_into};
+use caf_geometry::{DetectError, Detection, Letterbox, NmsCounts, NmsScratch, NmsSettings, Size, nms_into};
 
 /// Suppresses and maps detections; its buffers stop growing after the busiest image.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Detector {
     /// Turns rows of `5 + classes` values into detections, best first, with boxes in pixels of the fused image of that size (0 is
     /// the left edge of the first pixel), cut at its borders. Boxes outside are left out.
     pub fn detect(&mut self, rows: &[f32], image: Size, out: &mut Vec<Detection>) -> Result<NmsCounts, DetectError> {
-        let letterbox = self.contract.letterbox.fit(image)?;
+        let letterbox = Letterbox::within(image, self.contract.input)?;
         let counts = nms_into(rows, self.contract.classes.len(), &self.settings, &mut self.scratch, out)?;
         out.retain_mut(|d| {
             *d = d.with_box(letterbox.box_to_source(d.xyxy()).clip(image.height, image.width));
@@ -58,13 +58,10 @@ pub fn class_name(classes: &[String], class: u32) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use caf_geometry::LetterboxRule;
-
     fn detector() -> Detector {
-        // A stride as large as the box pads all of it.
-        let letterbox = LetterboxRule::new(Size::new(320, 320), 320);
+        let input = Size::new(320, 320);
         let contract =
-            DetectionContract { output: "predictions".into(), classes: vec!["person".into(), "car".into()], letterbox };
+            DetectionContract { output: "predictions".into(), classes: vec!["person".into(), "car".into()], input };
         Detector::new(contract, NmsSettings::default()).unwrap()
     }
 

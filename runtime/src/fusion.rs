@@ -11,6 +11,7 @@ use crate::align::{AlignError, Aligner};
 use crate::detect::Detector;
 use crate::draw::Canvas;
 use crate::frame::{FrameError, ImageView};
+use crate::infrared::{Follow, InfraredRange};
 use crate::pixels::PixelError;
 use crate::session::{Fused, Model, Runner, SessionError};
 
@@ -70,6 +71,8 @@ pub struct FusionSettings {
     pub nms: NmsSettings,
     /// Paint boxes and labels, when the model detects.
     pub draw: bool,
+    /// How the limits of 16-bit infrared follow the images, where the network's range depends on them.
+    pub follow: Follow,
 }
 
 /// A fused image with what was found in it. Reused, its memory stops growing after the busiest image.
@@ -105,6 +108,8 @@ pub struct FrameFusion {
     detector: Option<(usize, Detector)>,
     /// Present when the cameras do not see the same.
     aligner: Option<Aligner>,
+    /// Which infrared values are black and white to the network.
+    range: InfraredRange,
     draw: bool,
 }
 
@@ -125,7 +130,8 @@ impl FrameFusion {
         let detector = detection.map(|(place, c)| Ok::<_, PairError>((place, Detector::new(c, settings.nms.clone())?)));
         let detector = detector.transpose()?;
         let aligner = settings.rig.as_ref().map(|(rig, distance)| Aligner::new(rig, *distance)).transpose()?;
-        Ok(Self { runner: Runner::new(model), detector, aligner, draw: settings.draw })
+        let range = InfraredRange::new(contract.infrared_range, settings.follow);
+        Ok(Self { runner: Runner::new(model), detector, aligner, range, draw: settings.draw })
     }
 
     /// Class names in the order of the class numbers; `None` when the model does not detect.
@@ -148,9 +154,10 @@ impl FrameFusion {
     /// Aligns a pair and runs the model on it.
     pub fn infer(&mut self, infrared: &ImageView<'_>, visible: &ImageView<'_>) -> Result<Inferred<'_>, PairError> {
         let start = Instant::now();
+        let ranged = self.range.apply(infrared);
         let infrared = match &mut self.aligner {
-            Some(aligner) => aligner.align(infrared)?,
-            None => *infrared,
+            Some(aligner) => aligner.align(&ranged)?.with_limits(ranged.limits()),
+            None => ranged,
         };
         let size = |v: &ImageView<'_>| (v.width_px(), v.height_px());
         if size(&infrared) != size(visible) {

@@ -60,7 +60,7 @@ fn from_rendered_pairs_to_a_model_on_onnx_runtime() {
     // Class names and size of the detector's images came along in its file.
     let detector = model.contract().detection().cloned().unwrap();
     assert_eq!(detector.classes, scenes.dataset("val.txt").classes());
-    assert_eq!((detector.letterbox.width_px, detector.letterbox.height_px), (128, 96));
+    assert_eq!(detector.input, Size { width: 128, height: 96 });
 
     let mut tally = Tally::new("from_rendered_pairs_to_a_model_on_onnx_runtime");
     let mut engines = [LIBTORCH, ONNX_FOLDED].map(|(_, load)| load(model.graph(), model.weights()));

@@ -6,7 +6,6 @@ use caf_contract::{Contract, GraphPort, METADATA_KEY};
 use caf_engine::{Array, Engine, EngineOptions};
 use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile, TaskOptions};
 use caf_export::{ExportError, ExportOptions, onnx};
-use caf_geometry::LetterboxRule;
 use caf_golden::{Tally, find};
 use caf_net::zoo::caf::{self as fusion, CafConfig};
 use caf_net::zoo::pipeline::{ColourMode, Samples};
@@ -159,7 +158,7 @@ fn a_pipeline_of_the_official_checkpoints_agrees_on_real_pairs() {
         };
         let model = Model::new(Parts::Pipeline(&fusion, &task), &settings).unwrap();
         let input = vec![plane_bytes(&pair.ir), rgb_bytes(&pair.vi)];
-        let graph = model.graph().with_outputs(&["fused.bytes", "letterbox.resize", "task.decode"]).unwrap();
+        let graph = model.graph().with_outputs(&["fused.bytes", "letterbox", "task.decode"]).unwrap();
         let (weights, on, boxes_in) = (model.weights(), &*pair.name, boxes_in(&model));
         let network = Network { name: &name, graph: &graph, weights, on, boxes_in };
         against_libtorch(&mut tally, &network, &[ONNX_FOLDED], &[input]);
@@ -169,9 +168,7 @@ fn a_pipeline_of_the_official_checkpoints_agrees_on_real_pairs() {
 
 /// The size of a model's letterbox, if it has a detector.
 fn boxes_in(model: &Model) -> Option<[usize; 2]> {
-    let rule = model.contract().detection()?.letterbox;
-    let input = rule.fit(model.contract().inputs[0].fixed_size()?).unwrap().out_hw;
-    Some([input.1, input.0])
+    Some(model.contract().detection()?.input.wh())
 }
 
 fn save(folder: &Path, name: &str, weights: &Weights) -> PathBuf {
@@ -284,11 +281,13 @@ fn pipelines_of_every_kind_agree_and_keep_their_contract() {
             let one = Settings { batch: Some(1), ..with_size };
             for (kind, parts, settings) in [
                 ("fusion", Parts::Fusion(&fusion), settings),
-                ("detector", Parts::Detector(&task), with_size),
+                ("detector", Parts::Task(&task), with_size),
                 ("pipeline", Parts::Pipeline(&fusion, &task), with_size),
                 ("pipeline of one", Parts::Pipeline(&fusion, &task), one),
+                ("detector of any size", Parts::Task(&task), settings),
+                ("pipeline of any size", Parts::Pipeline(&fusion, &task), settings),
             ] {
-                if kind == "detector" && colour == ColourMode::Gray {
+                if kind.starts_with("detector") && colour == ColourMode::Gray {
                     continue;
                 }
                 let model = Model::new(parts, &settings).unwrap();
@@ -315,14 +314,14 @@ fn check_contract(model: &Model, parts: Parts<'_>, files: &Files) {
     let hash = |path: &Path| sha256_of_file(path).unwrap();
     let expected: Vec<(&str, String)> = match parts {
         Parts::Fusion(_) => vec![("fusion", hash(&files.fusion))],
-        Parts::Detector(_) => vec![("task", hash(&files.task))],
+        Parts::Task(_) => vec![("task", hash(&files.task))],
         Parts::Pipeline(..) => vec![("fusion", hash(&files.fusion)), ("task", hash(&files.task))],
     };
     let found: Vec<(&str, String)> = contract.sources.iter().map(|s| (s.role.as_str(), s.sha256.clone())).collect();
     assert_eq!(found, expected);
     if let Some(detector) = contract.detection() {
         assert_eq!(detector.classes, ["person", "car", "lamp"]);
-        assert_eq!(detector.letterbox, LetterboxRule::new(Size::new(128, 128), 32));
+        assert_eq!(detector.input, Size::new(128, 96));
     }
     for (ports, real) in [(&contract.inputs, engine.inputs()), (&contract.outputs, engine.outputs())] {
         let promised: Vec<GraphPort> = ports

@@ -42,6 +42,9 @@ impl Contract {
         for port in self.outputs.iter().filter(|p| fused == Some(p.name.as_str())) {
             image_port("output", port, &mut found);
         }
+        if let Err(error) = self.infrared_range.validate() {
+            found.push(Mismatch::new("infrared_range", error.expected, error.found));
+        }
         for task in &self.tasks {
             if let Some((expected, was)) = task.fault() {
                 found.push(Mismatch::new(task.name(), expected, was));

@@ -1,6 +1,7 @@
 //! The promise.
 
 use crate::error::ContractError;
+use crate::ir_range::IrRange;
 use crate::port::{Extent, Port, elements};
 use crate::task::{DetectionContract, SegmentationContract, TaskContract};
 use serde::{Deserialize, Serialize};
@@ -62,6 +63,8 @@ pub struct Contract {
     pub inputs: Vec<Port>,
     /// Outputs in graph order.
     pub outputs: Vec<Port>,
+    /// How 16-bit infrared becomes [0, 1] before it enters the model: as in the training of its network.
+    pub infrared_range: IrRange,
     /// What the model does besides fusing.
     pub tasks: Vec<TaskContract>,
     /// Files the weights came from.

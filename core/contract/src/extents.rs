@@ -43,24 +43,24 @@ impl Extents {
         Ok(shape)
     }
 
-    /// Concrete shape of an output; `None` when the graph alone knows an extent.
+    /// Concrete shape of an output.
     ///
     /// # Errors
-    /// A name that no input fixes, and none or more than [`MOST_ELEMENTS`] elements.
-    pub fn shape_of(&self, port: &Port) -> Result<Option<Vec<usize>>, Mismatch> {
-        let mut shape = Vec::with_capacity(port.shape.len());
-        for extent in &port.shape {
-            match extent {
-                Extent::Fixed(n) => shape.push(*n),
-                Extent::Named(name) => shape.push(self.get(name).ok_or_else(|| {
-                    let expected = format!("`{name}` to be an extent of an input");
-                    Mismatch::new(format!("output `{}`", port.name), expected, port.to_string())
-                })?),
-                Extent::Open => return Ok(None),
-            }
-        }
-        check_elements(format!("output `{}`", port.name), &shape)?;
-        Ok(Some(shape))
+    /// An extent that no input fixes, for it cannot be allocated beforehand, and none or more than [`MOST_ELEMENTS`] elements.
+    pub fn shape_of(&self, port: &Port) -> Result<Vec<usize>, Mismatch> {
+        let place = || format!("output `{}`", port.name);
+        let known = |extent: &Extent| match extent {
+            Extent::Fixed(n) => Some(*n),
+            Extent::Named(name) => self.get(name),
+            Extent::Open => None,
+        };
+        let extent = |extent: &Extent| {
+            let expected = || format!("`{extent}` to be an extent of an input");
+            known(extent).ok_or_else(|| Mismatch::new(place(), expected(), port.to_string()))
+        };
+        let shape = port.shape.iter().map(extent).collect::<Result<Vec<_>, _>>()?;
+        check_elements(place(), &shape)?;
+        Ok(shape)
     }
 
     /// The value of a name.
@@ -103,11 +103,11 @@ mod tests {
         assert!(error.expected.contains("width = 65"), "{error}");
         assert_eq!(names.bind_image(&vi, 2, Size::new(65, 48)).unwrap(), [2, 3, 48, 65]);
         let fused = port("fused", Element::U8, &["batch", "height", "width", "3"], Colour::Rgb);
-        assert_eq!(names.shape_of(&fused).unwrap().unwrap(), [2, 48, 65, 3]);
-        let rows = port("predictions", Element::F32, &["1", "?", "7"], Colour::None);
-        assert_eq!(names.shape_of(&rows).unwrap(), None);
-        let unknown = port("predictions", Element::F32, &["1", "rows", "7"], Colour::None);
-        assert!(names.shape_of(&unknown).unwrap_err().expected.contains("rows"));
+        assert_eq!(names.shape_of(&fused).unwrap(), [2, 48, 65, 3]);
+        for unknown in ["rows", "?"] {
+            let rows = port("predictions", Element::F32, &["1", unknown, "7"], Colour::None);
+            assert!(names.shape_of(&rows).unwrap_err().expected.starts_with(&format!("`{unknown}` to be")));
+        }
         let huge = port("fused", Element::U8, &["1", "height", "99999999", "3"], Colour::Rgb);
         assert_eq!(names.shape_of(&huge).unwrap_err().found, "extents [1, 48, 99999999, 3]");
     }

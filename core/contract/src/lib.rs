@@ -10,8 +10,9 @@
 //!             {"name": "vi", "element": "u8", "shape": [1, "height", "width", 3], "colour": "rgb"}],
 //!  "outputs": [{"name": "fused", "element": "u8", "shape": [1, "height", "width", 3], "colour": "rgb"},
 //!              {"name": "predictions", "element": "f32", "shape": [1, "?", 7], "colour": "none"}],
+//!  "infrared_range": {"window": {"min": 7000.0, "max": 9000.0}},
 //!  "tasks": [{"task": "detection", "output": "predictions", "classes": ["person", "car"],
-//!             "letterbox": {"width_px": 640, "height_px": 640, "stride_px": 32}}],
+//!             "input": {"width": 640, "height": 640}}],
 //!  "sources": [{"role": "fusion", "sha256": "…"}, {"role": "task", "sha256": "…"}]}
 //! ```
 

@@ -1,7 +1,7 @@
 //! Contracts for the tests.
 
 use crate::*;
-use caf_geometry::LetterboxRule;
+use caf_geometry::Size;
 
 /// A port; extents are numbers, names or `?`.
 pub fn port(name: &str, element: Element, shape: &[&str], colour: Colour) -> Port {
@@ -19,8 +19,8 @@ fn classes(count: usize) -> Vec<String> {
 
 /// A detector with 640×640 input.
 pub fn detection(count: usize) -> TaskContract {
-    let letterbox = LetterboxRule { width_px: 640, height_px: 640, stride_px: 32 };
-    TaskContract::Detection(DetectionContract { output: OUTPUT_PREDICTIONS.into(), classes: classes(count), letterbox })
+    let input = Size::new(640, 640);
+    TaskContract::Detection(DetectionContract { output: OUTPUT_PREDICTIONS.into(), classes: classes(count), input })
 }
 
 /// A segmentation.
@@ -49,6 +49,7 @@ pub fn fusion(tasks: Vec<TaskContract>) -> Contract {
         precision: Precision::Fp32,
         inputs: vec![image(INPUT_IR, "1", Colour::Gray), image(INPUT_VI, "3", Colour::Rgb)],
         outputs,
+        infrared_range: IrRange::Full,
         tasks,
         sources: vec![],
     }

@@ -1,6 +1,6 @@
 //! What a model does besides fusing: one entry for each task.
 
-use caf_geometry::LetterboxRule;
+use caf_geometry::Size;
 use serde::{Deserialize, Serialize};
 
 /// Name of a detector's output.
@@ -30,8 +30,8 @@ pub struct DetectionContract {
     pub output: String,
     /// Class names in the order of the columns.
     pub classes: Vec<String>,
-    /// How an image of any size is fitted into the detector's input; boxes map back by the same rule.
-    pub letterbox: LetterboxRule,
+    /// Size of the detector's input. Images are fitted into it, and boxes mapped back, by [`caf_geometry::Letterbox::within`].
+    pub input: Size,
 }
 
 /// A segmentation. Its output is u8 `[batch, height, width]`, the number of the most likely class of every pixel of the
@@ -94,13 +94,10 @@ impl TaskContract {
         let count = self.classes().len();
         match self {
             Self::Detection(_) if count == 0 => Some(("at least one class".into(), "none".into())),
-            Self::Detection(task) => match task.letterbox.validate() {
-                Ok(()) => None,
-                Err(_) => {
-                    let expected = "a letterbox with sides from 1 to 65535 pixels that are multiples of its stride";
-                    Some((expected.into(), format!("{:?}", task.letterbox)))
-                }
-            },
+            Self::Detection(task) if !task.input.is_possible() => {
+                Some(("an input with sides from 1 to 65535 pixels".into(), task.input.to_string()))
+            }
+            Self::Detection(_) => None,
             Self::Segmentation(_) if !(1..=MOST_MAP_CLASSES).contains(&count) => {
                 Some((format!("from 1 to {MOST_MAP_CLASSES} classes"), count.to_string()))
             }

@@ -15,19 +15,6 @@ pub enum DetectError {
         /// Interleaved channels.
         channels: usize,
     },
-    /// A rule of fitting images that fits none.
-    #[error(
-        "letterbox: expected sides of 1 to 65535 pixels that are multiples of the stride, found {width_px}x{height_px} with \
-         stride {stride_px}"
-    )]
-    Rule {
-        /// Width of the box.
-        width_px: usize,
-        /// Height of the box.
-        height_px: usize,
-        /// Stride.
-        stride_px: usize,
-    },
     /// A buffer that is not as long as its sizes say.
     #[error("{what}: expected at least {expected} elements, found {found}")]
     Length {

@@ -3,61 +3,10 @@
 use crate::boxes::Xyxy;
 use crate::error::{DetectError, check_rows, packed_len};
 use crate::resize_bilinear::BilinearResize;
-use crate::size::{MAX_SIDE_PX, Size};
-use serde::{Deserialize, Serialize};
+use crate::size::Size;
 
 /// Gray value of the padding.
 pub const FILL: u8 = 114;
-
-/// How images of any size are fitted into a network's input: resized with their proportions kept, as large as the box allows
-/// (small images are enlarged), then padded with [`FILL`] on all sides to the next multiple of the stride.
-///
-/// One rule for training's validation, evaluation and vehicle; the input of a wide image is thus wide.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LetterboxRule {
-    /// Width of the box in pixels, a multiple of the stride.
-    pub width_px: usize,
-    /// Height of the box in pixels, a multiple of the stride.
-    pub height_px: usize,
-    /// What the sides of the input are multiples of, in pixels.
-    pub stride_px: usize,
-}
-
-impl LetterboxRule {
-    /// A rule with this box.
-    #[must_use]
-    pub const fn new(within: Size, stride_px: usize) -> Self {
-        Self { width_px: within.width, height_px: within.height, stride_px }
-    }
-
-    /// The box.
-    #[must_use]
-    pub const fn within(&self) -> Size {
-        Size { width: self.width_px, height: self.height_px }
-    }
-
-    /// # Errors
-    /// [`DetectError::Rule`] unless both sides are multiples of a stride above 0, from 1 to 65535 pixels.
-    pub fn validate(&self) -> Result<(), DetectError> {
-        let side = |n: usize| (1..=MAX_SIDE_PX).contains(&n) && n.is_multiple_of(self.stride_px);
-        if self.stride_px > 0 && side(self.width_px) && side(self.height_px) {
-            Ok(())
-        } else {
-            let Self { width_px, height_px, stride_px } = *self;
-            Err(DetectError::Rule { width_px, height_px, stride_px })
-        }
-    }
-
-    /// The letterbox of an image.
-    ///
-    /// # Errors
-    /// [`DetectError::Rule`] for an impossible rule, [`DetectError::Size`] for an image without pixels.
-    pub fn fit(&self, image: Size) -> Result<Letterbox, DetectError> {
-        self.validate()?;
-        Letterbox::auto(image.height, image.width, self.height_px, self.width_px, true, self.stride_px)
-    }
-}
 
 /// The geometry of one letterbox, by the rule of YOLOv5.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -107,6 +56,15 @@ impl Letterbox {
             return Err(DetectError::Setting { name: "stride", expected: "at least 1 pixel", found: 0.0 });
         }
         Self::fit(src_h, src_w, dst_h, dst_w, scale_up, Some(stride))
+    }
+
+    /// How training's validation, evaluation and vehicle fit an image into a network's `input`: as large as its proportions allow,
+    /// enlarged too.
+    ///
+    /// # Errors
+    /// [`DetectError::Size`] when a side is zero.
+    pub fn within(image: Size, input: Size) -> Result<Self, DetectError> {
+        Self::new(image.height, image.width, input.height, input.width, true)
     }
 
     fn fit(
@@ -243,22 +201,6 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn a_rule_fits_every_image_into_its_box_in_strides() {
-        let rule = LetterboxRule::new(Size::new(256, 192), 32);
-        for (image, input) in
-            [((256, 192), (256, 192)), ((320, 240), (256, 192)), ((640, 200), (256, 96)), ((90, 300), (64, 192))]
-        {
-            let l = rule.fit(Size::new(image.0, image.1)).unwrap();
-            assert_eq!((l.out_hw.1, l.out_hw.0), input, "{image:?}");
-        }
-        for (w, h, stride) in [(256, 192, 0), (250, 192, 32), (256, 0, 32), (1 << 20, 192, 32)] {
-            let error = LetterboxRule::new(Size::new(w, h), stride).fit(Size::new(4, 4)).unwrap_err();
-            assert!(matches!(error, DetectError::Rule { .. }), "{error}");
-        }
-        assert!(rule.fit(Size::new(0, 4)).is_err());
     }
 
     #[test]

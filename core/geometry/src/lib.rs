@@ -21,7 +21,7 @@ pub mod validation_input;
 
 pub use boxes::{Cxcywh, Xyxy};
 pub use error::DetectError;
-pub use letterbox::{Letterbox, LetterboxPainter, LetterboxRule};
+pub use letterbox::{Letterbox, LetterboxPainter};
 pub use nms::{Detection, NmsCounts, NmsScratch, NmsSettings, nms, nms_into};
 pub use resize_area::AreaResize;
 pub use resize_bilinear::BilinearResize;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// Largest side in pixels: what the file formats in use can hold.
-pub const MAX_SIDE_PX: usize = 65_535;
+const MAX_SIDE_PX: usize = 65_535;
 
 /// Width and height in pixels. Parsed from text each is from 1 to 65535; made in code they are what the code says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -30,6 +30,12 @@ impl Size {
     #[must_use]
     pub const fn new(width: usize, height: usize) -> Self {
         Self { width, height }
+    }
+
+    /// Whether both sides are from 1 to 65535 pixels, which is what image files can hold.
+    #[must_use]
+    pub const fn is_possible(self) -> bool {
+        matches!((self.width, self.height), (1..=MAX_SIDE_PX, 1..=MAX_SIDE_PX))
     }
 
     /// Width, then height.

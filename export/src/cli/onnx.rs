@@ -15,13 +15,15 @@ use std::path::PathBuf;
 #[command(after_help = "Examples:
   caf-export onnx --fusion fusion.safetensors -o fusion.onnx
   caf-export onnx --fusion fusion.safetensors --task task.safetensors \\
-    --size 640x480 -o model.onnx")]
+    -o model.onnx
+  caf-export onnx --fusion det_final.pth --task yolov5n.pt --size 640x480 \\
+    --task-size 640x480 -o model.onnx")]
 pub(crate) struct OnnxArguments {
-    /// Weights of the fusion network (safetensors).
+    /// Weights of the fusion network: safetensors, or an original checkpoint.
     #[arg(long, required_unless_present = "task")]
     fusion: Option<PathBuf>,
-    /// Weights of the detector (safetensors); needs --size.
-    #[arg(long, requires = "size")]
+    /// Weights of a task network that sees the fused image: a detector, or a segmentation; safetensors, or an original checkpoint.
+    #[arg(long)]
     task: Option<PathBuf>,
     /// Class names, one a line; otherwise those in the task file's metadata.
     #[arg(long, requires = "task")]
@@ -29,10 +31,11 @@ pub(crate) struct OnnxArguments {
     /// Size of the detector (n, s, m, l, x); otherwise as the task file says or its tensors tell.
     #[arg(long, requires = "task", value_parser = parse::variant)]
     variant: Option<Variant>,
-    /// Images are exactly this large; otherwise any size.
+    /// Images are exactly this large, which TensorRT needs; otherwise any size.
     #[arg(long, value_name = "WIDTHxHEIGHT")]
     size: Option<caf_geometry::Size>,
-    /// The detector sees the image fitted into this, in multiples of 32; otherwise its training size.
+    /// The detector sees the image fitted into exactly this, in multiples of 32; otherwise its training size. The nearer its
+    /// proportions are to the images', the less is computed on the border.
     #[arg(long, requires = "task", value_name = "WIDTHxHEIGHT")]
     task_size: Option<caf_geometry::Size>,
     /// Images at once, or `any`.
@@ -78,7 +81,7 @@ pub(crate) fn run(arguments: &OnnxArguments) -> anyhow::Result<()> {
     let parts = match (&fusion, &task) {
         (Some(fusion), Some(task)) => Parts::Pipeline(fusion, task),
         (Some(fusion), None) => Parts::Fusion(fusion),
-        (None, Some(task)) => Parts::Detector(task),
+        (None, Some(task)) => Parts::Task(task),
         (None, None) => return Err(ModelError::Settings("give --fusion, --task or both").into()),
     };
     let settings = Settings {

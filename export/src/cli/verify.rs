@@ -141,9 +141,7 @@ pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
 fn limit(contract: &Contract, output: &str, tolerance: f64) -> f64 {
     let bytes = contract.outputs.iter().any(|p| p.name == output && p.element == Element::U8);
     match contract.detection() {
-        Some(detection) if output == BOXES => {
-            tolerance * detection.letterbox.height_px.max(detection.letterbox.width_px) as f64
-        }
+        Some(detection) if output == BOXES => tolerance * detection.input.height.max(detection.input.width) as f64,
         _ if bytes => 1.0,
         _ => tolerance,
     }
@@ -155,13 +153,14 @@ fn rebuild(arguments: &VerifyArguments, contract: &Contract) -> anyhow::Result<O
         return Ok(None);
     }
     let fusion = arguments.against.as_deref().map(FusionFile::open).transpose()?;
-    let options = TaskOptions { classes: contract.detection().map(|d| d.classes.clone()), variant: arguments.variant };
+    let options =
+        TaskOptions { classes: contract.tasks.first().map(|t| t.classes().to_vec()), variant: arguments.variant };
     let task = arguments.task.as_deref().map(|path| TaskFile::open(path, &options)).transpose()?;
     parse::tell_notes(arguments.against.as_deref(), fusion.as_ref().map(FusionFile::notes));
     parse::tell_notes(arguments.task.as_deref(), task.as_ref().map(TaskFile::notes));
     let parts = match (contract.fuses(), contract.tasks.is_empty(), &fusion, &task) {
         (true, true, Some(fusion), None) => Parts::Fusion(fusion),
-        (false, _, None, Some(task)) => Parts::Detector(task),
+        (false, _, None, Some(task)) => Parts::Task(task),
         (true, false, Some(fusion), Some(task)) => Parts::Pipeline(fusion, task),
         (fuses, no_task, ..) => bail!(caf_export::ModelError::Settings(match (fuses, no_task) {
             (true, true) => "the model fuses: give --against alone",
@@ -200,6 +199,6 @@ fn settings_of(contract: &Contract) -> Settings {
         },
         size: image.and_then(|p| p.fixed_size()),
         batch: image.and_then(|p| p.shape.first()).and_then(Extent::fixed),
-        detector_size: contract.detection().map(|d| d.letterbox.within()),
+        detector_size: contract.detection().map(|d| d.input),
     }
 }

@@ -1,12 +1,15 @@
 //! Weight files as parts of a model.
 //!
-//! Which network a file holds is found out by [`caf_weights::NetworkFile`]; here stand the demands of a vehicle's model: the full
-//! infrared range, and a name for every class.
+//! Which network a file holds is found out by [`caf_weights::NetworkFile`], in safetensors and in original checkpoints; here stand the
+//! demands of a vehicle's model: an infrared range, and a name for every class.
 
 use crate::error::ModelError;
+use caf_contract::IrRange;
 use caf_geometry::Size;
 use caf_net::zoo::fusion::FusionConfig;
-use caf_net::zoo::network::Family;
+use caf_net::zoo::network::{Family, Network as _};
+use caf_net::zoo::segformer::SegFormerConfig;
+use caf_net::zoo::task::TaskNetworkConfig;
 use caf_net::zoo::yolov5::{self, Variant, YoloConfig};
 use caf_weights::{NetworkFile, Weights, sha256_of_file};
 use std::path::Path;
@@ -14,13 +17,17 @@ use std::path::Path;
 /// The detector's input where nothing else is said.
 const DEFAULT_SIDE_PX: usize = 640;
 
-/// Opens a file; refuses another infrared range than the full one.
-fn open<F: Family + ?Sized>(path: &Path) -> Result<(NetworkFile<F>, String), ModelError> {
+/// A file with its hash and the infrared range of its training.
+fn open<F: Family + ?Sized>(path: &Path) -> Result<(NetworkFile<F>, String, IrRange), ModelError> {
     let file = NetworkFile::<F>::open(path)?;
-    match file.metadata.other_ir_range() {
-        Some(range) => Err(ModelError::IrRange { path: file.path, found: range.to_string() }),
-        None => Ok((file, sha256_of_file(path)?)),
-    }
+    let range = match &file.metadata.ir_range {
+        None => IrRange::Full,
+        Some(json) => serde_json::from_value(json.clone())
+            .map_err(|error| error.to_string())
+            .and_then(|range: IrRange| range.validate().map(|()| range).map_err(|error| error.to_string()))
+            .map_err(|found| ModelError::IrRange { path: path.to_owned(), found })?,
+    };
+    Ok((file, sha256_of_file(path)?, range))
 }
 
 /// The weights of a fusion network.
@@ -28,17 +35,23 @@ fn open<F: Family + ?Sized>(path: &Path) -> Result<(NetworkFile<F>, String), Mod
 pub struct FusionFile {
     file: caf_weights::FusionFile,
     sha256: String,
+    ir_range: IrRange,
 }
 
 impl FusionFile {
     /// Opens and checks a file.
     ///
     /// # Errors
-    /// When it cannot be read, holds another network, does not fit (everything is listed), or was trained with another infrared
-    /// range than the full one.
+    /// When it cannot be read, holds another network, does not fit (everything is listed), or says something that is no infrared
+    /// range.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
-        let (file, sha256) = open(path)?;
-        Ok(FusionFile { file, sha256 })
+        let (file, sha256, ir_range) = open(path)?;
+        Ok(FusionFile { file, sha256, ir_range })
+    }
+
+    /// How 16-bit infrared became [0, 1] in its training.
+    pub fn ir_range(&self) -> IrRange {
+        self.ir_range
     }
 
     /// The network.
@@ -62,21 +75,32 @@ impl FusionFile {
     }
 }
 
-/// What a person says about a detector's file; it goes before what the file says.
+/// What a person says about a task network's file; it goes before what the file says.
 #[derive(Clone, Debug, Default)]
 pub struct TaskOptions {
-    /// Class names in the order of the head.
+    /// Class names by number.
     pub classes: Option<Vec<String>>,
-    /// Size of the network.
+    /// Size of a YOLOv5 detector.
     pub variant: Option<Variant>,
 }
 
-/// The weights of a YOLOv5 detector.
+/// What a task network is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Boxes of objects.
+    Detection,
+    /// A class for every pixel.
+    Segmentation,
+}
+
+/// The weights of a task network.
 #[derive(Debug)]
 pub struct TaskFile {
     file: caf_weights::TaskFile,
     sha256: String,
-    config: YoloConfig,
+    ir_range: IrRange,
+    task: Task,
+    network: TaskNetworkConfig,
     classes: Vec<String>,
     image_size: Size,
 }
@@ -88,11 +112,22 @@ impl TaskFile {
     /// When it cannot be read, holds another network, nobody says what its classes are called, their number is not the
     /// head's, or the tensors do not fit (everything is listed).
     pub fn open(path: &Path, options: &TaskOptions) -> Result<Self, ModelError> {
-        let (file, sha256): (caf_weights::TaskFile, String) = open(path)?;
-        let network = |expected: String, found: String| ModelError::Network { path: path.to_owned(), expected, found };
-        let config: YoloConfig = file.network.typed().ok_or_else(|| {
-            network("the weights of a YOLOv5 detector".to_owned(), format!("a {} network", file.network.kind()))
-        })?;
+        let (file, sha256, ir_range): (caf_weights::TaskFile, _, _) = open(path)?;
+        let wrong = |expected: String, found: String| ModelError::Network { path: path.to_owned(), expected, found };
+        let of_kind = || format!("a {} network", file.network.kind());
+        let (task, network) = match (file.network.typed::<YoloConfig>(), options.variant) {
+            (Some(config), Some(variant)) => {
+                let (depth, width) = variant.multiples();
+                let config = YoloConfig { depth, width, ..config };
+                let fit = |source| ModelError::Fit { path: path.to_owned(), source };
+                file.weights.check(yolov5::graph(&config)?.params()).map_err(fit)?;
+                (Task::Detection, config.into())
+            }
+            (Some(_), None) => (Task::Detection, file.network.clone()),
+            (None, Some(_)) => return Err(wrong("a YOLOv5 detector, whose size was given".to_owned(), of_kind())),
+            (None, None) if file.network.kind() == SegFormerConfig::KIND => (Task::Segmentation, file.network.clone()),
+            (None, None) => return Err(wrong("a YOLOv5 detector or a SegFormer segmentation".to_owned(), of_kind())),
+        };
         let classes = match (&options.classes, &file.metadata.classes) {
             (Some(given), _) => given.clone(),
             (None, Some(said)) => said.clone(),
@@ -100,31 +135,31 @@ impl TaskFile {
                 return Err(ModelError::Settings("the task file names no classes: give a list with --classes"));
             }
         };
-        if classes.len() != config.classes {
+        if classes.len() != network.classes() {
             let found = format!("{} class names", classes.len());
-            return Err(network(format!("names for the head's {} classes", config.classes), found));
+            return Err(wrong(format!("names for the head's {} classes", network.classes()), found));
         }
-        let config = match options.variant {
-            Some(variant) => {
-                let (depth, width) = variant.multiples();
-                let config = YoloConfig { depth, width, ..config };
-                let fit = |source| ModelError::Fit { path: path.to_owned(), source };
-                file.weights.check(yolov5::graph(&config)?.params()).map_err(fit)?;
-                config
-            }
-            None => config,
-        };
         let default = Size { width: DEFAULT_SIDE_PX, height: DEFAULT_SIDE_PX };
         let image_size = file.metadata.image_size.unwrap_or(default);
-        Ok(TaskFile { file, sha256, config, classes, image_size })
+        Ok(TaskFile { file, sha256, ir_range, task, network, classes, image_size })
+    }
+
+    /// What it is for.
+    pub fn task(&self) -> Task {
+        self.task
     }
 
     /// The network.
-    pub fn config(&self) -> &YoloConfig {
-        &self.config
+    pub fn network(&self) -> &TaskNetworkConfig {
+        &self.network
     }
 
-    /// Class names in the order of the prediction columns.
+    /// How 16-bit infrared became [0, 1] in its training, where it saw infrared images.
+    pub fn ir_range(&self) -> IrRange {
+        self.ir_range
+    }
+
+    /// Class names by number.
     pub fn classes(&self) -> &[String] {
         &self.classes
     }

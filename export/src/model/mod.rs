@@ -5,7 +5,7 @@ mod files;
 mod settings;
 
 pub use caf_geometry::Size;
-pub use files::{FusionFile, TaskFile, TaskOptions};
+pub use files::{FusionFile, Task, TaskFile, TaskOptions};
 pub use settings::Settings;
 
 use crate::error::{ExportError, ModelError};
@@ -20,9 +20,9 @@ use caf_weights::Weights;
 pub enum Parts<'a> {
     /// `ir`, `vi` → `fused`.
     Fusion(&'a FusionFile),
-    /// `image` → `predictions`.
-    Detector(&'a TaskFile),
-    /// `ir`, `vi` → `fused`, `predictions`.
+    /// `image` → the output of the task.
+    Task(&'a TaskFile),
+    /// `ir`, `vi` → `fused` and the output of the task.
     Pipeline(&'a FusionFile, &'a TaskFile),
 }
 
@@ -30,7 +30,7 @@ impl<'a> Parts<'a> {
     fn files(self) -> (Option<&'a FusionFile>, Option<&'a TaskFile>) {
         match self {
             Parts::Fusion(fusion) => (Some(fusion), None),
-            Parts::Detector(task) => (None, Some(task)),
+            Parts::Task(task) => (None, Some(task)),
             Parts::Pipeline(fusion, task) => (Some(fusion), Some(task)),
         }
     }
@@ -59,27 +59,17 @@ impl Model {
                 weights.insert(format!("{scope}{name}"), tensor.clone()).map_err(ExportError::from)?;
             }
         }
-        let letterbox = task.map(|task| settings.letterbox(task)).transpose()?;
-        let stage = task.zip(letterbox).map(|(task, rule)| settings.stage(task, rule)).transpose()?;
-        let graph = match (fusion, stage) {
-            (Some(fusion), detector) => pipeline::graph(&PipelineConfig {
-                fusion: fusion.config().clone(),
-                samples: settings.samples,
-                colour: settings.colour,
-                size: settings.size.map(|s| [s.height, s.width]),
-                batch: settings.batch,
-                detector,
-            })?,
-            (None, Some(stage)) => {
-                let size = settings.size.ok_or(ModelError::Settings(settings::NEEDS_SIZE))?;
-                let mut graph = pipeline::detector_graph(&stage, settings.samples, [size.height, size.width])?;
-                if let Some(batch) = settings.batch {
-                    graph = graph.bind(&[("batch", batch)])?;
-                }
-                graph
+        let stage = task.map(|task| settings.stage(task)).transpose()?;
+        let Settings { samples, colour, size, batch, .. } = *settings;
+        let graph = match (fusion, &stage) {
+            (Some(fusion), task) => {
+                let (fusion, task) = (fusion.config().clone(), task.clone());
+                pipeline::graph(&PipelineConfig { fusion, samples, colour, size, batch, task })?
             }
-            (None, None) => return Err(ModelError::Settings("a model needs a fusion network, a detector or both")),
+            (None, Some(stage)) => pipeline::task_graph(stage, samples, batch, size)?,
+            (None, None) => return Err(ModelError::Settings("a model needs a fusion network, a task network or both")),
         };
+        let letterbox = stage.and_then(|stage| stage.letterbox);
         let contract = contract::contract(&graph, parts, settings, letterbox);
         contract.check_extents()?;
         Ok(Model { graph, weights, contract })

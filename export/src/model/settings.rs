@@ -1,14 +1,9 @@
 //! What a person chooses about a model.
 
-use super::files::TaskFile;
+use super::files::{Task, TaskFile};
 use crate::error::ModelError;
-use caf_geometry::{LetterboxRule, Size};
-use caf_net::zoo::pipeline::{ColourMode, DetectorStage, LetterboxGeometry, Samples};
-
-/// Sides of the detector's input are multiples of its coarsest stride.
-const DETECTOR_STRIDE: usize = 32;
-
-pub(super) const NEEDS_SIZE: &str = "a detector needs a fixed image size: its letterbox depends on it";
+use caf_geometry::Size;
+use caf_net::zoo::pipeline::{ColourMode, Samples, TaskStage};
 
 /// How images enter and leave the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +16,7 @@ pub struct Settings {
     pub size: Option<Size>,
     /// Images at once, or any number.
     pub batch: Option<usize>,
-    /// Box that the detector's input is fitted into; its short side shrinks to the next multiple of 32 that holds the image.
+    /// Size of the detector's input, which images are fitted into; otherwise that of its training.
     pub detector_size: Option<Size>,
 }
 
@@ -33,21 +28,24 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// How images are fitted into the detector's input.
-    pub(super) fn letterbox(&self, task: &TaskFile) -> Result<LetterboxRule, ModelError> {
-        let rule = LetterboxRule::new(self.detector_size.unwrap_or(task.image_size()), DETECTOR_STRIDE);
-        match rule.validate() {
-            Ok(()) => Ok(rule),
-            Err(_) => Err(ModelError::Settings("the detector's width and height must be multiples of 32")),
+    /// The task network behind images of any size.
+    pub(super) fn stage(&self, task: &TaskFile) -> Result<TaskStage, ModelError> {
+        let network = task.network().clone();
+        let stride = network.side_multiple_px();
+        let letterbox = match task.task() {
+            Task::Detection => Some(self.detector_size.unwrap_or(task.image_size())),
+            Task::Segmentation if self.detector_size.is_some() => {
+                return Err(ModelError::Settings(
+                    "a segmentation sees every image at its own size: leave --task-size out",
+                ));
+            }
+            Task::Segmentation => None,
+        };
+        match letterbox {
+            Some(size) if !size.width.is_multiple_of(stride) || !size.height.is_multiple_of(stride) => {
+                Err(ModelError::Settings("the detector's width and height must be multiples of 32"))
+            }
+            _ => Ok(TaskStage { network, letterbox }),
         }
-    }
-
-    /// The detector behind images of the fixed size.
-    pub(super) fn stage(&self, task: &TaskFile, rule: LetterboxRule) -> Result<DetectorStage, ModelError> {
-        let letterbox = rule.fit(self.size.ok_or(ModelError::Settings(NEEDS_SIZE))?)?;
-        let (height, width) = letterbox.resized_hw;
-        let ((top, bottom), (left, right)) = (letterbox.top_bottom, letterbox.left_right);
-        let geometry = LetterboxGeometry { scaled: [height, width], border: [top, bottom, left, right] };
-        Ok(DetectorStage { config: task.config().clone(), letterbox: geometry })
     }
 }

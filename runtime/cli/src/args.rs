@@ -81,12 +81,17 @@ pub struct DetectorArgs {
     /// Boxes of one class that overlap more than this are one object, 0 to 1.
     #[arg(long, default_value_t = 0.45, value_parser = unit)]
     pub iou: f64,
+    /// Every class of a box above --conf is a detection of its own, not just the best one. With --conf 0.001 --iou 0.6 the
+    /// detections are those that `caf-search eval` measures.
+    #[arg(long)]
+    pub multi_label: bool,
 }
 
 impl DetectorArgs {
     /// As settings of the suppression.
     pub fn settings(&self) -> NmsSettings {
-        NmsSettings { conf: self.conf as f32, iou: self.iou, ..NmsSettings::default() }
+        let Self { conf, iou, multi_label } = *self;
+        NmsSettings { conf: conf as f32, iou, multi_label, ..NmsSettings::default() }
     }
 }
 

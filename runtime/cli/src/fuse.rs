@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use caf_console::{Console, Progress as _, claim, out, write_json};
 use caf_runtime::fuse::{FuseConfig, run};
 use caf_runtime::fusion::FusionSettings;
+use caf_runtime::infrared::Follow;
 use caf_runtime::session::Model;
 use clap::Args;
 
@@ -57,7 +58,12 @@ impl FuseArgs {
             out: self.out,
             detections: self.detections,
             resume: self.resume,
-            fusion: FusionSettings { rig: None, nms: self.detector.settings(), draw: self.draw },
+            fusion: FusionSettings {
+                rig: None,
+                nms: self.detector.settings(),
+                draw: self.draw,
+                follow: Follow::AtOnce,
+            },
         };
         let (console, mut begun) = (Console::default(), false);
         let report = run(model, &config, &mut |done, total| {

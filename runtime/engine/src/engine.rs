@@ -143,7 +143,7 @@ impl Engine {
         Ok(arrays)
     }
 
-    /// Makes memory for inputs and outputs of these shapes. An output without a shape gets its memory at the first run.
+    /// Makes memory for inputs and outputs of these shapes.
     ///
     /// # Errors
     /// When there is no memory, or a name is none of the model's.
@@ -151,8 +151,7 @@ impl Engine {
         Binding::new(&self.session, inputs, outputs).map_err(|source| self.failed(source))
     }
 
-    /// Runs the model on what lies in the binding's inputs; its outputs hold the results afterwards. Allocates nothing here,
-    /// but at the first run of a binding with an output of unknown shape.
+    /// Runs the model on what lies in the binding's inputs; its outputs hold the results afterwards. Allocates nothing here.
     ///
     /// # Errors
     /// When inference fails.

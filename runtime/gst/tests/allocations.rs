@@ -293,7 +293,12 @@ fn nothing_is_allocated_for_a_frame() {
         let model = Model::load(&path, options).unwrap();
         let contract = model.contract().clone();
         let bare = bare_run(&path, &contract.inputs, &contract.outputs, size);
-        let settings = FusionSettings { rig, nms: NmsSettings { conf: 0.0, ..NmsSettings::default() }, draw: true };
+        let settings = FusionSettings {
+            rig,
+            nms: NmsSettings { conf: 0.0, ..NmsSettings::default() },
+            draw: true,
+            ..FusionSettings::default()
+        };
         let fusion = FrameFusion::new(model, &settings).unwrap();
         let settings = SinkSettings { classes: fusion.classes().unwrap_or_default().into() };
         let kinds = caf_gst::SINKS.iter().chain(caf_runtime::sink::SINKS);

@@ -127,14 +127,14 @@ fn bind(engine: &Engine, contract: &Contract, ir: Size, vi: Size) -> Result<Boun
     for port in &contract.inputs {
         let size = if port.name == INPUT_IR { ir } else { vi };
         let shape = extents.bind_image(port, 1, size).map_err(SessionError::Images)?;
-        inputs.push(Slot { name: &port.name, element: port.element, shape: Some(shape) });
+        inputs.push(Slot { name: &port.name, element: port.element, shape });
     }
     let mut outputs = vec![];
     let mut fused = None;
     for (place, port) in contract.outputs.iter().enumerate() {
         let shape = extents.shape_of(port).map_err(SessionError::Images)?;
         if port.name == OUTPUT_FUSED {
-            check_fused(port, shape.as_deref(), vi).map_err(SessionError::Images)?;
+            check_fused(port, &shape, vi).map_err(SessionError::Images)?;
             fused = Some((place, port.colour));
         }
         outputs.push(Slot { name: &port.name, element: port.element, shape });
@@ -145,9 +145,9 @@ fn bind(engine: &Engine, contract: &Contract, ir: Size, vi: Size) -> Result<Boun
 }
 
 /// The fused image must be one image of the visible image's size.
-fn check_fused(port: &Port, shape: Option<&[usize]>, vi: Size) -> Result<(), Mismatch> {
+fn check_fused(port: &Port, shape: &[usize], vi: Size) -> Result<(), Mismatch> {
     let (height, width, channel) = port.element.image_axes();
-    let side = |axis: usize| shape.and_then(|shape| shape.get(axis).copied());
+    let side = |axis: usize| shape.get(axis).copied();
     let found = [side(0), side(height), side(width), side(channel)];
     if found == [Some(1), Some(vi.height), Some(vi.width), Some(port.colour.channels())] {
         return Ok(());

@@ -56,7 +56,7 @@ pub fn pipeline_model(folder: &Path, name: &str, width: usize, height: usize) ->
 pub fn detector_model(folder: &Path, name: &str) -> PathBuf {
     let task = TaskFile::open(&task_weights(folder, &["person"]), &TaskOptions::default()).unwrap();
     let settings = Settings { size: Some(Size { width: 64, height: 64 }), ..Settings::default() };
-    write(folder, name, &Model::new(Parts::Detector(&task), &settings).unwrap())
+    write(folder, name, &Model::new(Parts::Task(&task), &settings).unwrap())
 }
 
 fn write(folder: &Path, name: &str, model: &Model) -> PathBuf {

@@ -7,7 +7,8 @@ use crate::graph::Graph;
 use crate::op::Op;
 use crate::tensor::{Dim, TensorType, Value};
 use crate::zoo::fusion::FusionConfig;
-use crate::zoo::yolov5::{self, YoloConfig};
+use crate::zoo::task::TaskNetworkConfig;
+use caf_geometry::Size;
 
 /// Gray level of a letterbox border, in [0, 1].
 pub const LETTERBOX_GRAY: f64 = 114.0 / 255.0;
@@ -35,22 +36,13 @@ pub enum ColourMode {
     Rgb,
 }
 
-/// From image to detector input: resampled to `scaled`, then padded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LetterboxGeometry {
-    /// Height and width after scaling.
-    pub scaled: [usize; 2],
-    /// Rows above, rows below, columns left, columns right.
-    pub border: [usize; 4],
-}
-
-/// A detector behind the fusion network.
+/// A task network behind the fusion network.
 #[derive(Clone, Debug, PartialEq)]
-pub struct DetectorStage {
+pub struct TaskStage {
     /// The network.
-    pub config: YoloConfig,
-    /// How the fused image enters it.
-    pub letterbox: LetterboxGeometry,
+    pub network: TaskNetworkConfig,
+    /// Images of any size are fitted into this one by [`Op::Letterbox`]; without it the network sees every image at its own size.
+    pub letterbox: Option<Size>,
 }
 
 /// What to build.
@@ -62,37 +54,25 @@ pub struct PipelineConfig {
     pub samples: Samples,
     /// Colour handling.
     pub colour: ColourMode,
-    /// Fixed height and width, or any size. A detector needs a fixed size.
-    pub size: Option<[usize; 2]>,
+    /// A fixed size of the images, or any.
+    pub size: Option<Size>,
     /// Fixed batch, or any.
     pub batch: Option<usize>,
-    /// The detector, if any.
-    pub detector: Option<DetectorStage>,
+    /// The task network, if any.
+    pub task: Option<TaskStage>,
 }
 
-/// Builds the graph: inputs `ir`, `vi`, outputs `fused` and, with a detector, `predictions`.
+/// Builds the graph: inputs `ir`, `vi`, outputs `fused` and those of the task network.
 ///
-/// The fused luma is clamped to [0, 1] before anything else sees it; the detector sees the fused image in RGB (gray is
-/// repeated).
+/// The fused luma is clamped to [0, 1] before anything else sees it. The task network sees the fused image in RGB (gray is
+/// repeated), **rounded to 256 levels**, whether bytes or floats leave the graph: what it sees is what is shown, what is written to
+/// a file, and what it was trained and measured on.
 ///
 /// # Errors
-/// When a detector is asked for without a fixed size, or shapes do not fit.
+/// When shapes do not fit.
 pub fn graph(config: &PipelineConfig) -> Result<Graph, GraphError> {
-    if config.detector.is_some() && config.size.is_none() {
-        return Err(GraphError::Config {
-            network: "pipeline",
-            what: "a detector needs a fixed image size: its letterbox depends on it".to_owned(),
-        });
-    }
     let mut b = Builder::new("pipeline");
-    let dim = |fixed: Option<usize>, name: &str| fixed.map_or_else(|| Dim::Named(name.to_owned()), Dim::Fixed);
-    let batch = dim(config.batch, "batch");
-    let height = dim(config.size.map(|s| s[0]), "height");
-    let width = dim(config.size.map(|s| s[1]), "width");
-    let image = |channels: usize| match config.samples {
-        Samples::Bytes => TensorType::nhwc_bytes(batch.clone(), height.clone(), width.clone(), channels),
-        Samples::Unit => TensorType::nchw(batch.clone(), channels, height.clone(), width.clone()),
-    };
+    let image = |channels: usize| image_type(config.samples, config.batch, channels, config.size);
     let vi_channels = match config.colour {
         ColourMode::Gray => 1,
         ColourMode::Rgb => 3,
@@ -110,39 +90,67 @@ pub fn graph(config: &PipelineConfig) -> Result<Graph, GraphError> {
             b.node("fused.clamped", Op::Clamp { min: 0.0, max: 1.0 }, &[rgb])?
         }
     };
-    let shown = match config.samples {
-        Samples::Unit => fused,
-        Samples::Bytes => b.node("fused.bytes", Op::BytesFromUnit, &[fused])?,
+    let bytes = |b: &mut Builder| b.node("fused.bytes", Op::BytesFromUnit, &[fused]);
+    let (shown, rounded) = match (config.samples, &config.task) {
+        (Samples::Unit, None) => (fused, None),
+        (Samples::Unit, Some(stage)) => (fused, Some((stage, bytes(&mut b)?))),
+        (Samples::Bytes, task) => {
+            let bytes = bytes(&mut b)?;
+            (bytes, task.as_ref().map(|stage| (stage, bytes)))
+        }
     };
     b.output("fused", shown);
-    if let Some(stage) = &config.detector {
+    if let Some((stage, bytes)) = rounded {
+        let unit = b.node("fused.rounded", Op::UnitFromBytes, &[bytes])?;
         let seen = match config.colour {
-            ColourMode::Rgb => fused,
-            ColourMode::Gray => b.node("fused.repeated", Op::Concat { axis: 1 }, &[fused, fused, fused])?,
+            ColourMode::Rgb => unit,
+            ColourMode::Gray => b.node("fused.repeated", Op::Concat { axis: 1 }, &[unit, unit, unit])?,
         };
-        let predictions = detect(&mut b, stage, seen)?;
-        b.output("predictions", predictions);
+        add_task(&mut b, stage, seen)?;
     }
     Ok(b.finish())
 }
 
-/// A detector alone with its pre-processing: input `image` (RGB of a fixed size), output `predictions`.
+/// A task network alone with its pre-processing: input `image`, RGB, outputs those of the network.
 ///
 /// # Errors
 /// When shapes do not fit.
-pub fn detector_graph(stage: &DetectorStage, samples: Samples, size: [usize; 2]) -> Result<Graph, GraphError> {
-    let mut b = Builder::new("detector");
-    let batch = Dim::Named("batch".to_owned());
-    let [height, width] = size.map(Dim::Fixed);
-    let image = match samples {
-        Samples::Bytes => TensorType::nhwc_bytes(batch, height, width, 3),
-        Samples::Unit => TensorType::nchw(batch, 3, height, width),
-    };
-    let image = b.input("image", image)?;
+pub fn task_graph(
+    stage: &TaskStage,
+    samples: Samples,
+    batch: Option<usize>,
+    size: Option<Size>,
+) -> Result<Graph, GraphError> {
+    let mut b = Builder::new("task");
+    let image = b.input("image", image_type(samples, batch, 3, size))?;
     let image = to_unit(&mut b, samples, "image.unit", image)?;
-    let predictions = detect(&mut b, stage, image)?;
-    b.output("predictions", predictions);
+    add_task(&mut b, stage, image)?;
     Ok(b.finish())
+}
+
+/// The first step of [`task_graph`] alone, without parameters: input `image`, RGB bytes `[batch, height, width, 3]` of any size,
+/// output `fitted`, `[batch, 3, …]` in [0, 1] of the letterbox's size. Training's validation and the evaluation bring images of mixed
+/// sizes into one batch with it, by the very ops that the vehicle runs.
+///
+/// # Errors
+/// When the size is none.
+pub fn letterbox_graph(size: Size) -> Result<Graph, GraphError> {
+    let mut b = Builder::new("letterbox");
+    let image = b.input("image", image_type(Samples::Bytes, None, 3, None))?;
+    let image = to_unit(&mut b, Samples::Bytes, "image.unit", image)?;
+    let fitted = letterbox(&mut b, size, image)?;
+    b.output("fitted", fitted);
+    Ok(b.finish())
+}
+
+fn image_type(samples: Samples, batch: Option<usize>, channels: usize, size: Option<Size>) -> TensorType {
+    let dim = |fixed: Option<usize>, name: &str| fixed.map_or_else(|| Dim::Named(name.to_owned()), Dim::Fixed);
+    let (batch, height, width) =
+        (dim(batch, "batch"), dim(size.map(|s| s.height), "height"), dim(size.map(|s| s.width), "width"));
+    match samples {
+        Samples::Bytes => TensorType::nhwc_bytes(batch, height, width, channels),
+        Samples::Unit => TensorType::nchw(batch, channels, height, width),
+    }
 }
 
 fn to_unit(b: &mut Builder, samples: Samples, name: &str, x: Value) -> Result<Value, GraphError> {
@@ -164,38 +172,37 @@ fn fuse_clamped(b: &mut Builder, config: &FusionConfig, ir: Value, vi: Value) ->
     }
 }
 
-fn detect(b: &mut Builder, stage: &DetectorStage, image: Value) -> Result<Value, GraphError> {
-    let LetterboxGeometry { scaled: [height, width], border: [top, bottom, left, right] } = stage.letterbox;
-    let dims = &b.type_of(image).dims;
-    let mut x = image;
-    if dims.get(2..) != Some(&[Dim::Fixed(height), Dim::Fixed(width)]) {
-        x = b.node("letterbox.resize", Op::ResizeBilinear { height, width }, &[x])?;
+fn letterbox(b: &mut Builder, size: Size, image: Value) -> Result<Value, GraphError> {
+    let sides = [Dim::Fixed(size.height), Dim::Fixed(size.width)];
+    if b.type_of(image).dims.get(2..) == Some(&sides) {
+        return Ok(image);
     }
-    if [top, bottom, left, right] != [0; 4] {
-        x = b.node("letterbox.pad", Op::Pad { top, bottom, left, right, value: LETTERBOX_GRAY }, &[x])?;
-    }
-    b.scoped(TASK_SCOPE, |b| {
-        let heads = yolov5::heads(b, &stage.config, x)?;
-        yolov5::decode(b, &stage.config, heads)
-    })
+    b.node("letterbox", Op::Letterbox { size, value: LETTERBOX_GRAY }, &[image])
+}
+
+fn add_task(b: &mut Builder, stage: &TaskStage, image: Value) -> Result<(), GraphError> {
+    let image = stage.letterbox.map_or(Ok(image), |size| letterbox(b, size, image))?;
+    let outputs = b.scoped(TASK_SCOPE, |b| stage.network.build(b, image))?;
+    outputs.into_iter().for_each(|(name, value)| b.output(name, value));
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::zoo::yolov5::Variant;
+    use crate::zoo::yolov5::{Variant, YoloConfig};
+
+    const ROWS: usize = 3 * (80 * 80 + 40 * 40 + 20 * 20);
 
     fn config() -> PipelineConfig {
+        let task = TaskStage { network: YoloConfig::new(Variant::N, 6).into(), letterbox: Some(Size::new(640, 640)) };
         PipelineConfig {
             fusion: FusionConfig::default(),
             samples: Samples::Bytes,
             colour: ColourMode::Rgb,
-            size: Some([248, 537]),
+            size: Some(Size::new(537, 248)),
             batch: Some(1),
-            detector: Some(DetectorStage {
-                config: YoloConfig::new(Variant::N, 6),
-                letterbox: LetterboxGeometry { scaled: [296, 640], border: [12, 12, 0, 0] },
-            }),
+            task: Some(task),
         }
     }
 
@@ -204,19 +211,34 @@ mod tests {
         let g = graph(&config()).unwrap();
         assert_eq!(g.trainable_count(), 148_321 + 1_772_035);
         assert_eq!(g.type_of(g.output("fused").unwrap()).to_string(), "u8[1, 248, 537, 3]");
-        let rows = 3 * (40 * 80 + 20 * 40 + 10 * 20);
-        assert_eq!(g.type_of(g.output("predictions").unwrap()).to_string(), format!("f32[1, {rows}, 11]"));
+        assert_eq!(g.type_of(g.output("predictions").unwrap()).to_string(), format!("f32[1, {ROWS}, 11]"));
     }
 
     #[test]
-    fn a_detector_without_a_size_is_refused() {
-        let error = graph(&PipelineConfig { size: None, ..config() }).unwrap_err();
-        assert!(error.to_string().contains("fixed image size"), "{error}");
+    fn a_detector_takes_any_size_and_gives_as_many_rows() {
+        for samples in [Samples::Bytes, Samples::Unit] {
+            let g = graph(&PipelineConfig { samples, size: None, batch: None, ..config() }).unwrap();
+            assert_eq!(g.type_of(g.output("predictions").unwrap()).to_string(), format!("f32[batch, {ROWS}, 11]"));
+            let g = task_graph(&config().task.unwrap(), samples, None, None).unwrap();
+            assert_eq!(g.type_of(g.output("predictions").unwrap()).to_string(), format!("f32[batch, {ROWS}, 11]"));
+        }
+    }
+
+    #[test]
+    fn an_image_of_the_letterboxs_size_is_not_resampled() {
+        let at = |size| {
+            let g = task_graph(&config().task.unwrap(), Samples::Bytes, None, size).unwrap();
+            g.nodes().iter().any(|n| matches!(n.op, Op::Letterbox { .. }))
+        };
+        assert_eq!([Some(Size::new(640, 640)), Some(Size::new(640, 480)), None].map(at), [false, true, true]);
+        let g = letterbox_graph(Size::new(64, 32)).unwrap();
+        assert_eq!(g.type_of(g.output("fitted").unwrap()).to_string(), "f32[batch, 3, 32, 64]");
+        assert!(g.params().is_empty());
     }
 
     #[test]
     fn fusion_alone_takes_any_size() {
-        let g = graph(&PipelineConfig { size: None, batch: None, detector: None, ..config() }).unwrap();
+        let g = graph(&PipelineConfig { size: None, batch: None, task: None, ..config() }).unwrap();
         assert_eq!(g.type_of(g.output("fused").unwrap()).to_string(), "u8[batch, height, width, 3]");
     }
 }
