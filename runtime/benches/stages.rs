@@ -12,16 +12,18 @@ use caf_geometry::{Detection, NmsSettings, Size};
 use caf_golden::Bench;
 use caf_net::zoo::pipeline::{ColourMode, Samples};
 use caf_runtime::align::Aligner;
-use caf_runtime::detect::Detector;
 use caf_runtime::draw::Canvas;
 use caf_runtime::frame::{Camera, ImageView, PixelFormat};
-use caf_runtime::fusion::{FrameFusion, FusedImage, FusionSettings};
+use caf_runtime::fusion::{FrameFusion, FusionSettings};
+use caf_runtime::image::FusedImage;
 use caf_runtime::pair::{PairRule, Pairer, Step, Timed};
 use caf_runtime::pixels::{bytes_to_rgb, floats_to_rgb, to_bytes, to_floats};
 use caf_runtime::queue::{Queue, WhenFull};
 use caf_runtime::result::{Line, PairResult};
 use caf_runtime::session::Model;
 use caf_runtime::sink::jsonl::JsonLines;
+use caf_runtime::task::ClassNames;
+use caf_runtime::task::detection::Detector;
 
 const SIZES: [(usize, usize); 2] = [(640, 480), (1280, 1024)];
 
@@ -171,9 +173,9 @@ fn line(bench: &Bench) {
     result.image.detections = (0..20)
         .map(|class| Detection { x1: next(), y1: next(), x2: next(), y2: next(), score: next(), class: class % 2 })
         .collect();
-    let classes = ["person".to_owned(), "car".to_owned()];
+    let names = ClassNames { detection: ["person".to_owned(), "car".to_owned()].into(), ..ClassNames::default() };
     bench.run("line of 20 detections", || {
-        lines.write(&Line { result: black_box(&result), classes: &classes }).unwrap();
+        lines.write(&Line { result: black_box(&result), names: &names, runs: true }).unwrap();
     });
 }
 

@@ -10,7 +10,8 @@ use caf_geometry::Size;
 use serde::Serialize;
 
 use crate::frame::{ImageView, PixelFormat};
-use crate::fusion::{FrameFusion, FusedImage, FusionSettings, PairError};
+use crate::fusion::{FrameFusion, FusionSettings, PairError};
+use crate::image::FusedImage;
 use crate::session::{Model, SessionError};
 use crate::stats::{Histogram, Percentiles};
 

@@ -7,13 +7,15 @@ use std::time::Instant;
 use caf_engine::Provider;
 use serde::Serialize;
 
-use crate::fusion::{FrameFusion, FusedImage, FusionSettings, PairError, PairTimes};
+use crate::fusion::{FrameFusion, FusionSettings, PairError, PairTimes};
+use crate::image::FusedImage;
 use crate::image_file::{self, Decoded, ImageFileError};
 use crate::result::Detections;
 use crate::session::Model;
 use crate::sink::jsonl::JsonLines;
 use crate::sink::kind::SinkError;
 use crate::stats::{Histogram, Percentiles};
+use crate::task::segmentation::ClassMap;
 
 /// Offenders printed; the rest is only counted.
 const PRINTED: usize = 50;
@@ -35,9 +37,12 @@ pub enum FuseError {
         /// Visible folder.
         vi: PathBuf,
     },
-    /// Detections were asked of a model that only fuses.
-    #[error("detections were asked for, and the model only fuses: export a pipeline")]
-    NoDetector,
+    /// Results of a task were asked of a model that only fuses.
+    #[error("detections or a class map were asked for, and the model only fuses: export it with --task")]
+    NoTask,
+    /// Class maps were asked of a model that does not segment.
+    #[error("class maps were asked for, and the model does not segment: export it with a segmentation as --task")]
+    NoSegmentation,
     /// The output folder cannot be made.
     #[error("{path}: {source}")]
     Folder {
@@ -70,7 +75,7 @@ impl FuseError {
     #[must_use]
     pub fn is_wrong_call(&self) -> bool {
         match self {
-            Self::NoDetector => true,
+            Self::NoTask | Self::NoSegmentation => true,
             Self::Settings(error) => error.is_wrong_call(),
             Self::Pairs { .. }
             | Self::Empty { .. }
@@ -103,8 +108,10 @@ pub struct FuseConfig {
     pub vi: PathBuf,
     /// Where `STEM.png` is written.
     pub out: PathBuf,
-    /// File of JSON lines with the detections.
+    /// File of JSON lines with the detections and the class map of every pair.
     pub detections: Option<PathBuf>,
+    /// Where the class maps are written, `STEM.png`: gray, each pixel the number of its class.
+    pub class_maps: Option<PathBuf>,
     /// Leave images alone that exist already.
     pub resume: bool,
     /// How to fuse.
@@ -179,19 +186,29 @@ struct Line<'a> {
     width_px: usize,
     height_px: usize,
     detections: Detections<'a>,
+    /// Absent when the model does not segment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class_map: Option<ClassMap<'a>>,
 }
 
 /// Fuses every pair; `done` is called after each with the number done and the number there are.
 pub fn run(model: Model, config: &FuseConfig, done: &mut dyn FnMut(usize, usize)) -> Result<FuseSummary, FuseError> {
     let pairs = match_folders(&config.ir, &config.vi)?;
-    std::fs::create_dir_all(&config.out).map_err(|source| FuseError::Folder { path: config.out.clone(), source })?;
+    let folder = |path: &PathBuf| {
+        std::fs::create_dir_all(path).map_err(|source| FuseError::Folder { path: path.clone(), source })
+    };
     let (provider, provider_reason) = (model.provider(), model.reason().map(str::to_owned));
     let mut fusion = FrameFusion::new(model, &config.fusion)?;
-    let classes = fusion.classes().map(<[String]>::to_vec);
-    if classes.is_none() && (config.detections.is_some() || config.fusion.draw) {
-        return Err(FuseError::NoDetector);
+    let names = fusion.class_names();
+    let (detects, segments) = (!names.detection.is_empty(), !names.segmentation.is_empty());
+    if !detects && !segments && (config.detections.is_some() || config.fusion.draw) {
+        return Err(FuseError::NoTask);
     }
-    let classes = classes.unwrap_or_default();
+    if !segments && config.class_maps.is_some() {
+        return Err(FuseError::NoSegmentation);
+    }
+    folder(&config.out)?;
+    config.class_maps.as_ref().map_or(Ok(()), folder)?;
     let mut lines = config.detections.as_deref().map(JsonLines::create).transpose()?;
     let mut image = FusedImage::default();
     let mut times: [Histogram; 4] = std::array::from_fn(|_| Histogram::default());
@@ -210,11 +227,17 @@ pub fn run(model: Model, config: &FuseConfig, done: &mut dyn FnMut(usize, usize)
             .map_err(|source| FuseError::Pair { name: pair.name.clone(), source })?;
         let (width_px, height_px) = image.size_px;
         if let Some(lines) = &mut lines {
-            let detections = Detections { list: &image.detections, classes: &classes };
-            lines.write(&Line { name: &pair.name, width_px, height_px, detections })?;
+            let detections = Detections { list: &image.detections, classes: &names.detection };
+            let map = ClassMap { map: &image.class_map, classes: &names.segmentation, runs: true };
+            let class_map = segments.then_some(map);
+            lines.write(&Line { name: &pair.name, width_px, height_px, detections, class_map })?;
         }
         let start = Instant::now();
         let size = |v: usize| u32::try_from(v).unwrap_or(u32::MAX);
+        if let Some(folder) = &config.class_maps {
+            let target = folder.join(format!("{}.png", pair.name));
+            image_file::write_gray_png(&target, &image.class_map, size(width_px), size(height_px))?;
+        }
         image_file::write_png(&target, &image.rgb, size(width_px), size(height_px))?;
         let durations = [read, took.pre, took.infer, start.elapsed()];
         times.iter_mut().zip(durations).for_each(|(h, d)| h.add(d));

@@ -3,17 +3,16 @@
 
 use std::time::{Duration, Instant};
 
-use caf_engine::View;
-use caf_geometry::{DetectError, Detection, NmsSettings, Size};
+use caf_geometry::{DetectError, NmsSettings, Size};
 use caf_rig::{Rig, RigError};
 
 use crate::align::{AlignError, Aligner};
-use crate::detect::Detector;
-use crate::draw::Canvas;
 use crate::frame::{FrameError, ImageView};
+use crate::image::FusedImage;
 use crate::infrared::{Follow, InfraredRange};
 use crate::pixels::PixelError;
 use crate::session::{Fused, Model, Runner, SessionError};
+use crate::task::{ClassNames, Tasks};
 
 /// Why a pair cannot be fused.
 #[derive(Debug, thiserror::Error)]
@@ -69,21 +68,10 @@ pub struct FusionSettings {
     pub rig: Option<(Rig, f64)>,
     /// Thresholds of the detector.
     pub nms: NmsSettings,
-    /// Paint boxes and labels, when the model detects.
+    /// Paint boxes and labels, and class maps half through, as far as the model finds such.
     pub draw: bool,
     /// How the limits of 16-bit infrared follow the images, where the network's range depends on them.
     pub follow: Follow,
-}
-
-/// A fused image with what was found in it. Reused, its memory stops growing after the busiest image.
-#[derive(Clone, Debug, Default)]
-pub struct FusedImage {
-    /// `width × height × 3` bytes.
-    pub rgb: Vec<u8>,
-    /// Width and height in pixels.
-    pub size_px: (usize, usize),
-    /// What was detected, best first; boxes in pixels of this image.
-    pub detections: Vec<Detection>,
 }
 
 /// How long the parts of one pair took.
@@ -95,7 +83,7 @@ pub struct PairTimes {
     pub infer: Duration,
     /// Copying the fused image out of its tensor.
     pub post: Duration,
-    /// Suppressing and mapping boxes.
+    /// Reading the results of the tasks: suppressing and mapping boxes, copying the class map.
     pub nms: Duration,
     /// Painting.
     pub draw: Duration,
@@ -104,8 +92,7 @@ pub struct PairTimes {
 /// A model with everything around it.
 pub struct FrameFusion {
     runner: Runner,
-    /// Present when the model detects, with the place of its output.
-    detector: Option<(usize, Detector)>,
+    tasks: Tasks,
     /// Present when the cameras do not see the same.
     aligner: Option<Aligner>,
     /// Which infrared values are black and white to the network.
@@ -116,7 +103,7 @@ pub struct FrameFusion {
 /// A pair that went through the model; its images are no longer needed.
 pub struct Inferred<'a> {
     fused: Fused<'a>,
-    detector: Option<(usize, &'a mut Detector)>,
+    tasks: &'a mut Tasks,
     draw: bool,
     align: Duration,
 }
@@ -125,19 +112,16 @@ impl FrameFusion {
     /// Prepares a model; refuses thresholds outside [0, 1] and an impossible rig.
     pub fn new(model: Model, settings: &FusionSettings) -> Result<Self, PairError> {
         let contract = model.contract();
-        let place = |name: &str| contract.outputs.iter().position(|port| port.name == name);
-        let detection = contract.detection().and_then(|detection| Some((place(&detection.output)?, detection.clone())));
-        let detector = detection.map(|(place, c)| Ok::<_, PairError>((place, Detector::new(c, settings.nms.clone())?)));
-        let detector = detector.transpose()?;
+        let tasks = Tasks::new(contract, &settings.nms)?;
         let aligner = settings.rig.as_ref().map(|(rig, distance)| Aligner::new(rig, *distance)).transpose()?;
         let range = InfraredRange::new(contract.infrared_range, settings.follow);
-        Ok(Self { runner: Runner::new(model), detector, aligner, range, draw: settings.draw })
+        Ok(Self { runner: Runner::new(model), tasks, aligner, range, draw: settings.draw })
     }
 
-    /// Class names in the order of the class numbers; `None` when the model does not detect.
+    /// Class names of the model's tasks.
     #[must_use]
-    pub fn classes(&self) -> Option<&[String]> {
-        self.detector.as_ref().map(|(_, detector)| detector.classes())
+    pub fn class_names(&self) -> ClassNames {
+        self.tasks.names()
     }
 
     /// Share of the visible image that the infrared camera sees, above 0 and at most 1; `None` without a rig.
@@ -165,43 +149,21 @@ impl FrameFusion {
         }
         let align = start.elapsed();
         let fused = self.runner.run(&infrared, visible)?;
-        Ok(Inferred { fused, detector: self.detector.as_mut().map(|(place, d)| (*place, d)), draw: self.draw, align })
+        Ok(Inferred { fused, tasks: &mut self.tasks, draw: self.draw, align })
     }
 }
 
 impl Inferred<'_> {
-    /// Copies the fused image out, suppresses its detections and paints them.
+    /// Copies the fused image out, reads the results of the tasks and paints them.
     pub fn finish(self, out: &mut FusedImage) -> Result<PairTimes, PairError> {
-        let Self { fused, detector, draw, align } = self;
+        let Self { fused, tasks, draw, align } = self;
         let start = Instant::now();
         let Size { width, height } = fused.size;
         out.size_px = (width, height);
         out.rgb.resize(width * height * 3, 0);
-        out.detections.clear();
         fused.write_rgb(&mut out.rgb)?;
-        let copied = Instant::now();
-        let mut detected = copied;
-        if let Some((place, detector)) = detector
-            && let Some(View::F32(rows)) = fused.output(place)
-        {
-            let counts = detector.detect(rows, fused.size, &mut out.detections)?;
-            if counts.not_finite > 0 {
-                tracing::warn!(rows = counts.not_finite, "the detector gives values that are not finite");
-            }
-            detected = Instant::now();
-            if draw && let Some(mut canvas) = Canvas::new(&mut out.rgb, width, height) {
-                for d in &out.detections {
-                    let class = usize::try_from(d.class).unwrap_or(0);
-                    canvas.detection([d.x1, d.y1, d.x2, d.y2], class, detector.class_name(d.class), d.score);
-                }
-            }
-        }
-        Ok(PairTimes {
-            pre: align + fused.timings.pre,
-            infer: fused.timings.infer,
-            post: copied - start,
-            nms: detected - copied,
-            draw: detected.elapsed(),
-        })
+        let post = start.elapsed();
+        let [nms, painting] = tasks.finish(&fused, draw, out)?;
+        Ok(PairTimes { pre: align + fused.timings.pre, infer: fused.timings.infer, post, nms, draw: painting })
     }
 }

@@ -129,15 +129,33 @@ pub fn list(folder: &Path) -> Result<(BTreeMap<String, PathBuf>, Vec<PathBuf>), 
 
 /// Writes RGB bytes as a PNG that appears complete or not at all.
 pub fn write_png(path: &Path, rgb: &[u8], width_px: u32, height_px: u32) -> Result<(), ImageFileError> {
+    encode_png(path, rgb, width_px, height_px, image::ExtendedColorType::Rgb8)
+}
+
+/// The same for bytes of one channel.
+///
+/// # Errors
+/// [`ImageFileError::Write`].
+pub fn write_gray_png(path: &Path, gray: &[u8], width_px: u32, height_px: u32) -> Result<(), ImageFileError> {
+    encode_png(path, gray, width_px, height_px, image::ExtendedColorType::L8)
+}
+
+fn encode_png(
+    path: &Path,
+    pixels: &[u8],
+    width_px: u32,
+    height_px: u32,
+    colour: image::ExtendedColorType,
+) -> Result<(), ImageFileError> {
     let failed = |source| ImageFileError::Write { path: path.to_path_buf(), source };
     let aside = caf_file::begin(path).map_err(failed)?;
     let mut out = std::io::BufWriter::new(aside);
-    image::codecs::png::PngEncoder::new(&mut out)
-        .write_image(rgb, width_px, height_px, image::ExtendedColorType::Rgb8)
-        .map_err(|e| match e {
+    image::codecs::png::PngEncoder::new(&mut out).write_image(pixels, width_px, height_px, colour).map_err(
+        |e| match e {
             image::ImageError::IoError(e) => failed(e),
             other => failed(std::io::Error::other(other)),
-        })?;
+        },
+    )?;
     let aside = out.into_inner().map_err(|e| failed(e.into_error()))?;
     aside.finish().map_err(failed)
 }

@@ -16,12 +16,12 @@
 
 pub mod align;
 pub mod check;
-pub mod detect;
 pub mod draw;
 pub mod font;
 pub mod frame;
 pub mod fuse;
 pub mod fusion;
+pub mod image;
 pub mod image_file;
 pub mod infrared;
 pub mod live;
@@ -33,3 +33,4 @@ pub mod session;
 pub mod sink;
 pub mod source;
 pub mod stats;
+pub mod task;

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use caf_geometry::Detection;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, SerializeStruct, Serializer};
 
-use crate::detect::class_name;
-use crate::fusion::FusedImage;
+use crate::image::FusedImage;
+use crate::task::ClassNames;
+use crate::task::detection::class_name;
+use crate::task::segmentation::ClassMap;
 
 /// What is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,18 +147,26 @@ pub struct Line<'a> {
     /// The result.
     pub result: &'a PairResult,
     /// Class names.
-    pub classes: &'a [String],
+    pub names: &'a ClassNames,
+    /// Whether class maps are written as runs, or only their shares.
+    pub runs: bool,
 }
 
 impl Serialize for Line<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { result, classes } = self;
-        let mut line = serializer.serialize_struct("pair", 6)?;
+        let Self { result, names, runs } = *self;
+        let segments = !result.image.class_map.is_empty();
+        let mut line = serializer.serialize_struct("pair", 6 + usize::from(segments))?;
         line.serialize_field("t_ns", &result.time_ns)?;
         line.serialize_field("seq_ir", &result.sequence[0])?;
         line.serialize_field("seq_vi", &result.sequence[1])?;
         line.serialize_field("skew_ms", &(result.skew_ns as f64 / 1e6))?;
-        line.serialize_field("detections", &Detections { list: &result.image.detections, classes })?;
+        let detections = Detections { list: &result.image.detections, classes: &names.detection };
+        line.serialize_field("detections", &detections)?;
+        if segments {
+            let map = ClassMap { map: &result.image.class_map, classes: &names.segmentation, runs };
+            line.serialize_field("class_map", &map)?;
+        }
         line.serialize_field("stages_ms", &result.stages)?;
         line.end()
     }

@@ -28,10 +28,13 @@ pub struct FuseArgs {
     /// Folder for the fused images, NAME.png.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Detections, one JSON object per image and line.
+    /// Detections and class maps, one JSON object per image and line.
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     detections: Option<PathBuf>,
-    /// Paint boxes and labels into the images.
+    /// Folder for the class maps of a model that segments, NAME.png: gray, each pixel the number of its class.
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    class_maps: Option<PathBuf>,
+    /// Paint boxes and labels, and class maps half through, into the images.
     #[arg(long)]
     draw: bool,
     /// Leave images alone that exist already.
@@ -48,6 +51,7 @@ impl FuseArgs {
     pub fn run(self) -> anyhow::Result<()> {
         let paths = self.model.paths().folder("--ir", self.ir.as_path()).folder("--vi", self.vi.as_path());
         let paths = paths.fills("--out", self.out.as_path()).writes("--detections", self.detections.as_deref());
+        let paths = paths.fills("--class-maps", self.class_maps.as_deref());
         paths.writes("--json", self.json.as_deref()).check()?;
         claim(self.json.as_deref())?;
         let model = Model::load(&self.model.model, self.model.options())?;
@@ -57,6 +61,7 @@ impl FuseArgs {
             vi: self.vi,
             out: self.out,
             detections: self.detections,
+            class_maps: self.class_maps,
             resume: self.resume,
             fusion: FusionSettings {
                 rig: None,

@@ -300,13 +300,13 @@ fn nothing_is_allocated_for_a_frame() {
             ..FusionSettings::default()
         };
         let fusion = FrameFusion::new(model, &settings).unwrap();
-        let settings = SinkSettings { classes: fusion.classes().unwrap_or_default().into() };
+        let settings = SinkSettings { names: fusion.class_names() };
         let kinds = caf_gst::SINKS.iter().chain(caf_runtime::sink::SINKS);
         let sinks = kinds.map(|kind| {
             let file = folder.path().join(if kind.name() == "video" { "o.mkv" } else { kind.name() });
             SinkSpec { kind: *kind, place: if kind.writes_file { file.into() } else { address.clone().into() } }
         });
-        let detects = fusion.classes().is_some();
+        let detects = !fusion.class_names().detection.is_empty();
         let rule = PairRule { max_skew_ns: 20_000_000, patience_ns: [0; 2], window: 8 };
         let mut run = Run {
             cameras: [

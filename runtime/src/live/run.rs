@@ -116,7 +116,7 @@ pub fn run(
             "by the rig, the infrared camera sees {percent} % of the visible image; the rest is fused with black"
         );
     }
-    let settings = SinkSettings { classes: fusion.classes().unwrap_or_default().into() };
+    let settings = SinkSettings { names: fusion.class_names() };
     let sinks = config.sinks.iter().map(|spec| spec.open(&settings)).collect::<Result<Vec<_>, _>>()?;
     if let Some(took) = fusion.warm_up()? {
         tracing::info!(ms = took.as_millis(), "the model is warm");

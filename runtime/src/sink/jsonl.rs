@@ -2,23 +2,23 @@
 
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use caf_file::Aside;
 use serde::Serialize;
 
 use super::kind::{Sent, Sink, SinkError, SinkKind};
 use crate::result::{Line, PairResult};
+use crate::task::ClassNames;
 
 /// A file of lines.
 pub const KIND: SinkKind = SinkKind {
     option: "--jsonl",
     value: "FILE",
-    help: "Detections, one JSON object per pair and line",
+    help: "Detections and class maps, one JSON object per pair and line",
     writes_file: true,
     open: |place, settings| {
         let lines = JsonLines::create(Path::new(place))?;
-        Ok(Box::new(ResultLines { lines, classes: Arc::clone(&settings.classes), written: 0, broken: false }))
+        Ok(Box::new(ResultLines { lines, names: settings.names.clone(), written: 0, broken: false }))
     },
 };
 
@@ -54,7 +54,7 @@ impl JsonLines {
 /// Results as lines.
 struct ResultLines {
     lines: JsonLines,
-    classes: Arc<[String]>,
+    names: ClassNames,
     written: u64,
     /// A line was not written whole: the file is given up.
     broken: bool,
@@ -62,7 +62,7 @@ struct ResultLines {
 
 impl Sink for ResultLines {
     fn write(&mut self, result: &PairResult) -> Result<Sent, SinkError> {
-        let written = self.lines.write(&Line { result, classes: &self.classes });
+        let written = self.lines.write(&Line { result, names: &self.names, runs: true });
         self.broken = written.is_err();
         self.written += 1;
         written.map(|()| Sent::Written)

@@ -2,9 +2,9 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use crate::result::PairResult;
+use crate::task::ClassNames;
 
 /// Why a result cannot be kept.
 #[derive(Debug, thiserror::Error)]
@@ -64,8 +64,8 @@ pub trait Sink: Send {
 /// What every kind of sink needs to know.
 #[derive(Clone, Debug)]
 pub struct SinkSettings {
-    /// Class names in the order of the class numbers; empty when the model does not detect.
-    pub classes: Arc<[String]>,
+    /// Class names of the model's tasks.
+    pub names: ClassNames,
 }
 
 /// Opens a sink at the place that the user named.

@@ -1,4 +1,5 @@
-//! One datagram for every fused pair: the line of JSON, without its end.
+//! One datagram for every fused pair: the line of JSON, without its end. Of class maps it has the shares alone: their runs are more
+//! than a datagram holds.
 //!
 //! Nobody has to listen. The system tells that a datagram was refused only when the next one is sent, so that of a receiver that
 //! is not there about every second result is known to be undelivered.
@@ -6,10 +7,10 @@
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _, UdpSocket};
-use std::sync::Arc;
 
 use super::kind::{Sent, Sink, SinkError, SinkKind};
 use crate::result::{Line, PairResult};
+use crate::task::ClassNames;
 
 /// Datagrams to an address.
 pub const KIND: SinkKind = SinkKind {
@@ -17,7 +18,7 @@ pub const KIND: SinkKind = SinkKind {
     value: "HOST:PORT",
     help: "Send each line of JSON as a datagram",
     writes_file: false,
-    open: |place, settings| Ok(Box::new(Datagrams::open(place, Arc::clone(&settings.classes))?)),
+    open: |place, settings| Ok(Box::new(Datagrams::open(place, settings.names.clone())?)),
 };
 
 /// Why nothing can be sent.
@@ -49,14 +50,14 @@ impl From<UdpError> for SinkError {
 struct Datagrams {
     place: String,
     socket: UdpSocket,
-    classes: Arc<[String]>,
+    names: ClassNames,
     line: Vec<u8>,
     /// Kinds of failure that were told already.
     told: Vec<ErrorKind>,
 }
 
 impl Datagrams {
-    fn open(place: &OsStr, classes: Arc<[String]>) -> Result<Self, UdpError> {
+    fn open(place: &OsStr, names: ClassNames) -> Result<Self, UdpError> {
         let wrong = || UdpError::Address { found: place.to_string_lossy().into_owned() };
         let place = place.to_str().ok_or_else(wrong)?.to_owned();
         let (host, port) = place.rsplit_once(':').ok_or_else(wrong)?;
@@ -64,7 +65,7 @@ impl Datagrams {
             return Err(wrong());
         }
         let socket = connect(&place).map_err(|source| UdpError::Socket { place: place.clone(), source })?;
-        Ok(Self { place, socket, classes, line: Vec::with_capacity(4096), told: vec![] })
+        Ok(Self { place, socket, names, line: Vec::with_capacity(4096), told: vec![] })
     }
 
     /// A result that did not go out is counted by the run, and each kind of reason told once.
@@ -96,7 +97,7 @@ fn connect(place: &str) -> std::io::Result<UdpSocket> {
 impl Sink for Datagrams {
     fn write(&mut self, result: &PairResult) -> Result<Sent, SinkError> {
         self.line.clear();
-        let line = serde_json::to_writer(&mut self.line, &Line { result, classes: &self.classes });
+        let line = serde_json::to_writer(&mut self.line, &Line { result, names: &self.names, runs: false });
         let sent = line.map_err(std::io::Error::from).and_then(|()| self.socket.send(&self.line));
         Ok(match sent {
             Ok(_) => Sent::Written,
@@ -116,7 +117,7 @@ mod tests {
     use serde_json::Value;
 
     fn open(place: &str) -> Result<Datagrams, UdpError> {
-        Datagrams::open(OsStr::new(place), Arc::new(["person".to_owned()]))
+        Datagrams::open(OsStr::new(place), ClassNames::default())
     }
 
     fn result(detections: usize) -> PairResult {
