@@ -158,10 +158,18 @@ fn a_pipeline_of_the_official_checkpoints_agrees_on_real_pairs() {
         };
         let model = Model::new(Parts::Pipeline(&fusion, &task), &settings).unwrap();
         let input = vec![plane_bytes(&pair.ir), rgb_bytes(&pair.vi)];
-        let graph = model.graph().with_outputs(&["fused.bytes", "letterbox", "task.decode"]).unwrap();
-        let (weights, on, boxes_in) = (model.weights(), &*pair.name, boxes_in(&model));
+        let graph = model.graph().with_outputs(&["fused.bytes"]).unwrap();
+        let (weights, on) = (model.weights(), &*pair.name);
+        let network = Network { name: &name, graph: &graph, weights, on, boxes_in: None };
+        against_libtorch(&mut tally, &network, &[ONNX_FOLDED], std::slice::from_ref(&input));
+        // A value that lies on a half is rounded up by one engine and down by the other, and the detector sees the rounded image: its
+        // results are compared behind one and the same image.
+        let fused = LIBTORCH.1(&graph, weights).run(&input);
+        let model = Model::new(Parts::Task(&task), &settings).unwrap();
+        let graph = model.graph().with_outputs(&["letterbox", "task.decode"]).unwrap();
+        let (weights, boxes_in) = (model.weights(), boxes_in(&model));
         let network = Network { name: &name, graph: &graph, weights, on, boxes_in };
-        against_libtorch(&mut tally, &network, &[ONNX_FOLDED], &[input]);
+        against_libtorch(&mut tally, &network, &[ONNX_FOLDED], &[fused]);
     }
     tally.finish();
 }

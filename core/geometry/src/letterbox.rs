@@ -2,6 +2,7 @@
 
 use crate::boxes::Xyxy;
 use crate::error::{DetectError, check_rows, packed_len};
+use crate::nms::Detection;
 use crate::resize_bilinear::BilinearResize;
 use crate::size::Size;
 
@@ -112,6 +113,16 @@ impl Letterbox {
     /// [`box_to_letterbox`](Self::box_to_letterbox), and what YOLOv5's validation does.
     pub fn box_to_source(&self, letterboxed: Xyxy) -> Xyxy {
         letterboxed.unshift_then_divide(self.ratio as f32, self.pad_wh.0 as f32, self.pad_wh.1 as f32)
+    }
+
+    /// Brings detections of the letterboxed image back to the source, cut at its borders; what lies outside is left out. The one way
+    /// for evaluation and vehicle.
+    pub fn detections_to_source(&self, detections: &mut Vec<Detection>) {
+        let (height, width) = self.src_hw;
+        detections.retain_mut(|d| {
+            *d = d.with_box(self.box_to_source(d.xyxy()).clip(height, width));
+            d.x2 > d.x1 && d.y2 > d.y1
+        });
     }
 
     /// As [`box_to_source`](Self::box_to_source), but with halves `(out - src · gain) / 2` taken from the sizes alone,

@@ -41,10 +41,7 @@ impl Detector {
     pub fn detect(&mut self, rows: &[f32], image: Size, out: &mut Vec<Detection>) -> Result<NmsCounts, DetectError> {
         let letterbox = Letterbox::within(image, self.contract.input)?;
         let counts = nms_into(rows, self.contract.classes.len(), &self.settings, &mut self.scratch, out)?;
-        out.retain_mut(|d| {
-            *d = d.with_box(letterbox.box_to_source(d.xyxy()).clip(image.height, image.width));
-            d.x2 > d.x1 && d.y2 > d.y1
-        });
+        letterbox.detections_to_source(out);
         Ok(counts)
     }
 }

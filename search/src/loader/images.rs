@@ -309,6 +309,15 @@ pub fn unit_tensor(pixels: &[u8], [n, h, w]: [usize; 3], device: Device) -> Resu
     Ok(bytes.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?.f_div_scalar(255.0)?)
 }
 
+/// The bytes of an image, `[1, height, width, 3]`.
+///
+/// # Errors
+/// When memory runs out.
+pub fn byte_tensor(image: &Rgb8, device: Device) -> Result<Tensor, SearchError> {
+    let extents = [1, image.height() as i64, image.width() as i64, 3];
+    Ok(Tensor::f_from_slice(image.data())?.f_view(extents)?.f_to_device(device)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

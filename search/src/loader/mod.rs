@@ -14,6 +14,6 @@ mod pairs;
 pub use annotations::{Annotated, Annotation, Annotations, MASK_CLASSES};
 pub use feed::Feed;
 pub use fit::check_crop;
-pub use images::{HostImages, ImageBatches, ImageSource, Pixels, TaskImage, TaskImages, unit_tensor};
+pub use images::{HostImages, ImageBatches, ImageSource, Pixels, TaskImage, TaskImages, byte_tensor, unit_tensor};
 pub use order::{Order, Stream};
 pub use pairs::{HostPairs, PairBatch, PairBatches, PairStore, PreparedPair, plane_tensor};

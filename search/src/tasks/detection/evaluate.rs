@@ -3,14 +3,17 @@
 use super::network::Detector;
 use super::report::DetectionReport;
 use crate::error::SearchError;
-use crate::loader::{TaskImages, unit_tensor};
+use crate::loader::{TaskImages, byte_tensor};
 use crate::tasks::task::TaskReport;
 use caf_console::{Progress, StopFlag};
+use caf_data::Rgb8;
 use caf_eval::detection::{ImageRecord, Label};
-use caf_geometry::{Detection, Letterbox, LetterboxPainter, NmsScratch, NmsSettings, nms_into};
+use caf_geometry::{Detection, Letterbox, NmsScratch, NmsSettings, Size, nms_into};
+use caf_net::zoo::pipeline::letterbox_graph;
 use caf_torch::{Mode, Params, forward};
+use caf_weights::Weights;
 use rayon::prelude::*;
-use tch::{Device, Kind};
+use tch::{Device, Kind, Tensor};
 
 /// How a detector is measured.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,8 +37,8 @@ struct Detected {
 
 /// Runs the network on all images.
 ///
-/// Images are letterboxed to one size with the bilinear resize of OpenCV. The original's validation shrinks by area and pads less;
-/// its results differ by some tenths of a point.
+/// Images are letterboxed to one size by the ops that the vehicle runs ([`letterbox_graph`]): what is measured here is what an
+/// exported model finds. The original's validation shrinks by area and pads less; its results differ by some tenths of a point.
 ///
 /// # Errors
 /// When an image cannot be read, or `params` do not fit the network; [`SearchError::Interrupted`] when asked to stop before the last image.
@@ -47,9 +50,10 @@ fn detect(
     progress: &dyn Progress,
     stop: &StopFlag,
 ) -> Result<Detected, SearchError> {
-    let [width, height] = settings.size_px;
+    let size = Size::new(settings.size_px[0], settings.size_px[1]);
+    let letterbox = letterbox_graph(size)?;
+    let none = Params::from_weights(&letterbox, &Weights::new(), params.device(), Kind::Float)?;
     let classes = detector.config().classes;
-    let frame = width * height * 3;
     let mut found = Detected::default();
     let all: Vec<usize> = (0..images.len()).collect();
     progress.begin("detect", images.len() as u64, 0);
@@ -57,20 +61,19 @@ fn detect(
         if stop.is_raised() {
             return Err(SearchError::Interrupted);
         }
-        let mut pixels = vec![0u8; indices.len() * frame];
-        let letterboxes = pixels
-            .par_chunks_exact_mut(frame)
-            .zip(indices)
-            .map(|(out, index)| {
-                let pixels = images.load(*index)?;
-                let image = &pixels.image;
-                let geometry = Letterbox::new(image.height(), image.width(), height, width, true)?;
-                LetterboxPainter::new(geometry, 3)?.paint(image.data(), image.width() * 3, out)?;
-                Ok(geometry)
-            })
-            .collect::<Result<Vec<_>, SearchError>>()?;
-        let input = unit_tensor(&pixels, [indices.len(), height, width], params.device())?;
+        let loaded = indices.par_iter().map(|index| images.load(*index)).collect::<Result<Vec<_>, SearchError>>()?;
+        let size_of = |image: &Rgb8| Size::new(image.width(), image.height());
+        let letterboxes = loaded
+            .iter()
+            .map(|pixels| Letterbox::within(size_of(&pixels.image), size))
+            .collect::<Result<Vec<_>, _>>()?;
         let rows = tch::no_grad(|| -> Result<Vec<f32>, SearchError> {
+            let mut fitted = Vec::with_capacity(loaded.len());
+            for pixels in &loaded {
+                let image = byte_tensor(&pixels.image, params.device())?;
+                fitted.extend(forward(&letterbox, &none, &[&image], Mode::Eval)?);
+            }
+            let input = Tensor::f_cat(&fitted, 0)?;
             let outputs = forward(detector.graph(), params, &[&input], Mode::Eval)?;
             let predictions = outputs.last().ok_or(tch::TchError::Shape("a graph without outputs".into()))?;
             let flat = predictions.f_to_kind(Kind::Float)?.f_to_device(Device::Cpu)?.f_contiguous()?.f_view([-1])?;
@@ -83,10 +86,7 @@ fn detect(
             .map_init(NmsScratch::default, |scratch, (rows, letterbox)| {
                 let mut kept = Vec::new();
                 let counts = nms_into(rows, classes, &settings.nms, scratch, &mut kept)?;
-                let (h, w) = letterbox.src_hw;
-                for d in &mut kept {
-                    *d = d.with_box(letterbox.box_to_source(d.xyxy()).clip(h, w));
-                }
+                letterbox.detections_to_source(&mut kept);
                 Ok((kept, counts.not_finite))
             })
             .collect::<Result<Vec<_>, SearchError>>()?;

@@ -3,12 +3,11 @@
 use super::loss::resized;
 use super::settings::KIND;
 use crate::error::SearchError;
-use crate::loader::{TaskImages, unit_tensor};
+use crate::loader::{TaskImages, byte_tensor};
 use crate::tasks::task::TaskReport;
 use caf_console::{Progress, StopFlag};
 use caf_data::image_file::MASK_IGNORED;
 use caf_eval::segmentation::{CONVENTIONS, ConfusionMatrix, Report, percent};
-use caf_geometry::{Letterbox, LetterboxPainter};
 use caf_net::Graph;
 use caf_torch::{Mode, Params, forward};
 use rayon::prelude::*;
@@ -47,8 +46,9 @@ struct ClassReport {
 
 /// Runs the network (RGB in [0, 1] to class scores) on all images and compares the class of every pixel with their masks.
 ///
-/// Images are letterboxed to one size; the scores are resampled to it, the border is cut off, and what is left is resampled to the
-/// image's own size, both bilinear, before the largest is taken.
+/// The network sees every image at its own size; its scores are resampled once, bilinear, to that size before the largest is taken: what
+/// an exported model does (`caf_net`'s task network `segformer`), so that the vehicle's class maps are those measured here. Images
+/// of one size that follow each other share a batch.
 ///
 /// # Errors
 /// When an image cannot be read, or `params` do not fit the network; [`SearchError::Interrupted`] when asked to stop before the last
@@ -57,60 +57,45 @@ pub(super) fn evaluate(
     graph: &Graph,
     params: &Params,
     images: &TaskImages,
-    size_px: [usize; 2],
     batch: usize,
     progress: &dyn Progress,
     stop: &StopFlag,
 ) -> Result<TaskReport, SearchError> {
-    let [width, height] = size_px;
-    let frame = width * height * 3;
     let mut counted = ConfusionMatrix::new(images.classes().len(), Some(MASK_IGNORED));
-    let all: Vec<usize> = (0..images.len()).collect();
+    let sizes: Vec<(usize, usize)> = images.images().iter().map(|image| image.size).collect();
     progress.begin("segment", images.len() as u64, 0);
     let mut done = 0;
-    for indices in all.chunks(batch.max(1)) {
-        if stop.is_raised() {
-            return Err(SearchError::Interrupted);
-        }
-        let mut bytes = vec![0u8; indices.len() * frame];
-        let loaded = bytes
-            .par_chunks_exact_mut(frame)
-            .zip(indices)
-            .map(|(out, index)| {
-                let pixels = images.load(*index)?;
-                let image = &pixels.image;
-                let geometry = Letterbox::new(image.height(), image.width(), height, width, true)?;
-                LetterboxPainter::new(geometry, 3)?.paint(image.data(), image.width() * 3, out)?;
-                Ok((geometry, pixels))
-            })
-            .collect::<Result<Vec<_>, SearchError>>()?;
-        let input = unit_tensor(&bytes, [indices.len(), height, width], params.device())?;
-        let predicted = tch::no_grad(|| -> Result<Vec<Vec<u8>>, SearchError> {
-            let outputs = forward(graph, params, &[&input], Mode::Eval)?;
-            let logits = outputs.first().ok_or(tch::TchError::Shape("a network without output".into()))?;
-            let scores = resized(logits, [height, width])?;
-            (0..).zip(&loaded).map(|(i, (geometry, _))| classes(&scores.f_narrow(0, i, 1)?, geometry)).collect()
-        })?;
-        for ((_, pixels), predicted) in loaded.iter().zip(&predicted) {
-            if let Some(mask) = &pixels.mask {
-                counted.accumulate(mask.data(), predicted)?;
+    for same in sizes.chunk_by(|a, b| a == b) {
+        for chunk in same.chunks(batch.max(1)) {
+            if stop.is_raised() {
+                return Err(SearchError::Interrupted);
             }
+            let indices: Vec<usize> = (done..done + chunk.len()).collect();
+            let loaded = indices.par_iter().map(|index| images.load(*index)).collect::<Result<Vec<_>, _>>()?;
+            let predicted = tch::no_grad(|| -> Result<Vec<u8>, SearchError> {
+                let bytes =
+                    loaded.iter().map(|p| byte_tensor(&p.image, params.device())).collect::<Result<Vec<_>, _>>()?;
+                let input =
+                    Tensor::f_cat(&bytes, 0)?.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?.f_div_scalar(255.0)?;
+                let outputs = forward(graph, params, &[&input], Mode::Eval)?;
+                let logits = outputs.first().ok_or(tch::TchError::Shape("a network without output".into()))?;
+                let (_, _, height, width) = input.size4()?;
+                let classes = resized(logits, [height as usize, width as usize])?.f_argmax(1, false)?;
+                let flat = classes.f_to_kind(Kind::Uint8)?.f_to_device(Device::Cpu)?.f_contiguous()?.f_view([-1])?;
+                Ok(Vec::<u8>::try_from(flat)?)
+            })?;
+            let pixels = predicted.len() / chunk.len();
+            for (image, predicted) in loaded.iter().zip(predicted.chunks_exact(pixels.max(1))) {
+                if let Some(mask) = &image.mask {
+                    counted.accumulate(mask.data(), predicted)?;
+                }
+            }
+            done += chunk.len();
+            progress.advance(done as u64, "images");
         }
-        done += indices.len();
-        progress.advance(done as u64, "images");
     }
     progress.end();
     Ok(summed_up(&counted, images))
-}
-
-/// The class of every pixel of an image, row-major, from the scores `[1, classes, h, w]` of its letterbox.
-fn classes(scores: &Tensor, geometry: &Letterbox) -> Result<Vec<u8>, SearchError> {
-    let ((top, _), (left, _)) = (geometry.top_bottom, geometry.left_right);
-    let (h, w) = geometry.resized_hw;
-    let inside = scores.f_narrow(2, top as i64, h as i64)?.f_narrow(3, left as i64, w as i64)?;
-    let (h, w) = geometry.src_hw;
-    let classes = resized(&inside, [h, w])?.f_argmax(1, false)?.f_to_kind(Kind::Uint8)?;
-    Ok(Vec::<u8>::try_from(classes.f_to_device(Device::Cpu)?.f_contiguous()?.f_view([-1])?)?)
 }
 
 fn summed_up(counted: &ConfusionMatrix, images: &TaskImages) -> TaskReport {

@@ -118,7 +118,7 @@ impl Task for Learner {
         progress: &dyn Progress,
         stop: &StopFlag,
     ) -> Result<TaskReport, SearchError> {
-        evaluate(self.segmenter.graph(), &self.params, images, self.size_px, batch, progress, stop)
+        evaluate(self.segmenter.graph(), &self.params, images, batch, progress, stop)
     }
 
     fn save(&self, state: &mut Weights) -> Result<(), SearchError> {

@@ -64,6 +64,6 @@ impl Trained for TrainedSegmenter {
     ) -> Result<TaskReport, SearchError> {
         require_size(SIDES, size_px)?;
         require_network_classes(self.classes(), self.number, images)?;
-        evaluate(self.segmenter.graph(), &self.params, images, size_px, batch, progress, stop)
+        evaluate(self.segmenter.graph(), &self.params, images, batch, progress, stop)
     }
 }
