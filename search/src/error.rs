@@ -50,7 +50,7 @@ pub enum SearchError {
     },
     /// The fusion loss.
     #[error(transparent)]
-    Loss(#[from] caf_fusion_loss::LossError),
+    Loss(Box<caf_fusion_loss::LossError>),
     /// The detector's loss.
     #[error(transparent)]
     Yolo(#[from] YoloError),
@@ -104,7 +104,7 @@ pub enum SearchError {
     },
     /// The β step.
     #[error(transparent)]
-    Hypergradient(HypergradientError),
+    Hypergradient(Box<HypergradientError>),
     /// A result folder whose state or log cannot be gone on from.
     #[error(transparent)]
     State(#[from] StateError),
@@ -174,6 +174,13 @@ pub enum SearchError {
         /// Why.
         source: serde_json::Error,
     },
+}
+
+// Boxed, since an error that is handed up often should be no larger than what it stands in for.
+impl From<caf_fusion_loss::LossError> for SearchError {
+    fn from(error: caf_fusion_loss::LossError) -> Self {
+        SearchError::Loss(Box::new(error))
+    }
 }
 
 impl SearchError {

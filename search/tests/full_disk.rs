@@ -68,7 +68,10 @@ fn a_disk_that_fills_up_leaves_no_weights_and_the_same_call_goes_on_later() {
     // Results that are there stay as they are.
     let eval = "eval --data pairs --images visible --task task/best.safetensors --device cpu --json search/beta.toml";
     assert_eq!(fails_on_full_disk(PROGRAM, 0, folder.path(), eval, "search/beta.toml"), Vec::<String>::new());
-    assert_eq!(fails_on_full_disk(PROGRAM, 0, folder.path(), "report --run search", "search/plots"), Vec::<String>::new());
+    assert_eq!(
+        fails_on_full_disk(PROGRAM, 0, folder.path(), "report --run search", "search/plots"),
+        Vec::<String>::new()
+    );
 }
 
 #[test]

@@ -102,7 +102,7 @@ impl Session {
             HypergradientError::Loss(LossError::NonFiniteTerm { term, .. }) => {
                 self.non_finite(&format!("fusion-loss term `{term}` in the β step"))
             }
-            other => SearchError::Hypergradient(other),
+            other => SearchError::Hypergradient(Box::new(other)),
         })?;
         if let Some(i) = result.gradient.iter().position(|g| !g.is_finite()) {
             let term = self.loss.active().get(i).map_or("?", |t| t.name());
