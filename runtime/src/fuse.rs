@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use caf_engine::Provider;
+use caf_geometry::Size;
+use caf_image::folder::TwoFolders;
+use caf_image::{ImageError, ImageProblem, inspect};
 use serde::Serialize;
 
 use crate::fusion::{FrameFusion, FusionSettings, PairError, PairTimes};
 use crate::image::FusedImage;
-use crate::image_file::{self, Decoded, ImageFileError};
+use crate::image_file::{self, Decoded};
 use crate::result::Detections;
 use crate::session::Model;
 use crate::sink::jsonl::JsonLines;
@@ -53,7 +56,7 @@ pub enum FuseError {
     },
     /// An image cannot be read or written.
     #[error(transparent)]
-    File(#[from] ImageFileError),
+    File(#[from] ImageError),
     /// The settings do not fit the model.
     #[error(transparent)]
     Settings(#[from] PairError),
@@ -152,30 +155,34 @@ pub struct FuseSummary {
     pub write: Percentiles,
 }
 
-/// Matches two folders by stem; every image without a partner, stem that occurs twice, unreadable header and pair of
-/// different sizes is listed in one error.
+/// Matches two folders by name; everything that does not fit is listed in one error: images without a partner, names that occur
+/// twice, files that are no images, links that lead nowhere, images that are broken or cut off, pairs of different sizes.
 pub fn match_folders(ir: &Path, vi: &Path) -> Result<Vec<FilePair>, FuseError> {
-    let ((ir_files, ir_twice), (mut vi_files, vi_twice)) = (image_file::list(ir)?, image_file::list(vi)?);
-    if ir_files.is_empty() && vi_files.is_empty() {
+    let mut problems = Vec::new();
+    let folders = TwoFolders::open(ir, vi, &mut problems)?;
+    if folders.is_empty() && problems.is_empty() {
         return Err(FuseError::Empty { ir: ir.to_path_buf(), vi: vi.to_path_buf() });
     }
-    let mut offenders: Vec<String> =
-        ir_twice.iter().chain(&vi_twice).map(|p| format!("{}: the stem occurs twice", p.display())).collect();
     let mut pairs = vec![];
-    for (name, ir_path) in ir_files {
-        let Some(vi_path) = vi_files.remove(&name) else {
-            offenders.push(format!("{}: no visible image of that name", ir_path.display()));
-            continue;
-        };
-        match (image_file::size(&ir_path), image_file::size(&vi_path)) {
-            (Ok(a), Ok(b)) if a == b => pairs.push(FilePair { name, ir: ir_path, vi: vi_path }),
-            (Ok(a), Ok(b)) => {
-                offenders.push(format!("{name}: infrared is {}x{} pixels, visible {}x{}", a.0, a.1, b.0, b.1));
+    for pair in folders.pairs(&mut problems) {
+        let mut about =
+            |path: &Path| inspect(path).map_err(|error| problems.push(ImageProblem::of_header(path, &error))).ok();
+        if let (Some(a), Some(b)) = (about(&pair.ir), about(&pair.vi)) {
+            if a.size == b.size {
+                pairs.push(FilePair { name: pair.name, ir: pair.ir, vi: pair.vi });
+            } else {
+                problems.push(ImageProblem::SizeMismatch {
+                    name: pair.name,
+                    first: pair.ir,
+                    first_size: a.size,
+                    second: pair.vi,
+                    second_size: b.size,
+                    turned: a.turned || b.turned,
+                });
             }
-            (a, b) => offenders.extend([a, b].into_iter().filter_map(Result::err).map(|e| e.to_string())),
         }
     }
-    offenders.extend(vi_files.values().map(|p| format!("{}: no infrared image of that name", p.display())));
+    let offenders: Vec<String> = problems.iter().map(ToString::to_string).collect();
     if offenders.is_empty() { Ok(pairs) } else { Err(FuseError::Pairs { offenders }) }
 }
 
@@ -233,12 +240,12 @@ pub fn run(model: Model, config: &FuseConfig, done: &mut dyn FnMut(usize, usize)
             lines.write(&Line { name: &pair.name, width_px, height_px, detections, class_map })?;
         }
         let start = Instant::now();
-        let size = |v: usize| u32::try_from(v).unwrap_or(u32::MAX);
+        let size = Size::new(width_px, height_px);
         if let Some(folder) = &config.class_maps {
             let target = folder.join(format!("{}.png", pair.name));
-            image_file::write_gray_png(&target, &image.class_map, size(width_px), size(height_px))?;
+            caf_image::write_gray(&target, &image.class_map, size)?;
         }
-        image_file::write_png(&target, &image.rgb, size(width_px), size(height_px))?;
+        caf_image::write_rgb(&target, &image.rgb, size)?;
         let durations = [read, took.pre, took.infer, start.elapsed()];
         times.iter_mut().zip(durations).for_each(|(h, d)| h.add(d));
         fused += 1;
@@ -268,8 +275,9 @@ mod tests {
         std::fs::create_dir_all(&ir).unwrap();
         std::fs::create_dir_all(&vi).unwrap();
         assert!(matches!(match_folders(&ir, &vi), Err(FuseError::Empty { .. })));
-        let image =
-            |path: PathBuf, w: u32, h: u32| image_file::write_png(&path, &vec![0; (w * h * 3) as usize], w, h).unwrap();
+        let image = |path: PathBuf, w: usize, h: usize| {
+            caf_image::write_rgb(&path, &vec![0; w * h * 3], Size::new(w, h)).unwrap()
+        };
         image(ir.join("good.png"), 5, 3);
         image(vi.join("good.png"), 5, 3);
         assert_eq!(match_folders(&ir, &vi).unwrap()[0].name, "good");
@@ -281,9 +289,9 @@ mod tests {
         std::fs::write(vi.join("damaged.png"), b"\x89PNG").unwrap();
         std::fs::write(vi.join("good.jpg"), b"").unwrap();
         let Err(FuseError::Pairs { offenders }) = match_folders(&ir, &vi) else { panic!("offenders pass") };
-        assert_eq!(offenders.len(), 5, "{offenders:?}");
+        assert_eq!(offenders.len(), 6, "{offenders:?}");
         let text = FuseError::Pairs { offenders }.to_string();
-        for name in ["sizes: infrared is 5x3 pixels, visible 3x5", "lonely_ir", "lonely_vi", "damaged.png", "good."] {
+        for name in ["sizes.png is 5x3", "lonely_ir", "lonely_vi", "damaged.png", "good."] {
             assert!(text.contains(name), "{name} in {text}");
         }
     }

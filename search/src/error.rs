@@ -16,6 +16,9 @@ pub enum SearchError {
     /// A data set.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// An image or a list that cannot be read or written.
+    #[error(transparent)]
+    Image(#[from] caf_image::ImageError),
     /// libtorch or parameters.
     #[error(transparent)]
     Torch(#[from] TorchError),

@@ -3,12 +3,13 @@
 use crate::error::SearchError;
 use crate::named_images::{Misfits, images_of, told};
 use caf_console::{Progress, StopFlag};
-use caf_data::color::Quantize;
-use caf_data::image_file::read_vi;
-use caf_data::{Dataset, Gray8, Plane, Rgb8};
+use caf_data::Dataset;
 use caf_eval::EvalError;
 use caf_eval::fusion::{Gray, MI, Metric, SCD, SD, Triple, VIF, gray_from_rgb, score};
 use caf_geometry::Size;
+use caf_image::color::Quantize;
+use caf_image::read_vi;
+use caf_image::{Gray8, Plane, Rgb8};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -112,7 +113,7 @@ mod tests {
     use super::*;
     use crate::fixture::Folder;
     use caf_console::Silent;
-    use caf_data::image_file::{write_gray8, write_rgb8};
+    use caf_image::{write_gray8, write_rgb8};
 
     #[test]
     fn every_image_that_does_not_fit_is_named_in_one_error() {

@@ -1,9 +1,10 @@
 //! A small data set for tests: coloured rectangles on a gradient, warm in infrared.
 
 use crate::loader::{Annotation, ImageSource, TaskImages};
-use caf_data::image_file::{write_gray8, write_rgb8};
-use caf_data::label::write_labels;
-use caf_data::{Dataset, DatasetOptions, Gray8, Label, Need, Rgb8};
+use caf_data::{Dataset, DatasetOptions, Need};
+use caf_image::label::write_labels;
+use caf_image::{Gray8, Label, Rgb8};
+use caf_image::{write_gray8, write_rgb8};
 use std::path::Path;
 use tempfile::TempDir;
 

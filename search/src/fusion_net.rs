@@ -3,7 +3,7 @@
 use crate::error::SearchError;
 use crate::weight_file::{describe_ir_range, tell_notes, write_weights};
 use caf_console::Progress;
-use caf_data::IrRange;
+use caf_image::IrRange;
 use caf_net::Graph;
 use caf_net::zoo::fusion::FusionConfig;
 use caf_torch::{Mode, Params, forward};
@@ -16,6 +16,7 @@ use tch::{Device, Kind, Tensor};
 pub struct FusionNet {
     config: FusionConfig,
     graph: Graph,
+    ir_range: Option<IrRange>,
     /// Its parameters.
     pub params: Params,
 }
@@ -28,7 +29,7 @@ impl FusionNet {
     pub fn fresh(config: FusionConfig, seed: u64, device: Device) -> Result<Self, SearchError> {
         let graph = config.graph()?;
         let params = Params::init(&graph, seed, device, Kind::Float)?;
-        Ok(FusionNet { config, graph, params })
+        Ok(FusionNet { config, graph, ir_range: None, params })
     }
 
     /// Reads the weights of any fusion network of the zoo; what was changed on the way is told on standard error.
@@ -50,11 +51,13 @@ impl FusionNet {
     }
 
     fn from_file(file: FusionFile, device: Device) -> Result<Self, SearchError> {
-        let FusionFile { path, network: config, weights, notes, .. } = file;
+        let FusionFile { path, network: config, weights, notes, metadata, .. } = file;
         tell_notes(&path, &notes);
+        let ir_range = metadata.ir_range.map(serde_json::from_value).transpose();
+        let ir_range = ir_range.map_err(|source| SearchError::Json { path: path.clone(), source })?;
         let graph = config.graph()?;
         let params = Params::from_weights(&graph, &weights, device, Kind::Float)?;
-        Ok(FusionNet { config, graph, params })
+        Ok(FusionNet { config, graph, ir_range, params })
     }
 
     /// Writes the parameters; the metadata holds the configuration and how 16-bit infrared reached the network.
@@ -71,6 +74,11 @@ impl FusionNet {
     /// Says which network it is.
     pub fn tell(&self, progress: &dyn Progress) {
         progress.say(&format!("fusion network: {}", self.config));
+    }
+
+    /// The infrared range that it was trained on, where its file says so.
+    pub fn ir_range(&self) -> Option<IrRange> {
+        self.ir_range
     }
 
     /// The network as data.

@@ -1,8 +1,8 @@
 //! Images of a data set's pairs in a folder of their own, such as fused ones: found by the pairs' names.
 
-use caf_data::image_file::{has_image_extension, image_size};
-use caf_data::{DataError, Dataset};
-use std::collections::BTreeMap;
+use caf_data::Dataset;
+use caf_geometry::Size;
+use caf_image::{ImageError, folder, image_size};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
@@ -25,13 +25,15 @@ pub struct Misfits {
 /// of one name. Without any the result has one path for each pair.
 ///
 /// # Errors
-/// [`DataError::Read`] when the folder cannot be read.
+/// [`ImageError::Read`] when the folder cannot be read.
 pub(crate) fn images_of(
     dataset: &Dataset,
     folder: &Path,
     offenders: &mut Vec<String>,
-) -> Result<Vec<PathBuf>, DataError> {
-    let files = files_by_name(folder, offenders)?;
+) -> Result<Vec<PathBuf>, ImageError> {
+    let listing = folder::images(folder)?;
+    offenders.extend(listing.problems.iter().map(ToString::to_string));
+    let files = listing.files;
     let mut paths = Vec::with_capacity(dataset.len());
     for entry in dataset.entries() {
         match files.get(&entry.name) {
@@ -56,30 +58,10 @@ pub(crate) fn told(error: &dyn Error) -> String {
     text
 }
 
-fn files_by_name(folder: &Path, offenders: &mut Vec<String>) -> Result<BTreeMap<String, PathBuf>, DataError> {
-    let read = |source| DataError::Read { path: folder.to_owned(), source };
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(read)? {
-        paths.push(entry.map_err(read)?.path());
-    }
-    paths.sort_unstable();
-    let mut files = BTreeMap::new();
-    for path in paths.into_iter().filter(|path| has_image_extension(path)) {
-        let Some(name) = path.file_stem().and_then(|s| s.to_str()).map(str::to_owned) else { continue };
-        if let Some(first) = files.insert(name.clone(), path.clone()) {
-            offenders.push(format!("{name}: two files with this name, {} and {}", first.display(), path.display()));
-        }
-    }
-    Ok(files)
-}
-
-fn misfit(path: &Path, expected: (usize, usize)) -> Option<String> {
+fn misfit(path: &Path, (width, height): (usize, usize)) -> Option<String> {
     match image_size(path) {
-        Ok(found) if found == expected => None,
-        Ok((width, height)) => {
-            let (w, h) = expected;
-            Some(format!("{}: expected {w}x{h} as the pair, found {width}x{height}", path.display()))
-        }
+        Ok(found) if found == Size::new(width, height) => None,
+        Ok(found) => Some(format!("{}: expected {width}x{height} as the pair, found {found}", path.display())),
         Err(error) => Some(told(&error)),
     }
 }

@@ -4,8 +4,9 @@ use crate::device::MAX_THREADS;
 use crate::error::SearchError;
 use crate::fusion_net::FusionNet;
 use crate::loader::Annotation;
-use caf_data::{Dataset, DatasetOptions, IrRange, Need};
+use caf_data::{Dataset, DatasetOptions, Need};
 use caf_fusion_loss::saliency::SaliencyForm;
+use caf_image::IrRange;
 use caf_net::zoo::fusion::FusionConfig;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -119,6 +120,9 @@ pub struct DataSettings {
     pub val: Option<PathBuf>,
     /// When halving: names whose numbers differ by at most this stay together. 0 where every pair is a scene of its own.
     pub neighbour_gap: u64,
+    /// Name of the layout that the data set lies in on disk; recognised without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layout: Option<String>,
     /// How 16-bit infrared becomes [0, 1].
     pub ir_range: IrRange,
     /// Form of the saliency weights.
@@ -141,6 +145,7 @@ impl Default for DataSettings {
             train: None,
             val: None,
             neighbour_gap: 10,
+            layout: None,
             ir_range: IrRange::default(),
             saliency: SaliencyForm::default(),
             crops_on_objects: 0.0,
@@ -168,8 +173,14 @@ impl DataSettings {
     pub(crate) fn open(&self, list: Option<&Path>, annotation: Option<Annotation>) -> Result<Dataset, SearchError> {
         let list = list.map(Path::to_owned);
         let options = match annotation {
-            Some(annotation) => annotation.options(list, self.ir_range),
-            None => DatasetOptions { list, labels: Need::Ignore, masks: Need::Ignore, ir_range: self.ir_range },
+            Some(annotation) => annotation.options(list, self.ir_range, self.layout.clone()),
+            None => DatasetOptions {
+                list,
+                labels: Need::Ignore,
+                masks: Need::Ignore,
+                ir_range: self.ir_range,
+                layout: self.layout.clone(),
+            },
         };
         Ok(Dataset::open(&self.root, &options)?)
     }

@@ -3,7 +3,8 @@
 //! It is one safetensors file, because two could not be renamed at once. Tensors of a network carry a prefix; what the file
 //! belongs to is JSON under the metadata key `run`.
 
-use caf_data::{Dataset, Label};
+use caf_data::Dataset;
+use caf_image::Label;
 use caf_torch::optim::Adam;
 use caf_weights::{DuplicateName, HostTensor, Weights, WeightsError, load_safetensors};
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
 //! Weights on disk: read whatever wrote them, written only when they can be used.
 
-use caf_data::IrRange;
+use caf_image::IrRange;
 use caf_weights::{HostTensor, Metadata, Weights, WeightsError, save_safetensors};
 use std::path::{Path, PathBuf};
 

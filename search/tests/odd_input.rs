@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use caf_console::{Progress, Silent, StopFlag};
-use caf_data::image_file::{write_gray8, write_rgb8};
-use caf_data::{Gray8, IrRange, Rgb8};
 use caf_fusion_loss::VggFile;
+use caf_image::{Gray8, IrRange, Rgb8};
+use caf_image::{write_gray8, write_rgb8};
 use caf_net::zoo::caf::CafConfig;
 use caf_net::zoo::yolov5::Variant;
 use caf_search::error::SearchError;

@@ -1,7 +1,7 @@
 //! Plain arrays.
 
-use caf_data::{Plane, Rgb8};
 use caf_engine::{Array, Values};
+use caf_image::{Plane, Rgb8};
 use caf_weights::{DType, HostTensor};
 
 /// 32-bit floats.

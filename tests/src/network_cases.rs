@@ -1,10 +1,10 @@
 //! The pairs of a folder under `golden/networks`, which all have one layout.
 
 use crate::arrays::plane;
-use caf_data::Rgb8;
-use caf_data::image_file::{IrRange, read_ir, read_vi};
 use caf_engine::Array;
 use caf_golden::{files, stem};
+use caf_image::Rgb8;
+use caf_image::{IrRange, read_ir, read_vi};
 use caf_weights::{Weights, load_safetensors};
 use std::path::Path;
 

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use caf_console::{Silent, StopFlag};
-use caf_data::image_file::{write_gray8, write_rgb8};
-use caf_data::{Gray8, Rgb8};
+use caf_image::{Gray8, Rgb8};
+use caf_image::{write_gray8, write_rgb8};
 use caf_search::error::SearchError;
 use caf_search::fusion::{FuseJob, Fuser, Method, fuse_folder, train};
 use caf_search::loader::{Annotation, ImageSource, TaskImages};

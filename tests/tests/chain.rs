@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use caf_console::{Silent, StopFlag};
-use caf_data::image_file::{IrRange, image_size, read_ir, read_vi};
 use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile, TaskOptions};
 use caf_geometry::{NmsSettings, nms};
 use caf_golden::Tally;
+use caf_image::{IrRange, image_size, read_ir, read_vi};
 use caf_search::fusion::{FuseJob, Fuser, Method, fuse_folder, train};
 use caf_search::search::{BetaFile, run};
 use caf_search::task_training::{self, files};
@@ -88,6 +88,6 @@ fn from_rendered_pairs_to_a_model_on_onnx_runtime() {
     }
     tally.finish();
     for entry in std::fs::read_dir(&fused).unwrap() {
-        assert_eq!(image_size(&entry.unwrap().path()).unwrap(), (width, height), "only finished images are left");
+        assert_eq!(image_size(&entry.unwrap().path()).unwrap().wh(), [width, height], "only finished images are left");
     }
 }

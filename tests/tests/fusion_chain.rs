@@ -4,9 +4,9 @@
 #![allow(clippy::unwrap_used)]
 
 use caf_console::{Silent, StopFlag};
-use caf_data::image_file::{IrRange, read_ir, read_vi};
 use caf_export::model::{FusionFile, Model, Parts, Settings};
 use caf_golden::Tally;
+use caf_image::{IrRange, read_ir, read_vi};
 use caf_net::zoo::fusion::FusionConfig;
 use caf_search::fusion::{FuseJob, Fuser, Method, fuse_folder, train};
 use caf_search::search::run;

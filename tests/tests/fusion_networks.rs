@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
-use caf_data::IrRange;
 use caf_export::model::{FusionFile, Model, Parts, Settings};
 use caf_golden::Tally;
+use caf_image::IrRange;
 use caf_net::zoo::FUSION_NETWORKS;
 use caf_net::zoo::fusion::FusionConfig;
 use caf_net::zoo::pipeline::{ColourMode, Samples};

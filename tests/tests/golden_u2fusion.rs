@@ -107,7 +107,7 @@ fn the_luma_of_a_coloured_pair_is_fused_as_in_the_original() {
         for case in &coloured {
             tally.case(&case.name);
             let entry = |name: &str| stored(case.expected.get(name).unwrap());
-            let luma = caf_tests::arrays::plane(&caf_data::color::luma(case.vi_rgb.as_ref().unwrap()));
+            let luma = caf_tests::arrays::plane(&caf_image::color::luma(case.vi_rgb.as_ref().unwrap()));
             let mut rows = Rows::new(&mut tally, "U2Fusion", engine);
             rows.add("luma of the visible image", Spread::of_arrays(&luma, &entry("color_y")), 3e-7);
             let found = runner.run(&[case.ir.clone(), luma]).remove(0);

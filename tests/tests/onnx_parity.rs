@@ -361,8 +361,8 @@ fn colour_inside_the_graph_is_that_of_the_programs_outside_it() {
     let (height, width) = (23, 31);
     let ir = fixture::image_bytes(height * width, width, 41);
     let vi = fixture::image_bytes(height * width * 3, width * 3, 42);
-    let visible = caf_data::Rgb8::new(width, height, vi.clone()).unwrap();
-    let luma = caf_data::color::luma(&visible);
+    let visible = caf_image::Rgb8::new(width, height, vi.clone()).unwrap();
+    let luma = caf_image::color::luma(&visible);
     let unit = ir.iter().map(|v| f32::from(*v) / 255.0).collect();
     let fused = ONNX_FOLDED.1(gray.graph(), gray.weights())
         .run(&[floats(&[1, 1, height, width], unit), plane(&luma)])
@@ -373,8 +373,9 @@ fn colour_inside_the_graph_is_that_of_the_programs_outside_it() {
         .pixels()
         .zip(as_floats(&fused))
         .flat_map(|(rgb, y)| {
-            let [_, cb, cr] = caf_data::color::ycbcr_from_rgb(rgb.map(|v| f32::from(v) / 255.0));
-            caf_data::color::rgb_from_ycbcr([*y, cb, cr]).map(|v| (v * 255.0).clamp(0.0, 255.0).round_ties_even() as u8)
+            let [_, cb, cr] = caf_image::color::ycbcr_from_rgb(rgb.map(|v| f32::from(v) / 255.0));
+            caf_image::color::rgb_from_ycbcr([*y, cb, cr])
+                .map(|v| (v * 255.0).clamp(0.0, 255.0).round_ties_even() as u8)
         })
         .collect();
     let mut tally = Tally::new("colour_inside_the_graph_is_that_of_the_programs_outside_it");

@@ -125,11 +125,10 @@ fn fusion_names_every_offender_and_writes_nothing() {
     let error = text(&out.stderr);
     assert_eq!(out.status.code(), Some(1));
     for part in [
-        "expected 8 bits",
         "differ in size",
-        "vi/extra.png: not a readable image",
+        "vi/extra.png: cannot decode the image",
         "vi/cut.jpg: the image is cut off",
-        "6 of the inputs",
+        "5 of the inputs",
     ] {
         assert!(error.contains(part), "{part}: {error}");
     }
@@ -225,16 +224,76 @@ fn labels_without_an_object_measure_nothing_and_doubled_files_are_named() {
     std::fs::write(dir.path().join("labels/a.TXT"), "0 0.5 0.5 0.1 0.1\n").unwrap();
     let out = caf_eval(dir.path(), DETECTION);
     assert_eq!(out.status.code(), Some(1));
-    assert!(text(&out.stderr).contains("has the same name"), "{}", text(&out.stderr));
+    assert!(text(&out.stderr).contains("two files of this name"), "{}", text(&out.stderr));
 }
 
 #[test]
-fn a_name_listed_twice_is_measured_once() {
+fn lists_are_read_as_every_program_reads_them() {
     let dir = detections();
-    std::fs::write(dir.path().join("names.txt"), "a\nb.png\na\n").unwrap();
-    let out = caf_eval(dir.path(), &format!("{DETECTION} --names names.txt --json d.json"));
+    let run = |list: &[u8]| {
+        std::fs::write(dir.path().join("names.txt"), list).unwrap();
+        caf_eval(dir.path(), &format!("{DETECTION} --names names.txt --json d.json"))
+    };
+    let out = run(b"\xEF\xBB\xBF# to measure\r\na\r\nb.png\r\n");
     assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
     assert_eq!(json(dir.path(), "d.json")["yolov5"]["images"], 2);
+    let out = run(b"a\nb.png\na\n");
+    assert_eq!(out.status.code(), Some(1));
+    assert!(
+        text(&out.stderr).contains("names.txt:3: a is listed a second time, first on line 1"),
+        "{}",
+        text(&out.stderr)
+    );
+}
+
+#[test]
+fn labels_are_read_as_every_program_reads_them() {
+    let dir = detections();
+    let run = |labels: &str| {
+        std::fs::write(dir.path().join("labels/a.txt"), labels).unwrap();
+        let out = caf_eval(dir.path(), &format!("{DETECTION} --json d.json"));
+        assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
+        (json(dir.path(), "d.json")["yolov5"].clone(), text(&out.stderr))
+    };
+    std::fs::write(dir.path().join("labels/classes.txt"), "person\ncar\n").unwrap();
+    let (once, quiet) = run("0 0.5 0.5 0.2 0.2\n");
+    assert!(!quiet.contains("repeated"), "{quiet}");
+    let (twice, said) = run("0.0 0.5 0.5 0.2 0.2\n0 0.5 0.5 0.2 0.2\n");
+    assert_eq!(once, twice, "a repeated line counts once");
+    assert!(said.contains("1 repeated line dropped"), "{said}");
+    let (_, said) = run("0 0.02 0.5 0.2 0.2\n0 0.5 0.5 1.0000001 1\n0 0.1 0.1 0.4 0.1 0.4 0.5\n");
+    assert!(said.contains("1 box cut at the edge of its image, 1 outline read as its box"), "{said}");
+}
+
+#[test]
+fn leftovers_are_passed_over_and_wide_infrared_has_a_range() {
+    let dir = pairs();
+    for folder in ["ir", "vi", "fused"] {
+        for name in ["._big.png", ".DS_Store", "Thumbs.db", "desktop.ini"] {
+            std::fs::write(dir.path().join(folder).join(name), b"\0\x05\x16\x07").unwrap();
+        }
+    }
+    let entropy = |more: &str| {
+        let out = caf_eval(dir.path(), &format!("{FUSION} --metrics MI --json m.json {more}"));
+        assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
+        (json(dir.path(), "m.json")["metrics"]["MI"]["mean"].as_f64().unwrap(), text(&out.stderr))
+    };
+    let (eight, _) = entropy("");
+    // The same images as counts of a 14-bit camera: 8-bit values times 4 above 7300.
+    for name in ["big.png", "small.png"] {
+        let path = dir.path().join("ir").join(name);
+        let gray = image::open(&path).unwrap().into_luma8();
+        let wide = |x, y| Luma([7300 + 4 * u16::from(gray.get_pixel(x, y).0[0])]);
+        image::ImageBuffer::<Luma<u16>, Vec<u16>>::from_fn(gray.width(), gray.height(), wide).save(path).unwrap();
+    }
+    let (window, quiet) = entropy("--ir-range 7300..8320");
+    assert_eq!(eight, window);
+    assert!(!quiet.contains("infrared range"), "{quiet}");
+    let (full, said) = entropy("");
+    assert!(full < eight && said.contains("% of the infrared range full"), "{full} {said}");
+    std::fs::write(dir.path().join("vi/more.gif"), b"GIF89a").unwrap();
+    let out = caf_eval(dir.path(), FUSION);
+    assert!(out.status.code() == Some(1) && text(&out.stderr).contains("a GIF image"), "{}", text(&out.stderr));
 }
 
 /// Labelled and predicted maps of two images of 4 × 2 pixels, classes road and car; the second is partly ignored.
@@ -281,7 +340,7 @@ fn segmentation_names_every_offender() {
     GrayImage::from_raw(4, 2, vec![0, 0, 0, 9, 0, 0, 0, 0]).unwrap().save(file("labels/a.png")).unwrap();
     GrayImage::new(2, 4).save(file("predictions/b.png")).unwrap();
     for folder in ["labels", "predictions"] {
-        RgbImage::new(4, 2).save(file(&format!("{folder}/c.png"))).unwrap();
+        RgbImage::from_pixel(4, 2, image::Rgb([9, 0, 0])).save(file(&format!("{folder}/c.png"))).unwrap();
     }
     let out = caf_eval(dir.path(), SEGMENTATION);
     let error = text(&out.stderr);
@@ -290,7 +349,7 @@ fn segmentation_names_every_offender() {
         "4 of the inputs",
         "labels/a.png: label, pixel 3: class 9, but there are 3 classes and 255 for pixels to ignore",
         "predictions/b.png: expected 4x2 as the label, found 2x4",
-        "labels/c.png: expected a class map: 8-bit gray",
+        "labels/c.png: expected a class mask",
     ] {
         assert!(error.contains(part), "{part}: {error}");
     }

@@ -1,4 +1,4 @@
-//! Files that appear complete or not at all, and [`jpeg`], which tells whether an image came complete.
+//! Files that appear complete or not at all.
 //!
 //! What is written lies beside its place, under a hidden name beginning with `.partial-`, until it is finished. Then it is
 //! on disk and renamed, so that a reader finds the old file or the whole new one, and a full disk or an error on the way
@@ -14,8 +14,6 @@
 //! aside.finish()?;
 //! # std::io::Result::Ok(())
 //! ```
-
-pub mod jpeg;
 
 use std::fs::Permissions;
 use std::io::{self, Write};

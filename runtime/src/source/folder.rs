@@ -11,6 +11,8 @@ use super::error::SourceError;
 use super::kind::{Pace, Source, SourceKind, SourceSettings};
 use super::port::Port;
 use super::timestamps::{self, Timestamps};
+use caf_image::ImageProblem;
+
 use crate::frame::{Frame, Layout};
 use crate::image_file;
 
@@ -42,10 +44,13 @@ impl FolderSource {
     /// first image.
     pub fn open(folder: &Path, settings: SourceSettings) -> Result<Self, SourceError> {
         let file = |path: &Path, reason: String| SourceError::File { path: path.to_path_buf(), reason };
-        let (files, twice) = image_file::list(folder).map_err(|e| file(folder, e.to_string()))?;
-        if let Some(path) = twice.first() {
-            return Err(file(path, "another file of this folder has the same stem".to_owned()));
+        let listing = caf_image::folder::images(folder).map_err(|e| file(folder, e.to_string()))?;
+        let stamps_file = folder.join(timestamps::FILE_NAME);
+        let is_stamps = |p: &ImageProblem| matches!(p, ImageProblem::NotAnImage { path, .. } if *path == stamps_file);
+        if let Some(problem) = listing.problems.iter().find(|problem| !is_stamps(problem)) {
+            return Err(file(folder, problem.to_string()));
         }
+        let files = listing.files;
         let first = files.values().next().ok_or_else(|| file(folder, "holds no images".to_owned()))?;
         image_file::read(first).map_err(|e| file(first, e.to_string()))?;
         let stamps = Timestamps::find(folder, settings.camera)?;

@@ -4,8 +4,9 @@ use rand::Rng;
 use rand::seq::IndexedRandom;
 use serde::{Deserialize, Serialize};
 
+use caf_image::Label;
+
 use crate::error::DataError;
-use crate::label::Label;
 use crate::view::View;
 
 /// Random crops, for training a fusion network.
@@ -172,7 +173,7 @@ mod tests {
     fn small_images_are_enlarged_to_cover_the_crop() {
         let settings = crop(32, 32);
         let mut rng = ChaCha8Rng::seed_from_u64(2);
-        let image = crate::Plane::filled(40, 16, 0.5).unwrap();
+        let image = caf_image::Plane::filled(40, 16, 0.5).unwrap();
         for _ in 0..50 {
             let view = settings.draw((40, 16), &[], &mut rng).unwrap();
             // Any border would show, for it is not 0.5.

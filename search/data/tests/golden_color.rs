@@ -7,10 +7,9 @@
 
 use std::path::{Path, PathBuf};
 
-use caf_data::color::{Quantize, luma, recolour, ycrcb8_from_rgb8};
-use caf_data::image_file::{read_ir, read_vi};
-use caf_data::{Gray8, IrRange, Plane, Raster, Rgb8};
 use caf_golden::{Tally, count, find, folders, json, number, stem};
+use caf_image::color::{Quantize, luma, recolour, ycrcb8_from_rgb8};
+use caf_image::{Gray8, IrRange, Plane, Raster, Rgb8, read_ir, read_vi};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};

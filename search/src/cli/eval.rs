@@ -62,7 +62,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let (console, stop) = (Console::default(), StopFlag::on_signals()?);
     let device = args.pairs.device()?;
     let network = args.task.as_ref().map(|path| open_task(path, device)).transpose()?;
-    let dataset = args.pairs.open(network.as_ref().map(|network| network.annotation()))?;
+    let dataset = args
+        .pairs
+        .open(network.as_ref().map(|network| network.annotation()), args.pairs.ir_range.given().unwrap_or_default())?;
     let task = network.map(|network| measure(args, &*network, &dataset, &console, &stop)).transpose()?;
     let fusion = fused.map(|folder| fusion_report(&dataset, folder, &METRICS, &console, &stop)).transpose()?;
     for (name, mean) in fusion.iter().flatten() {

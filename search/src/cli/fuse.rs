@@ -3,7 +3,8 @@
 use super::WrongCall;
 use super::pairs::PairsArgs;
 use anyhow::{Result, bail};
-use caf_console::{Console, Interrupted, StopFlag, claim, out, write_json};
+use caf_console::{Console, Interrupted, Progress as _, StopFlag, claim, out, write_json};
+use caf_image::IrRange;
 use caf_search::fusion::{FuseJob, Fuser, Method, fuse_folder};
 use clap::ValueEnum;
 use std::path::PathBuf;
@@ -62,11 +63,17 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let paths = args.pairs.paths().file("--fusion", args.fusion.as_deref()).fills("--out", args.out.as_path());
     paths.writes("--json", args.json.as_deref()).check()?;
     claim(args.json.as_deref())?;
-    let dataset = args.pairs.open(None)?;
     let (fuser, console) = (Fuser::new(&method, args.pairs.device()?)?, Console::default());
+    let mut trained = None;
     if let Fuser::Network(net) = &fuser {
         net.tell(&console);
+        trained = net.ir_range();
     }
+    let ir_range = args.pairs.ir_range.of_network(trained)?;
+    if args.pairs.ir_range.given().is_none() && ir_range != IrRange::default() {
+        console.say(&format!("infrared range {ir_range}, as the network was trained"));
+    }
+    let dataset = args.pairs.open(None, ir_range)?;
     let job = FuseJob { dataset: &dataset, fuser: &fuser, out: &args.out, colour: !args.gray, resume: args.resume };
     let report = fuse_folder(&job, &console, &StopFlag::on_signals()?)?;
     let is_stopped = report.written + report.skipped < dataset.len();

@@ -1,7 +1,7 @@
 //! Options that all trainings share.
 
 use super::overrides::{SettingsArgs, Short};
-use super::pairs::{IrRangeArg, list_of};
+use super::pairs::{IrRangeArg, LayoutArg, list_of};
 use anyhow::Result;
 use caf_console::{Paths, claim};
 use caf_geometry::Size;
@@ -21,6 +21,8 @@ pub(super) struct LearningArgs {
     /// Data set.
     #[arg(long)]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    layout: LayoutArg,
     /// Names to learn from [default: all pairs; of `train task` train.txt]. A search without --val halves them.
     #[arg(long, value_name = "LIST")]
     train: Option<PathBuf>,
@@ -59,6 +61,7 @@ impl LearningArgs {
     pub(super) fn load<T: DeserializeOwned + Serialize + Default>(&self, command: Short) -> Result<T> {
         let short = command
             .path("data.root", self.data.as_deref())
+            .text("data.layout", self.layout.name().as_deref())
             .path("data.train", self.train.as_deref())
             .path("data.val", self.val.as_deref())
             .value("data.ir_range", self.ir_range.toml())

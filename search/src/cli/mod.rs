@@ -93,7 +93,7 @@ pub fn is_wrong_call(error: &anyhow::Error) -> bool {
     of_search
         || error.downcast_ref().is_some_and(ReportError::is_wrong_call)
         || error.downcast_ref().is_some_and(WeightsError::is_wrong_call)
-        || error.downcast_ref().is_some_and(|e| matches!(e, DataError::Setting { .. }))
+        || error.downcast_ref().is_some_and(DataError::is_wrong_call)
         || error.downcast_ref().is_some_and(TorchError::is_wrong_call)
         || error.downcast_ref().is_some_and(|e| matches!(e, SceneError::Setting { .. } | SceneError::Size { .. }))
 }

@@ -1,8 +1,9 @@
 //! Options of the commands that look at pairs: which, how infrared is read, and where to compute.
 
 use anyhow::Result;
-use caf_console::Paths;
-use caf_data::{Dataset, DatasetOptions, IrRange, Need};
+use caf_console::{Paths, WrongCall};
+use caf_data::{Dataset, DatasetOptions, Need};
+use caf_image::IrRange;
 use caf_search::device;
 use caf_search::loader::Annotation;
 use std::path::{Path, PathBuf};
@@ -15,11 +16,13 @@ pub(super) struct PairsArgs {
     /// Data set.
     #[arg(long)]
     data: PathBuf,
-    /// Only these names.
+    #[command(flatten)]
+    layout: LayoutArg,
+    /// Only these names: a file in the data set, or a split of its layout.
     #[arg(long, value_name = "LIST")]
     list: Option<PathBuf>,
     #[command(flatten)]
-    ir_range: IrRangeArg,
+    pub(super) ir_range: IrRangeArg,
     /// cpu, cuda, cuda:N or auto.
     #[arg(long, default_value = "auto")]
     device: String,
@@ -32,11 +35,11 @@ impl PairsArgs {
     }
 
     /// Opens the pairs, with what a task is measured by.
-    pub(super) fn open(&self, annotation: Option<Annotation>) -> Result<Dataset> {
-        let (list, ir_range) = (self.list.clone(), self.ir_range.value());
+    pub(super) fn open(&self, annotation: Option<Annotation>, ir_range: IrRange) -> Result<Dataset> {
+        let (list, layout) = (self.list.clone(), self.layout.name());
         let options = match annotation {
-            Some(annotation) => annotation.options(list, ir_range),
-            None => DatasetOptions { list, labels: Need::Ignore, masks: Need::Ignore, ir_range },
+            Some(annotation) => annotation.options(list, ir_range, layout),
+            None => DatasetOptions { list, labels: Need::Ignore, masks: Need::Ignore, ir_range, layout },
         };
         Ok(Dataset::open(&self.data, &options)?)
     }
@@ -47,9 +50,26 @@ impl PairsArgs {
     }
 }
 
-/// Adds a list of names, whose path begins at the root of its data set.
+/// Adds a list of names, whose path begins at the root of its data set; one that is no file may be a split of the layout, which
+/// opening the data set tells.
 pub(super) fn list_of(paths: Paths, option: &'static str, root: &Path, list: Option<&Path>) -> Paths {
-    paths.file(option, list.map(|list| root.join(list)).as_deref())
+    paths.file(option, list.map(|list| root.join(list)).filter(|path| path.exists()).as_deref())
+}
+
+/// How the data set lies on disk; the same option wherever a data set is.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct LayoutArg {
+    /// How the data set lies on disk: plain, m3fd, mfnet, msrs, roadscene, tno, multispectral, llvip, fmb, vifb, yolo
+    /// [default: recognised].
+    #[arg(long, value_name = "NAME")]
+    layout: Option<String>,
+}
+
+impl LayoutArg {
+    /// What was given.
+    pub(super) fn name(&self) -> Option<String> {
+        self.layout.clone()
+    }
 }
 
 /// How 16-bit infrared is read; the same option wherever infrared is.
@@ -63,9 +83,21 @@ pub(super) struct IrRangeArg {
 }
 
 impl IrRangeArg {
-    /// What was given, or the default.
-    pub(super) fn value(self) -> IrRange {
-        self.ir_range.unwrap_or_default()
+    /// What was given.
+    pub(super) fn given(self) -> Option<IrRange> {
+        self.ir_range
+    }
+
+    /// The range of a network that was trained on it; what is given must be the same, since the network would see other images than
+    /// it learnt from. For a network that says nothing, and without one, what is given, or the default.
+    pub(super) fn of_network(self, trained: Option<IrRange>) -> Result<IrRange> {
+        match (self.ir_range, trained) {
+            (Some(given), Some(trained)) if given != trained => anyhow::bail!(WrongCall(format!(
+                "--ir-range {given}: the network was trained on the infrared range {trained}, which its file brings along; leave \
+                 the option out"
+            ))),
+            (given, trained) => Ok(trained.or(given).unwrap_or_default()),
+        }
     }
 
     /// As TOML, if given.

@@ -1,12 +1,12 @@
 //! `caf-search split`
 
-use super::pairs::list_of;
+use super::pairs::{LayoutArg, list_of};
 use anyhow::Result;
 use caf_console::{Paths, claim, out, print, write_json};
-use caf_data::dataset::write_name_list;
 use caf_data::leakage::{LeakageOptions, check_disjoint};
 use caf_data::split::{Scenes, SplitSettings, split};
 use caf_data::{Dataset, DatasetOptions, Need};
+use caf_image::list::write_names;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
@@ -14,9 +14,11 @@ use std::path::{Path, PathBuf};
     caf-search split --data roadscene --val 0.3          writes roadscene/train.txt and val.txt\n  \
     caf-search split --data roadscene --check            reports on the lists that are there")]
 pub(super) struct Args {
-    /// Data set in the plain layout.
+    /// Data set.
     #[arg(long)]
     data: PathBuf,
+    #[command(flatten)]
+    layout: LayoutArg,
     /// Share of the pairs to validate on.
     #[arg(long, default_value_t = 0.25)]
     val: f64,
@@ -52,9 +54,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let [train, val] = ["train.txt", "val.txt"].map(|name| out.join(name));
     let options = LeakageOptions::default();
     let report = if args.check {
-        check_disjoint(&open(&args.data, Some(&train))?, &open(&args.data, Some(&val))?, &options)?
+        check_disjoint(&open(args, Some(&train))?, &open(args, Some(&val))?, &options)?
     } else {
-        let whole = open(&args.data, args.list.as_deref())?;
+        let whole = open(args, args.list.as_deref())?;
         let names: Vec<String> = whole.names().map(str::to_owned).collect();
         let settings = SplitSettings {
             val_fraction: args.val,
@@ -69,8 +71,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
         let parts = split(&scenes, &settings)?;
         let report = check_disjoint(&whole.part(&parts.train)?, &whole.part(&parts.val)?, &options)?;
         caf_search::file::make_folder(&out)?;
-        write_name_list(&train, "to train on", &parts.train)?;
-        write_name_list(&val, "to validate on", &parts.val)?;
+        write_names(&train, "to train on", &parts.train)?;
+        write_names(&val, "to validate on", &parts.val)?;
         out!(
             "{} scenes: {} pairs to train on, {} to validate on, {} left out",
             parts.scenes,
@@ -84,7 +86,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
     Ok(write_json(args.json.as_deref(), &report)?)
 }
 
-fn open(root: &Path, list: Option<&Path>) -> Result<Dataset> {
-    let options = DatasetOptions { list: list.map(Path::to_owned), labels: Need::Ignore, ..DatasetOptions::default() };
-    Ok(Dataset::open(root, &options)?)
+fn open(args: &Args, list: Option<&Path>) -> Result<Dataset> {
+    let (list, layout) = (list.map(Path::to_owned), args.layout.name());
+    let options = DatasetOptions { list, labels: Need::Ignore, layout, ..DatasetOptions::default() };
+    Ok(Dataset::open(&args.data, &options)?)
 }

@@ -3,7 +3,8 @@
 use crate::error::SearchError;
 use crate::fusion_net::FusionNet;
 use crate::loader::plane_tensor;
-use caf_data::{Plane, Sample};
+use caf_data::Sample;
+use caf_image::Plane;
 use caf_torch::Mode;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;

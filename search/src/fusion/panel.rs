@@ -2,8 +2,8 @@
 
 use super::folder::coloured;
 use crate::error::SearchError;
-use caf_data::color::Quantize;
-use caf_data::{Plane, Rgb8};
+use caf_image::color::Quantize;
+use caf_image::{Plane, Rgb8};
 
 /// Gap between pictures, px.
 const GAP_PX: usize = 4;

@@ -1,14 +1,12 @@
 //! What samples are labelled with, mapped by the views that their pixels are seen through.
 
 use crate::error::SearchError;
-use caf_data::dataset::{Entry, read_name_list};
-use caf_data::image_file::MASK_IGNORED;
+use caf_data::Entry;
 use caf_data::view::{CutRule, View};
-use caf_data::{DataError, Dataset, DatasetOptions, Gray8, IrRange, Label, Need};
+use caf_data::{Dataset, DatasetOptions, Need};
+use caf_image::{Gray8, IrRange, Label};
+use caf_image::{ImageError, MASK_IGNORED};
 use std::path::{Path, PathBuf};
-
-/// Names of the classes of masks, one a line, in the root of a data set.
-pub const MASK_CLASSES: &str = "mask_classes.txt";
 
 /// What a task learns from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,32 +19,28 @@ pub enum Annotation {
 
 impl Annotation {
     /// How a data set is opened for it: what every pair must have.
-    pub fn options(self, list: Option<PathBuf>, ir_range: IrRange) -> DatasetOptions {
+    pub fn options(self, list: Option<PathBuf>, ir_range: IrRange, layout: Option<String>) -> DatasetOptions {
         let (labels, masks) = match self {
             Annotation::Boxes => (Need::Required, Need::Ignore),
             Annotation::Masks => (Need::Optional, Need::Required),
         };
-        DatasetOptions { list, labels, masks, ir_range }
+        DatasetOptions { list, labels, masks, ir_range, layout }
     }
 
-    /// Names of its classes by number: those of `classes.txt`; of masks those of `mask_classes.txt` beside it, where there is one,
-    /// since masks usually have a class for the background and boxes have none.
-    ///
-    /// # Errors
-    /// When a list of names is there and cannot be read.
-    pub fn classes(self, pairs: &Dataset) -> Result<Vec<String>, SearchError> {
-        let path = pairs.root().join(MASK_CLASSES);
-        if self == Annotation::Boxes || !path.exists() {
-            return Ok(pairs.classes().to_vec());
+    /// Names of its classes by number; those of masks usually have the background before them, which boxes have not.
+    #[must_use]
+    pub fn classes(self, pairs: &Dataset) -> &[String] {
+        match self {
+            Annotation::Boxes => pairs.classes(),
+            Annotation::Masks => pairs.mask_classes(),
         }
-        Ok(read_name_list(&path)?.into_iter().map(|listed| listed.name).collect())
     }
 
     /// What a pair lacks that cannot be trained or measured on.
     pub(super) fn missing(self, entry: &Entry) -> Option<&'static str> {
         match self {
             Annotation::Boxes => (!entry.labelled).then_some("no label file"),
-            Annotation::Masks => entry.mask.is_none().then_some("no class mask"),
+            Annotation::Masks => (!entry.has_mask()).then_some("no class mask"),
         }
     }
 
@@ -57,7 +51,7 @@ impl Annotation {
     pub(crate) fn require(self, pairs: &Dataset, purpose: &'static str) -> Result<(), SearchError> {
         let annotation = match self {
             Annotation::Boxes if pairs.entries().iter().all(|entry| entry.labels.is_empty()) => "a labelled object",
-            Annotation::Masks if pairs.entries().iter().all(|entry| entry.mask.is_none()) => "a class mask",
+            Annotation::Masks if pairs.entries().iter().all(|entry| !entry.has_mask()) => "a class mask",
             Annotation::Boxes | Annotation::Masks => return Ok(()),
         };
         let (root, samples) = (pairs.root().to_owned(), pairs.len());
@@ -124,12 +118,12 @@ impl Annotations {
 /// A class mask whose ids are all below the number of classes, or ignored.
 ///
 /// # Errors
-/// [`DataError::Mask`] with the path and the first other id.
+/// [`ImageError::Mask`] with the path and the first other id.
 pub(super) fn checked_mask(mask: Gray8, classes: usize, path: &Path) -> Result<Gray8, SearchError> {
     match mask.data().iter().find(|id| usize::from(**id) >= classes && **id != MASK_IGNORED) {
         Some(id) => {
             let found = format!("class {id}, where {classes} classes are named");
-            Err(DataError::Mask { path: path.to_owned(), found }.into())
+            Err(ImageError::Mask { path: path.to_owned(), found }.into())
         }
         None => Ok(mask),
     }

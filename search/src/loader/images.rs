@@ -6,12 +6,13 @@ use super::order::Order;
 use crate::error::SearchError;
 use crate::named_images::{Misfits, images_of};
 use crate::state::fingerprint;
+use caf_data::Dataset;
+use caf_data::Entry;
 use caf_data::augment::ScaleShiftSettings;
-use caf_data::color::Quantize;
-use caf_data::dataset::Entry;
-use caf_data::image_file::{IrRange, read_ir, read_mask, read_vi};
 use caf_data::view::BORDER;
-use caf_data::{Dataset, Gray8, Label, Rgb8};
+use caf_image::color::Quantize;
+use caf_image::{Gray8, Label, Rgb8};
+use caf_image::{IrRange, read_vi};
 use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
 use std::fmt;
@@ -89,8 +90,8 @@ pub struct TaskImage {
     pub labels: Vec<Label>,
     /// Regions that are neither right nor wrong.
     pub ignore: Vec<Label>,
-    /// The class mask, where the task needs one.
-    pub mask: Option<PathBuf>,
+    /// Whether it has a class mask that the task needs.
+    pub has_mask: bool,
 }
 
 /// Pixels of an image, and the class of each where the task needs them.
@@ -113,6 +114,8 @@ impl Bytes for Pixels {
 pub struct TaskImages {
     root: PathBuf,
     images: Vec<TaskImage>,
+    entries: Vec<Entry>,
+    source: ImageSource,
     classes: Vec<String>,
     /// How infrared files become pixels, when the images are these.
     infrared: Option<IrRange>,
@@ -134,7 +137,7 @@ impl TaskImages {
         cache_mib: usize,
     ) -> Result<Self, SearchError> {
         let mut offenders = Vec::new();
-        let classes = annotation.classes(dataset)?;
+        let classes = annotation.classes(dataset).to_vec();
         if classes.is_empty() {
             offenders.push("no class names (classes.txt)".to_owned());
         }
@@ -155,11 +158,13 @@ impl TaskImages {
             size: (entry.width, entry.height),
             labels: entry.labels.clone(),
             ignore: entry.ignore.clone(),
-            mask: entry.mask.clone().filter(|_| annotation == Annotation::Masks),
+            has_mask: annotation == Annotation::Masks && entry.has_mask(),
         };
         Ok(TaskImages {
             root: dataset.root().to_owned(),
             images: dataset.entries().iter().zip(paths).map(image).collect(),
+            entries: dataset.entries().to_vec(),
+            source: source.clone(),
             classes,
             infrared: (*source == ImageSource::Infrared).then(|| dataset.ir_range()),
             fingerprint: format!("{source}, {}", fingerprint(dataset)),
@@ -202,26 +207,25 @@ impl TaskImages {
     /// # Errors
     /// When a file cannot be read, its size is not what it was at opening, or a mask has a class that the data set does not name.
     pub fn load(&self, index: usize) -> Result<Arc<Pixels>, SearchError> {
-        let image = self.images.get(index).ok_or(caf_data::DataError::Index { index, len: self.len() })?;
+        let absent = caf_data::DataError::Index { index, len: self.len() };
+        let (image, entry) = self.images.get(index).zip(self.entries.get(index)).ok_or(absent)?;
         self.cache.get(index, || {
-            let pixels = match self.infrared {
-                Some(range) => {
-                    let plane = read_ir(&image.path, range)?;
+            let pixels = match self.source {
+                ImageSource::Visible => entry.read_vi()?,
+                ImageSource::Infrared => {
+                    let plane = entry.read_ir(self.ir_range())?;
                     let bytes = plane.data().iter().flat_map(|v| [Quantize::ClampRound.apply(*v); 3]).collect();
                     Rgb8::new(plane.width(), plane.height(), bytes)?
                 }
-                None => read_vi(&image.path)?,
+                ImageSource::Folder(_) => read_vi(&image.path)?,
             };
-            let unchanged = |path: &Path, found| match found == image.size {
-                true => Ok(()),
-                false => Err(caf_data::DataError::Changed { path: path.to_owned(), expected: image.size, found }),
-            };
-            unchanged(&image.path, pixels.size_wh())?;
-            let mask = match &image.mask {
-                Some(path) => {
-                    let mask = checked_mask(read_mask(path)?, self.classes.len(), path)?;
-                    unchanged(path, mask.size_wh())?;
-                    Some(mask)
+            if pixels.size_wh() != image.size {
+                let (path, expected, found) = (image.path.clone(), image.size, pixels.size_wh());
+                return Err(caf_data::DataError::Changed { path, expected, found }.into());
+            }
+            let mask = match entry.read_mask()?.filter(|_| image.has_mask) {
+                Some(mask) => {
+                    Some(checked_mask(mask, self.classes.len(), entry.mask.as_deref().unwrap_or(&image.path))?)
                 }
                 None => None,
             };
@@ -323,8 +327,8 @@ mod tests {
     use super::*;
     use crate::fixture::{Folder, images};
     use crate::loader::Stream;
-    use caf_data::image_file::write_rgb8;
     use caf_data::{DatasetOptions, Need};
+    use caf_image::write_rgb8;
 
     #[test]
     fn infrared_is_replicated_and_visible_is_as_it_is() {

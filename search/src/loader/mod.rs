@@ -11,7 +11,7 @@ mod images;
 mod order;
 mod pairs;
 
-pub use annotations::{Annotated, Annotation, Annotations, MASK_CLASSES};
+pub use annotations::{Annotated, Annotation, Annotations};
 pub use feed::Feed;
 pub use fit::check_crop;
 pub use images::{HostImages, ImageBatches, ImageSource, Pixels, TaskImage, TaskImages, byte_tensor, unit_tensor};

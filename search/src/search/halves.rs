@@ -7,9 +7,9 @@ use crate::state::fingerprint;
 use caf_console::Progress;
 use caf_data::Dataset;
 use caf_data::augment::CropSettings;
-use caf_data::dataset::write_name_list;
 use caf_data::leakage::{LeakageOptions, check_disjoint};
 use caf_data::split::{Scenes, SplitSettings, split};
+use caf_image::list::write_names;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -55,7 +55,7 @@ impl Halves {
                 "the halves are close: {near} near duplicates, {neighbours} neighbouring frames (`split --check` lists them)"
             ));
         }
-        Ok(Halves { classes: annotation.classes(&train)?, train, val, made })
+        Ok(Halves { classes: annotation.classes(&train).to_vec(), train, val, made })
     }
 
     /// What a resumed search compares of the pairs.
@@ -71,7 +71,7 @@ impl Halves {
                 ("val.txt", &self.val, "pairs that move beta"),
             ] {
                 let names: Vec<String> = half.names().map(str::to_owned).collect();
-                write_name_list(&out.join(file), what, &names)?;
+                write_names(&out.join(file), what, &names)?;
             }
         }
         Ok(())

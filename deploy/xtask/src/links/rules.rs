@@ -41,6 +41,7 @@ pub type Row = (&'static str, &'static [Family]);
 
 /// Every crate of the workspace. A crate without a row is an error, so that nobody forgets to draw its border.
 pub const ROWS: &[Row] = &[
+    ("caf-image", &[Torch, OnnxRuntime, GStreamer, Protobuf]),
     ("caf-net", &[Torch, Protobuf, OnnxRuntime, GStreamer]),
     ("caf-weights", &[Torch, OnnxRuntime, GStreamer]),
     ("caf-geometry", &[Torch, OnnxRuntime, GStreamer, Protobuf, Bulky]),

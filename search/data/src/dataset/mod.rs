@@ -1,167 +1,109 @@
-//! A data set in the plain layout: `ROOT/ir/NAME.ext`, `ROOT/vi/NAME.ext`, and optionally `labels/NAME.txt`,
-//! `ignore/NAME.txt`, `masks/NAME.png`, `classes.txt` and lists of names such as `train.txt`.
+//! A checked data set of any layout.
 //!
-//! The two halves of a pair have the same name and size; their extensions may differ. Opening reads folders, headers
-//! and label files, checks everything and reports all that does not fit in one error; pixels are read by
-//! [`Dataset::load`].
+//! The two halves of a pair have the same size. Opening reads folders, headers and label files, checks everything and reports all
+//! that does not fit in one error; pixels are read by [`Dataset::load`].
 
-mod annotations;
-mod folders;
-mod name_list;
+mod check;
+mod choose;
+mod entry;
+mod need;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use caf_image::color::is_gray;
+use caf_image::label::LabelNotes;
+use caf_image::{IrRange, classes};
 use rayon::prelude::*;
 
-use crate::color::{is_gray, luma};
-use crate::error::{DataError, Offence};
-use crate::image_file::{IrRange, image_size, read_ir, read_mask, read_vi};
-use crate::label::Label;
-use crate::raster::{Gray8, Plane, Rgb8};
-pub use name_list::{ListedName, read_name_list, write_name_list};
-
-/// Whether label files, or masks, must, may or shall not be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Need {
-    /// Every pair needs one (an empty label file says that nothing is there), and `classes.txt` must exist.
-    Required,
-    /// They are read where they exist.
-    #[default]
-    Optional,
-    /// They are not looked at.
-    Ignore,
-}
-
-/// How to open a data set.
-#[derive(Debug, Clone)]
-pub struct DatasetOptions {
-    /// A file of names, one a line; only these pairs belong to the data set, in this order. A relative path is taken
-    /// from the data set's root. Without a list all pairs belong to it, in the order of their names.
-    pub list: Option<PathBuf>,
-    /// What to do about label and ignore files.
-    pub labels: Need,
-    /// What to do about class masks. Whatever it is, a mask that exists must have the size of its pair.
-    pub masks: Need,
-    /// How 16-bit infrared values are mapped to \[0,1\].
-    pub ir_range: IrRange,
-}
-
-impl Default for DatasetOptions {
-    /// All pairs, with labels where they exist, without masks, infrared over its full range.
-    fn default() -> Self {
-        Self { list: None, labels: Need::Optional, masks: Need::Ignore, ir_range: IrRange::Full }
-    }
-}
-
-/// One checked pair of a data set.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Entry {
-    /// File name without extension.
-    pub name: String,
-    /// The infrared file.
-    pub ir: PathBuf,
-    /// The visible file.
-    pub vi: PathBuf,
-    /// The class mask, when there is one; its size is that of the pair.
-    pub mask: Option<PathBuf>,
-    /// Columns of both images.
-    pub width: usize,
-    /// Rows of both images.
-    pub height: usize,
-    /// Objects; empty when the pair has no label file or labels are ignored.
-    pub labels: Vec<Label>,
-    /// Regions that are neither right nor wrong.
-    pub ignore: Vec<Label>,
-    /// Whether a label file was read, so that "no objects" can be told from "nobody looked".
-    pub labelled: bool,
-}
-
-/// One pair with its pixels.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Sample {
-    /// File name without extension.
-    pub name: String,
-    /// Infrared in \[0,1\].
-    pub ir: Plane,
-    /// Visible, 8-bit RGB; a gray file is replicated to three channels.
-    pub vi: Rgb8,
-    /// Whether the visible image has no colour: three equal channels at every pixel, however it was stored.
-    pub vi_is_gray: bool,
-    /// Objects.
-    pub labels: Vec<Label>,
-    /// Regions that are neither right nor wrong: not to be trained on, detections there not counted.
-    pub ignore: Vec<Label>,
-    /// Class ids by pixel, of the size of the pair, [`crate::image_file::MASK_IGNORED`] where nothing is said; `None` where the
-    /// pair has no mask or masks are ignored.
-    pub mask: Option<Gray8>,
-}
-
-impl Sample {
-    /// The visible luma in \[0,1\], see [`crate::color::luma_of`].
-    #[must_use]
-    pub fn vi_luma(&self) -> Plane {
-        luma(&self.vi)
-    }
-}
+use crate::error::DataError;
+use crate::layout::{self, Index, Item};
+use crate::offence::Offence;
+use crate::sample::Sample;
+use check::{Check, Checked};
+pub use entry::Entry;
+pub use need::{DatasetOptions, Need};
 
 /// A checked data set of at least one pair.
 #[derive(Debug, Clone)]
 pub struct Dataset {
     root: PathBuf,
+    layout: &'static str,
     entries: Vec<Entry>,
     classes: Vec<String>,
+    mask_classes: Vec<String>,
+    notes: LabelNotes,
     masks: Need,
     ir_range: IrRange,
 }
 
 impl Dataset {
-    /// Opens and checks a data set. Reads headers and label files, no pixels.
+    /// Opens and checks a data set. Reads headers and label files, no pixels. What was set right in label files (repeated lines,
+    /// boxes over the edge, outlines) is said once in the log, and counted in [`Dataset::notes`].
     ///
     /// # Errors
-    /// * [`DataError::NoFolder`] without `ROOT/ir` or `ROOT/vi`, [`DataError::Empty`] without any name;
-    /// * [`DataError::Read`] for a list that cannot be read, [`DataError::Setting`] for a bad `ir_range`;
+    /// * [`DataError::Layout`], [`DataError::UnknownLayout`] for a folder that is no data set of a known or of the named layout;
+    /// * [`DataError::Empty`] without any name, [`DataError::NoList`] for a list that does not exist, [`DataError::Image`] for a
+    ///   folder or list that cannot be read, [`DataError::Setting`] for a bad `ir_range`;
     /// * [`DataError::Offences`] with everything else that does not fit: missing halves, sizes, label lines with file
     ///   and line, class numbers without a name, doubled or unknown names, broken headers.
     pub fn open(root: &Path, options: &DatasetOptions) -> Result<Self, DataError> {
         options.ir_range.validate()?;
+        let (layout, mut index) = layout::open(root, options.layout.as_deref())?;
+        if index.items.is_empty() && index.offences.is_empty() {
+            return Err(DataError::Empty { path: root.to_owned(), expected: "pair of images" });
+        }
+        let class_names = class_names(&mut index, options.labels);
         let mut offences = Vec::new();
-        let ir = folders::scan(&root.join("ir"), "infrared images", &mut offences)?;
-        let vi = folders::scan(&root.join("vi"), "visible images", &mut offences)?;
-        let pairs = match &options.list {
-            Some(list) => {
-                let pairs = name_list::listed_pairs(root, &root.join(list), &ir, &vi, &mut offences)?;
-                folders::keep_listed(&pairs, &mut offences);
-                pairs
+        let items: Vec<Item> = match &options.list {
+            Some(list) => choose::listed(&mut index, root, list)?.into_iter().cloned().collect(),
+            None => {
+                offences.extend(index.orphans(options.labels != Need::Ignore)?);
+                index.items.values().cloned().collect()
             }
-            None => folders::all_pairs(root, &ir, &vi, &mut offences)?,
         };
-        let classes = annotations::read_classes(root, options.labels, &mut offences);
-        let annotations = annotations::Annotations {
-            root,
-            need: options.labels,
-            masks: options.masks,
-            // Without names any class number is allowed; with a broken list of names it must not hide other offences.
-            class_count: (!classes.is_empty()).then_some(classes.len()),
-        };
-        if options.list.is_none() {
-            annotations.find_orphans(&ir, &vi, &mut offences)?;
+        offences.splice(0..0, std::mem::take(&mut index.offences));
+        let without = |there: fn(&Item) -> bool| items.iter().filter(|item| !there(item)).count();
+        if let (Need::Required, pairs @ 1..) = (options.labels, without(|item| item.labels.is_some())) {
+            offences.push(Offence::NoLabels { layout: layout.name, pairs });
         }
+        if let (Need::Required, pairs @ 1..) =
+            (options.masks, without(|item| item.mask.is_some() || item.labels.is_some()))
+        {
+            offences.push(Offence::NoMasks { layout: layout.name, pairs });
+        }
+        let check = Check { labels: options.labels, masks: options.masks, classes: &class_names };
         // In parallel, since a large set lies on a slow disk; collected in order, so that the report is stable.
-        let checked: Vec<(Option<Entry>, Vec<Offence>)> =
-            pairs.into_par_iter().map(|pair| annotations.check(pair)).collect();
-        let mut entries = Vec::with_capacity(checked.len());
-        for (entry, found) in checked {
-            entries.extend(entry);
-            offences.extend(found);
+        let checked: Vec<Checked> = items.par_iter().map(|item| check.pair(item)).collect();
+        let (mut entries, mut notes, mut noted) = (Vec::with_capacity(checked.len()), LabelNotes::default(), None);
+        for pair in checked {
+            entries.extend(pair.entry);
+            offences.extend(pair.offences);
+            notes.add(pair.notes);
+            noted = noted.or(pair.noted);
         }
-        if offences.is_empty() {
-            Ok(Self { root: root.to_owned(), entries, classes, masks: options.masks, ir_range: options.ir_range })
-        } else {
-            Err(DataError::Offences { root: root.to_owned(), offences })
+        if !offences.is_empty() {
+            return Err(DataError::Offences { root: root.to_owned(), offences });
         }
+        if let Some(first) = noted {
+            tracing::warn!("{}: {notes}; the first in {}", root.display(), first.display());
+        }
+        let mut mask_classes = std::mem::take(&mut index.mask_classes);
+        if mask_classes.is_empty() && entries.iter().any(Entry::is_outlined) {
+            mask_classes = std::iter::once("background".to_owned()).chain(class_names.iter().cloned()).collect();
+        }
+        Ok(Self {
+            root: root.to_owned(),
+            layout: layout.name,
+            entries,
+            classes: class_names,
+            mask_classes,
+            notes,
+            masks: options.masks,
+            ir_range: options.ir_range,
+        })
     }
 
     /// Pairs in the data set, at least 1.
@@ -182,10 +124,22 @@ impl Dataset {
         &self.root
     }
 
+    /// Name of the layout it was read by.
+    #[must_use]
+    pub fn layout(&self) -> &'static str {
+        self.layout
+    }
+
     /// How 16-bit infrared values become \[0,1\].
     #[must_use]
     pub fn ir_range(&self) -> IrRange {
         self.ir_range
+    }
+
+    /// What was set right in label files.
+    #[must_use]
+    pub fn notes(&self) -> LabelNotes {
+        self.notes
     }
 
     /// The pairs of these names, in the order of the names. A name of no pair is passed over.
@@ -199,7 +153,7 @@ impl Dataset {
         if entries.is_empty() {
             return Err(DataError::Empty { path: self.root.clone(), expected: "pair of the wanted names" });
         }
-        Ok(Self { entries, root: self.root.clone(), classes: self.classes.clone(), ..*self })
+        Ok(Self { entries, ..self.clone() })
     }
 
     /// The checked pairs, in the order of [`Dataset::load`]'s index.
@@ -213,30 +167,26 @@ impl Dataset {
         self.entries.iter().map(|entry| entry.name.as_str())
     }
 
-    /// Class names by number; empty when there is no `classes.txt` or labels are ignored.
+    /// Class names of boxes by number; empty when nobody names them or labels are ignored.
     #[must_use]
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
 
-    /// Reads the pixels of pair `index`. The `EXIF` orientation is ignored.
+    /// Class names of masks by id: the layout's, those of `mask_classes.txt`, or `background` and the classes of outlines; where
+    /// there are none of these, [`Dataset::classes`].
+    #[must_use]
+    pub fn mask_classes(&self) -> &[String] {
+        if self.mask_classes.is_empty() { &self.classes } else { &self.mask_classes }
+    }
+
+    /// Reads the pixels of pair `index`, upright; its mask unless masks are ignored.
     ///
     /// # Errors
-    /// [`DataError::Index`]; [`DataError::Read`], [`DataError::Decode`] or [`DataError::Truncated`] with the path;
-    /// [`DataError::Changed`] when a file has another size than at opening.
+    /// [`DataError::Index`]; [`DataError::Image`] with the path; [`DataError::Changed`] when a file has another size than at opening.
     pub fn load(&self, index: usize) -> Result<Sample, DataError> {
         let entry = self.entries.get(index).ok_or(DataError::Index { index, len: self.len() })?;
-        let ir = read_ir(&entry.ir, self.ir_range)?;
-        let vi = read_vi(&entry.vi)?;
-        let mask_path = entry.mask.as_ref().filter(|_| self.masks != Need::Ignore);
-        let mask = mask_path.map(|path| read_mask(path)).transpose()?;
-        let expected = (entry.width, entry.height);
-        let mask_size = mask_path.zip(mask.as_ref().map(Gray8::size_wh));
-        for (path, found) in [(&entry.ir, ir.size_wh()), (&entry.vi, vi.size_wh())].into_iter().chain(mask_size) {
-            if found != expected {
-                return Err(DataError::Changed { path: path.clone(), expected, found });
-            }
-        }
+        let (ir, vi) = (entry.read_ir(self.ir_range)?, entry.read_vi()?);
         Ok(Sample {
             name: entry.name.clone(),
             vi_is_gray: is_gray(&vi),
@@ -244,65 +194,34 @@ impl Dataset {
             vi,
             labels: entry.labels.clone(),
             ignore: entry.ignore.clone(),
-            mask,
+            mask: if self.masks == Need::Ignore { None } else { entry.read_mask()? },
         })
     }
 }
 
-/// The two files of a name, before they are checked.
-#[derive(Debug, Clone)]
-struct Pair {
-    name: String,
-    ir: PathBuf,
-    vi: PathBuf,
-}
-
-impl annotations::Annotations<'_> {
-    /// Checks one pair: headers, sizes, labels. `None` when an offence leaves no entry.
-    fn check(&self, pair: Pair) -> (Option<Entry>, Vec<Offence>) {
-        let mut offences = Vec::new();
-        let mask = self.mask_of(&pair.name);
-        let ir_size = header_size(&pair.ir, &mut offences);
-        let vi_size = header_size(&pair.vi, &mut offences);
-        let mask_size = mask.as_deref().and_then(|path| header_size(path, &mut offences));
-        let mut compare = |second: &Path, second_size: Option<(usize, usize)>| {
-            if let (Some(first_size), Some(second_size)) = (ir_size, second_size)
-                && first_size != second_size
-            {
-                let (name, first, second) = (pair.name.clone(), pair.ir.clone(), second.to_owned());
-                offences.push(Offence::SizeMismatch { name, first, first_size, second, second_size });
-            }
-        };
-        compare(&pair.vi, vi_size);
-        if let Some(path) = &mask {
-            compare(path, mask_size);
-        } else if self.masks == Need::Required {
-            offences.push(Offence::MissingMask { name: pair.name.clone(), path: self.mask_path(&pair.name) });
-        }
-        let labels = self.read_labels(&pair.name, &mut offences);
-        let ignore = self.read_ignore(&pair.name, &mut offences);
-        let entry = ir_size.map(|(width, height)| Entry {
-            name: pair.name,
-            ir: pair.ir,
-            vi: pair.vi,
-            mask,
-            width,
-            height,
-            labelled: labels.is_some(),
-            labels: labels.unwrap_or_default(),
-            ignore,
-        });
-        (entry, offences)
+/// The class names of boxes: the layout's, or those of its file of names. Empty and doubled names are offences, and so is a file that
+/// is not there where labels are required.
+fn class_names(index: &mut Index, need: Need) -> Vec<String> {
+    let Some(path) = index.classes_file.clone() else { return index.classes.clone() };
+    if need == Need::Ignore {
+        return Vec::new();
     }
-}
-
-fn header_size(path: &Path, offences: &mut Vec<Offence>) -> Option<(usize, usize)> {
-    match image_size(path) {
-        Ok(size) => Some(size),
+    let names = match std::fs::read_to_string(&path) {
+        Ok(text) => {
+            let (names, problems) = classes::parse(&text);
+            let bad =
+                |p: classes::ClassProblem| Offence::ClassLine { path: path.clone(), line: p.line, found: p.found };
+            index.offences.extend(problems.into_iter().map(bad));
+            names
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(error) => {
-            let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-            offences.push(Offence::Header { path: path.to_owned(), cause });
-            None
+            index.offences.push(Offence::Unreadable { path, cause: error.to_string() });
+            return Vec::new();
         }
+    };
+    if names.is_empty() && need == Need::Required {
+        index.offences.push(Offence::MissingClasses { path });
     }
+    names
 }

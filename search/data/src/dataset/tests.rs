@@ -1,6 +1,6 @@
 use super::*;
-use crate::image_file::{write_gray8, write_rgb8};
-use crate::raster::Gray8;
+use caf_image::list::write_names;
+use caf_image::{Gray8, ImageError, ImageProblem, Rgb8, write_gray8, write_rgb8};
 use tempfile::TempDir;
 
 /// A folder of pairs `a`, `b`, `c` (12×8 each) with labels and two classes.
@@ -82,28 +82,34 @@ fn everything_wrong_is_in_one_error() {
     gray(root, "vi/d.bmp.png", 4, 4, 0);
     gray(root, "vi/d.png", 4, 4, 0);
     std::fs::copy(root.join("ir/d.png"), root.join("ir/d.tif")).unwrap();
-    text(root, "ir/notes.webp", "");
+    text(root, "ir/notes.gif", "GIF89a");
     text(root, "ir/.hidden", "");
     text(root, "labels/b.txt", "1 0.5 0.5 0.25 0.5\n2 0.5 0.5 0.1 0.1\n0 0.5 0.5 0.1\n");
-    text(root, "ignore/c.txt", "0 0.9 0.5 0.5 0.1\n");
+    text(root, "ignore/c.txt", "0 1.2 0.5 0.5 0.1\n");
     text(root, "labels/nobody.txt", "");
     text(root, "labels/classes.txt", "person\ncar\n");
     let whole = std::fs::read(root.join("vi/c.png")).unwrap();
     std::fs::write(root.join("vi/c.png"), &whole[..18]).unwrap();
     let found = offences(root, &options(Need::Required, None));
     let count = |wanted: fn(&Offence) -> bool| found.iter().filter(|o| wanted(o)).count();
-    assert_eq!(count(|o| matches!(o, Offence::MissingHalf { .. })), 2, "{found:#?}");
-    assert_eq!(count(|o| matches!(o, Offence::SizeMismatch { .. })), 2, "b's halves, c's mask");
-    assert_eq!(count(|o| matches!(o, Offence::DuplicateName { name, .. } if name == "d")), 1);
-    assert_eq!(count(|o| matches!(o, Offence::NotAnImage { .. })), 1);
+    assert_eq!(count(|o| matches!(o, Offence::Image(ImageProblem::MissingHalf { .. }))), 2, "{found:#?}");
+    assert_eq!(count(|o| matches!(o, Offence::Image(ImageProblem::SizeMismatch { .. }))), 2, "b's halves, c's mask");
+    assert_eq!(count(|o| matches!(o, Offence::Image(ImageProblem::SameName { name, .. }) if name == "d")), 1);
+    assert_eq!(count(|o| matches!(o, Offence::Image(ImageProblem::NotAnImage { .. }))), 1);
     assert_eq!(count(|o| matches!(o, Offence::LabelLine { line: 2 | 3, .. })), 2);
     assert_eq!(count(|o| matches!(o, Offence::LabelLine { path, line: 1, .. } if path.ends_with("ignore/c.txt"))), 1);
     assert_eq!(count(|o| matches!(o, Offence::Orphan { path } if path.ends_with("labels/nobody.txt"))), 1);
-    assert_eq!(count(|o| matches!(o, Offence::Header { path, .. } if path.ends_with("vi/c.png"))), 1);
+    assert_eq!(
+        count(|o| matches!(o, Offence::Image(ImageProblem::Header { path, .. }) if path.ends_with("vi/c.png"))),
+        1
+    );
     assert_eq!(count(|o| matches!(o, Offence::MissingLabels { name, .. } if name.starts_with('d'))), 2);
     assert_eq!(found.len(), 13, "{found:#?}");
     let message = Dataset::open(root, &options(Need::Required, None)).unwrap_err().to_string();
-    assert!(message.contains("13 problem(s)") && message.contains("labels/b.txt:3: expected five fields"), "{message}");
+    assert!(
+        message.contains("13 problem(s)") && message.contains("labels/b.txt:3: expected class cx cy w h"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -124,7 +130,7 @@ fn lists_choose_order_and_names() {
     gray(root, "vi/x.y.png", 4, 4, 0);
     gray(root, "ir/alone.png", 4, 4, 0);
     text(root, "ir/notes.txt", "");
-    text(root, "val.txt", "\u{feff}# chosen\r\nc.png  # last first\r\n\r\n  a\n");
+    text(root, "val.txt", "\u{feff}# chosen\r\nc.png\r\n\r\n  a\n");
     let data = Dataset::open(root, &options(Need::Required, Some("val.txt"))).unwrap();
     assert_eq!(data.names().collect::<Vec<_>>(), ["c", "a"]);
     text(root, "dots.txt", "x.y\n");
@@ -135,24 +141,15 @@ fn lists_choose_order_and_names() {
     let found = offences(root, &options(Need::Required, Some("bad.txt")));
     assert!(matches!(&found[0], Offence::ListedMissing { line: 2, name, .. } if name == "nobody"), "{found:#?}");
     assert!(matches!(&found[1], Offence::ListedTwice { line: 3, first_line: 1, .. }));
-    assert!(matches!(&found[2], Offence::MissingHalf { name, .. } if name == "alone"));
-    assert!(matches!(&found[3], Offence::ListedMissing { line: 5, .. }));
+    assert!(matches!(&found[2], Offence::ListedMissing { line: 5, .. }));
+    assert!(matches!(&found[3], Offence::Image(ImageProblem::MissingHalf { name, .. }) if name == "alone"));
     assert_eq!(found.len(), 4);
 
     text(root, "empty.txt", "# nothing\n");
     let empty = Dataset::open(root, &options(Need::Optional, Some("empty.txt")));
-    assert!(matches!(empty, Err(DataError::Empty { .. })));
-    let none = Dataset::open(root, &options(Need::Optional, Some("none.txt")));
-    assert!(matches!(none, Err(DataError::Read { path, .. }) if path == root.join("none.txt")));
-}
-
-#[test]
-fn written_lists_come_back() {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("train.txt");
-    write_name_list(&path, "two\nlines", &["a", "b"]).unwrap();
-    let names: Vec<ListedName> = read_name_list(&path).unwrap();
-    assert_eq!(names, [ListedName { name: "a".into(), line: 3 }, ListedName { name: "b".into(), line: 4 }]);
+    assert!(matches!(empty, Err(DataError::Image(ImageError::EmptyList { .. }))));
+    let none = Dataset::open(root, &options(Need::Optional, Some("none.txt"))).unwrap_err();
+    assert!(matches!(&none, DataError::NoList { path, .. } if *path == root.join("none.txt")) && none.is_wrong_call());
 }
 
 #[test]
@@ -186,11 +183,15 @@ fn class_names_must_be_distinct() {
 fn missing_and_empty_folders() {
     let folder = TempDir::new().unwrap();
     let open = || Dataset::open(folder.path(), &DatasetOptions::default());
-    assert!(matches!(open(), Err(DataError::NoFolder { path, .. }) if path.ends_with("ir")));
+    let error = open().unwrap_err().to_string();
+    assert!(error.contains("it holds nothing") && error.contains("plain: folders ir and vi"), "{error}");
     std::fs::create_dir(folder.path().join("ir")).unwrap();
-    assert!(matches!(open(), Err(DataError::NoFolder { path, .. }) if path.ends_with("vi")));
+    let error = open().unwrap_err().to_string();
+    assert!(error.contains("it holds ir/"), "{error}");
     std::fs::create_dir(folder.path().join("vi")).unwrap();
     assert!(matches!(open(), Err(DataError::Empty { .. })));
+    let none = Dataset::open(&folder.path().join("none"), &DatasetOptions::default());
+    assert!(matches!(none, Err(DataError::Image(ImageError::Read { .. }))));
 }
 
 #[test]
@@ -220,9 +221,12 @@ fn files_that_change_or_break_after_opening_are_named() {
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
     let error = data.load(1).unwrap_err();
-    assert!(matches!(&error, DataError::Decode { .. }) && error.to_string().contains("vi/b.png"), "{error}");
+    assert!(
+        matches!(&error, DataError::Image(ImageError::Decode { .. })) && error.to_string().contains("vi/b.png"),
+        "{error}"
+    );
     std::fs::remove_file(folder.path().join("ir/c.png")).unwrap();
-    assert!(matches!(data.load(2), Err(DataError::Read { .. })));
+    assert!(matches!(data.load(2), Err(DataError::Image(ImageError::Read { .. }))));
 }
 
 #[test]
@@ -235,4 +239,84 @@ fn a_part_has_the_order_of_its_names_and_all_else_of_the_whole() {
     assert_eq!((part.root(), part.classes(), part.ir_range()), (whole.root(), whole.classes(), IrRange::MinMax));
     assert_eq!(part.load(0).unwrap(), whole.load(2).unwrap());
     assert!(matches!(whole.part(&["nobody".to_owned()]), Err(DataError::Empty { .. })));
+}
+
+#[test]
+fn what_labelling_tools_leave_is_set_right_and_counted() {
+    let folder = good();
+    let root = folder.path();
+    text(root, "labels/a.txt", "1 0.5 0.5 0.25 0.5\n1 0.5 0.5 0.25 0.5\n0 0.02 0.5 0.2 0.2\n");
+    text(root, "labels/b.txt", "1.0 0.5 0.5 1.0000001 1.0\n0 0.25 0.25 0.75 0.25 0.75 0.75 0.25 0.75\n");
+    let data = Dataset::open(root, &options(Need::Required, None)).unwrap();
+    assert_eq!(data.notes(), LabelNotes { duplicates: 1, clipped: 1, outlines: 1 });
+    let labels: Vec<usize> = data.entries().iter().map(|e| e.labels.len()).collect();
+    assert_eq!(labels, [2, 2, 1]);
+}
+
+#[test]
+fn outlines_make_a_mask_where_one_is_wanted() {
+    let folder = good();
+    let root = folder.path();
+    for name in ["a", "b", "c"] {
+        text(root, &format!("labels/{name}.txt"), "");
+    }
+    text(root, "labels/a.txt", "1 0.25 0.25 0.75 0.25 0.75 0.75 0.25 0.75\n");
+    let masked = |masks| DatasetOptions { masks, ..options(Need::Ignore, None) };
+    let data = Dataset::open(root, &masked(Need::Required)).unwrap();
+    assert!(data.entries().iter().all(Entry::has_mask) && data.entries()[0].labels.is_empty());
+    let mask = data.load(0).unwrap().mask.unwrap();
+    for (i, id) in mask.data().iter().enumerate() {
+        let inside = (3..9).contains(&(i % 12)) && (2..6).contains(&(i / 12));
+        assert_eq!(*id, if inside { 2 } else { 0 }, "pixel {i}");
+    }
+    assert_eq!(data.load(1).unwrap().mask, Some(Gray8::filled(12, 8, 0).unwrap()));
+    let optional = Dataset::open(root, &masked(Need::Optional)).unwrap();
+    assert_eq!(optional.load(1).unwrap().mask, None, "an empty file says nothing about masks");
+    let named =
+        Dataset::open(root, &DatasetOptions { masks: Need::Required, ..options(Need::Required, None) }).unwrap();
+    assert_eq!(named.mask_classes(), ["background", "person", "car"]);
+    text(root, "labels/b.txt", "1 0.5 0.5 0.25 0.5\n");
+    let found = offences(root, &masked(Need::Required));
+    assert!(matches!(&found[..], [Offence::MissingMask { name, .. }] if name == "b"), "{found:?}");
+}
+
+#[test]
+fn names_of_masks_are_a_list_of_their_own() {
+    let folder = good();
+    let data = || Dataset::open(folder.path(), &options(Need::Optional, None)).unwrap();
+    assert_eq!(data().mask_classes(), ["person", "car"]);
+    text(folder.path(), "mask_classes.txt", "background\nperson\ncar\n");
+    assert_eq!((data().mask_classes().len(), data().classes().len()), (3, 2));
+}
+
+#[test]
+fn odd_names_and_leftovers_survive_a_list() {
+    let folder = TempDir::new().unwrap();
+    let root = folder.path();
+    let names = ["# 1", "#2", " a b", "cam#1_001", "it's \"q\"", "夜景 01", "-dash", "a.b.c", "100%25", "x.png"];
+    for camera in ["ir", "vi"] {
+        std::fs::create_dir(root.join(camera)).unwrap();
+        for name in names {
+            gray(root, &format!("{camera}/{name}.png"), 4, 4, 0);
+        }
+        for leftover in ["._a.png", ".DS_Store", "Thumbs.db", "desktop.ini"] {
+            text(root, &format!("{camera}/{leftover}"), "\0");
+        }
+    }
+    write_names(&root.join("list.txt"), "all of them", &names).unwrap();
+    let data = Dataset::open(root, &options(Need::Optional, Some("list.txt"))).unwrap();
+    assert_eq!(data.names().collect::<Vec<_>>(), names);
+    assert_eq!(Dataset::open(root, &options(Need::Optional, None)).unwrap().len(), names.len());
+}
+
+#[cfg(unix)]
+#[test]
+fn links_that_lead_nowhere_are_named() {
+    let folder = good();
+    for camera in ["ir", "vi"] {
+        std::os::unix::fs::symlink("nowhere.png", folder.path().join(camera).join("d.png")).unwrap();
+    }
+    let found = offences(folder.path(), &options(Need::Optional, None));
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found.iter().all(|o| matches!(o, Offence::Image(ImageProblem::DanglingLink { .. }))));
 }

@@ -1,18 +1,16 @@
 //! Whether training and validation are apart: shared names, the same picture twice, near duplicates, neighbouring
 //! frames.
 
-mod report;
-mod thumbnail;
-
 use std::collections::{BTreeMap, HashSet};
 
+use caf_image::ImageError;
 use rayon::prelude::*;
 
 use crate::dataset::Dataset;
 use crate::error::DataError;
-use crate::split::NumberedName;
-pub use report::{LeakageReport, NearPicture, Neighbour};
-pub use thumbnail::{THUMBNAIL_SIDE, Thumbnail};
+pub use crate::leakage_report::{LeakageReport, NearPicture, Neighbour};
+use crate::name::NumberedName;
+use crate::thumbnail::Thumbnail;
 
 /// What counts as suspiciously close.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,7 +33,7 @@ impl Default for LeakageOptions {
 /// Compares two data sets. Reads all pixels of both unless `near_picture` is `None`.
 ///
 /// # Errors
-/// [`DataError::Read`] when a root folder cannot be resolved, and those of [`Dataset::load`].
+/// [`DataError::Image`] when a root folder cannot be resolved, and those of [`Dataset::load`].
 pub fn compare(train: &Dataset, val: &Dataset, options: &LeakageOptions) -> Result<LeakageReport, DataError> {
     let mut report = LeakageReport { train_pairs: train.len(), val_pairs: val.len(), ..LeakageReport::default() };
     // Two data sets often number their files alike; only under one root does the same name mean the same pair.
@@ -79,7 +77,8 @@ pub fn thumbnails(data: &Dataset) -> Result<Vec<Thumbnail>, DataError> {
 
 fn canonical(data: &Dataset) -> Result<std::path::PathBuf, DataError> {
     let path = data.root();
-    path.canonicalize().map_err(|source| DataError::Read { path: path.to_owned(), source })
+    let read = |source| ImageError::Read { path: path.to_owned(), source };
+    Ok(path.canonicalize().map_err(read)?)
 }
 
 /// For each validation name the nearest training name within the gap, nearest first.

@@ -1,8 +1,8 @@
 use super::*;
-use crate::dataset::{DatasetOptions, write_name_list};
-use crate::image_file::write_gray8;
-use crate::raster::Gray8;
+use crate::dataset::DatasetOptions;
 use crate::split::Scenes;
+use caf_image::list::write_names as write_name_list;
+use caf_image::{Gray8, write_gray8};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use std::path::Path;

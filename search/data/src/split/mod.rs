@@ -9,7 +9,8 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
-pub use scenes::{NumberedName, Scenes};
+pub use crate::name::NumberedName;
+pub use scenes::Scenes;
 
 /// How to split.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

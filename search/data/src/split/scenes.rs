@@ -3,31 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
+use caf_image::ImageError;
+use caf_image::list::is_comment;
+
 use crate::error::DataError;
-use crate::leakage::Thumbnail;
-
-/// A name taken apart around its last number: `FLIR_video_00069` is `FLIR_video_`, 69 and nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NumberedName {
-    /// What stands before the number.
-    pub prefix: String,
-    /// The number.
-    pub number: u64,
-    /// What stands behind it.
-    pub suffix: String,
-}
-
-impl NumberedName {
-    /// `None` for a name without digits, or with more than fit in 64 bits.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Self> {
-        let end = name.rfind(|c: char| c.is_ascii_digit())? + 1;
-        let (head, suffix) = name.split_at_checked(end)?;
-        let prefix = head.trim_end_matches(|c: char| c.is_ascii_digit());
-        let number = head.strip_prefix(prefix)?.parse().ok()?;
-        Some(Self { prefix: prefix.to_owned(), number, suffix: suffix.to_owned() })
-    }
-}
+use crate::name::NumberedName;
+use crate::thumbnail::Thumbnail;
 
 /// Names and the scene of each.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,19 +54,20 @@ impl Scenes {
     }
 
     /// Puts the names of a scenes file together: each line `NAME SCENE`, the scene being the last word of the line;
-    /// `#` starts a comment. Names that it does not list keep the scene they have.
+    /// a line that begins with `#` and a blank is a comment. Names that it does not list keep the scene they have.
     ///
     /// # Errors
-    /// [`DataError::Read`] with the path, [`DataError::Line`] for a line of one word, an unknown or a doubled name.
+    /// [`DataError::Image`] with the path, [`DataError::Line`] for a line of one word, an unknown or a doubled name.
     pub fn with_file(self, path: &Path) -> Result<Self, DataError> {
-        let text = std::fs::read_to_string(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ImageError::Read { path: path.to_owned(), source })?;
         let index_of: HashMap<&str, usize> = self.names.iter().enumerate().map(|(i, n)| (n.as_str(), i)).collect();
         let mut listed = BTreeSet::new();
         let mut numbers = HashMap::new();
         let mut scene_of = self.scene_of.clone();
         for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
-            let line = line.split_once('#').map_or(line, |(before, _)| before).trim();
-            if line.is_empty() {
+            let line = line.trim();
+            if line.is_empty() || is_comment(line) {
                 continue;
             }
             let bad = |expected, found: &str| DataError::Line {

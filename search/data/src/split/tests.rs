@@ -61,7 +61,7 @@ fn a_scenes_file_overrides_numbers() {
     let list: Vec<String> = ["a b 1", "x7", "x8", "x90"].map(str::to_owned).to_vec();
     let by_number = Scenes::by_number(&list, 1, 9);
     assert_eq!(by_number.scene_of(), [0, 1, 1, 2]);
-    std::fs::write(&path, "# places\na b 1   bridge\nx90 bridge # the same\nx8 tunnel\n").unwrap();
+    std::fs::write(&path, "# places\na b 1   bridge\nx90 bridge\nx8 tunnel\n").unwrap();
     let scenes = by_number.clone().with_file(&path).unwrap();
     assert_eq!((scenes.scene_of(), scenes.count()), ([0, 1, 2, 0].as_slice(), 3));
     for (text, line) in [("x7\n", 1), ("x7 s\nnobody s\n", 2), ("x7 s\n\nx7 t\n", 3)] {

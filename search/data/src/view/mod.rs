@@ -4,15 +4,15 @@
 //! In continuous coordinates (pixel `i` covers `[i, i + 1)`) a point maps as `x' = scale_x * x + shift_x` and
 //! `y' = scale_y * y + shift_y`; `scale_x` is negative when the view is mirrored.
 
-mod render;
+mod resample;
 
 use caf_geometry::{Letterbox, Xyxy};
+use caf_image::{Gray8, Label, MASK_IGNORED, Raster};
 
-use crate::dataset::Sample;
 use crate::error::DataError;
-use crate::label::Label;
-
-pub use render::Blend;
+use crate::sample::Sample;
+use resample::Axis;
+pub use resample::Blend;
 
 /// The gray around an image that does not fill its frame, 8 bits.
 pub const BORDER: u8 = caf_geometry::letterbox::FILL;
@@ -218,6 +218,74 @@ impl View {
             ignore,
             mask: sample.mask.as_ref().map(|mask| self.render_mask(mask)).transpose()?,
         })
+    }
+
+    /// The image seen by the view in a new buffer; see [`View::render_into`].
+    ///
+    /// # Errors
+    /// [`DataError::Shape`] when `source` has not the size of the view's source.
+    pub fn render<T: Blend, const C: usize>(
+        &self,
+        source: &Raster<T, C>,
+        border: T,
+    ) -> Result<Raster<T, C>, DataError> {
+        let mut target = Raster::filled(self.target_wh.0, self.target_wh.1, border)?;
+        self.render_into(source, border, &mut target)?;
+        Ok(target)
+    }
+
+    /// Fills `target` with the image seen by the view, `border` where the source does not reach.
+    ///
+    /// At scale 1 with whole shifts pixels are copied. Otherwise they are bilinear between pixel centres, the outermost
+    /// pixels extending to the image's edge; when shrinking by n or more, n × n such samples are averaged a pixel.
+    ///
+    /// # Errors
+    /// [`DataError::Shape`] when a buffer has not the size of the view.
+    pub fn render_into<T: Blend, const C: usize>(
+        &self,
+        source: &Raster<T, C>,
+        border: T,
+        target: &mut Raster<T, C>,
+    ) -> Result<(), DataError> {
+        for (what, expected, found) in [
+            ("source of a view", self.source_wh, source.size_wh()),
+            ("target of a view", self.target_wh, target.size_wh()),
+        ] {
+            if expected != found {
+                let (expected, found) = (format!("{expected:?} (width, height)"), format!("{found:?}"));
+                return Err(DataError::Shape { what, expected, found });
+            }
+        }
+        let x_axis = Axis::new(self.scale.0, self.shift.0, self.source_wh.0);
+        let y_axis = Axis::new(self.scale.1, self.shift.1, self.source_wh.1);
+        resample::render(source, &x_axis, &y_axis, border, target);
+        Ok(())
+    }
+
+    /// A class mask seen by the view: ids cannot be mixed, so each target pixel has the id of the source pixel that its centre
+    /// lies in, and [`MASK_IGNORED`] where the source does not reach.
+    ///
+    /// # Errors
+    /// [`DataError::Shape`] when `source` has not the size of the view's source.
+    pub fn render_mask(&self, source: &Gray8) -> Result<Gray8, DataError> {
+        if source.size_wh() != self.source_wh {
+            return Err(DataError::Shape {
+                what: "source of a view",
+                expected: format!("{:?} (width, height)", self.source_wh),
+                found: format!("{:?}", source.size_wh()),
+            });
+        }
+        let x_axis = Axis::new(self.scale.0, self.shift.0, self.source_wh.0);
+        let y_axis = Axis::new(self.scale.1, self.shift.1, self.source_wh.1);
+        let columns: Vec<Option<usize>> = (0..self.target_wh.0).map(|x| x_axis.nearest(x)).collect();
+        let mut target = Gray8::filled(self.target_wh.0, self.target_wh.1, MASK_IGNORED)?;
+        for (y, row) in target.data_mut().chunks_exact_mut(self.target_wh.0).enumerate() {
+            let Some(ids) = y_axis.nearest(y).and_then(|y| source.data().get(y * self.source_wh.0..)) else { continue };
+            for (out, x) in row.iter_mut().zip(&columns) {
+                *out = x.and_then(|x| ids.get(x)).copied().unwrap_or(MASK_IGNORED);
+            }
+        }
+        Ok(target)
     }
 }
 

@@ -1,7 +1,6 @@
 use super::*;
 use crate::augment::{CropSettings, ScaleShiftSettings};
-use crate::image_file::MASK_IGNORED;
-use crate::raster::{Gray8, Plane, Rgb8};
+use caf_image::{Plane, Rgb8};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 

@@ -6,9 +6,9 @@ use crate::error::SearchError;
 use crate::loader::{TaskImages, byte_tensor};
 use crate::tasks::task::TaskReport;
 use caf_console::{Progress, StopFlag};
-use caf_data::Rgb8;
 use caf_eval::detection::{ImageRecord, Label};
 use caf_geometry::{Detection, Letterbox, NmsScratch, NmsSettings, Size, nms_into};
+use caf_image::Rgb8;
 use caf_net::zoo::pipeline::letterbox_graph;
 use caf_torch::{Mode, Params, forward};
 use caf_weights::Weights;
@@ -121,7 +121,7 @@ pub(super) fn evaluate(
         .zip(by_image)
         .map(|(image, detections)| {
             let (width, height) = image.size;
-            let bbox = |l: &caf_data::Label| l.to_pixels(width, height);
+            let bbox = |l: &caf_image::Label| l.to_pixels(width, height);
             let labels = image.labels.iter().map(|l| Label { class: l.class, bbox: bbox(l) }).collect();
             ImageRecord { labels, ignore: image.ignore.iter().map(bbox).collect(), detections }
         })

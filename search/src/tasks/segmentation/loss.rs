@@ -2,7 +2,7 @@
 
 use super::settings::Mean;
 use crate::error::SearchError;
-use caf_data::image_file::MASK_IGNORED;
+use caf_image::MASK_IGNORED;
 use tch::{Kind, Reduction, Tensor};
 
 /// Class scores `[n, classes, h, w]` resampled to a height and width: bilinear between pixel centres.

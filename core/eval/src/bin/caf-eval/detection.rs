@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use caf_console::{Paths, claim, print, write_json};
+use caf_console::{Paths, claim, print, say, write_json};
 use caf_eval::detection::{Column, Findings, ImageRecord, RULES};
 use caf_geometry::Size;
+use caf_image::label::LabelNotes;
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Offence, Reason};
-use crate::folder::{self, IMAGES, TEXTS};
+use crate::folder;
 use crate::{label_file, output};
 
 /// Measure the average precision of detections against labels.
@@ -79,13 +80,16 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 
 fn read(args: &Args) -> Result<Input, Failure> {
     let mut offences = vec![];
-    let mut list = |folder: &Path, extensions| folder::by_name(folder, extensions, &mut offences);
-    let labels = list(&args.labels, TEXTS)?;
-    let predictions = list(&args.predictions, TEXTS)?;
-    let ignore = args.ignore.as_deref().map(|p| list(p, TEXTS)).transpose()?.unwrap_or_default();
-    let pictures = args.images.as_deref().map(|p| list(p, IMAGES)).transpose()?.unwrap_or_default();
+    let mut texts = |folder: &Path| folder::texts(folder, &mut offences);
+    let (mut labels, predictions) = (texts(&args.labels)?, texts(&args.predictions)?);
+    let ignore = args.ignore.as_deref().map(&mut texts).transpose()?.unwrap_or_default();
+    let pictures = args.images.as_deref().map(|p| folder::images(p, &mut offences)).transpose()?.unwrap_or_default();
+    // Labelling tools leave their own list of classes among the labels.
+    if !predictions.contains_key("classes") && !pictures.contains_key("classes") {
+        labels.remove("classes");
+    }
     let names = match &args.names {
-        Some(list) => folder::names(list)?,
+        Some(list) => folder::names(list, |name| labels.contains_key(name), &mut offences)?,
         None => {
             // Without a list every prediction must have its labels: a misspelt folder would otherwise look like an AP of 0.
             let stray = predictions.iter().filter(|(name, _)| !labels.contains_key(*name));
@@ -96,7 +100,7 @@ fn read(args: &Args) -> Result<Input, Failure> {
     if names.is_empty() {
         return Err(Failure::Empty { option: "--labels", path: args.labels.clone(), expected: "NAME.txt files" });
     }
-    let (mut images, mut without_predictions) = (vec![], 0);
+    let (mut images, mut without_predictions, mut notes) = (vec![], 0, LabelNotes::default());
     for name in &names {
         let Some(label_path) = labels.get(name) else {
             offences.push(Offence::of(name, Reason::Missing { option: "--labels" }));
@@ -104,9 +108,10 @@ fn read(args: &Args) -> Result<Input, Failure> {
         };
         let Some(hw) = size_of(name, args.size, &pictures, &mut offences) else { continue };
         let mut record =
-            ImageRecord { labels: label_file::labels(label_path, hw, &mut offences), ..Default::default() };
+            ImageRecord { labels: label_file::labels(label_path, hw, &mut notes, &mut offences), ..Default::default() };
         if let Some(path) = ignore.get(name) {
-            record.ignore = label_file::labels(path, hw, &mut offences).into_iter().map(|l| l.bbox).collect();
+            let regions = label_file::labels(path, hw, &mut notes, &mut offences);
+            record.ignore = regions.into_iter().map(|l| l.bbox).collect();
         }
         match predictions.get(name) {
             Some(path) => record.detections = label_file::detections(path, hw, &mut offences),
@@ -116,7 +121,7 @@ fn read(args: &Args) -> Result<Input, Failure> {
     }
     let highest = |r: &ImageRecord| r.labels.iter().map(|l| l.class).chain(r.detections.iter().map(|d| d.class)).max();
     let classes = match &args.classes {
-        Some(path) => folder::class_names(path)?,
+        Some(path) => folder::class_names(path, &mut offences)?,
         None => {
             let count = images.iter().filter_map(|(.., r)| highest(r)).max().map_or(0, |c| c as usize + 1);
             (0..count).map(|c| c.to_string()).collect()
@@ -137,6 +142,9 @@ fn read(args: &Args) -> Result<Input, Failure> {
         let expected = "a labelled object in at least one of the images";
         return Err(Failure::Empty { option: "--labels", path: args.labels.clone(), expected });
     }
+    if !notes.is_empty() {
+        say!("{}: {notes}", args.labels.display());
+    }
     let images = images.into_iter().map(|(.., record)| record).collect();
     Ok(Input { images, classes, without_predictions })
 }
@@ -154,8 +162,8 @@ fn size_of(
         offences.push(Offence::of(name, Reason::Missing { option: "--images" }));
         return None;
     };
-    match image::image_dimensions(path) {
-        Ok((width, height)) => Some((height as usize, width as usize)),
+    match caf_image::image_size(path) {
+        Ok(Size { width, height }) => Some((height, width)),
         Err(error) => {
             offences.push(Offence::of(path, error.into()));
             None

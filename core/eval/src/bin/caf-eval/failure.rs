@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use caf_eval::EvalError;
 use caf_geometry::Size;
+use caf_image::{ImageError, ImageProblem};
 use thiserror::Error;
 
 /// Why a command stopped.
@@ -27,13 +28,8 @@ pub enum Failure {
     #[error("{} of the inputs cannot be used:\n{}", .0.len(), lines(.0))]
     Offences(Vec<Offence>),
     /// A file or folder that cannot be read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Image(#[from] ImageError),
     /// A result that cannot be handed over.
     #[error(transparent)]
     Output(#[from] caf_console::OutputError),
@@ -48,6 +44,7 @@ impl Failure {
         match self {
             Self::Call(_) => true,
             Self::Eval(error) => error.is_wrong_call(),
+            Self::Image(error) => error.is_wrong_call(),
             _ => false,
         }
     }
@@ -94,32 +91,27 @@ pub enum Reason {
         /// The folder's option.
         option: &'static str,
     },
-    /// Two files that differ only in their extension.
-    #[error("{} has the same name", other.display())]
-    Twice {
-        /// The other file.
-        other: PathBuf,
+    /// A file that does not belong into a folder.
+    #[error(transparent)]
+    Folder(#[from] ImageProblem),
+    /// An image that cannot be read.
+    #[error("{}", .0.reason())]
+    Image(#[from] ImageError),
+    /// A name that is listed twice.
+    #[error("{name} is listed a second time, first on line {first_line}")]
+    ListedTwice {
+        /// The name.
+        name: String,
+        /// Line of the first mention.
+        first_line: usize,
     },
-    /// An image that cannot be decoded.
-    #[error("not a readable image: {0}")]
-    Image(#[from] image::ImageError),
-    /// A JPEG that cannot be decoded.
-    #[error("not a readable image: {0}")]
-    Jpeg(#[from] caf_jpeg::JpegError),
-    /// A JPEG that ends before its end-of-image marker.
-    #[error("the image is cut off before its end")]
-    CutOff,
-    /// An image with other than 8 bits a channel.
-    #[error("expected 8 bits a channel, found {found:?}")]
-    Depth {
-        /// The pixel format found.
-        found: image::ColorType,
-    },
-    /// A class map that is no 8-bit gray image.
-    #[error("expected a class map: 8-bit gray, each value a class number; found {found:?}")]
-    Map {
-        /// The pixel format found.
-        found: image::ExtendedColorType,
+    /// A bad line of a label file.
+    #[error("expected {expected}, found {found}")]
+    Line {
+        /// What it should hold.
+        expected: String,
+        /// What it holds.
+        found: String,
     },
     /// A predicted class map of another size than the labelled one.
     #[error("expected {expected} as the label, found {found}")]

@@ -1,19 +1,20 @@
 //! `caf-eval fusion`.
 
 use std::collections::BTreeMap;
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use caf_console::{Console, OutputError, Paths, Progress as _, claim, print, write_json};
+use caf_contract::IrSample as _;
 use caf_eval::fusion::{Metric, PROFILES, Picture, Profile, Scores, score};
 use caf_eval::statistics::Summary;
 use caf_geometry::Size;
+use caf_image::{ImageError, IrRange, IrScratch, Pixels, byte_of, decode, unit_plane};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Offence, Reason};
-use crate::folder::{self, IMAGES};
+use crate::folder;
 use crate::output;
 
 /// Measure fused images against their sources, without a reference.
@@ -39,6 +40,10 @@ pub struct Args {
     /// Measure only the names of this list, one a line
     #[arg(long, value_name = "FILE")]
     names: Option<PathBuf>,
+    /// How infrared of 16 bits (or floats) becomes 8: full, a window MIN..MAX, min_max, or percentiles LOW,HIGH; the range of
+    /// the network that fused
+    #[arg(long, value_name = "RANGE", default_value_t, allow_hyphen_values = true)]
+    ir_range: IrRange,
     /// Whose definitions to measure by: linfeng, vifb or cddfuse
     #[arg(long, value_name = "NAME", default_value = PROFILES[0].name, value_parser = Profile::named)]
     profile: &'static Profile,
@@ -69,9 +74,6 @@ fn chosen(profile: &Profile, list: Option<&str>) -> Result<Vec<Metric>, caf_eval
     Ok(metrics)
 }
 
-/// A header that claims more is wrong or hostile.
-const MOST_SAMPLES: usize = 1 << 30;
-
 /// The three files of one name.
 struct Files {
     name: String,
@@ -94,7 +96,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let results: Vec<Result<Scores, Vec<Offence>>> = files
         .par_iter()
         .map(|f| {
-            let result = measure(f, args.profile, &metrics);
+            let result = measure(f, args.ir_range, args.profile, &metrics);
             console.advance(measured.fetch_add(1, Ordering::Relaxed) + 1, "");
             result
         })
@@ -122,10 +124,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 
 fn find(args: &Args) -> Result<Vec<Files>, Failure> {
     let mut offences = vec![];
-    let mut list = |folder: &Path| folder::by_name(folder, IMAGES, &mut offences);
+    let mut list = |folder: &Path| folder::images(folder, &mut offences);
     let (ir, vi, fused) = (list(&args.ir)?, list(&args.vi)?, list(&args.fused)?);
     let names = match &args.names {
-        Some(list) => folder::names(list)?,
+        Some(list) => folder::names(list, |name| fused.contains_key(name), &mut offences)?,
         None => fused.keys().cloned().collect(),
     };
     if names.is_empty() {
@@ -147,10 +149,11 @@ fn find(args: &Args) -> Result<Vec<Files>, Failure> {
     if offences.is_empty() { Ok(files) } else { Err(Failure::Offences(offences)) }
 }
 
-fn measure(files: &Files, profile: &Profile, metrics: &[Metric]) -> Result<Scores, Vec<Offence>> {
+fn measure(files: &Files, range: IrRange, profile: &Profile, metrics: &[Metric]) -> Result<Scores, Vec<Offence>> {
     let mut offences = vec![];
-    let mut read = |path: &Path| read(path).map_err(|reason| offences.push(Offence::of(path, reason))).ok();
-    let images = [read(&files.ir), read(&files.vi), read(&files.fused)];
+    let mut read =
+        |path: &Path, range| read(path, range).map_err(|reason| offences.push(Offence::of(path, reason))).ok();
+    let images = [read(&files.ir, Some(range)), read(&files.vi, None), read(&files.fused, None)];
     let [Some(ir), Some(vi), Some(fused)] = images else { return Err(offences) };
     match profile.planes(&ir, &vi, &fused) {
         Ok(planes) => Ok(score(&planes, metrics)),
@@ -158,27 +161,26 @@ fn measure(files: &Files, profile: &Profile, metrics: &[Metric]) -> Result<Score
     }
 }
 
-fn read(path: &Path) -> Result<Picture, Reason> {
-    let bytes = std::fs::read(path)?;
-    // Published numbers were computed with libjpeg's pixels; other kinds of JPEG are left to a decoder of all kinds.
-    if bytes.starts_with(&[0xFF, 0xD8]) {
-        match caf_jpeg::decode(&bytes, MOST_SAMPLES) {
-            Ok(image) if image.channels == 1 => return Ok(Picture::gray(image.pixels, image.size)?),
-            Ok(image) => return Ok(Picture::rgb(image.pixels, image.size)?),
-            Err(caf_jpeg::JpegError::Unsupported { .. }) => {}
-            Err(caf_jpeg::JpegError::CutOff { .. }) => return Err(Reason::CutOff),
-            Err(error) => return Err(error.into()),
+/// The picture of a file; `range` says how infrared of more than 8 bits becomes 8.
+fn read(path: &Path, range: Option<IrRange>) -> Result<Picture, Reason> {
+    let of = |size: (usize, usize)| Size::new(size.0, size.1);
+    Ok(match (decode(path)?, range) {
+        (Pixels::Gray8(gray), _) => Picture::gray(gray.data().to_vec(), of(gray.size_wh()))?,
+        (Pixels::Rgb8(rgb), _) => Picture::rgb(rgb.data().to_vec(), of(rgb.size_wh()))?,
+        (wide, Some(range)) => {
+            let plane = unit_plane(wide, range, path, &mut IrScratch::default())?;
+            Picture::gray(plane.data().iter().map(|v| u8::from_unit(*v)).collect(), of(plane.size_wh()))?
         }
-    }
-    let image = image::ImageReader::new(Cursor::new(&bytes)).with_guessed_format()?.decode()?;
-    if caf_file::jpeg::is_cut_off(&bytes) {
-        return Err(Reason::CutOff);
-    }
-    let size = Size::new(image.width() as usize, image.height() as usize);
-    Ok(match image.color() {
-        image::ColorType::L8 | image::ColorType::La8 => Picture::gray(image.into_luma8().into_raw(), size)?,
-        image::ColorType::Rgb8 | image::ColorType::Rgba8 => Picture::rgb(image.into_rgb8().into_raw(), size)?,
-        found => return Err(Reason::Depth { found }),
+        (Pixels::Gray16(gray), None) => {
+            Picture::gray(gray.data().iter().map(|v| byte_of(*v)).collect(), of(gray.size_wh()))?
+        }
+        (Pixels::Rgb16(rgb), None) => {
+            Picture::rgb(rgb.data().iter().map(|v| byte_of(*v)).collect(), of(rgb.size_wh()))?
+        }
+        (Pixels::Float { found, .. }, None) => {
+            let expected = "an image of 8 or 16 bits (PNG, JPEG, BMP, TIFF, WebP, PGM, PPM)";
+            return Err(ImageError::Samples { path: path.to_owned(), expected, found }.into());
+        }
     })
 }
 

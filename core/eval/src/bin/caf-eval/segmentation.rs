@@ -1,22 +1,20 @@
 //! `caf-eval segmentation`.
 
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use caf_console::{Paths, claim, print, write_json};
 use caf_eval::segmentation::{CONVENTIONS, Column, ConfusionMatrix, Convention, IGNORED_LABEL, Report, percent};
 use caf_geometry::Size;
-use image::{ExtendedColorType, ImageDecoder as _};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Offence, Reason};
-use crate::folder::{self, IMAGES};
+use crate::folder;
 use crate::output;
 
 /// Measure class maps against labelled class maps: IoU and accuracy.
 ///
-/// A map is an 8-bit gray PNG whose values are class numbers. The pixels of all images are counted together. Conventions differ
+/// The values of a map (or, where it has a palette, its indices) are class numbers. The pixels of all images are counted together. Conventions differ
 /// in what a class without pixels counts in the means: `mmseg` leaves it out, `mfnet` makes the mean undefined,
 /// `mmseg-absent-as-zero` and `mfnet-absent-as-zero` count 0; `mfnet-first-port` is that of early papers.
 #[derive(clap::Args)]
@@ -55,8 +53,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let paths = paths.folder("--predictions", args.predictions.as_path()).file("--classes", args.classes.as_path());
     paths.file("--names", args.names.as_deref()).writes("--json", args.json.as_deref()).check()?;
     claim(args.json.as_deref())?;
-    let classes = folder::class_names(&args.classes)?;
-    let pairs = find(args)?;
+    let mut wrong = vec![];
+    let classes = folder::class_names(&args.classes, &mut wrong)?;
+    let pairs = find(args, wrong)?;
     let empty = || ConfusionMatrix::new(classes.len(), Some(args.ignored));
     let counted: Vec<Result<ConfusionMatrix, Vec<Offence>>> = pairs
         .par_iter()
@@ -81,12 +80,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// Label and prediction of every name.
-fn find(args: &Args) -> Result<Vec<(PathBuf, PathBuf)>, Failure> {
-    let mut offences = vec![];
-    let mut list = |folder: &Path| folder::by_name(folder, IMAGES, &mut offences);
+fn find(args: &Args, mut offences: Vec<Offence>) -> Result<Vec<(PathBuf, PathBuf)>, Failure> {
+    let mut list = |folder: &Path| folder::images(folder, &mut offences);
     let (labels, predictions) = (list(&args.labels)?, list(&args.predictions)?);
     let names: Vec<String> = match &args.names {
-        Some(list) => folder::names(list)?,
+        Some(list) => folder::names(list, |name| labels.contains_key(name), &mut offences)?,
         None => {
             // Without a list every map must have its partner: a misspelt folder would look like an IoU of 0.
             let stray = predictions.iter().filter(|(name, _)| !labels.contains_key(*name));
@@ -125,17 +123,11 @@ fn count(label: &Path, prediction: &Path, matrix: &mut ConfusionMatrix) -> Resul
     })
 }
 
-/// The class numbers of a map and its size. Palettes and narrower samples would be widened to other numbers, and are refused.
+/// The class numbers of a map and its size.
 fn read_map(path: &Path) -> Result<(Vec<u8>, Size), Reason> {
-    let bytes = std::fs::read(path)?;
-    let decoder = image::ImageReader::new(Cursor::new(&bytes)).with_guessed_format()?.into_decoder()?;
-    let found = decoder.original_color_type();
-    if found != ExtendedColorType::L8 {
-        return Err(Reason::Map { found });
-    }
-    let map = image::DynamicImage::from_decoder(decoder)?;
-    let size = Size::new(map.width() as usize, map.height() as usize);
-    Ok((map.into_luma8().into_raw(), size))
+    let map = caf_image::read_mask(path)?;
+    let size = Size::new(map.width(), map.height());
+    Ok((map.into_data(), size))
 }
 
 /// Columns of the report by their names.

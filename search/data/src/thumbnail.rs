@@ -1,7 +1,8 @@
 //! A pair shrunk to 16×16 in both cameras.
 
-use crate::dataset::Sample;
-use crate::raster::Plane;
+use caf_image::Plane;
+
+use crate::sample::Sample;
 
 /// Columns and rows of a thumbnail.
 pub const THUMBNAIL_SIDE: usize = 16;

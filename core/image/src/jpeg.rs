@@ -5,9 +5,13 @@
 
 use std::io::{self, BufRead, Seek, SeekFrom};
 
+use image::metadata::Orientation;
+
 const SOI: u8 = 0xD8;
 const EOI: u8 = 0xD9;
 const SOS: u8 = 0xDA;
+/// Application data, among it EXIF.
+const APP1: u8 = 0xE1;
 
 /// Markers without a length field: TEM, the restarts and the start and end of the image.
 fn stands_alone(marker: u8) -> bool {
@@ -19,16 +23,26 @@ fn is_frame_header(marker: u8) -> bool {
     matches!(marker, 0xC0..=0xCF) && !matches!(marker, 0xC4 | 0xC8 | 0xCC)
 }
 
-/// Width and height in pixels from the frame header; segments before it are skipped, not read.
+/// What stands before a JPEG's image data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame {
+    /// Columns and rows as stored.
+    pub size: (u32, u32),
+    /// How the stored image is turned to stand upright.
+    pub orientation: Orientation,
+}
+
+/// Size and orientation from the segments up to the frame header; of those before it only EXIF is read, the others are skipped.
 ///
 /// # Errors
 /// [`io::ErrorKind::InvalidData`] for what is no JPEG, has no frame header before its image data or a frame of no pixels;
 /// [`io::ErrorKind::UnexpectedEof`] when the file ends before the frame header; what the reader refuses.
-pub fn frame_size<R: BufRead + Seek>(reader: &mut R) -> io::Result<(u32, u32)> {
+pub fn frame<R: BufRead + Seek>(reader: &mut R) -> io::Result<Frame> {
     let bad = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     if read_array(reader)? != [0xFF, SOI] {
         return Err(bad("no start-of-image marker"));
     }
+    let mut orientation = None;
     loop {
         let [mut byte] = read_array(reader)?;
         if byte != 0xFF {
@@ -51,20 +65,34 @@ pub fn frame_size<R: BufRead + Seek>(reader: &mut R) -> io::Result<(u32, u32)> {
             if width == 0 || height == 0 {
                 return Err(bad("a frame header with an empty side"));
             }
-            return Ok((width.into(), height.into()));
+            let orientation = orientation.unwrap_or(Orientation::NoTransforms);
+            return Ok(Frame { size: (width.into(), height.into()), orientation });
         }
         let skip = length.checked_sub(2).ok_or_else(|| bad("a segment shorter than its length field"))?;
-        reader.seek(SeekFrom::Current(skip.into()))?;
+        // The first EXIF segment counts, as in the decoder; others of this marker hold other data (XMP).
+        if byte == APP1 && orientation.is_none() {
+            let mut segment = vec![0; usize::from(skip)];
+            reader.read_exact(&mut segment).map_err(before_frame)?;
+            if let Some(exif) = segment.strip_prefix(b"Exif\0\0") {
+                orientation = Some(Orientation::from_exif_chunk(exif).unwrap_or(Orientation::NoTransforms));
+            }
+        } else {
+            reader.seek(SeekFrom::Current(skip.into()))?;
+        }
     }
 }
 
 fn read_array<R: BufRead, const N: usize>(reader: &mut R) -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
-    reader.read_exact(&mut bytes).map_err(|error| match error.kind() {
+    reader.read_exact(&mut bytes).map_err(before_frame)?;
+    Ok(bytes)
+}
+
+fn before_frame(error: io::Error) -> io::Error {
+    match error.kind() {
         io::ErrorKind::UnexpectedEof => io::Error::new(error.kind(), "the file ends before its JPEG frame header"),
         _ => error,
-    })?;
-    Ok(bytes)
+    }
 }
 
 /// Whether the bytes begin as a JPEG and end before its end-of-image marker. Bytes of another kind of file are not
@@ -142,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_size_is_that_of_the_frame_header() {
-        let size = |bytes: &[u8]| frame_size(&mut io::Cursor::new(bytes));
+        let size = |bytes: &[u8]| frame(&mut io::Cursor::new(bytes)).map(|frame| frame.size);
         assert_eq!(size(&image()).unwrap(), (37, 21));
         assert_eq!(size(&image()[..14]).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         let without_frame = [&[0xFF, SOI][..], &segment(SOS, &[])].concat();

@@ -1,6 +1,6 @@
 //! Images as plain arrays whose size always fits their data.
 
-use crate::error::DataError;
+use crate::error::ImageError;
 
 /// An image of `C` interleaved channels, row-major: the sample of channel `c` at column `x` of row `y` is at index
 /// `(y * width + x) * C + c`. Width and height are at least 1.
@@ -22,11 +22,11 @@ impl<T: Copy, const C: usize> Raster<T, C> {
     /// Wraps `data`, which must hold `width * height * C` samples.
     ///
     /// # Errors
-    /// [`DataError::Shape`] when a side is zero or the length of `data` is another.
-    pub fn new(width: usize, height: usize, data: Vec<T>) -> Result<Self, DataError> {
+    /// [`ImageError::Shape`] when a side is zero or the length of `data` is another.
+    pub fn new(width: usize, height: usize, data: Vec<T>) -> Result<Self, ImageError> {
         let expected = samples::<C>(width, height)?;
         if data.len() != expected {
-            return Err(DataError::Shape {
+            return Err(ImageError::Shape {
                 what: "image samples",
                 expected: format!("{width}x{height}x{C} = {expected}"),
                 found: data.len().to_string(),
@@ -38,8 +38,8 @@ impl<T: Copy, const C: usize> Raster<T, C> {
     /// An image whose every sample is `value`.
     ///
     /// # Errors
-    /// [`DataError::Shape`] when a side is zero or the size does not fit in memory's address range.
-    pub fn filled(width: usize, height: usize, value: T) -> Result<Self, DataError> {
+    /// [`ImageError::Shape`] when a side is zero or the size does not fit in memory's address range.
+    pub fn filled(width: usize, height: usize, value: T) -> Result<Self, ImageError> {
         let length = samples::<C>(width, height)?;
         Ok(Self { width, height, data: vec![value; length] })
     }
@@ -102,9 +102,9 @@ impl<T: Copy, const C: usize> Raster<T, C> {
     }
 }
 
-fn samples<const C: usize>(width: usize, height: usize) -> Result<usize, DataError> {
+fn samples<const C: usize>(width: usize, height: usize) -> Result<usize, ImageError> {
     let length = width.checked_mul(height).and_then(|n| n.checked_mul(C)).filter(|&n| n > 0);
-    length.ok_or_else(|| DataError::Shape {
+    length.ok_or_else(|| ImageError::Shape {
         what: "image size",
         expected: "width and height of at least 1, and a size that can be addressed".into(),
         found: format!("{width}x{height}x{C}"),
@@ -118,9 +118,9 @@ mod tests {
     #[test]
     fn a_raster_refuses_other_lengths_and_empty_sides() {
         assert!(Rgb8::new(2, 2, vec![0; 12]).is_ok());
-        assert!(matches!(Rgb8::new(2, 2, vec![0; 11]), Err(DataError::Shape { .. })));
-        assert!(matches!(Plane::new(0, 2, vec![]), Err(DataError::Shape { .. })));
-        assert!(matches!(Plane::filled(usize::MAX, 2, 0.0), Err(DataError::Shape { .. })));
+        assert!(matches!(Rgb8::new(2, 2, vec![0; 11]), Err(ImageError::Shape { .. })));
+        assert!(matches!(Plane::new(0, 2, vec![]), Err(ImageError::Shape { .. })));
+        assert!(matches!(Plane::filled(usize::MAX, 2, 0.0), Err(ImageError::Shape { .. })));
     }
 
     #[test]

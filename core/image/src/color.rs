@@ -1,7 +1,7 @@
 //! Luma and colour: the float luma of the networks, BT.601 full range in float, and the exact 8-bit integer
 //! conversion of the published results.
 
-use crate::error::DataError;
+use crate::error::ImageError;
 use crate::raster::{Gray8, Plane, Raster, Rgb8};
 
 /// Luma of one 8-bit pixel in \[0,1\]: each channel divided by 255, then `(0.299 r + 0.587 g) + 0.114 b` in `f32`,
@@ -102,10 +102,10 @@ impl Quantize {
 /// arithmetic of [`ycrcb8_from_rgb8`].
 ///
 /// # Errors
-/// [`DataError::Shape`] when the two sizes differ.
-pub fn recolour(luma: &Gray8, visible: &Rgb8) -> Result<Rgb8, DataError> {
+/// [`ImageError::Shape`] when the two sizes differ.
+pub fn recolour(luma: &Gray8, visible: &Rgb8) -> Result<Rgb8, ImageError> {
     if luma.size_wh() != visible.size_wh() {
-        return Err(DataError::Shape {
+        return Err(ImageError::Shape {
             what: "size of the plane to be coloured",
             expected: format!("{:?}, as the visible image", visible.size_wh()),
             found: format!("{:?}", luma.size_wh()),

@@ -2,10 +2,8 @@
 
 use std::path::Path;
 
-use image::DynamicImage;
-
-use super::decode;
-use crate::error::DataError;
+use crate::decode::{Pixels, decode_bytes};
+use crate::error::ImageError;
 use crate::raster::{Gray8, Raster};
 
 /// The id of pixels that count neither for nor against a class.
@@ -17,35 +15,34 @@ pub const MASK_IGNORED: u8 = 255;
 /// at). Three equal channels count as gray; a coloured mask has no ids and is refused.
 ///
 /// # Errors
-/// [`DataError::Read`], [`DataError::Decode`] or [`DataError::Truncated`] with the path; [`DataError::Mask`] for colours and
-/// for ids above 255.
-pub fn read_mask(path: &Path) -> Result<Gray8, DataError> {
-    let bytes = std::fs::read(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
+/// As [`crate::decode`]; [`ImageError::Mask`] for colours and for ids above 255.
+pub fn read_mask(path: &Path) -> Result<Gray8, ImageError> {
+    let bytes = std::fs::read(path).map_err(|source| ImageError::Read { path: path.to_owned(), source })?;
     if let Some(ids) = png_ids(&bytes) {
         return ids;
     }
-    let refused = |found: String| DataError::Mask { path: path.to_owned(), found };
-    let (width, height, data) = match decode(path)? {
-        DynamicImage::ImageLuma8(gray) => (gray.width(), gray.height(), gray.into_raw()),
-        DynamicImage::ImageLuma16(gray) => {
+    let refused = |found: String| ImageError::Mask { path: path.to_owned(), found };
+    match decode_bytes(&bytes, path)? {
+        Pixels::Gray8(ids) => Ok(ids),
+        Pixels::Gray16(gray) => {
             let id = |v: &u16| u8::try_from(*v).map_err(|_| refused(format!("the value {v}")));
-            (gray.width(), gray.height(), gray.as_raw().iter().map(id).collect::<Result<_, _>>()?)
+            Raster::new(gray.width(), gray.height(), gray.data().iter().map(id).collect::<Result<_, _>>()?)
         }
-        DynamicImage::ImageRgb8(rgb) => {
-            let id = |p: &image::Rgb<u8>| match p.0 {
+        Pixels::Rgb8(rgb) => {
+            let id = |p: &[u8; 3]| match *p {
                 [r, g, b] if r == g && g == b => Ok(r),
                 colour => Err(refused(format!("the colour {colour:?}"))),
             };
-            (rgb.width(), rgb.height(), rgb.pixels().map(id).collect::<Result<_, _>>()?)
+            Raster::new(rgb.width(), rgb.height(), rgb.pixels().map(id).collect::<Result<_, _>>()?)
         }
-        other => return Err(refused(format!("{:?} pixels", other.color()))),
-    };
-    Raster::new(width as usize, height as usize, data)
+        Pixels::Rgb16(_) => Err(refused("16-bit colours".to_owned())),
+        Pixels::Float { found, .. } => Err(refused(found)),
+    }
 }
 
 /// The ids of a PNG whose samples are palette indices or narrower than a byte, which the general decoder would map to
 /// colours; `None` for any other file.
-fn png_ids(bytes: &[u8]) -> Option<Result<Gray8, DataError>> {
+fn png_ids(bytes: &[u8]) -> Option<Result<Gray8, ImageError>> {
     let mut decoder = png::Decoder::new_with_limits(std::io::Cursor::new(bytes), png::Limits { bytes: 1 << 30 });
     decoder.set_transformations(png::Transformations::IDENTITY);
     let mut reader = decoder.read_info().ok()?;
@@ -112,6 +109,6 @@ mod tests {
         let error = read_mask(&path).unwrap_err().to_string();
         assert!(error.contains("m.png") && error.contains("[128, 0, 0]"), "{error}");
         std::fs::write(&path, b"\x89PNG\r\n\x1a\n").unwrap();
-        assert!(matches!(read_mask(&path), Err(DataError::Decode { .. })));
+        assert!(matches!(read_mask(&path), Err(ImageError::Decode { .. })));
     }
 }
