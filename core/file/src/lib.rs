@@ -63,7 +63,16 @@ pub fn begin(path: &Path) -> io::Result<Aside> {
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     }
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Ok(Aside { file: builder.tempfile_in(folder)?, target: path.to_owned(), replaced })
+    Ok(Aside { file: builder.tempfile_in(folder).map_err(plain)?, target: path.to_owned(), replaced })
+}
+
+/// The system's own error, without the name of the file beside the target, which means nothing to the caller.
+fn plain(error: io::Error) -> io::Error {
+    let text = error.to_string();
+    match text.split_once(" at path ") {
+        Some((reason, _)) => io::Error::new(error.kind(), reason.to_owned()),
+        None => error,
+    }
 }
 
 impl Aside {
@@ -142,6 +151,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let kind = |path: &Path| begin(path).unwrap_err().kind();
         assert_eq!(kind(&folder.path().join("absent/out.txt")), io::ErrorKind::NotFound);
+        let error = begin(&folder.path().join("absent/out.txt")).unwrap_err().to_string();
+        assert!(!error.contains(PREFIX) && error.contains("os error 2"), "{error}");
         assert_eq!(kind(folder.path()), io::ErrorKind::IsADirectory);
         assert_eq!(kind(Path::new("")), io::ErrorKind::InvalidInput);
         assert_eq!(kind(Path::new("..")), io::ErrorKind::InvalidInput);

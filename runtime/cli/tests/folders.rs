@@ -188,3 +188,76 @@ fn a_check_tells_contract_providers_and_time() {
     fails(1, &["268435456 elements, found extents [65535, 65535, 3]"], &huge);
     fails(2, &["--runs"], &["check", "--model", text(&model), "--runs", "0"]);
 }
+
+#[test]
+fn a_folder_of_mixed_sizes_is_segmented_by_one_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = common::segmentation_model(folder.path(), "s.onnx");
+    let at = |name: &str| folder.path().join(name);
+    let sizes = [("a", 64, 48), ("b", 45, 71), ("c", 64, 48)];
+    for (i, (name, width, height)) in sizes.into_iter().enumerate() {
+        save_gray(&at(&format!("ir/{name}.png")), width, height, i);
+        save_rgb(&at(&format!("vi/{name}.png")), width, height, i + 9);
+    }
+    let (ir, vi, out, maps, lines) = (at("ir"), at("vi"), at("out"), at("maps"), at("o.jsonl"));
+    let call = ["fuse", "--model", text(&model), "--ir", text(&ir), "--vi", text(&vi), "--out", text(&out)];
+    succeeds(&[&call[..], &["--class-maps", text(&maps), "--detections", text(&lines), "--draw"]].concat());
+    let lines = std::fs::read_to_string(&lines).unwrap();
+    assert_eq!(lines.lines().count(), sizes.len());
+    for (line, (name, width, height)) in lines.lines().zip(sizes) {
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert_eq!((line["name"].as_str(), line["width_px"].as_u64()), (Some(name), Some(width as u64)));
+        assert_eq!(line["detections"].as_array().unwrap().len(), 0);
+        // The runs give the very map that was written.
+        let map = image::open(maps.join(format!("{name}.png"))).unwrap().into_luma8();
+        assert_eq!((map.width() as usize, map.height() as usize), (width, height));
+        let mut coded = vec![255; width * height];
+        let mut share = 0.0;
+        for class in line["class_map"].as_array().unwrap() {
+            share += class["share"].as_f64().unwrap();
+            assert_eq!(class["name"], ["background", "person", "car"][class["class"].as_u64().unwrap() as usize]);
+            let runs: Vec<usize> =
+                class["runs"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize).collect();
+            runs.chunks(2).for_each(|run| coded[run[0]..run[0] + run[1]].fill(class["class"].as_u64().unwrap() as u8));
+        }
+        assert!((share - 1.0).abs() < 1e-12 && coded == map.into_raw(), "{name}");
+        assert_eq!(size(&out.join(format!("{name}.png"))), (width as u32, height as u32));
+    }
+    let fuses = common::fusion_model(folder.path(), "m.onnx", Samples::Bytes, ColourMode::Rgb);
+    let call = ["fuse", "--model", text(&fuses), "--ir", text(&ir), "--vi", text(&vi), "--out", text(&out)];
+    fails(2, &["does not segment"], &[&call[..], &["--class-maps", text(&maps)]].concat());
+    fails(2, &["only fuses"], &[&call[..], &["--draw"]].concat());
+}
+
+#[test]
+fn a_folder_of_mixed_sizes_is_searched_by_one_model_in_each_pairs_own_pixels() {
+    let folder = tempfile::tempdir().unwrap();
+    let any = common::any_size_model(folder.path(), "any.onnx");
+    let at = |name: &str| folder.path().join(name);
+    let sizes = [("a", 90, 47), ("b", 47, 90), ("c", 200, 64)];
+    let found = |model: &Path, folder: &Path| -> Vec<Value> {
+        let (ir, vi, out, lines) = (folder.join("ir"), folder.join("vi"), folder.join("out"), folder.join("o.jsonl"));
+        let call = ["fuse", "--model", text(model), "--ir", text(&ir), "--vi", text(&vi), "--out", text(&out)];
+        succeeds(&[&call[..], &["--detections", text(&lines), "--conf", "0"]].concat());
+        let lines = std::fs::read_to_string(&lines).unwrap();
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    for (name, width, height) in sizes {
+        // All in one folder, and each in one of its own.
+        for place in [at("all"), at(name)] {
+            save_gray(&place.join(format!("ir/{name}.png")), width, height, 1);
+            save_rgb(&place.join(format!("vi/{name}.png")), width, height, 2);
+        }
+    }
+    let all = found(&any, &at("all"));
+    for (line, (name, width, height)) in all.iter().zip(sizes) {
+        let fixed = common::pipeline_model(folder.path(), "fixed.onnx", width, height);
+        let alone = found(&fixed, &at(name));
+        let [a, b] = [line, &alone[0]].map(|line| line["detections"].as_array().unwrap().clone());
+        assert!(!a.is_empty() && a.len() == b.len(), "{name}: {} and {}", a.len(), b.len());
+        for d in a {
+            let b: Vec<f64> = d["box"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+            assert!(b[0] >= 0.0 && b[1] >= 0.0 && b[2] <= width as f64 && b[3] <= height as f64, "{name}: {b:?}");
+        }
+    }
+}

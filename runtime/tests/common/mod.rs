@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile, TaskOptions};
 use caf_net::zoo::caf::{self, CafConfig};
 use caf_net::zoo::pipeline::{ColourMode, Samples};
+use caf_net::zoo::segformer::{self, SegFormerConfig};
 use caf_net::zoo::yolov5::{self, Variant, YoloConfig};
 use caf_weights::{initial, save_safetensors};
 
@@ -50,6 +51,34 @@ pub fn pipeline_model(folder: &Path, name: &str, width: usize, height: usize) ->
     let task = TaskFile::open(&task_weights(folder, &["person", "car"]), &TaskOptions::default()).unwrap();
     let settings = Settings { size: Some(Size { width, height }), ..Settings::default() };
     write(folder, name, &Model::new(Parts::Pipeline(&fusion, &task), &settings).unwrap())
+}
+
+/// A segmentation with random weights.
+pub fn segmentation_weights(folder: &Path, classes: &[&str]) -> PathBuf {
+    let published = SegFormerConfig::new(segformer::Variant::B0, classes.len());
+    let config = SegFormerConfig { widths: [8, 16, 40, 64], depths: [1; 4], decoder_width: 16, ..published };
+    let mut weights = initial(segformer::graph(&config).unwrap().params(), 13).unwrap();
+    weights.set_metadata("network", "segformer");
+    weights.set_metadata("config", serde_json::to_string(&config).unwrap());
+    weights.set_metadata("classes", serde_json::to_string(classes).unwrap());
+    let path = folder.join("segmentation.safetensors");
+    save_safetensors(&weights, &path).unwrap();
+    path
+}
+
+/// Writes a model that fuses and segments images of any size.
+pub fn segmentation_model(folder: &Path, name: &str) -> PathBuf {
+    let fusion = FusionFile::open(&fusion_weights(folder)).unwrap();
+    let classes = ["background", "person", "car"];
+    let task = TaskFile::open(&segmentation_weights(folder, &classes), &TaskOptions::default()).unwrap();
+    write(folder, name, &Model::new(Parts::Pipeline(&fusion, &task), &Settings::default()).unwrap())
+}
+
+/// Writes a model that fuses and detects images of any size.
+pub fn any_size_model(folder: &Path, name: &str) -> PathBuf {
+    let fusion = FusionFile::open(&fusion_weights(folder)).unwrap();
+    let task = TaskFile::open(&task_weights(folder, &["person", "car"]), &TaskOptions::default()).unwrap();
+    write(folder, name, &Model::new(Parts::Pipeline(&fusion, &task), &Settings::default()).unwrap())
 }
 
 /// Writes a model that only detects.
