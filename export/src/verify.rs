@@ -144,7 +144,7 @@ pub fn by_unit(contract: &Contract, outputs: Vec<(String, Array)>) -> Vec<(Strin
 pub struct Distance {
     /// The output.
     pub output: String,
-    /// Largest absolute difference; bytes count in steps of 1.
+    /// Largest absolute difference; bytes count in steps of 1. Of a class map the share of pixels that are of another class.
     pub max_abs: f64,
     /// Smallest and largest value of the second model's output; where they are equal the comparison says little.
     pub range: [f64; 2],
@@ -152,11 +152,15 @@ pub struct Distance {
     pub values: usize,
 }
 
-/// Compares two models' outputs.
+/// Compares two models' outputs, those of the tasks by their meaning.
 ///
 /// # Errors
 /// [`VerifyError::Incomparable`] when names, types or shapes differ.
-pub fn distances(first: &[(String, Array)], second: &[(String, Array)]) -> Result<Vec<Distance>, VerifyError> {
+pub fn distances(
+    contract: &Contract,
+    first: &[(String, Array)],
+    second: &[(String, Array)],
+) -> Result<Vec<Distance>, VerifyError> {
     let incomparable = || {
         let names = |side: &[(String, Array)]| {
             side.iter().map(|(name, array)| format!("{name} {:?}", array.shape)).collect::<Vec<_>>().join(", ")
@@ -171,6 +175,11 @@ pub fn distances(first: &[(String, Array)], second: &[(String, Array)]) -> Resul
         let b = second.iter().find(|(other, _)| other == name).map(|(_, b)| b).ok_or_else(incomparable)?;
         let (max_abs, range, values) = match (&a.values, &b.values) {
             (Values::F32(x), Values::F32(y)) if a.shape == b.shape => spread(x.iter().copied(), y.iter().copied()),
+            (Values::U8(x), Values::U8(y)) if a.shape == b.shape && is_class_map(contract, name) => {
+                let other = x.iter().zip(y).filter(|(x, y)| x != y).count();
+                let (_, range, values) = spread(x.iter().map(|v| f32::from(*v)), y.iter().map(|v| f32::from(*v)));
+                (other as f64 / values.max(1) as f64, range, values)
+            }
             (Values::U8(x), Values::U8(y)) if a.shape == b.shape => {
                 spread(x.iter().map(|v| f32::from(*v)), y.iter().map(|v| f32::from(*v)))
             }
@@ -179,6 +188,11 @@ pub fn distances(first: &[(String, Array)], second: &[(String, Array)]) -> Resul
         distances.push(Distance { output: name.clone(), max_abs, range, values });
     }
     Ok(distances)
+}
+
+/// Whether an output is a class map: its numbers are names, so that 3 is no nearer to 2 than to 7.
+pub fn is_class_map(contract: &Contract, output: &str) -> bool {
+    contract.segmentation().is_some_and(|segmentation| segmentation.output == output)
 }
 
 /// Largest difference, range of the second, count. A NaN on either side makes the difference infinite.
@@ -195,7 +209,34 @@ fn spread(a: impl Iterator<Item = f32>, b: impl Iterator<Item = f32>) -> (f64, [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use caf_contract::{DetectionContract, IrRange, OUTPUT_PREDICTIONS, Precision, TaskContract};
+    use caf_contract::{DetectionContract, IrRange, OUTPUT_PREDICTIONS, Precision, SegmentationContract, TaskContract};
+
+    fn contract(tasks: Vec<TaskContract>) -> Contract {
+        Contract {
+            version: caf_contract::VERSION,
+            precision: Precision::Fp32,
+            inputs: vec![],
+            outputs: vec![],
+            infrared_range: IrRange::Full,
+            tasks,
+            sources: vec![],
+        }
+    }
+
+    #[test]
+    fn class_maps_are_compared_by_the_share_of_other_classes() {
+        let map =
+            |values: &[u8]| vec![("map".to_owned(), Array { shape: vec![4], values: Values::U8(values.to_vec()) })];
+        let segmentation = SegmentationContract {
+            output: "map".into(),
+            classes: vec!["a".into()],
+            ignored_label: None,
+            palette: None,
+        };
+        let contract = contract(vec![TaskContract::Segmentation(segmentation)]);
+        let found = distances(&contract, &map(&[0, 7, 2, 2]), &map(&[0, 1, 2, 2])).unwrap();
+        assert_eq!((found[0].max_abs, found[0].values), (0.25, 4));
+    }
 
     fn floats(name: &str, values: &[f32]) -> (String, Array) {
         (name.to_owned(), Array { shape: vec![values.len()], values: Values::F32(values.to_vec()) })
@@ -203,12 +244,13 @@ mod tests {
 
     #[test]
     fn distances_name_the_output_and_see_nan() {
-        let d = distances(&[floats("y", &[1.0, -3.0])], &[floats("y", &[1.5, -3.0])]).unwrap();
+        let none = contract(vec![]);
+        let d = distances(&none, &[floats("y", &[1.0, -3.0])], &[floats("y", &[1.5, -3.0])]).unwrap();
         assert_eq!(d, [Distance { output: "y".into(), max_abs: 0.5, range: [-3.0, 1.5], values: 2 }]);
-        let d = distances(&[floats("y", &[f32::NAN])], &[floats("y", &[0.0])]).unwrap();
+        let d = distances(&none, &[floats("y", &[f32::NAN])], &[floats("y", &[0.0])]).unwrap();
         assert_eq!(d[0].max_abs, f64::INFINITY);
-        assert!(distances(&[floats("y", &[0.0])], &[floats("z", &[0.0])]).is_err());
-        assert!(distances(&[floats("y", &[0.0])], &[floats("y", &[0.0, 0.0])]).is_err());
+        assert!(distances(&none, &[floats("y", &[0.0])], &[floats("z", &[0.0])]).is_err());
+        assert!(distances(&none, &[floats("y", &[0.0])], &[floats("y", &[0.0, 0.0])]).is_err());
     }
 
     #[test]
@@ -216,15 +258,7 @@ mod tests {
         let input = Size::new(32, 32);
         let output = OUTPUT_PREDICTIONS.to_owned();
         let task = TaskContract::Detection(DetectionContract { output, classes: vec!["a".into()], input });
-        let contract = Contract {
-            version: caf_contract::VERSION,
-            precision: Precision::Fp32,
-            inputs: vec![],
-            outputs: vec![],
-            infrared_range: IrRange::Full,
-            tasks: vec![task],
-            sources: vec![],
-        };
+        let contract = contract(vec![task]);
         let rows = (0..12u8).map(f32::from).collect();
         let array = Array { shape: vec![1, 2, 6], values: Values::F32(rows) };
         let parted = by_unit(&contract, vec![(OUTPUT_PREDICTIONS.into(), array), floats("fused", &[0.5])]);

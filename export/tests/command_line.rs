@@ -8,6 +8,7 @@ use caf_contract::{Contract, Extent};
 use caf_engine::{Engine, EngineOptions};
 use caf_geometry::Size;
 use caf_net::zoo::caf::{self, CafConfig};
+use caf_net::zoo::segformer::{self, SegFormerConfig};
 use caf_net::zoo::yolov5::{self, Variant, YoloConfig};
 use caf_weights::{HostTensor, Weights, initial, save_safetensors};
 use common::engine_present;
@@ -135,6 +136,32 @@ fn a_pipeline_and_a_detector_are_written_and_verified() {
     f.good("verify d.onnx --task silent.safetensors --runs 1");
     let err = f.bad("verify d.onnx --task task.safetensors --runs 1", 1);
     assert!(err.contains("expected it to be made from task"), "{err}");
+}
+
+#[test]
+fn a_segmentation_is_written_and_verified() {
+    if !engine_present("a_segmentation_is_written_and_verified") {
+        return;
+    }
+    let f = Folder::new();
+    let published = SegFormerConfig::new(segformer::Variant::B0, 4);
+    let config = SegFormerConfig { widths: [8, 16, 40, 64], depths: [1; 4], decoder_width: 16, ..published };
+    let mut weights = initial(segformer::graph(&config).unwrap().params(), 3).unwrap();
+    weights.set_metadata("network", "segformer");
+    weights.set_metadata("config", serde_json::to_string(&config).unwrap());
+    weights.set_metadata("classes", r#"["road","person","car","sky"]"#);
+    save_safetensors(&weights, f.path("seg.safetensors")).unwrap();
+    f.good("onnx --fusion fusion.safetensors --task seg.safetensors -o s.onnx");
+    let contract = f.contract("s.onnx");
+    assert_eq!(contract.summary(), "fuses and segments");
+    assert_eq!(contract.segmentation().unwrap().classes, ["road", "person", "car", "sky"]);
+    assert_eq!(contract.outputs[1].to_string(), "class_map: u8 [1, height, width]");
+    let out = f.good("verify s.onnx --against fusion.safetensors --task seg.safetensors --runs 1 --size 77x64");
+    assert!(out.contains("class_map: at most"), "{out}");
+    f.good("onnx --task seg.safetensors --size 64x48 -o lone.onnx");
+    assert_eq!(f.contract("lone.onnx").outputs[0].shape, [1, 48, 64].map(Extent::Fixed));
+    let err = f.bad("onnx --task seg.safetensors --task-size 64x64 -o no.onnx", 2);
+    assert!(err.contains("at its own size"), "{err}");
 }
 
 #[test]
