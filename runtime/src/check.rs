@@ -9,6 +9,7 @@ use caf_engine::{EngineError, EngineOptions, Provider, library, probe};
 use caf_geometry::Size;
 use serde::Serialize;
 
+use crate::error::RuntimeError;
 use crate::frame::{ImageView, PixelFormat};
 use crate::fusion::{FrameFusion, FusionSettings, PairError};
 use crate::image::FusedImage;
@@ -85,7 +86,7 @@ pub struct CheckReport {
 }
 
 /// Loads a model, probes every provider and fuses a black pair `runs` times, of `size` for a model that takes any.
-pub fn check(path: &Path, options: EngineOptions, size: Size, runs: u32) -> Result<CheckReport, PairError> {
+pub fn check(path: &Path, options: EngineOptions, size: Size, runs: u32) -> Result<CheckReport, RuntimeError> {
     let model = Model::load(path, options)?;
     let library = library().map_err(|error| SessionError::from(EngineError::from(error)))?;
     let providers = Provider::ALL

@@ -1,106 +1,23 @@
 //! Fuses the pairs of two folders.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use caf_engine::Provider;
 use caf_geometry::Size;
 use caf_image::folder::TwoFolders;
-use caf_image::{ImageError, ImageProblem, inspect};
+use caf_image::{ImageProblem, inspect};
 use serde::Serialize;
 
+use crate::error::RuntimeError;
 use crate::fusion::{FrameFusion, FusionSettings, PairError, PairTimes};
 use crate::image::FusedImage;
 use crate::image_file::{self, Decoded};
 use crate::result::Detections;
 use crate::session::Model;
 use crate::sink::jsonl::JsonLines;
-use crate::sink::kind::SinkError;
 use crate::stats::{Histogram, Percentiles};
 use crate::task::segmentation::ClassMap;
-
-/// Offenders printed; the rest is only counted.
-const PRINTED: usize = 50;
-
-/// Why the pairs of two folders cannot be fused.
-#[derive(Debug, thiserror::Error)]
-pub enum FuseError {
-    /// The folders do not match.
-    #[error("{} of the two folders' images do not match:{}", offenders.len(), list(offenders))]
-    Pairs {
-        /// One line an offender.
-        offenders: Vec<String>,
-    },
-    /// There is nothing to do.
-    #[error("{ir} and {vi} hold no images")]
-    Empty {
-        /// Infrared folder.
-        ir: PathBuf,
-        /// Visible folder.
-        vi: PathBuf,
-    },
-    /// Results of a task were asked of a model that only fuses.
-    #[error("detections or a class map were asked for, and the model only fuses: export it with --task")]
-    NoTask,
-    /// Class maps were asked of a model that does not segment.
-    #[error("class maps were asked for, and the model does not segment: export it with a segmentation as --task")]
-    NoSegmentation,
-    /// The output folder cannot be made.
-    #[error("{path}: {source}")]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
-    /// An image cannot be read or written.
-    #[error(transparent)]
-    File(#[from] ImageError),
-    /// The settings do not fit the model.
-    #[error(transparent)]
-    Settings(#[from] PairError),
-    /// A pair cannot be fused.
-    #[error("{name}: {source}")]
-    Pair {
-        /// Stem of the pair.
-        name: String,
-        /// The cause.
-        source: PairError,
-    },
-    /// A file of detections cannot be written.
-    #[error(transparent)]
-    Sink(#[from] SinkError),
-}
-
-impl FuseError {
-    /// True when the call was wrong rather than the work failing.
-    #[must_use]
-    pub fn is_wrong_call(&self) -> bool {
-        match self {
-            Self::NoTask | Self::NoSegmentation => true,
-            Self::Settings(error) => error.is_wrong_call(),
-            Self::Pairs { .. }
-            | Self::Empty { .. }
-            | Self::Folder { .. }
-            | Self::File(_)
-            | Self::Pair { .. }
-            | Self::Sink(_) => false,
-        }
-    }
-}
-
-fn list(offenders: &[String]) -> String {
-    let mut text = String::new();
-    for offender in offenders.iter().take(PRINTED) {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "\n  {offender}");
-    }
-    if offenders.len() > PRINTED {
-        let _ = write!(text, "\n  and {} more", offenders.len() - PRINTED);
-    }
-    text
-}
 
 /// What to fuse.
 #[derive(Clone, Debug)]
@@ -117,6 +34,8 @@ pub struct FuseConfig {
     pub class_maps: Option<PathBuf>,
     /// Leave images alone that exist already.
     pub resume: bool,
+    /// Leave out what does not fit or cannot be read, and fuse the rest.
+    pub keep_going: bool,
     /// How to fuse.
     pub fusion: FusionSettings,
 }
@@ -143,6 +62,8 @@ pub struct FuseSummary {
     pub fused: usize,
     /// Images that existed already.
     pub skipped: usize,
+    /// One line for every image that was left out.
+    pub left_out: Vec<String>,
     /// Detections in the images fused.
     pub detections: usize,
     /// Reading two images.
@@ -155,13 +76,22 @@ pub struct FuseSummary {
     pub write: Percentiles,
 }
 
-/// Matches two folders by name; everything that does not fit is listed in one error: images without a partner, names that occur
+/// The images of two folders.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Matched {
+    /// What belongs together and can be fused, as far as can be told without decoding a pixel.
+    pub pairs: Vec<FilePair>,
+    /// One line for everything else.
+    pub offenders: Vec<String>,
+}
+
+/// Matches two folders by name; everything that does not fit is listed: images without a partner, names that occur
 /// twice, files that are no images, links that lead nowhere, images that are broken or cut off, pairs of different sizes.
-pub fn match_folders(ir: &Path, vi: &Path) -> Result<Vec<FilePair>, FuseError> {
+pub fn match_folders(ir: &Path, vi: &Path) -> Result<Matched, RuntimeError> {
     let mut problems = Vec::new();
     let folders = TwoFolders::open(ir, vi, &mut problems)?;
     if folders.is_empty() && problems.is_empty() {
-        return Err(FuseError::Empty { ir: ir.to_path_buf(), vi: vi.to_path_buf() });
+        return Err(RuntimeError::Empty { ir: ir.to_path_buf(), vi: vi.to_path_buf() });
     }
     let mut pairs = vec![];
     for pair in folders.pairs(&mut problems) {
@@ -182,8 +112,8 @@ pub fn match_folders(ir: &Path, vi: &Path) -> Result<Vec<FilePair>, FuseError> {
             }
         }
     }
-    let offenders: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    if offenders.is_empty() { Ok(pairs) } else { Err(FuseError::Pairs { offenders }) }
+    let offenders = problems.iter().map(ToString::to_string).collect();
+    Ok(Matched { pairs, offenders })
 }
 
 /// A line of the detections.
@@ -199,20 +129,23 @@ struct Line<'a> {
 }
 
 /// Fuses every pair; `done` is called after each with the number done and the number there are.
-pub fn run(model: Model, config: &FuseConfig, done: &mut dyn FnMut(usize, usize)) -> Result<FuseSummary, FuseError> {
-    let pairs = match_folders(&config.ir, &config.vi)?;
+pub fn run(model: Model, config: &FuseConfig, done: &mut dyn FnMut(usize, usize)) -> Result<FuseSummary, RuntimeError> {
+    let Matched { pairs, offenders: mut left_out } = match_folders(&config.ir, &config.vi)?;
+    if !left_out.is_empty() && (pairs.is_empty() || !config.keep_going) {
+        return Err(RuntimeError::Offenders { offenders: left_out });
+    }
     let folder = |path: &PathBuf| {
-        std::fs::create_dir_all(path).map_err(|source| FuseError::Folder { path: path.clone(), source })
+        std::fs::create_dir_all(path).map_err(|source| RuntimeError::Folder { path: path.clone(), source })
     };
     let (provider, provider_reason) = (model.provider(), model.reason().map(str::to_owned));
     let mut fusion = FrameFusion::new(model, &config.fusion)?;
     let names = fusion.class_names();
     let (detects, segments) = (!names.detection.is_empty(), !names.segmentation.is_empty());
     if !detects && !segments && (config.detections.is_some() || config.fusion.draw) {
-        return Err(FuseError::NoTask);
+        return Err(RuntimeError::NoTask);
     }
     if !segments && config.class_maps.is_some() {
-        return Err(FuseError::NoSegmentation);
+        return Err(RuntimeError::NoSegmentation);
     }
     folder(&config.out)?;
     config.class_maps.as_ref().map_or(Ok(()), folder)?;
@@ -228,10 +161,18 @@ pub fn run(model: Model, config: &FuseConfig, done: &mut dyn FnMut(usize, usize)
             continue;
         }
         let start = Instant::now();
-        let (ir, vi) = (image_file::read(&pair.ir)?, image_file::read(&pair.vi)?);
+        let (ir, vi) = match [&pair.ir, &pair.vi].map(|path| image_file::read(path)) {
+            [Ok(ir), Ok(vi)] => (ir, vi),
+            [ir, vi] if config.keep_going => {
+                left_out.extend([ir, vi].into_iter().filter_map(Result::err).map(|error| error.to_string()));
+                done(index + 1, pairs.len());
+                continue;
+            }
+            [ir, vi] => (ir?, vi?),
+        };
         let read = start.elapsed();
         let took = fuse(&mut fusion, &ir, &vi, &mut image)
-            .map_err(|source| FuseError::Pair { name: pair.name.clone(), source })?;
+            .map_err(|source| RuntimeError::Named { name: pair.name.clone(), source })?;
         let (width_px, height_px) = image.size_px;
         if let Some(lines) = &mut lines {
             let detections = Detections { list: &image.detections, classes: &names.detection };
@@ -256,7 +197,7 @@ pub fn run(model: Model, config: &FuseConfig, done: &mut dyn FnMut(usize, usize)
         lines.finish()?;
     }
     let [read, pre, infer, write] = times.map(|h| h.percentiles());
-    Ok(FuseSummary { provider, provider_reason, fused, skipped, detections, read, pre, infer, write })
+    Ok(FuseSummary { provider, provider_reason, fused, skipped, left_out, detections, read, pre, infer, write })
 }
 
 fn fuse(fusion: &mut FrameFusion, ir: &Decoded, vi: &Decoded, image: &mut FusedImage) -> Result<PairTimes, PairError> {
@@ -271,16 +212,16 @@ mod tests {
     fn every_offender_is_listed_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let [ir, vi] = ["ir", "vi"].map(|n| folder.path().join(n));
-        assert!(matches!(match_folders(&ir, &vi), Err(FuseError::File(_))));
+        assert!(matches!(match_folders(&ir, &vi), Err(RuntimeError::File(_))));
         std::fs::create_dir_all(&ir).unwrap();
         std::fs::create_dir_all(&vi).unwrap();
-        assert!(matches!(match_folders(&ir, &vi), Err(FuseError::Empty { .. })));
+        assert!(matches!(match_folders(&ir, &vi), Err(RuntimeError::Empty { .. })));
         let image = |path: PathBuf, w: usize, h: usize| {
             caf_image::write_rgb(&path, &vec![0; w * h * 3], Size::new(w, h)).unwrap()
         };
         image(ir.join("good.png"), 5, 3);
         image(vi.join("good.png"), 5, 3);
-        assert_eq!(match_folders(&ir, &vi).unwrap()[0].name, "good");
+        assert_eq!(match_folders(&ir, &vi).unwrap().pairs[0].name, "good");
         image(ir.join("sizes.png"), 5, 3);
         image(vi.join("sizes.png"), 3, 5);
         image(ir.join("lonely_ir.png"), 5, 3);
@@ -288,9 +229,9 @@ mod tests {
         image(ir.join("damaged.png"), 5, 3);
         std::fs::write(vi.join("damaged.png"), b"\x89PNG").unwrap();
         std::fs::write(vi.join("good.jpg"), b"").unwrap();
-        let Err(FuseError::Pairs { offenders }) = match_folders(&ir, &vi) else { panic!("offenders pass") };
-        assert_eq!(offenders.len(), 6, "{offenders:?}");
-        let text = FuseError::Pairs { offenders }.to_string();
+        let Matched { pairs, offenders } = match_folders(&ir, &vi).unwrap();
+        assert_eq!((pairs.len(), offenders.len()), (0, 6), "{offenders:?}");
+        let text = RuntimeError::Offenders { offenders }.to_string();
         for name in ["sizes.png is 5x3", "lonely_ir", "lonely_vi", "damaged.png", "good."] {
             assert!(text.contains(name), "{name} in {text}");
         }

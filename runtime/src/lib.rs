@@ -17,6 +17,7 @@
 pub mod align;
 pub mod check;
 pub mod draw;
+pub mod error;
 pub mod font;
 pub mod frame;
 pub mod fuse;

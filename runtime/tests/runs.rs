@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 
 use caf_engine::{EngineOptions, ProviderChoice};
 use caf_net::zoo::pipeline::{ColourMode, Samples};
+use caf_runtime::error::RuntimeError;
 use caf_runtime::frame::Camera;
 use caf_runtime::fusion::FusionSettings;
-use caf_runtime::live::{EndedBy, LiveConfig, LiveError, Run, Summary, WhenLost, run};
+use caf_runtime::live::{EndedBy, LiveConfig, Run, Summary, WhenLost, run};
 use caf_runtime::session::Model;
 use caf_runtime::sink::kind::SinkSpec;
 use caf_runtime::sink::lane::SinkSummary;
@@ -105,7 +106,7 @@ fn a_sink_that_fails_ends_for_itself_and_the_run_has_failed() {
     assert_eq!(failing.failure.as_deref(), Some("cable: the cable is cut"));
     assert_eq!((willing.written, willing.missed), (30, 0));
     assert_eq!(done.summary.ended_by, EndedBy::Sources);
-    assert!(matches!(done.failure, Some(LiveError::Sink(_))), "{:?}", done.failure);
+    assert!(matches!(done.failure, Some(RuntimeError::Sink(_))), "{:?}", done.failure);
     // Without any sink left there is nothing to run for.
     let endless = "frames 1000000";
     let done = go(&config(endless, endless, vec![outputs::failing(3), outputs::failing(5)]));
@@ -118,7 +119,7 @@ fn a_camera_that_is_lost_ends_the_run_unless_it_may_come_back() {
     let (steady, lost) = ("frames 50", "frames 10; lost the cable is pulled; silence 500; frames 20");
     let done = go(&config(lost, steady, vec![outputs::willing()]));
     assert_eq!(done.summary.ended_by, EndedBy::Lost);
-    let Some(LiveError::Source(SourceError::Lost { camera: Camera::Infrared, reason })) = &done.failure else {
+    let Some(RuntimeError::Source(SourceError::Lost { camera: Camera::Infrared, reason })) = &done.failure else {
         panic!("{:?}", done.failure)
     };
     assert_eq!(reason, "the cable is pulled");

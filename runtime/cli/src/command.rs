@@ -3,8 +3,7 @@
 use std::process::ExitCode;
 
 use caf_console::{exit_code, start_log};
-use caf_runtime::fuse::FuseError;
-use caf_runtime::live::LiveError;
+use caf_runtime::error::RuntimeError;
 use clap::{Parser, Subcommand};
 
 use super::{check, fuse, live};
@@ -37,8 +36,7 @@ pub fn run() -> ExitCode {
 }
 
 fn is_wrong_call(error: &anyhow::Error) -> bool {
-    let live = error.downcast_ref::<LiveError>().is_some_and(LiveError::is_wrong_call);
-    live || error.downcast_ref::<FuseError>().is_some_and(FuseError::is_wrong_call)
+    error.downcast_ref::<RuntimeError>().is_some_and(RuntimeError::is_wrong_call)
 }
 
 #[cfg(test)]

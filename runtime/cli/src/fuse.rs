@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use caf_console::{Console, Progress as _, claim, out, write_json};
+use caf_runtime::error::RuntimeError;
 use caf_runtime::fuse::{FuseConfig, run};
 use caf_runtime::fusion::FusionSettings;
 use caf_runtime::infrared::Follow;
@@ -40,6 +41,9 @@ pub struct FuseArgs {
     /// Leave images alone that exist already.
     #[arg(long)]
     resume: bool,
+    /// Leave out images that do not fit or cannot be read, fuse the rest, list them at the end (exit code 1).
+    #[arg(long)]
+    keep_going: bool,
     #[command(flatten)]
     detector: DetectorArgs,
     /// Report for machines.
@@ -54,7 +58,7 @@ impl FuseArgs {
         let paths = paths.fills("--class-maps", self.class_maps.as_deref());
         paths.writes("--json", self.json.as_deref()).check()?;
         claim(self.json.as_deref())?;
-        let model = Model::load(&self.model.model, self.model.options())?;
+        let model = Model::load(&self.model.model, self.model.options()).map_err(RuntimeError::from)?;
         announce(&model);
         let config = FuseConfig {
             ir: self.ir,
@@ -63,6 +67,7 @@ impl FuseArgs {
             detections: self.detections,
             class_maps: self.class_maps,
             resume: self.resume,
+            keep_going: self.keep_going,
             fusion: FusionSettings {
                 rig: None,
                 nms: self.detector.settings(),
@@ -80,14 +85,19 @@ impl FuseArgs {
         console.end();
         let report = report?;
         out!(
-            "{} fused, {} there already, {} detections; inference p50 {:.1} ms, p95 {:.1} ms on {}",
+            "{} fused, {} there already, {} left out, {} detections; inference p50 {:.1} ms, p95 {:.1} ms on {}",
             report.fused,
             report.skipped,
+            report.left_out.len(),
             report.detections,
             report.infer.p50_ms,
             report.infer.p95_ms,
             report.provider.name()
         )?;
-        Ok(write_json(self.json.as_deref(), &report)?)
+        write_json(self.json.as_deref(), &report)?;
+        match report.left_out {
+            offenders if offenders.is_empty() => Ok(()),
+            offenders => Err(RuntimeError::Offenders { offenders }.into()),
+        }
     }
 }

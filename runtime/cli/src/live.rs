@@ -7,10 +7,11 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use caf_console::{Console, Progress as _, StopFlag, WrongCall, claim, print, write_json};
 use caf_rig::Rig;
+use caf_runtime::error::RuntimeError;
 use caf_runtime::frame::Camera;
 use caf_runtime::fusion::FusionSettings;
 use caf_runtime::infrared::Follow;
-use caf_runtime::live::{CameraSummary, EndedBy, LiveConfig, LiveError, Summary, WhenLost, run};
+use caf_runtime::live::{CameraSummary, EndedBy, LiveConfig, Summary, WhenLost, run};
 use caf_runtime::session::Model;
 use caf_runtime::source::clock::MonotonicClock;
 use caf_runtime::source::kind::{Pace, SourceSpec};
@@ -110,7 +111,7 @@ impl LiveArgs {
             (_, true) => Some(Pace::EveryFrame),
             _ => None,
         };
-        let model = Model::load(&self.model.model, self.model.options())?;
+        let model = Model::load(&self.model.model, self.model.options()).map_err(RuntimeError::from)?;
         announce(&model);
         let config = LiveConfig {
             sources: [source(Camera::Infrared, &self.ir)?, source(Camera::Visible, &self.vi)?],
@@ -169,7 +170,7 @@ impl LiveArgs {
 }
 
 /// A source as the user names it.
-fn source(camera: Camera, text: &str) -> Result<SourceSpec, LiveError> {
+fn source(camera: Camera, text: &str) -> Result<SourceSpec, RuntimeError> {
     let kinds = [caf_runtime::source::SOURCES, caf_gst::SOURCES].concat();
     Ok(SourceSpec::find(camera, text, &kinds)?)
 }

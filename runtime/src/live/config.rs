@@ -1,41 +1,12 @@
-//! What a run needs to know, and how it can fail.
+//! What a run needs to know.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::fusion::{FusionSettings, PairError};
-use crate::sink::kind::{SinkError, SinkSpec};
+use crate::fusion::FusionSettings;
+use crate::sink::kind::SinkSpec;
 use crate::source::clock::Clock;
-use crate::source::error::SourceError;
 use crate::source::kind::{Pace, SourceSpec};
-
-/// Why a run failed.
-#[derive(Debug, thiserror::Error)]
-pub enum LiveError {
-    /// A camera.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// A pair, or the settings that all pairs are fused with.
-    #[error(transparent)]
-    Pair(#[from] PairError),
-    /// A sink.
-    #[error(transparent)]
-    Sink(#[from] SinkError),
-    /// A stage panicked.
-    #[error("the {stage} stage ended by a defect of this program")]
-    Stage {
-        /// Which stage.
-        stage: &'static str,
-    },
-    /// The system gives no thread.
-    #[error("no thread for the {stage} stage: {source}")]
-    Thread {
-        /// Which stage.
-        stage: &'static str,
-        /// The cause.
-        source: std::io::Error,
-    },
-}
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -86,17 +57,4 @@ pub struct Progress {
     pub fused: u64,
     /// Frames and pairs given up by full queues before the model.
     pub dropped: u64,
-}
-
-impl LiveError {
-    /// True when the call was wrong rather than the work failing.
-    #[must_use]
-    pub fn is_wrong_call(&self) -> bool {
-        match self {
-            Self::Source(error) => error.is_wrong_call(),
-            Self::Pair(error) => error.is_wrong_call(),
-            Self::Sink(error) => error.is_wrong_call(),
-            Self::Stage { .. } | Self::Thread { .. } => false,
-        }
-    }
 }

@@ -5,6 +5,6 @@ mod run;
 mod stages;
 mod summary;
 
-pub use config::{LiveConfig, LiveError, Progress, WhenLost};
+pub use config::{LiveConfig, Progress, WhenLost};
 pub use run::{Run, run};
 pub use summary::{CameraSummary, EndedBy, PairSummary, StageSummary, Summary};

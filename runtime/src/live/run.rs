@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
-use super::config::{LiveConfig, LiveError, Progress, WhenLost};
+use super::config::{LiveConfig, Progress, WhenLost};
 use super::stages::{CloseAtEnd, Inference, Inferred, Pair, Paired, Pairing};
 use super::summary::{CameraSummary, EndedBy, PairSummary, Summary};
+use crate::error::RuntimeError;
 use crate::frame::Camera;
 use crate::fusion::FrameFusion;
 use crate::pair::PairRule;
@@ -36,7 +37,7 @@ pub struct Run {
     /// What it did.
     pub summary: Summary,
     /// What failed, when something did.
-    pub failure: Option<LiveError>,
+    pub failure: Option<RuntimeError>,
 }
 
 /// Everything that the stages share.
@@ -107,7 +108,7 @@ pub fn run(
     config: &LiveConfig,
     stop: &dyn Fn() -> bool,
     watch: &mut dyn FnMut(Progress),
-) -> Result<Run, LiveError> {
+) -> Result<Run, RuntimeError> {
     let (provider, provider_reason) = (model.provider(), model.reason().map(str::to_owned));
     let mut fusion = FrameFusion::new(model, &config.fusion)?;
     if let Some(coverage) = fusion.coverage().filter(|c| *c < LITTLE_COVERAGE) {
@@ -159,7 +160,7 @@ pub fn run(
     Ok(Run { summary, failure })
 }
 
-fn open(config: &LiveConfig) -> Result<[Box<dyn Source>; 2], LiveError> {
+fn open(config: &LiveConfig) -> Result<[Box<dyn Source>; 2], RuntimeError> {
     let open = |camera: Camera| {
         let i = camera.index();
         let LiveConfig { fps, patience, .. } = *config;
@@ -177,7 +178,7 @@ struct Flow<'a> {
     ended_by: EndedBy,
     /// How the sources were when the run took no more frames.
     states: Option<[SourceState; 2]>,
-    failure: Option<LiveError>,
+    failure: Option<RuntimeError>,
 }
 
 type SinkEnd = (SinkSummary, Option<SinkError>);
@@ -191,7 +192,7 @@ impl Flow<'_> {
         sinks: Vec<Box<dyn Sink>>,
         stop: &dyn Fn() -> bool,
         watch: &mut dyn FnMut(Progress),
-    ) -> Result<(Paired, Inferred, Vec<SinkSummary>), LiveError> {
+    ) -> Result<(Paired, Inferred, Vec<SinkSummary>), RuntimeError> {
         let (p, config) = (self.p, self.config);
         let pairing = Pairing {
             capture: &p.capture,
@@ -208,7 +209,7 @@ impl Flow<'_> {
         std::thread::scope(|scope| {
             // Should this closure end early, the stages end as well, and the scope with them.
             let _closes = (CloseAtEnd(&*p.capture), CloseAtEnd(&p.pairs));
-            let refused = |stage: &'static str| move |source| LiveError::Thread { stage, source };
+            let refused = |stage: &'static str| move |source| RuntimeError::Thread { stage, source };
             let named = |stage: &str| std::thread::Builder::new().name(stage.to_owned());
             let pairing = named("pair").spawn_scoped(scope, move || pairing.run()).map_err(refused("pair"))?;
             let inference = named("infer").spawn_scoped(scope, move || inference.run()).map_err(refused("infer"))?;
@@ -235,8 +236,8 @@ impl Flow<'_> {
             // A source that failed just before everything ended still failed.
             self.look_after(sources);
             sources.iter_mut().for_each(|source| source.stop());
-            let paired = pairing.join().map_err(|_| LiveError::Stage { stage: "pair" })?;
-            let mut inferred = inference.join().map_err(|_| LiveError::Stage { stage: "infer" })?;
+            let paired = pairing.join().map_err(|_| RuntimeError::Stage { stage: "pair" })?;
+            let mut inferred = inference.join().map_err(|_| RuntimeError::Stage { stage: "infer" })?;
             if self.failure.is_none() && self.ended_by == EndedBy::Sources && paired.beyond_limit != [0; 2] {
                 self.ended_by = EndedBy::Seconds;
             }
@@ -246,7 +247,7 @@ impl Flow<'_> {
             }
             let mut summaries = vec![];
             for (lane, output) in p.sinks.iter().zip(outputs) {
-                let (mut summary, failure) = output.join().map_err(|_| LiveError::Stage { stage: "sink" })?;
+                let (mut summary, failure) = output.join().map_err(|_| RuntimeError::Stage { stage: "sink" })?;
                 summary.missed = lane.missed();
                 summaries.push(summary);
                 if let Some(error) = failure {
@@ -278,7 +279,7 @@ impl Flow<'_> {
     }
 
     /// Ends because of an error; the first one counts.
-    fn fail(&mut self, by: EndedBy, error: LiveError) {
+    fn fail(&mut self, by: EndedBy, error: RuntimeError) {
         if self.failure.is_none() {
             self.failure = Some(error);
             self.end(by);

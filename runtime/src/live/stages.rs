@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::config::LiveError;
 use super::summary::StageHistograms;
+use crate::error::RuntimeError;
 use crate::frame::{Camera, Frame};
 use crate::fusion::{FrameFusion, PairError};
 use crate::pair::{PairCount, PairRule, Pairer, Step};
@@ -142,7 +142,7 @@ pub struct Inferred {
     /// Durations by stage.
     pub stages: StageHistograms,
     /// Why it ended early.
-    pub failure: Option<LiveError>,
+    pub failure: Option<RuntimeError>,
 }
 
 /// Fuses pairs, detects, draws, and hands each result to every sink.
@@ -193,7 +193,7 @@ impl Inference<'_> {
         done
     }
 
-    fn fuse(&mut self, pair: Pair, result: &mut PairResult) -> Result<(), LiveError> {
+    fn fuse(&mut self, pair: Pair, result: &mut PairResult) -> Result<(), RuntimeError> {
         let began = Instant::now();
         let Pair { infrared, visible, skew_ns, decided } = pair;
         let arrived = infrared.arrived.max(visible.arrived);

@@ -1,0 +1,132 @@
+//! Why images are not fused: the one error of this crate, with the errors of its parts as causes.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use caf_image::ImageError;
+
+use crate::fusion::PairError;
+use crate::session::SessionError;
+use crate::sink::kind::SinkError;
+use crate::source::error::SourceError;
+
+/// Offenders printed; the rest is only counted.
+const PRINTED: usize = 50;
+
+/// Why images are not fused.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// A camera.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A sink, or a file of detections.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    /// A pair, or the settings that all pairs are fused with.
+    #[error(transparent)]
+    Pair(#[from] PairError),
+    /// A pair of files.
+    #[error("{name}: {source}")]
+    Named {
+        /// What both files are called.
+        name: String,
+        /// The cause.
+        source: PairError,
+    },
+    /// The images of two folders do not fit together, or cannot be read.
+    #[error("{} of the two folders' images cannot be fused:{}", offenders.len(), list(offenders))]
+    Offenders {
+        /// One line an offender.
+        offenders: Vec<String>,
+    },
+    /// There is nothing to do.
+    #[error("{ir} and {vi} hold no images")]
+    Empty {
+        /// Infrared folder.
+        ir: PathBuf,
+        /// Visible folder.
+        vi: PathBuf,
+    },
+    /// Results of a task were asked of a model that only fuses.
+    #[error("detections or a class map were asked for, and the model only fuses: export it with --task")]
+    NoTask,
+    /// Class maps were asked of a model that does not segment.
+    #[error("class maps were asked for, and the model does not segment: export it with a segmentation as --task")]
+    NoSegmentation,
+    /// The output folder cannot be made.
+    #[error("{path}: {source}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// An image cannot be read or written.
+    #[error(transparent)]
+    File(#[from] ImageError),
+    /// A stage panicked.
+    #[error("the {stage} stage ended by a defect of this program")]
+    Stage {
+        /// Which stage.
+        stage: &'static str,
+    },
+    /// The system gives no thread.
+    #[error("no thread for the {stage} stage: {source}")]
+    Thread {
+        /// Which stage.
+        stage: &'static str,
+        /// The cause.
+        source: std::io::Error,
+    },
+}
+
+impl From<SessionError> for RuntimeError {
+    fn from(error: SessionError) -> Self {
+        Self::Pair(error.into())
+    }
+}
+
+impl RuntimeError {
+    /// True when the call was wrong rather than the work failing.
+    #[must_use]
+    pub fn is_wrong_call(&self) -> bool {
+        match self {
+            Self::NoTask | Self::NoSegmentation => true,
+            Self::Source(error) => error.is_wrong_call(),
+            Self::Sink(error) => error.is_wrong_call(),
+            Self::Pair(error) => error.is_wrong_call(),
+            Self::Named { .. }
+            | Self::Offenders { .. }
+            | Self::Empty { .. }
+            | Self::Folder { .. }
+            | Self::File(_)
+            | Self::Stage { .. }
+            | Self::Thread { .. } => false,
+        }
+    }
+}
+
+fn list(offenders: &[String]) -> String {
+    let mut text = String::new();
+    for offender in offenders.iter().take(PRINTED) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\n  {offender}");
+    }
+    if offenders.len() > PRINTED {
+        let _ = write!(text, "\n  and {} more", offenders.len() - PRINTED);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_offenders_are_counted() {
+        let offenders = (0..PRINTED + 3).map(|i| format!("image {i}")).collect();
+        let text = RuntimeError::Offenders { offenders }.to_string();
+        assert!(text.starts_with("53 of the two folders' images cannot be fused:\n  image 0\n"), "{text}");
+        assert!(text.ends_with("\n  image 49\n  and 3 more"), "{text}");
+    }
+}
