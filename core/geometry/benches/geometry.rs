@@ -1,10 +1,10 @@
-//! The detector's arithmetic at the sizes of real cameras: letterbox, decoding, suppression.
+//! The detector's arithmetic at the sizes of real cameras: decoding, suppression.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::hint::black_box;
 
 use caf_geometry::decode::{ANCHORS_PX, HeadShape, STRIDES, decode_level};
-use caf_geometry::{Letterbox, LetterboxPainter, NmsScratch, NmsSettings, ValidationInput, nms_into};
+use caf_geometry::{NmsScratch, NmsSettings, nms_into};
 use caf_golden::Bench;
 
 const CLASSES: usize = 6;
@@ -14,23 +14,6 @@ fn noise(mut state: u64) -> impl FnMut() -> f32 {
     move || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f32 / (1_u64 << 24) as f32
-    }
-}
-
-fn letterbox(bench: &Bench) {
-    for (width, height, side) in [(640, 480, 320), (1280, 1024, 640)] {
-        let mut next = noise(1);
-        let image: Vec<u8> = (0..width * height * 3).map(|_| (next() * 256.0) as u8).collect();
-        let geometry = Letterbox::new(height, width, side, side, true).unwrap();
-        let mut painter = LetterboxPainter::new(geometry, 3).unwrap();
-        let mut out = vec![0; painter.output_len()];
-        bench.run(&format!("letterbox {width}x{height} to {side}"), || {
-            painter.paint(black_box(&image), width * 3, &mut out).unwrap()
-        });
-        let input = ValidationInput::new(height, width, side, 32).unwrap();
-        bench.run(&format!("validation input {width}x{height} to {side}"), || {
-            input.render(black_box(&image), width * 3, 3).unwrap()
-        });
     }
 }
 
@@ -77,7 +60,6 @@ fn suppress(bench: &Bench) {
 
 fn main() {
     let bench = Bench::from_args();
-    letterbox(&bench);
     decode(&bench);
     suppress(&bench);
 }

@@ -4,16 +4,14 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum DetectError {
     /// A size with a zero side, or one whose byte count does not fit the address space.
-    #[error("{what}: a size of {width}x{height} with {channels} channels cannot be an image")]
+    #[error("{what}: a size of {width}x{height} cannot be an image")]
     Size {
         /// Which image.
         what: &'static str,
-        /// Rows.
-        height: usize,
         /// Columns.
         width: usize,
-        /// Interleaved channels.
-        channels: usize,
+        /// Rows.
+        height: usize,
     },
     /// A buffer that is not as long as its sizes say.
     #[error("{what}: expected at least {expected} elements, found {found}")]
@@ -24,16 +22,6 @@ pub enum DetectError {
         expected: usize,
         /// Elements given.
         found: usize,
-    },
-    /// A distance between rows smaller than one row.
-    #[error("{what}: rows of {row} bytes cannot lie {stride} bytes apart")]
-    RowStride {
-        /// Which buffer.
-        what: &'static str,
-        /// Bytes of one row.
-        row: usize,
-        /// Bytes from one row to the next.
-        stride: usize,
     },
     /// Predictions that are not a whole number of rows.
     #[error("predictions: {found} values are not rows of {row} (4 box, 1 objectness, {classes} classes)")]
@@ -57,34 +45,10 @@ pub enum DetectError {
     },
 }
 
-/// Bytes of a packed image, or the error that names it.
-pub(crate) fn packed_len(
-    what: &'static str,
-    height: usize,
-    width: usize,
-    channels: usize,
-) -> Result<usize, DetectError> {
-    let bytes = height.checked_mul(width).and_then(|n| n.checked_mul(channels));
-    match bytes {
-        Some(n) if n > 0 && n <= isize::MAX as usize => Ok(n),
-        _ => Err(DetectError::Size { what, height, width, channels }),
+/// Refuses a size without pixels or with more than can be counted.
+pub(crate) fn check_size(what: &'static str, width: usize, height: usize) -> Result<(), DetectError> {
+    match height.checked_mul(width) {
+        Some(n) if n > 0 && n <= isize::MAX as usize => Ok(()),
+        _ => Err(DetectError::Size { what, width, height }),
     }
-}
-
-/// Checks that `len` bytes hold `height` rows of `row` bytes that lie `stride` bytes apart.
-pub(crate) fn check_rows(
-    what: &'static str,
-    height: usize,
-    row: usize,
-    stride: usize,
-    len: usize,
-) -> Result<(), DetectError> {
-    if stride < row {
-        return Err(DetectError::RowStride { what, row, stride });
-    }
-    let expected = height.saturating_sub(1).saturating_mul(stride).saturating_add(row);
-    if len < expected {
-        return Err(DetectError::Length { what, expected, found: len });
-    }
-    Ok(())
 }

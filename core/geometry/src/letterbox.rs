@@ -1,9 +1,8 @@
 //! Fitting an image into the detector's input: resized with its proportions kept, the rest filled with gray.
 
 use crate::boxes::Xyxy;
-use crate::error::{DetectError, check_rows, packed_len};
+use crate::error::{DetectError, check_size};
 use crate::nms::Detection;
-use crate::resize_bilinear::BilinearResize;
 use crate::size::Size;
 
 /// Gray value of the padding.
@@ -76,8 +75,8 @@ impl Letterbox {
         scale_up: bool,
         stride: Option<usize>,
     ) -> Result<Self, DetectError> {
-        packed_len("letterbox source", src_h, src_w, 1)?;
-        packed_len("letterbox output", dst_h, dst_w, 1)?;
+        check_size("letterbox source", src_w, src_h)?;
+        check_size("letterbox output", dst_w, dst_h)?;
         let mut ratio = (dst_h as f64 / src_h as f64).min(dst_w as f64 / src_w as f64);
         if !scale_up {
             ratio = ratio.min(1.0);
@@ -137,62 +136,6 @@ impl Letterbox {
     }
 }
 
-/// Draws letterboxed images of one geometry: tables and row buffers are made once, nothing is allocated per image.
-#[derive(Clone, Debug)]
-pub struct LetterboxPainter {
-    geometry: Letterbox,
-    channels: usize,
-    resize: BilinearResize,
-}
-
-impl LetterboxPainter {
-    /// Prepares the drawing of interleaved 8-bit images with `channels` channels.
-    ///
-    /// # Errors
-    /// [`DetectError::Size`] when `channels` is zero or the image does not fit the address space.
-    pub fn new(geometry: Letterbox, channels: usize) -> Result<Self, DetectError> {
-        packed_len("letterbox output", geometry.out_hw.0, geometry.out_hw.1, channels)?;
-        let resize = BilinearResize::new(geometry.src_hw, geometry.resized_hw, channels)?;
-        Ok(Self { geometry, channels, resize })
-    }
-
-    /// The geometry this painter was made for.
-    pub fn geometry(&self) -> &Letterbox {
-        &self.geometry
-    }
-
-    /// Bytes of one output image: height × width × channels.
-    pub fn output_len(&self) -> usize {
-        self.geometry.out_hw.0 * self.geometry.out_hw.1 * self.channels
-    }
-
-    /// Writes the letterboxed `src` into `dst` (packed, at least [`output_len`](Self::output_len) bytes). Rows of `src`
-    /// lie `src_stride` bytes apart. Resized pixels are those of OpenCV's 8-bit bilinear resize; the padding is
-    /// [`FILL`].
-    ///
-    /// # Errors
-    /// [`DetectError::Length`] or [`DetectError::RowStride`] when a buffer does not fit.
-    pub fn paint(&mut self, src: &[u8], src_stride: usize, dst: &mut [u8]) -> Result<(), DetectError> {
-        let g = &self.geometry;
-        let row = g.out_hw.1 * self.channels;
-        check_rows("letterbox output", g.out_hw.0, row, row, dst.len())?;
-        let (top, left) = (g.top_bottom.0, g.left_right.0 * self.channels);
-        let inner_row = g.resized_hw.1 * self.channels;
-        let first = top * row + left;
-        let inside = dst.get_mut(first..).unwrap_or_default();
-        self.resize.run(src, src_stride, inside, row)?;
-        for (y, line) in dst.chunks_exact_mut(row).take(g.out_hw.0).enumerate() {
-            if y < top || y >= top + g.resized_hw.0 {
-                line.fill(FILL);
-            } else {
-                line[..left].fill(FILL);
-                line[left + inner_row..].fill(FILL);
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,27 +168,17 @@ mod tests {
     }
 
     #[test]
-    fn painter_leaves_no_old_byte_and_honours_the_stride() {
-        let g = Letterbox::new(3, 5, 16, 16, false).unwrap();
-        let mut painter = LetterboxPainter::new(g, 1).unwrap();
-        let stride = 9;
-        let src: Vec<u8> = (0..3 * stride).map(|i| if i % stride < 5 { 7 } else { 200 }).collect();
-        let mut dst = vec![0u8; painter.output_len()];
-        painter.paint(&src, stride, &mut dst).unwrap();
-        assert_eq!(dst.iter().filter(|&&v| v == 7).count(), 15);
-        assert_eq!(dst.iter().filter(|&&v| v == FILL).count(), 16 * 16 - 15);
+    fn impossible_sizes_are_refused() {
+        assert!(Letterbox::new(0, 4, 8, 8, true).is_err());
+        assert!(Letterbox::auto(4, 4, 8, 8, true, 0).is_err());
     }
 
     #[test]
-    fn refuses_bad_buffers() {
-        let g = Letterbox::new(4, 4, 8, 8, true).unwrap();
-        let mut painter = LetterboxPainter::new(g, 3).unwrap();
-        let (src, mut dst) = (vec![0u8; 48], vec![0u8; 192]);
-        assert!(matches!(painter.paint(&src[..47], 12, &mut dst), Err(DetectError::Length { expected: 48, .. })));
-        assert!(matches!(painter.paint(&src, 11, &mut dst), Err(DetectError::RowStride { row: 12, .. })));
-        assert!(matches!(painter.paint(&src, 12, &mut dst[1..]), Err(DetectError::Length { expected: 192, .. })));
-        assert!(Letterbox::new(0, 4, 8, 8, true).is_err());
-        assert!(Letterbox::auto(4, 4, 8, 8, true, 0).is_err());
-        assert!(LetterboxPainter::new(g, 0).is_err());
+    fn detections_come_back_cut_and_without_those_outside() {
+        let l = Letterbox::within(Size::new(640, 480), Size::new(320, 320)).unwrap();
+        let at = |x1, y1, x2, y2| Detection { x1, y1, x2, y2, score: 0.5, class: 0 };
+        let mut found = vec![at(-5.0, 40.0, 10.0, 60.0), at(0.0, 0.0, 320.0, 39.0), at(90.0, 100.0, 110.0, 140.0)];
+        l.detections_to_source(&mut found);
+        assert_eq!(found, [at(0.0, 0.0, 20.0, 40.0), at(180.0, 120.0, 220.0, 200.0)]);
     }
 }

@@ -14,16 +14,10 @@ pub mod decode;
 mod error;
 pub mod letterbox;
 pub mod nms;
-pub mod resize_area;
-pub mod resize_bilinear;
 mod size;
-pub mod validation_input;
 
 pub use boxes::{Cxcywh, Xyxy};
 pub use error::DetectError;
-pub use letterbox::{Letterbox, LetterboxPainter};
+pub use letterbox::Letterbox;
 pub use nms::{Detection, NmsCounts, NmsScratch, NmsSettings, nms, nms_into};
-pub use resize_area::AreaResize;
-pub use resize_bilinear::BilinearResize;
 pub use size::{Size, SizeError};
-pub use validation_input::ValidationInput;

@@ -125,8 +125,8 @@ impl View {
     }
 
     /// The view of a letterbox: scaled by its ratio, shifted by its unrounded half pads, as the detector's training and
-    /// validation map boxes. Pixels of the exact 8-bit letterbox come from [`caf_geometry::LetterboxPainter`]; rendering
-    /// this view is for float planes, and differs from it by the rounding of pads and sides (under a pixel).
+    /// validation map boxes. What a network is measured on comes from the
+    /// graph's letterbox, whose pads and sides are whole pixels; this view differs from it by their rounding (under a pixel).
     ///
     /// # Errors
     /// None for a letterbox made by its constructors; [`View::new`]'s for one filled in by hand.
