@@ -57,7 +57,7 @@ fn lines(offences: &[Offence]) -> String {
 /// One thing that is wrong with one input.
 #[derive(Debug)]
 pub struct Offence {
-    /// The file, or the name that has none.
+    /// The file, or the name that has none; empty where the reason names it.
     pub place: PathBuf,
     /// Line in the file, from 1.
     pub line: Option<usize>,
@@ -74,6 +74,9 @@ impl Offence {
 
 impl fmt::Display for Offence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.place.as_os_str().is_empty() {
+            return self.reason.fmt(f);
+        }
         write!(f, "{}", self.place.display())?;
         if let Some(line) = self.line {
             write!(f, ":{line}")?;

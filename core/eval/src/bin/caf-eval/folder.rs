@@ -11,16 +11,16 @@ use crate::failure::{Failure, Offence, Reason};
 
 /// The images of a folder by their name without extension. What does not belong there is an offence, as in every program.
 pub fn images(folder: &Path, offences: &mut Vec<Offence>) -> Result<Files, Failure> {
-    Ok(told(folder::images(folder)?, folder, offences))
+    Ok(told(folder::images(folder)?, offences))
 }
 
 /// The label or prediction files of a folder by their name without extension.
 pub fn texts(folder: &Path, offences: &mut Vec<Offence>) -> Result<Files, Failure> {
-    Ok(told(folder::with_extension(folder, "txt")?, folder, offences))
+    Ok(told(folder::with_extension(folder, "txt")?, offences))
 }
 
-fn told(listing: Listing, folder: &Path, offences: &mut Vec<Offence>) -> Files {
-    offences.extend(listing.problems.into_iter().map(|problem| Offence::of(folder, problem.into())));
+fn told(listing: Listing, offences: &mut Vec<Offence>) -> Files {
+    offences.extend(listing.problems.into_iter().map(|problem| Offence::of("", problem.into())));
     listing.files
 }
 
