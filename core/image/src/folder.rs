@@ -106,7 +106,7 @@ pub fn plain_files(folder: &Path) -> Result<(Vec<PathBuf>, Vec<ImageProblem>), I
         }
     }
     files.sort_unstable();
-    links.sort_by(|a, b| a.to_string().cmp(&b.to_string()));
+    links.sort_by_key(ToString::to_string);
     Ok((files, links))
 }
 

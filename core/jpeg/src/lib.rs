@@ -73,12 +73,10 @@ impl JpegError {
 /// [`JpegError`].
 pub fn decode(bytes: &[u8], most_samples: usize) -> Result<Decoded, JpegError> {
     let mut file = header::File::new(bytes);
-    let frame = loop {
-        match file.next_segment()? {
-            header::Segment::Scan(_) => return Err(file.broken("image data before a frame header")),
-            header::Segment::End => return Err(file.broken("no image")),
-            header::Segment::Frame(frame) => break frame,
-        }
+    let frame = match file.next_segment()? {
+        header::Segment::Scan(_) => return Err(file.broken("image data before a frame header")),
+        header::Segment::End => return Err(file.broken("no image")),
+        header::Segment::Frame(frame) => frame,
     };
     let size = frame.size;
     if size.pixels().and_then(|n| n.checked_mul(frame.components.len())).is_none_or(|n| n > most_samples) {

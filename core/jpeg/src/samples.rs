@@ -65,7 +65,7 @@ impl Plane {
             }
             (1, 2) => {
                 self.vertical(near, y, sums);
-                let bias = if y % 2 == 0 { 1 } else { 2 };
+                let bias = if y.is_multiple_of(2) { 1 } else { 2 };
                 out.extend(sums.iter().map(|&sum| ((sum + bias) >> 2) as u8));
             }
             _ => out.extend(self.row(near).iter().flat_map(|&v| std::iter::repeat_n(v, across))),
@@ -74,7 +74,7 @@ impl Plane {
 
     /// Three times the nearer row plus the other neighbour; beyond the image the outermost row.
     fn vertical(&self, near: usize, y: usize, sums: &mut Vec<u16>) {
-        let far = if y % 2 == 0 { near.saturating_sub(1) } else { (near + 1).min(self.size.height - 1) };
+        let far = if y.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(self.size.height - 1) };
         sums.clear();
         let rows = self.row(near).iter().zip(self.row(far));
         sums.extend(rows.map(|(&near, &far)| 3 * u16::from(near) + u16::from(far)));
