@@ -244,7 +244,10 @@ fn bad_calls_say_what_is_wrong_and_leave_nothing() {
     );
     check(1, &["infrared source", "absent.mkv"], live("filesrc location=/absent.mkv ! decodebin", &[]));
     check(1, &["no pair", "0 infrared"], live("videotestsrc num-buffers=0", &[]));
-    check(1, &["holds no images"], live(text(folder.path()), &[]));
+    std::fs::create_dir(at("empty")).unwrap();
+    check(1, &["empty: holds no images"], live(text(&at("empty")), &[]));
+    // A folder with something else in it names what is no image.
+    check(1, &["fusion.safetensors: expected an image"], live(text(folder.path()), &[]));
     check(2, &[".webm, .mp4, .mkv, .avi"], live(good, &["--video", "out.gif"]));
     check(2, &["--conf"], live(good, &["--conf", "7"]));
     check(2, &["--fps", "from 0.01 to 1000"], live(good, &["--fps", "1e9"]));
