@@ -6,7 +6,7 @@
 
 mod resample;
 
-use caf_geometry::{Letterbox, Xyxy};
+use caf_geometry::Xyxy;
 use caf_image::{Gray8, Label, MASK_IGNORED, Raster};
 
 use crate::error::DataError;
@@ -124,17 +124,6 @@ impl View {
         Ok(Self { source_wh, target_wh, scale, shift })
     }
 
-    /// The view of a letterbox: scaled by its ratio, shifted by its unrounded half pads, as the detector's training and
-    /// validation map boxes. What a network is measured on comes from the
-    /// graph's letterbox, whose pads and sides are whole pixels; this view differs from it by their rounding (under a pixel).
-    ///
-    /// # Errors
-    /// None for a letterbox made by its constructors; [`View::new`]'s for one filled in by hand.
-    pub fn letterbox(geometry: &Letterbox) -> Result<Self, DataError> {
-        let wh = |(h, w): (usize, usize)| (w, h);
-        Self::new(wh(geometry.src_hw), wh(geometry.out_hw), (geometry.ratio, geometry.ratio), geometry.pad_wh)
-    }
-
     /// The same view with left and right exchanged in the target.
     #[must_use]
     pub fn mirrored(self) -> Self {
@@ -237,7 +226,7 @@ impl View {
     /// Fills `target` with the image seen by the view, `border` where the source does not reach.
     ///
     /// At scale 1 with whole shifts pixels are copied. Otherwise they are bilinear between pixel centres, the outermost
-    /// pixels extending to the image's edge; when shrinking by n or more, n × n such samples are averaged a pixel.
+    /// pixels extending to the image's edge, at every scale: the one resampling rule, without a low-pass filter.
     ///
     /// # Errors
     /// [`DataError::Shape`] when a buffer has not the size of the view.

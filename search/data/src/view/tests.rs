@@ -102,7 +102,7 @@ fn float_and_byte_images_move_alike() {
 
 #[test]
 fn a_scaled_ramp_stays_the_ramp() {
-    // Bilinear sampling and averaging keep a linear image linear away from its edges: value = x of the pixel centre.
+    // Bilinear sampling keeps a linear image linear away from its edges: value = x of the pixel centre.
     let ramp = Plane::new(64, 64, (0..64 * 64).map(|i| (i % 64) as f32 + 0.5).collect()).unwrap();
     for scale in [0.2, 0.5, 0.7, 1.0, 1.9] {
         let view = View::centred((64, 64), (20, 20), scale, (0.3, 0.0)).unwrap();
@@ -204,17 +204,6 @@ fn a_whole_sample_moves_together() {
     assert!(worst_edge(seen.labels[0].to_pixels(8, 16), Xyxy::new(4.0, 4.0, 8.0, 12.0)) < 1e-4);
     assert_eq!(seen.ignore.len(), 2, "its own region and the sliver of the second object");
     assert!(View::crop((15, 16), 0, 0, 8, 8).unwrap().apply(&sample, CutRule::default()).is_err());
-}
-
-#[test]
-fn letterbox_views_map_boxes_as_the_detector_does() {
-    for (h, w) in [(30, 40), (41, 23), (64, 64), (7, 120)] {
-        let geometry = Letterbox::new(h, w, 64, 96, true).unwrap();
-        let view = View::letterbox(&geometry).unwrap();
-        let bounds = Xyxy::new(1.0, 2.0, w as f32 - 3.0, h as f32 - 1.0);
-        assert!(worst_edge(view.map_box(bounds), geometry.box_to_letterbox(bounds)) < 1e-3);
-        assert!(worst_edge(view.unmap_box(view.map_box(bounds)), bounds) < 1e-3);
-    }
 }
 
 #[test]
