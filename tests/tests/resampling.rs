@@ -1,7 +1,8 @@
 //! One resampling rule: what training sees through a view is what evaluation and vehicle see through the graph's letterbox.
 
-use caf_data::{Plane, View};
+use caf_data::View;
 use caf_geometry::{Letterbox, Size};
+use caf_image::Plane;
 use caf_net::{Builder, Dim, Op, TensorType};
 use caf_reference::Array;
 use caf_weights::Weights;
