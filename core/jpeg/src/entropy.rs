@@ -1,37 +1,10 @@
-//! Huffman codes and the coefficients written with them (T.81, annex F).
+//! The coefficients of a scan (T.81, annex F).
 
 use crate::JpegError;
 use crate::header::{File, Frame, InScan, Scan, ZIGZAG};
+use crate::huffman::Huffman;
 use crate::samples::Plane;
 use crate::transform::inverse;
-
-/// A code: of each length the first code, where its symbols begin, and one beyond the last code.
-#[derive(Clone, Debug)]
-pub struct Huffman {
-    first: [u32; 17],
-    end: [u32; 17],
-    offset: [usize; 17],
-    symbols: Vec<u8>,
-}
-
-impl Huffman {
-    /// From the number of codes of each length and their symbols; `None` when they do not fit into the lengths.
-    pub fn new(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
-        let (mut first, mut end, mut offset) = ([0; 17], [0; 17], [0; 17]);
-        let (mut code, mut at) = (0u32, 0usize);
-        for (length, &count) in (1..).zip(counts) {
-            (first[length], offset[length]) = (code, at);
-            code += u32::from(count);
-            at += usize::from(count);
-            if code > 1 << length {
-                return None;
-            }
-            end[length] = code;
-            code <<= 1;
-        }
-        Some(Self { first, end, offset, symbols: symbols.to_vec() })
-    }
-}
 
 /// Bits of the image data. A zero byte behind 255 is no data; a marker ends it.
 struct Bits<'f, 'a> {
@@ -64,9 +37,8 @@ impl Bits<'_, '_> {
         let mut bits = 0;
         for length in 1..=16 {
             bits = bits << 1 | self.bit()?;
-            if bits < code.end[length] {
-                let symbol = code.offset[length] + (bits - code.first[length]) as usize;
-                return code.symbols.get(symbol).copied().ok_or_else(|| self.file.broken("no such Huffman code"));
+            if let Some(symbol) = code.symbol(length, bits) {
+                return Ok(symbol);
             }
         }
         Err(self.file.broken("no such Huffman code"))

@@ -3,7 +3,7 @@
 use caf_geometry::Size;
 
 use crate::JpegError;
-use crate::entropy::Huffman;
+use crate::huffman::Huffman;
 
 /// Position in a block of the k-th coefficient in the file.
 pub const ZIGZAG: [usize; 64] = [

@@ -11,6 +11,7 @@
 
 mod entropy;
 mod header;
+mod huffman;
 mod samples;
 mod transform;
 

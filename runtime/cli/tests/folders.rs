@@ -255,9 +255,12 @@ fn a_folder_of_mixed_sizes_is_searched_by_one_model_in_each_pairs_own_pixels() {
         let alone = found(&fixed, &at(name));
         let [a, b] = [line, &alone[0]].map(|line| line["detections"].as_array().unwrap().clone());
         assert!(!a.is_empty() && a.len() == b.len(), "{name}: {} and {}", a.len(), b.len());
-        for d in a {
-            let b: Vec<f64> = d["box"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
-            assert!(b[0] >= 0.0 && b[1] >= 0.0 && b[2] <= width as f64 && b[3] <= height as f64, "{name}: {b:?}");
+        let corners =
+            |d: &Value| -> Vec<f64> { d["box"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect() };
+        for (a, b) in a.iter().zip(&b) {
+            // The model of a fixed size has the same letterbox by other nodes: single precision, on boxes of up to 200 px.
+            let worst = corners(a).iter().zip(corners(b)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(worst < 0.05 && a["class"] == b["class"], "{name}: {a} and {b}");
         }
     }
 }

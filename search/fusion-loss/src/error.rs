@@ -1,6 +1,5 @@
 //! What can go wrong.
 
-use crate::term::Term;
 use std::path::PathBuf;
 use tch::{Device, Kind};
 
@@ -14,10 +13,12 @@ pub enum LossError {
     #[error(transparent)]
     CafTorch(#[from] caf_torch::TorchError),
     /// A name that is no term.
-    #[error("unknown loss term `{found}`: expected one of {}", names())]
+    #[error("unknown loss term `{found}`: expected one of {known}")]
     UnknownTerm {
         /// What was given.
         found: String,
+        /// The names of all terms.
+        known: String,
     },
     /// An image of another shape.
     #[error("`{tensor}`: expected shape {expected}, found {found:?}")]
@@ -79,7 +80,7 @@ pub enum LossError {
     #[error("loss term `{term}` is {value}")]
     NonFiniteTerm {
         /// The first such term.
-        term: Term,
+        term: &'static str,
         /// Its value.
         value: f64,
     },
@@ -157,8 +158,4 @@ pub enum VggFault {
         /// From the file.
         file: &'static str,
     },
-}
-
-fn names() -> String {
-    Term::all().map(|t| format!("`{t}`")).collect::<Vec<_>>().join(", ")
 }

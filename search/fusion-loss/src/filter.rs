@@ -83,7 +83,7 @@ fn gaussian(window_px: i64) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::weighting::host;
+    use crate::terms::host;
 
     fn filters(padding: GradientPadding, border: SsimBorder) -> Filters {
         Filters::new(5, border, padding, Device::Cpu, Kind::Double).unwrap()

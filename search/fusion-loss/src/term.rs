@@ -115,7 +115,10 @@ impl FromStr for Term {
     type Err = LossError;
 
     fn from_str(name: &str) -> Result<Self, LossError> {
-        Term::all().find(|t| t.name() == name).ok_or_else(|| LossError::UnknownTerm { found: name.to_owned() })
+        Term::all().find(|t| t.name() == name).ok_or_else(|| LossError::UnknownTerm {
+            found: name.to_owned(),
+            known: Term::all().map(|t| format!("`{t}`")).collect::<Vec<_>>().join(", "),
+        })
     }
 }
 

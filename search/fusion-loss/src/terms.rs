@@ -2,8 +2,7 @@
 
 use crate::error::LossError;
 use crate::term::Term;
-use crate::weighting::host;
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
 /// One scalar for each active term, and what is added outside the search.
 #[derive(Debug)]
@@ -79,10 +78,16 @@ impl Terms {
             None => Ok(()),
             Some(term) => {
                 let value = self.to_vec()?.into_iter().find(|(t, _)| *t == term).map_or(f64::NAN, |(_, v)| v);
-                Err(LossError::NonFiniteTerm { term, value })
+                Err(LossError::NonFiniteTerm { term: term.name(), value })
             }
         }
     }
+}
+
+/// A vector's values on the host.
+pub(crate) fn host(vector: &Tensor) -> Result<Vec<f64>, LossError> {
+    let flat = vector.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?.f_reshape([-1])?.f_contiguous()?;
+    Ok(Vec::<f64>::try_from(&flat)?)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! From logits to weights.
 
 use crate::error::LossError;
-use crate::terms::Terms;
+use crate::terms::{Terms, host};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
@@ -99,12 +99,6 @@ impl Weighting {
         }
         Ok(())
     }
-}
-
-/// A vector's values on the host.
-pub(crate) fn host(vector: &Tensor) -> Result<Vec<f64>, LossError> {
-    let flat = vector.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?.f_reshape([-1])?.f_contiguous()?;
-    Ok(Vec::<f64>::try_from(&flat)?)
 }
 
 #[cfg(test)]

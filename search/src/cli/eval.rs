@@ -26,7 +26,7 @@ pub(super) struct Args {
     /// Task network to measure on the images; its file says of which task it is.
     #[arg(long, value_name = "FILE")]
     task: Option<PathBuf>,
-    /// Size of the network's input; that of its training without it.
+    /// Size of a detector's input; that of its training without it. A segmenter sees every image at its own size.
     #[arg(long, value_name = "WIDTHxHEIGHT")]
     size: Option<Size>,
     /// Leave the fusion metrics out.
