@@ -37,6 +37,14 @@ pub enum DataError {
         /// The names there are.
         known: String,
     },
+    /// A data set that is no folder.
+    #[error("{}: expected a folder with a data set, found {found}", path.display())]
+    NoFolder {
+        /// The path.
+        path: PathBuf,
+        /// What is there.
+        found: &'static str,
+    },
     /// A list that is neither a file nor a split of the layout.
     #[error("{}: no such list; {splits}", path.display())]
     NoList {
@@ -136,7 +144,7 @@ impl DataError {
     #[must_use]
     pub fn is_wrong_call(&self) -> bool {
         match self {
-            Self::Setting { .. } | Self::UnknownLayout { .. } | Self::NoList { .. } => true,
+            Self::Setting { .. } | Self::UnknownLayout { .. } | Self::NoList { .. } | Self::NoFolder { .. } => true,
             Self::Image(error) => error.is_wrong_call(),
             _ => false,
         }

@@ -25,8 +25,12 @@ impl Tree {
     /// Lists a folder. Left-overs of desktop systems, and the folder that their archives add, are passed over.
     ///
     /// # Errors
-    /// [`ImageError::Read`] when it cannot be listed.
+    /// [`DataError::NoFolder`] when there is none; [`ImageError::Read`] when it cannot be listed.
     pub fn of(root: &Path) -> Result<Self, DataError> {
+        if !root.is_dir() {
+            let found = if root.exists() { "a file" } else { "nothing" };
+            return Err(DataError::NoFolder { path: root.to_owned(), found });
+        }
         let read = |source| ImageError::Read { path: root.to_owned(), source };
         let mut tree = Self { root: root.to_owned(), folders: BTreeSet::new(), files: BTreeSet::new() };
         for entry in std::fs::read_dir(root).map_err(read)? {
