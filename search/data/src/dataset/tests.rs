@@ -191,7 +191,7 @@ fn missing_and_empty_folders() {
     std::fs::create_dir(folder.path().join("vi")).unwrap();
     assert!(matches!(open(), Err(DataError::Empty { .. })));
     let none = Dataset::open(&folder.path().join("none"), &DatasetOptions::default());
-    assert!(matches!(none, Err(DataError::Image(ImageError::Read { .. }))));
+    assert!(matches!(none, Err(DataError::NoFolder { found: "nothing", .. })));
 }
 
 #[test]
