@@ -72,7 +72,7 @@ pub struct Contract {
 }
 
 impl Contract {
-    /// Checks that every input and output has between 1 and [`MOST_ELEMENTS`] elements where its open extents are 1.
+    /// Checks that every input and output has between 1 and [`MOST_ELEMENTS`](crate::MOST_ELEMENTS) elements where its open extents are 1.
     ///
     /// # Errors
     /// [`ContractError::Elements`] for the first that has not.

@@ -1,7 +1,7 @@
 //! Frames from a GStreamer launch string.
 //!
 //! Both pipelines of a run count time from the zero of the run's clock; a frame's capture time is its running time
-//! (presentation time within its segment) minus the camera's latency. [`Stamps`] has the times of buffers without any.
+//! (presentation time within its segment) minus the camera's latency. `Stamps` has the times of buffers without any.
 
 use std::path::Path;
 
