@@ -117,6 +117,29 @@ fn check_output(port: &Port, array: &Array, extents: &Extents, found: &mut Vec<M
     }
 }
 
+/// What the task network of a pipeline sees of a fused output: RGB bytes `[n, height, width, 3]`, gray repeated, floats rounded half to
+/// even. `None` when it is no image.
+pub fn seen_by_task(fused: &Array) -> Option<Array> {
+    let &[n, a, b, c] = fused.shape.as_slice() else { return None };
+    let (shape, bytes): ([usize; 3], Vec<u8>) = match &fused.values {
+        Values::U8(bytes) => ([a, b, c], bytes.clone()),
+        Values::F32(values) => {
+            let byte = |v: &f32| (v.clamp(0.0, 1.0) * 255.0).round_ties_even() as u8;
+            let image = |image: &[f32]| -> Vec<u8> {
+                (0..b * c).flat_map(|at| image.iter().skip(at).step_by((b * c).max(1)).map(byte)).collect()
+            };
+            ([b, c, a], values.chunks_exact((a * b * c).max(1)).flat_map(image).collect())
+        }
+    };
+    let [height, width, channels] = shape;
+    let rgb = match channels {
+        3 => bytes,
+        1 => bytes.iter().flat_map(|v| [*v; 3]).collect(),
+        _ => return None,
+    };
+    Some(Array { shape: vec![n, height, width, 3], values: Values::U8(rgb) })
+}
+
 /// Results with the predictions parted into `predictions: boxes` (pixels) and `predictions: scores` (probabilities), which have
 /// no common unit.
 pub fn by_unit(contract: &Contract, outputs: Vec<(String, Array)>) -> Vec<(String, Array)> {
@@ -240,6 +263,19 @@ mod tests {
 
     fn floats(name: &str, values: &[f32]) -> (String, Array) {
         (name.to_owned(), Array { shape: vec![values.len()], values: Values::F32(values.to_vec()) })
+    }
+
+    #[test]
+    fn a_task_sees_rgb_bytes_whatever_leaves_the_graph() {
+        let bytes = |shape: &[usize], v: &[u8]| Array { shape: shape.to_vec(), values: Values::U8(v.to_vec()) };
+        let floats = |shape: &[usize], v: &[f32]| Array { shape: shape.to_vec(), values: Values::F32(v.to_vec()) };
+        let gray = bytes(&[1, 1, 2, 3], &[7, 7, 7, 9, 9, 9]);
+        assert_eq!(seen_by_task(&bytes(&[1, 1, 2, 1], &[7, 9])), Some(gray.clone()));
+        assert_eq!(seen_by_task(&floats(&[1, 1, 1, 2], &[7.0 / 255.0, 8.6 / 255.0])), Some(gray));
+        // Planes become pixels.
+        let planes = floats(&[1, 3, 1, 2], &[0.0, 1.0, 0.2, 0.4, -1.0, 2.0]);
+        assert_eq!(seen_by_task(&planes), Some(bytes(&[1, 1, 2, 3], &[0, 51, 0, 255, 102, 255])));
+        assert_eq!(seen_by_task(&bytes(&[1, 1, 1, 2], &[7, 9])), None);
     }
 
     #[test]
