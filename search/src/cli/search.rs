@@ -43,7 +43,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let (console, stop) = (Console::default(), StopFlag::on_signals()?);
     let done = search::run(&config, out, &console, &stop)?;
     write_json(json.as_deref(), &done)?;
-    let made = super::report::make(out)?;
+    // An interrupt before the first iteration leaves nothing to draw.
+    let made = if done.iterations > 0 { Some(super::report::make(out)?) } else { None };
     if let Some([task, fusion, beta]) = done.median_ms {
         console.say(&format!("median of an iteration: task {task:.0} ms, fusion {fusion:.0} ms, beta {beta:.0} ms"));
     }
@@ -52,7 +53,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
     for (name, weight) in weights {
         out!("{name:<16} {weight:.4}")?;
     }
-    made.tell()?;
+    if let Some(made) = &made {
+        made.tell()?;
+    }
     let how = if done.interrupted { "stopped; the same call goes on" } else { "done" };
     out!("{how} after {} iterations: {}", done.iterations, out.join("beta.toml").display())?;
     if done.interrupted {
