@@ -59,10 +59,12 @@ pub(super) fn list_of(paths: Paths, option: &'static str, root: &Path, list: Opt
 /// How the data set lies on disk; the same option wherever a data set is.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct LayoutArg {
-    /// How the data set lies on disk: plain, m3fd, mfnet, msrs, roadscene, tno, multispectral, llvip, fmb, vifb, yolo
-    /// [default: recognised].
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help = layout_help())]
     layout: Option<String>,
+}
+
+fn layout_help() -> String {
+    format!("How the data set lies on disk: {} [default: recognised]", caf_data::layout::names())
 }
 
 impl LayoutArg {

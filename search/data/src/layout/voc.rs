@@ -11,8 +11,8 @@ pub(crate) struct VocFile {
     pub difficult: Vec<Label>,
 }
 
-/// Reads `annotation/object` elements: `name`, and `bndbox` with `xmin`, `ymin`, `xmax`, `ymax`, the edges of the box in pixels.
-/// What is wrong becomes a problem with its line.
+/// Reads `annotation/object` elements: `name`, and `bndbox` with `xmin`, `ymin`, `xmax`, `ymax`, the edges of the box in pixels, or
+/// with `x`, `y`, `w`, `h`, its upper left corner and its size. What is wrong becomes a problem with its line.
 pub(crate) fn read_voc(text: &str, classes: &[String], (width, height): (usize, usize)) -> VocFile {
     let mut file = VocFile::default();
     let problem = |line, expected: String, found: String| LineProblem { line, expected, found };
@@ -58,8 +58,16 @@ pub(crate) fn read_voc(text: &str, classes: &[String], (width, height): (usize, 
         let edge = |name: &str| {
             bounds.and_then(|b| child(b, name)).and_then(|t| t.parse::<f64>().ok()).filter(|v| v.is_finite())
         };
-        let (Some(x1), Some(y1), Some(x2), Some(y2)) = (edge("xmin"), edge("ymin"), edge("xmax"), edge("ymax")) else {
-            refuse("<bndbox> with xmin, ymin, xmax, ymax in pixels".to_owned(), "another object".to_owned());
+        let four = |names: [&str; 4]| match names.map(edge) {
+            [Some(a), Some(b), Some(c), Some(d)] => Some([a, b, c, d]),
+            _ => None,
+        };
+        let corner_and_size = || four(["x", "y", "w", "h"]).map(|[x, y, w, h]| [x, y, x + w, y + h]);
+        let Some([x1, y1, x2, y2]) = four(["xmin", "ymin", "xmax", "ymax"]).or_else(corner_and_size) else {
+            refuse(
+                "<bndbox> with xmin, ymin, xmax, ymax or x, y, w, h in pixels".to_owned(),
+                "another object".to_owned(),
+            );
             continue;
         };
         let (w, h) = (width as f64, height as f64);
@@ -109,6 +117,8 @@ mod tests {
         assert_eq!((file.objects.labels[1].class, file.objects.notes.clipped), (1, 1));
         let hard = read(&object("Car", ["10", "5", "30", "45"], "<difficult>1</difficult>"));
         assert_eq!((hard.objects.labels.len(), hard.difficult.len()), (0, 1));
+        let corner = read("<object><name>Car</name><bndbox><x>10</x><y>5</y><w>20</w><h>40</h></bndbox></object>");
+        assert_eq!(corner.objects.labels, [Label { class: 1, cx: 0.2, cy: 0.5, w: 0.2, h: 0.8 }]);
     }
 
     #[test]
@@ -117,9 +127,10 @@ mod tests {
             + &object("Car", ["1", "1", "x", "9"], "")
             + &object("Car", ["9", "1", "1", "9"], "")
             + &object("Car", ["200", "1", "300", "9"], "")
-            + "<object><name>Car</name></object>";
+            + "<object><name>Car</name></object>\n"
+            + "<object><name>Car</name><bndbox><x>10</x><y>5</y><w>20</w></bndbox></object>";
         let file = read(&text);
-        assert_eq!(file.objects.problems.iter().map(|p| p.line).collect::<Vec<_>>(), [3, 4, 5, 6, 7]);
+        assert_eq!(file.objects.problems.iter().map(|p| p.line).collect::<Vec<_>>(), [3, 4, 5, 6, 7, 8]);
         assert!(file.objects.problems[0].expected.contains("People, Car"));
         for (text, line) in [("<annotation>\n</other>", 2), ("<other/>", 1), ("", 1)] {
             let file = read_voc(text, &[], (1, 1));
