@@ -109,6 +109,16 @@ fn tree(layout: &str) -> TempDir {
             images(&["input/VI/peopleshadow.jpg", "input/VI/manCall.jpg", "input/IR/manCall.jpg"]);
             images(&["input/VI/manCall - 副本.jpg"]);
         }
+        "kaist" => {
+            for frame in ["set00/V000/@/I00000", "set00/V001/@/I00000", "set06/V000/@/I00019"] {
+                let path = |folder: &str, camera: &str| format!("kaist/{folder}/{}", frame.replace("@", camera));
+                images(&[&(path("images", "lwir") + ".jpg"), &(path("images", "visible") + ".jpg")]);
+                let bounds = "<bndbox><x>2</x><y>3</y><w>4</w><h>3</h></bndbox>";
+                let annotation = format!("<annotation><object><name>cyclist</name>{bounds}</object></annotation>");
+                text(root, &(path("annotations-xml-new", "").replace("//", "/") + ".xml"), &annotation);
+            }
+            text(root, "kaist/imageSets/train-all-20.txt", "set00/V001/I00000\n");
+        }
         "yolo" => {
             images(&["images/train/a.jpg", "images_ir/train/a.jpg", "images/val/b.jpg", "images_ir/val/b.jpg"]);
             text(root, "labels/train/a.txt", "1 0.5 0.75 0.5 0.5\n");
@@ -168,6 +178,12 @@ fn expected(layout: &str) -> Expected {
             ..none
         },
         "vifb" => Expected { names: &["carLight", "manCall", "peopleShadow"], ..none },
+        "kaist" => Expected {
+            names: &["set00_V000_I00000", "set00_V001_I00000", "set06_V000_I00019"],
+            splits: &[("test", "set06_V000_I00019"), ("train-all-20", "set00_V001_I00000")],
+            class: Some("cyclist"),
+            ..none
+        },
         "yolo" => Expected { names: &["a", "b"], splits: &[("train", "a"), ("val", "b")], class: Some("car"), ..none },
         other => panic!("nothing expected of {other}"),
     }
@@ -229,7 +245,7 @@ fn what_a_layout_does_not_have_is_said_once() {
         let found = refused(layout, &needs(Need::Ignore, Need::Required));
         assert!(matches!(found[..], [Offence::NoMasks { .. }]), "{layout}: {found:?}");
     }
-    for layout in ["m3fd", "llvip", "yolo", "multispectral"] {
+    for layout in ["m3fd", "llvip", "kaist", "yolo", "multispectral"] {
         assert!(Dataset::open(tree(layout).path(), &boxes).unwrap().entries().iter().all(|e| e.labelled), "{layout}");
     }
     for layout in ["mfnet", "msrs", "fmb"] {

@@ -17,7 +17,7 @@ macro_rules! layouts {
     };
 }
 
-layouts!(plain, m3fd, mfnet, msrs, roadscene, tno, multispectral, llvip, fmb, vifb, yolo);
+layouts!(plain, m3fd, mfnet, msrs, roadscene, tno, multispectral, llvip, fmb, vifb, kaist, yolo);
 
 use std::path::Path;
 
