@@ -2,7 +2,8 @@
 
 use caf_rig::{PlaneMut, PlaneRef, RemapTable, Rig, RigError};
 
-use crate::frame::{FrameError, ImageView, PixelFormat};
+use crate::frame::{FULL, FrameError, ImageView, PixelFormat};
+use crate::pixels::luma_u16;
 
 /// Why an infrared image cannot be aligned.
 #[derive(Debug, thiserror::Error)]
@@ -10,12 +11,6 @@ pub enum AlignError {
     /// The image does not fit the rig.
     #[error("the infrared image does not fit the rig: {0}")]
     Rig(#[from] RigError),
-    /// Colour has no place in an infrared image.
-    #[error("expected a gray infrared image, found {found:?}")]
-    Format {
-        /// What came.
-        found: PixelFormat,
-    },
     /// The aligned pixels make no image.
     #[error(transparent)]
     Frame(#[from] FrameError),
@@ -56,7 +51,8 @@ impl Aligner {
         self.table.coverage()
     }
 
-    /// Resamples an infrared image, 8 or 16 bits, bilinear; what the infrared camera does not see becomes 0.
+    /// Resamples an infrared image, bilinear; what the infrared camera does not see becomes 0. Colour counts as its luma, and
+    /// floats become 16 bits between the limits of the image.
     pub fn align(&mut self, image: &ImageView<'_>) -> Result<ImageView<'_>, AlignError> {
         let (width, height) = (image.width_px(), image.height_px());
         if (width, height) != self.infrared {
@@ -68,6 +64,7 @@ impl Aligner {
                 height_px: height,
             }));
         }
+        let mut limits = image.limits();
         for (row, out) in image.rows().zip(self.source.chunks_exact_mut(width)) {
             match image.format() {
                 // 257 · 255 = 65535, so that eight bits keep their share of the full range.
@@ -75,7 +72,13 @@ impl Aligner {
                 PixelFormat::Gray16Le => {
                     out.iter_mut().zip(row.as_chunks().0).for_each(|(o, v)| *o = u16::from_le_bytes(*v));
                 }
-                found @ PixelFormat::Rgb8 => return Err(AlignError::Format { found }),
+                PixelFormat::GrayF32Le => {
+                    let units = row.as_chunks().0.iter().map(|v| image.limits().unit(f32::from_le_bytes(*v)));
+                    // At most 65535.
+                    out.iter_mut().zip(units).for_each(|(o, v)| *o = (v * 65_535.0).round() as u16);
+                    limits = FULL;
+                }
+                PixelFormat::Rgb8 => out.iter_mut().zip(row.as_chunks().0).for_each(|(o, rgb)| *o = luma_u16(rgb)),
             }
         }
         let (to_width, to_height) = (self.table.width_px(), self.table.height_px());
@@ -84,7 +87,7 @@ impl Aligner {
         self.table.apply(&source, &mut target, 0)?;
         self.bytes.as_chunks_mut().0.iter_mut().zip(&self.aligned).for_each(|(o, v)| *o = v.to_le_bytes());
         let aligned = ImageView::new(&self.bytes, to_width, to_height, to_width * 2, PixelFormat::Gray16Le)?;
-        Ok(aligned.with_limits(image.limits()))
+        Ok(aligned.with_limits(limits))
     }
 }
 
@@ -116,12 +119,20 @@ mod tests {
     }
 
     #[test]
-    fn another_size_or_colour_is_refused() {
+    fn another_size_is_refused_and_colour_counts_as_its_luma() {
         let mut aligner = Aligner::new(&rig(0.0), 10.0).unwrap();
         let data = [0; 7 * 6 * 3];
         let tall = ImageView::new(&data, 7, 6, 7, PixelFormat::Gray8).unwrap();
         assert!(aligner.align(&tall).unwrap_err().to_string().contains("7×6"));
-        let colour = ImageView::new(&data, 7, 5, 21, PixelFormat::Rgb8).unwrap();
-        assert!(matches!(aligner.align(&colour), Err(AlignError::Format { .. })));
+        let rgb: Vec<u8> = (0..35).flat_map(|i| [i * 7; 3]).collect();
+        let colour = ImageView::new(&rgb, 7, 5, 21, PixelFormat::Rgb8).unwrap();
+        let mut out = [0; 35];
+        to_bytes(&aligner.align(&colour).unwrap(), Colour::Gray, &mut out).unwrap();
+        assert!(out.iter().zip(0..35).all(|(v, i)| *v == i * 7));
+        let limits = caf_contract::IrLimits { low: 280.0, high: 330.0 };
+        let kelvin: Vec<u8> = (0..35_u8).flat_map(|i| (280.0 + f32::from(i)).to_le_bytes()).collect();
+        let kelvin = ImageView::new(&kelvin, 7, 5, 28, PixelFormat::GrayF32Le).unwrap().with_limits(limits);
+        to_bytes(&aligner.align(&kelvin).unwrap(), Colour::Gray, &mut out).unwrap();
+        assert!(out.iter().zip(0..35_u8).all(|(v, i)| *v == (f32::from(i) / 50.0 * 255.0).round() as u8), "{out:?}");
     }
 }

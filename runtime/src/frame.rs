@@ -56,6 +56,9 @@ pub enum PixelFormat {
     Gray8,
     /// Two bytes, little endian, 0–65535.
     Gray16Le,
+    /// Four bytes, a float, little endian: kelvin, degrees Celsius or whatever a file's writer chose. Of files alone; no camera
+    /// delivers it.
+    GrayF32Le,
     /// Three bytes: red, green, blue.
     Rgb8,
 }
@@ -67,6 +70,7 @@ impl PixelFormat {
         match self {
             Self::Gray8 => 1,
             Self::Gray16Le => 2,
+            Self::GrayF32Le => 4,
             Self::Rgb8 => 3,
         }
     }
@@ -119,7 +123,7 @@ pub struct ImageView<'a> {
 }
 
 /// All that 16 bits hold.
-const FULL: IrLimits = IrLimits { low: 0.0, high: 65_535.0 };
+pub(crate) const FULL: IrLimits = IrLimits { low: 0.0, high: 65_535.0 };
 
 impl<'a> ImageView<'a> {
     /// Checks that `data` holds the claimed image; the last row may end at its last pixel.
@@ -167,7 +171,7 @@ impl<'a> ImageView<'a> {
         self
     }
 
-    /// The values of a 16-bit image that become 0 and 1: at first all that 16 bits hold.
+    /// The values of a 16-bit or float image that become 0 and 1: at first all that 16 bits hold.
     #[must_use]
     pub const fn limits(&self) -> IrLimits {
         self.limits

@@ -6,10 +6,11 @@ use std::time::Instant;
 use caf_engine::Provider;
 use caf_geometry::Size;
 use caf_image::folder::TwoFolders;
-use caf_image::{ImageProblem, inspect};
+use caf_image::{ImageError, ImageProblem, IrRange, inspect};
 use serde::Serialize;
 
 use crate::error::RuntimeError;
+use crate::frame::{Camera, PixelFormat};
 use crate::fusion::{FrameFusion, FusionSettings, PairError, PairTimes};
 use crate::image::FusedImage;
 use crate::image_file::{self, Decoded};
@@ -138,6 +139,13 @@ pub fn run(model: Model, config: &FuseConfig, done: &mut dyn FnMut(usize, usize)
         std::fs::create_dir_all(path).map_err(|source| RuntimeError::Folder { path: path.clone(), source })
     };
     let (provider, provider_reason) = (model.provider(), model.reason().map(str::to_owned));
+    let range = model.contract().infrared_range;
+    let read = |(path, camera): (&PathBuf, Camera)| match image_file::read(path, camera) {
+        Ok(image) if image.format == PixelFormat::GrayF32Le && range == IrRange::Full => {
+            Err(ImageError::NoRange { path: path.clone(), found: "float samples".to_owned() })
+        }
+        found => found,
+    };
     let mut fusion = FrameFusion::new(model, &config.fusion)?;
     let names = fusion.class_names();
     let (detects, segments) = (!names.detection.is_empty(), !names.segmentation.is_empty());
@@ -161,7 +169,7 @@ pub fn run(model: Model, config: &FuseConfig, done: &mut dyn FnMut(usize, usize)
             continue;
         }
         let start = Instant::now();
-        let (ir, vi) = match [&pair.ir, &pair.vi].map(|path| image_file::read(path)) {
+        let (ir, vi) = match [(&pair.ir, Camera::Infrared), (&pair.vi, Camera::Visible)].map(read) {
             [Ok(ir), Ok(vi)] => (ir, vi),
             [ir, vi] if config.keep_going => {
                 left_out.extend([ir, vi].into_iter().filter_map(Result::err).map(|error| error.to_string()));

@@ -9,7 +9,7 @@ use caf_rig::{Rig, RigError};
 use crate::align::{AlignError, Aligner};
 use crate::frame::{FrameError, ImageView};
 use crate::image::FusedImage;
-use crate::infrared::{Follow, InfraredRange};
+use crate::infrared::{Follow, InfraredRange, NoRange};
 use crate::pixels::PixelError;
 use crate::session::{Fused, Model, Runner, SessionError};
 use crate::task::{ClassNames, Tasks};
@@ -23,6 +23,9 @@ pub enum PairError {
     /// The infrared image does not fit the rig.
     #[error(transparent)]
     Align(#[from] AlignError),
+    /// A float image, and a network that says nothing about floats.
+    #[error(transparent)]
+    NoRange(#[from] NoRange),
     /// The images are of different sizes and nothing aligns them.
     #[error(
         "the infrared image is {}x{} pixels and the visible one {}x{}: scale one of them, in a launch string by \
@@ -56,7 +59,12 @@ impl PairError {
         match self {
             Self::Detect(error) => matches!(error, DetectError::Setting { .. }),
             Self::Session(error) => error.is_wrong_call(),
-            Self::Rig(_) | Self::Align(_) | Self::Sizes { .. } | Self::Frame(_) | Self::Pixels(_) => false,
+            Self::Rig(_)
+            | Self::Align(_)
+            | Self::NoRange(_)
+            | Self::Sizes { .. }
+            | Self::Frame(_)
+            | Self::Pixels(_) => false,
         }
     }
 }
@@ -138,9 +146,9 @@ impl FrameFusion {
     /// Aligns a pair and runs the model on it.
     pub fn infer(&mut self, infrared: &ImageView<'_>, visible: &ImageView<'_>) -> Result<Inferred<'_>, PairError> {
         let start = Instant::now();
-        let ranged = self.range.apply(infrared);
+        let ranged = self.range.apply(infrared)?;
         let infrared = match &mut self.aligner {
-            Some(aligner) => aligner.align(&ranged)?.with_limits(ranged.limits()),
+            Some(aligner) => aligner.align(&ranged)?,
             None => ranged,
         };
         let size = |v: &ImageView<'_>| (v.width_px(), v.height_px());

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use caf_image::{ImageError, Pixels, Raster};
+use caf_image::{ImageError, Pixels, Raster, Visible};
 
-use crate::frame::{FrameError, ImageView, PixelFormat};
+use crate::frame::{Camera, FrameError, ImageView, PixelFormat};
 
 /// Decoded pixels, dense rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,24 +31,33 @@ impl Decoded {
     }
 }
 
-/// Reads an image, upright. Gray stays gray with 8 or 16 bits; colour becomes 8-bit RGB; transparency is dropped.
+/// Reads a camera's image, upright, as [`caf_image`] reads it for every program: infrared of 16 bits as counts and floats as they
+/// are, which the network's range maps; visible images of 16 bits rounded to 8.
 ///
 /// # Errors
-/// Those of [`caf_image::decode`]; [`ImageError::Samples`] for floats, which no frame holds.
-pub fn read(path: &Path) -> Result<Decoded, ImageError> {
-    Ok(match caf_image::decode(path)? {
+/// Those of [`caf_image::decode`]; [`ImageError::Samples`] for a visible image of floats.
+pub fn read(path: &Path, camera: Camera) -> Result<Decoded, ImageError> {
+    let pixels = caf_image::decode(path)?;
+    let pixels = match camera {
+        Camera::Infrared => pixels.into_infrared()?,
+        Camera::Visible => match caf_image::visible(pixels, path)? {
+            Visible::Gray(gray) => Pixels::Gray8(gray),
+            Visible::Rgb(rgb) => Pixels::Rgb8(rgb),
+        },
+    };
+    Ok(match pixels {
         Pixels::Gray8(gray) => Decoded::of(&gray, gray.data().to_vec(), PixelFormat::Gray8),
-        Pixels::Gray16(gray) => {
-            let bytes = gray.data().iter().flat_map(|v| v.to_le_bytes()).collect();
-            Decoded::of(&gray, bytes, PixelFormat::Gray16Le)
-        }
         Pixels::Rgb8(rgb) => Decoded::of(&rgb, rgb.data().to_vec(), PixelFormat::Rgb8),
-        Pixels::Rgb16(rgb) => {
-            let bytes = rgb.data().iter().map(|v| caf_image::byte_of(*v)).collect();
-            Decoded::of(&rgb, bytes, PixelFormat::Rgb8)
+        Pixels::Gray16(counts) => {
+            let bytes = counts.data().iter().flat_map(|v| v.to_le_bytes()).collect();
+            Decoded::of(&counts, bytes, PixelFormat::Gray16Le)
         }
-        Pixels::Float { found, .. } => {
-            let expected = "an image of 8 or 16 bits (PNG, JPEG, BMP, TIFF, WebP, PGM, PPM)";
+        Pixels::Float { plane, .. } => {
+            let bytes = plane.data().iter().flat_map(|v| v.to_le_bytes()).collect();
+            Decoded::of(&plane, bytes, PixelFormat::GrayF32Le)
+        }
+        Pixels::Rgb16(_) => {
+            let (expected, found) = ("an image of one channel or of 8 bits", "16-bit colour".to_owned());
             return Err(ImageError::Samples { path: path.to_owned(), expected, found });
         }
     })
@@ -66,15 +75,25 @@ mod tests {
             .unwrap()
             .save(path("wide.png"))
             .unwrap();
-        let wide = read(&path("wide.png")).unwrap();
+        let wide = read(&path("wide.png"), Camera::Infrared).unwrap();
         assert_eq!((wide.format, wide.data.as_slice()), (PixelFormat::Gray16Le, &[0, 0, 2, 1, 255, 255][..]));
+        let visible = read(&path("wide.png"), Camera::Visible).unwrap();
+        assert_eq!((visible.format, visible.data.as_slice()), (PixelFormat::Gray8, &[0, 1, 255][..]));
+        image::ImageBuffer::<image::Rgb<u16>, _>::from_raw(2, 1, vec![7300_u16, 7300, 7300, 1000, 2000, 3000])
+            .unwrap()
+            .save(path("deep.png"))
+            .unwrap();
+        let deep = read(&path("deep.png"), Camera::Infrared).unwrap();
+        // 0.299 · 1000 + 0.587 · 2000 + 0.114 · 3000 = 1815.
+        let counts: Vec<u8> = [7300_u16, 1815].iter().flat_map(|v| v.to_le_bytes()).collect();
+        assert_eq!((deep.format, deep.data), (PixelFormat::Gray16Le, counts));
         let rgb: Vec<u8> = (0..5 * 2 * 3).collect();
         caf_image::write_rgb(&path("colour.png"), &rgb, caf_geometry::Size::new(5, 2)).unwrap();
-        let colour = read(&path("colour.png")).unwrap();
+        let colour = read(&path("colour.png"), Camera::Visible).unwrap();
         assert_eq!((colour.format, colour.width_px, colour.data), (PixelFormat::Rgb8, 5, rgb));
         let bytes = std::fs::read(path("colour.png")).unwrap();
         std::fs::write(path("short.png"), &bytes[..bytes.len() - 30]).unwrap();
-        let error = read(&path("short.png")).unwrap_err().to_string();
+        let error = read(&path("short.png"), Camera::Visible).unwrap_err().to_string();
         assert!(error.contains("short.png"), "{error}");
     }
 
@@ -83,11 +102,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jpg");
         image::RgbImage::from_fn(64, 48, |x, y| image::Rgb([x as u8, y as u8, 99])).save(&path).unwrap();
-        assert_eq!(read(&path).unwrap().width_px, 64);
+        assert_eq!(read(&path, Camera::Visible).unwrap().width_px, 64);
         let bytes = std::fs::read(&path).unwrap();
         for end in [bytes.len() / 2, bytes.len() * 9 / 10, bytes.len() - 1] {
             std::fs::write(&path, &bytes[..end]).unwrap();
-            let error = read(&path).unwrap_err().to_string();
+            let error = read(&path, Camera::Visible).unwrap_err().to_string();
             assert!(error.contains("a.jpg"), "{error}");
         }
     }

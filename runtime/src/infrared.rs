@@ -7,6 +7,14 @@ use caf_contract::{IrLimits, IrRange, IrScratch, LEAST_USED_SHARE};
 
 use crate::frame::{ImageView, PixelFormat};
 
+/// A float image for a network whose range is all that 16 bits hold.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error(
+    "the infrared image holds floats, which have no full range: expected a network trained on a range that says which values \
+     become 0 and 1 (a window, min_max, percentiles), or an infrared image of 8 or 16 bits"
+)]
+pub struct NoRange;
+
 /// Frames of a stream from one look at how much of the range they use to the next; the look costs a histogram.
 const LOOK_EVERY: u64 = 64;
 
@@ -26,6 +34,8 @@ pub struct InfraredRange {
     range: IrRange,
     follow: Follow,
     scratch: IrScratch,
+    /// Values of a float image.
+    floats: Vec<f32>,
     last: Option<IrLimits>,
     images: u64,
     warned: bool,
@@ -40,21 +50,30 @@ impl InfraredRange {
     /// From the range of a network.
     #[must_use]
     pub fn new(range: IrRange, follow: Follow) -> Self {
-        Self { range, follow, scratch: IrScratch::default(), last: None, images: 0, warned: false }
+        Self { range, follow, scratch: IrScratch::default(), floats: Vec::new(), last: None, images: 0, warned: false }
     }
 
     /// The image with the values that become 0 and 1; one of 8 bits as it is. Warns once of an image that uses little of a fixed
-    /// range.
-    pub fn apply<'a>(&mut self, image: &ImageView<'a>) -> ImageView<'a> {
-        if image.format() != PixelFormat::Gray16Le {
-            return *image;
+    /// range. An error is a float image under [`IrRange::Full`].
+    pub fn apply<'a>(&mut self, image: &ImageView<'a>) -> Result<ImageView<'a>, NoRange> {
+        match image.format() {
+            PixelFormat::Gray8 | PixelFormat::Rgb8 => return Ok(*image),
+            PixelFormat::Gray16Le => {}
+            PixelFormat::GrayF32Le => {
+                self.floats.clear();
+                let floats = image.rows().flat_map(|row| row.as_chunks().0.iter().map(|v| f32::from_le_bytes(*v)));
+                self.floats.extend(floats);
+            }
         }
         let looks = self.follow == Follow::AtOnce || self.images.is_multiple_of(LOOK_EVERY);
         self.images += 1;
         if looks && !self.warned {
             self.warn_of_little_use(image);
         }
-        let here = self.range.limits_u16(values(image), &mut self.scratch);
+        let here = match image.format() {
+            PixelFormat::GrayF32Le => self.range.limits_f32(&self.floats, &mut self.scratch).ok_or(NoRange)?,
+            _ => self.range.limits_u16(values(image), &mut self.scratch),
+        };
         let limits = match (self.follow, self.last) {
             (Follow::Slowly(kept), Some(last)) => {
                 let mix = |last: f32, here: f32| kept * last + (1.0 - kept) * here;
@@ -63,15 +82,18 @@ impl InfraredRange {
             _ => here,
         };
         self.last = Some(limits);
-        image.with_limits(limits)
+        Ok(image.with_limits(limits))
     }
 
     fn warn_of_little_use(&mut self, image: &ImageView<'_>) {
-        let share = self.range.used_share_u16(values(image), &mut self.scratch);
+        let share = match image.format() {
+            PixelFormat::GrayF32Le => self.range.used_share_f32(&self.floats, &mut self.scratch),
+            _ => self.range.used_share_u16(values(image), &mut self.scratch),
+        };
         if let Some(share) = share.filter(|share| *share < LEAST_USED_SHARE) {
             self.warned = true;
             tracing::warn!(
-                "the 16-bit infrared image uses {:.1} % of the range that the network was trained with ({}): it is nearly \
+                "the infrared image uses {:.1} % of the range that the network was trained with ({}): it is nearly \
                  without contrast",
                 share * 100.0,
                 self.range
@@ -97,41 +119,59 @@ mod tests {
         let mut range = InfraredRange::new(IrRange::Window { min: 7000.0, max: 9000.0 }, Follow::Slowly(0.9));
         for values in [[7300, 8320], [0, 65535]] {
             let data = bytes(&values);
-            assert_eq!(range.apply(&view(&data)).limits(), IrLimits { low: 7000.0, high: 9000.0 });
+            assert_eq!(range.apply(&view(&data)).unwrap().limits(), IrLimits { low: 7000.0, high: 9000.0 });
         }
         let gray = [1, 2];
         let gray = ImageView::new(&gray, 2, 1, 2, PixelFormat::Gray8).unwrap();
-        assert!(range.apply(&gray).is_full_range());
+        assert!(range.apply(&gray).unwrap().is_full_range());
     }
 
     #[test]
     fn limits_follow_a_stream_slowly_and_single_images_at_once() {
         let (cold, hot) = (bytes(&[1000, 2000]), bytes(&[1000, 12000]));
         let mut stream = InfraredRange::new(IrRange::MinMax, Follow::Slowly(0.9));
-        assert_eq!(stream.apply(&view(&cold)).limits().high, 2000.0);
+        assert_eq!(stream.apply(&view(&cold)).unwrap().limits().high, 2000.0);
         // By a tenth of the difference each frame, towards the new value and never past it.
         let mut expected = 2000.0_f32;
         for _ in 0..100 {
             expected = 0.9 * expected + 0.1 * 12_000.0;
-            let found = stream.apply(&view(&hot)).limits();
+            let found = stream.apply(&view(&hot)).unwrap().limits();
             assert!((found.high - expected).abs() < 1.0 && found.low == 1000.0, "{found:?}, {expected}");
         }
         assert!(expected > 11_990.0);
         let mut single = InfraredRange::new(IrRange::MinMax, Follow::AtOnce);
-        let highs = [&cold, &hot, &cold].map(|data| single.apply(&view(data)).limits().high);
+        let highs = [&cold, &hot, &cold].map(|data| single.apply(&view(data)).unwrap().limits().high);
         assert_eq!(highs, [2000.0, 12_000.0, 2000.0]);
+    }
+
+    #[test]
+    fn floats_are_mapped_in_their_own_unit_and_have_no_full_range() {
+        let kelvin: Vec<u8> = [280.0_f32, 300.0, f32::NAN, 320.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+        let view = ImageView::new(&kelvin, 2, 2, 8, PixelFormat::GrayF32Le).unwrap();
+        assert_eq!(InfraredRange::new(IrRange::Full, Follow::AtOnce).apply(&view).unwrap_err(), NoRange);
+        for (range, expected) in
+            [(IrRange::Window { min: 280.0, max: 360.0 }, [0, 64, 0, 128]), (IrRange::MinMax, [0, 128, 0, 255])]
+        {
+            let mut bytes = [9; 4];
+            let mapped = InfraredRange::new(range, Follow::AtOnce).apply(&view).unwrap();
+            crate::pixels::to_bytes(&mapped, caf_contract::Colour::Gray, &mut bytes).unwrap();
+            assert_eq!(bytes, expected, "{range}");
+            let mut floats = [9.0; 4];
+            crate::pixels::to_floats(&mapped, caf_contract::Colour::Gray, &mut floats).unwrap();
+            assert!(floats.iter().zip(bytes).all(|(f, b)| (f * 255.0).round() == f32::from(b)), "{range}: {floats:?}");
+        }
     }
 
     #[test]
     fn an_image_that_uses_little_of_the_range_is_told_once() {
         let (little, much) = (bytes(&[7300, 8320]), bytes(&[0, 40_000]));
         let mut range = InfraredRange::new(IrRange::Full, Follow::AtOnce);
-        range.apply(&view(&much));
+        range.apply(&view(&much)).unwrap();
         assert!(!range.warned);
-        range.apply(&view(&little));
+        range.apply(&view(&little)).unwrap();
         assert!(range.warned);
         let mut window = InfraredRange::new(IrRange::Window { min: 7000.0, max: 9000.0 }, Follow::AtOnce);
-        window.apply(&view(&little));
+        window.apply(&view(&little)).unwrap();
         assert!(!window.warned);
     }
 }

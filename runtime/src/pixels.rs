@@ -3,7 +3,7 @@
 //! Bytes are laid out height, width, channel; floats are channel planes in [0, 1]. Every function writes into memory that
 //! exists already.
 //!
-//! Sixteen bits become a float in [0, 1] between the limits of the image ([`ImageView::limits`]), which are those that the network
+//! Sixteen bits and floats become a float in [0, 1] between the limits of the image ([`ImageView::limits`]), which are those that the network
 //! was trained with, and eight bits as `round(255 · float)`. Colour becomes gray by the luma of BT.601, `0.299 R + 0.587 G + 0.114 B`.
 
 use caf_contract::{Colour, IrSample as _};
@@ -69,6 +69,13 @@ fn luma_byte(rgb: &[u8; 3]) -> u8 {
     ((299 * r + 587 * g + 114 * b + 500) / 1000) as u8
 }
 
+/// Luma of bytes as a share of 65535, rounded to nearest.
+pub(crate) fn luma_u16(rgb: &[u8; 3]) -> u16 {
+    let [r, g, b] = rgb.map(u32::from);
+    // At most 255 · 257 = 65535.
+    (((299 * r + 587 * g + 114 * b) * 257 + 500) / 1000) as u16
+}
+
 /// `round(255 · v)` of a value cut to [0, 1], NaN taken as 0. Above 2²³ floats are whole numbers, so that the sum is rounded
 /// and its low bits are the result: several times as fast as a cast that saturates.
 fn byte(v: f32) -> u8 {
@@ -85,6 +92,12 @@ fn row_bytes<'a>(image: &ImageView<'_>, row: &'a [u8]) -> impl Iterator<Item = u
     })
 }
 
+/// The values of a row of floats in [0, 1].
+fn row_units<'a>(image: &ImageView<'_>, row: &'a [u8]) -> impl Iterator<Item = f32> + use<'a> {
+    let limits = image.limits();
+    row.as_chunks().0.iter().map(move |v| limits.unit(f32::from_le_bytes(*v)))
+}
+
 /// Fills a tensor of bytes, height × width × 1 or 3.
 pub fn to_bytes(image: &ImageView<'_>, colour: Colour, out: &mut [u8]) -> Result<(), PixelError> {
     let (width, n) = (image.width_px(), channels(colour));
@@ -98,6 +111,9 @@ pub fn to_bytes(image: &ImageView<'_>, colour: Colour, out: &mut [u8]) -> Result
             }
             (PixelFormat::Gray16Le, _) => {
                 out.as_chunks_mut().0.iter_mut().zip(row_bytes(image, row)).for_each(|(o, v)| *o = [v; 3]);
+            }
+            (PixelFormat::GrayF32Le, _) => {
+                out.chunks_exact_mut(n).zip(row_units(image, row)).for_each(|(o, v)| o.fill(u8::from_unit(v)));
             }
             (PixelFormat::Rgb8, _) => out.iter_mut().zip(row.as_chunks().0).for_each(|(o, rgb)| *o = luma_byte(rgb)),
         }
@@ -127,6 +143,7 @@ pub fn to_floats(image: &ImageView<'_>, colour: Colour, out: &mut [f32]) -> Resu
                 let wide = row.as_chunks().0.iter().map(|v| limits.unit(f32::from(u16::from_le_bytes(*v))));
                 out.iter_mut().zip(wide).for_each(|(o, v)| *o = v);
             }
+            PixelFormat::GrayF32Le => out.iter_mut().zip(row_units(image, row)).for_each(|(o, v)| *o = v),
             PixelFormat::Rgb8 => {
                 let gray = row.as_chunks().0.iter().map(|rgb: &[u8; 3]| luma(rgb.map(unit)));
                 out.iter_mut().zip(gray).for_each(|(o, v)| *o = v);

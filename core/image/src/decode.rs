@@ -138,20 +138,39 @@ fn libjpeg(bytes: &[u8]) -> Option<DynamicImage> {
 /// # Errors
 /// As [`decode`]; [`ImageError::Samples`] for floats.
 pub fn read_vi(path: &Path) -> Result<Rgb8, ImageError> {
-    match decode(path)? {
-        Pixels::Rgb8(rgb) => Ok(rgb),
-        Pixels::Gray8(gray) => replicated(&gray, |v| v),
-        Pixels::Gray16(gray) => replicated(&gray, byte_of),
-        Pixels::Rgb16(rgb) => Raster::new(rgb.width(), rgb.height(), rgb.data().iter().map(|v| byte_of(*v)).collect()),
-        Pixels::Float { found, .. } => {
-            let expected = "a visible image of 8 or 16 bits (PNG, JPEG, BMP, TIFF, WebP, PGM, PPM)";
-            Err(ImageError::Samples { path: path.to_owned(), expected, found })
+    match visible(decode(path)?, path)? {
+        Visible::Gray(gray) => {
+            Raster::new(gray.width(), gray.height(), gray.data().iter().flat_map(|v| [*v; 3]).collect())
         }
+        Visible::Rgb(rgb) => Ok(rgb),
     }
 }
 
-fn replicated<T: Copy>(gray: &Raster<T, 1>, byte: impl Fn(T) -> u8) -> Result<Rgb8, ImageError> {
-    Raster::new(gray.width(), gray.height(), gray.data().iter().flat_map(|v| [byte(*v); 3]).collect())
+/// A visible image: 8 bits, gray or colour as its file.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Visible {
+    /// Gray, for which all three channels are equal.
+    Gray(Gray8),
+    /// Colour.
+    Rgb(Rgb8),
+}
+
+/// A decoded image as a visible one: 16 bits are rounded to 8; `path` is for errors.
+///
+/// # Errors
+/// [`ImageError::Samples`] for floats.
+pub fn visible(pixels: Pixels, path: &Path) -> Result<Visible, ImageError> {
+    let bytes = |data: &[u16]| data.iter().map(|v| byte_of(*v)).collect();
+    Ok(match pixels {
+        Pixels::Gray8(gray) => Visible::Gray(gray),
+        Pixels::Rgb8(rgb) => Visible::Rgb(rgb),
+        Pixels::Gray16(gray) => Visible::Gray(Raster::new(gray.width(), gray.height(), bytes(gray.data()))?),
+        Pixels::Rgb16(rgb) => Visible::Rgb(Raster::new(rgb.width(), rgb.height(), bytes(rgb.data()))?),
+        Pixels::Float { found, .. } => {
+            let expected = "a visible image of 8 or 16 bits (PNG, JPEG, BMP, TIFF, WebP, PGM, PPM)";
+            return Err(ImageError::Samples { path: path.to_owned(), expected, found });
+        }
+    })
 }
 
 /// 16 bits rounded to 8: `v · 255 / 65535 = v / 257`.

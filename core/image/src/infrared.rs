@@ -46,12 +46,30 @@ pub fn unit_plane(pixels: Pixels, range: IrRange, path: &Path, scratch: &mut IrS
             return Ok(plane);
         }
         Pixels::Gray16(gray) => gray,
-        Pixels::Rgb16(rgb) => Raster::new(rgb.width(), rgb.height(), rgb.pixels().map(|p| gray_of_16(*p)).collect())?,
+        Pixels::Rgb16(rgb) => counts_of(&rgb)?,
     };
     warn_if_unused(path, counts.data(), range, scratch);
     let mut plane = Plane::like(&counts, 0.0);
     range.map_u16(counts.data(), plane.data_mut(), scratch);
     Ok(plane)
+}
+
+fn counts_of(rgb: &Raster<u16, 3>) -> Result<Raster<u16, 1>, ImageError> {
+    Raster::new(rgb.width(), rgb.height(), rgb.pixels().map(|p| gray_of_16(*p)).collect())
+}
+
+impl Pixels {
+    /// As an infrared camera's image: 16-bit colour becomes counts, a pixel with three equal channels its value, any other its
+    /// luma. Which counts are black and white is said by a range, in every program.
+    ///
+    /// # Errors
+    /// None but those of arrays that do not fit.
+    pub fn into_infrared(self) -> Result<Self, ImageError> {
+        Ok(match self {
+            Self::Rgb16(rgb) => Self::Gray16(counts_of(&rgb)?),
+            other => other,
+        })
+    }
 }
 
 /// Whether a warning was given: one is enough, since all images of a camera are alike.

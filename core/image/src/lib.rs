@@ -27,7 +27,7 @@ mod raster;
 mod write;
 
 pub use caf_contract::{IrRange, IrScratch};
-pub use decode::{Pixels, byte_of, decode, decode_fourth, read_vi};
+pub use decode::{Pixels, Visible, byte_of, decode, decode_fourth, read_vi, visible};
 pub use error::{ImageError, ImageProblem};
 pub use header::{Header, header, image_size, inspect};
 pub use infrared::{read_ir, unit_plane, warn_if_unused};

@@ -18,6 +18,8 @@ pub const fn format_name(format: PixelFormat) -> &'static str {
     match format {
         PixelFormat::Gray8 => "GRAY8",
         PixelFormat::Gray16Le => "GRAY16_LE",
+        // GStreamer has none, and no camera delivers it.
+        PixelFormat::GrayF32Le => "GRAY_F32",
         PixelFormat::Rgb8 => "RGB",
     }
 }

@@ -44,6 +44,7 @@ fn frame(camera: Camera, format: &str, width: usize, height: usize) -> (PixelFor
         PixelFormat::Gray8 => row.iter().map(|v| [*v; 3]).collect(),
         // The upper byte is the share of the full range, in either byte order of the camera.
         PixelFormat::Gray16Le => row.as_chunks::<2>().0.iter().map(|[_, high]| [*high; 3]).collect(),
+        PixelFormat::GrayF32Le => panic!("no camera delivers floats"),
         PixelFormat::Rgb8 => row.as_chunks().0.to_vec(),
     };
     (view.format(), view.rows().map(pixels).collect())

@@ -52,7 +52,7 @@ impl FolderSource {
         }
         let files = listing.files;
         let first = files.values().next().ok_or_else(|| file(folder, "holds no images".to_owned()))?;
-        image_file::read(first).map_err(|e| file(first, e.to_string()))?;
+        image_file::read(first, settings.camera).map_err(|e| file(first, e.to_string()))?;
         let stamps = Timestamps::find(folder, settings.camera)?;
         let mut entries = Vec::with_capacity(files.len());
         for (index, (stem, path)) in files.into_iter().enumerate() {
@@ -154,7 +154,7 @@ impl Reader {
     }
 
     fn read(&self, sequence: u64, entry: &Entry) -> Result<Frame, SourceError> {
-        let image = image_file::read(&entry.path)
+        let image = image_file::read(&entry.path, self.port.camera())
             .map_err(|e| SourceError::File { path: entry.path.clone(), reason: e.to_string() })?;
         let size = Size::new(image.width_px, image.height_px);
         let layout = Layout { size, stride_bytes: size.width * image.format.bytes(), format: image.format };
