@@ -15,7 +15,7 @@ pub struct Camera {
     pub fx_px: f64,
     /// Focal length along y in pixels.
     pub fy_px: f64,
-    /// x of the principal point in pixels; the image's middle is (`width_px` − 1) / 2.
+    /// x of the principal point in pixels; the image's middle is `width_px` / 2.
     pub cx_px: f64,
     /// y of the principal point in pixels.
     pub cy_px: f64,
@@ -31,8 +31,8 @@ impl Camera {
             height_px,
             fx_px: f,
             fy_px: f,
-            cx_px: (f64::from(width_px) - 1.0) / 2.0,
-            cy_px: (f64::from(height_px) - 1.0) / 2.0,
+            cx_px: f64::from(width_px) / 2.0,
+            cy_px: f64::from(height_px) / 2.0,
         }
     }
 
@@ -64,8 +64,8 @@ impl Camera {
         Ok(())
     }
 
-    /// Pixel of a point in this camera's frame (metres); `None` for a point that is not in front of the camera.
-    /// The pixel may lie outside the image.
+    /// Pixel position of a point in this camera's frame (metres); `None` for a point that is not in front of the camera.
+    /// It may lie outside the image.
     #[must_use]
     pub fn project(&self, point_m: Vec3) -> Option<[f64; 2]> {
         let [x, y, z] = point_m;
@@ -79,11 +79,11 @@ impl Camera {
         [(x - self.cx_px) / self.fx_px * depth_m, (y - self.cy_px) / self.fy_px * depth_m, depth_m]
     }
 
-    /// Whether bilinear sampling at this pixel uses the image alone.
+    /// Whether a pixel position lies on the image, [0, width) × [0, height).
     #[must_use]
     pub fn contains(&self, pixel: [f64; 2]) -> bool {
         let [x, y] = pixel;
-        x >= 0.0 && y >= 0.0 && x <= f64::from(self.width_px) - 1.0 && y <= f64::from(self.height_px) - 1.0
+        (0.0..f64::from(self.width_px)).contains(&x) && (0.0..f64::from(self.height_px)).contains(&y)
     }
 
     pub(crate) fn matrix(&self) -> Mat3 {
@@ -117,11 +117,21 @@ mod tests {
     #[test]
     fn ninety_degrees_see_as_far_sideways_as_ahead() {
         let camera = Camera::with_field_of_view(200, 100, 90.0);
-        // The image's right edge is half a pixel beyond the last centre.
         let edge = camera.project([3.0, 0.0, 3.0]).unwrap();
-        assert!((edge[0] - 199.5).abs() < 1e-9, "{edge:?}");
+        assert!((edge[0] - 200.0).abs() < 1e-9 && edge[1] == 50.0, "{edge:?}");
         assert!(camera.project([0.0, 0.0, -1.0]).is_none());
         assert!(camera.project([0.0, 0.0, 0.0]).is_none());
+    }
+
+    #[test]
+    fn an_image_holds_its_pixels_to_their_edges() {
+        let camera = Camera::with_field_of_view(64, 48, 60.0);
+        for inside in [[0.0, 0.0], [0.5, 0.5], [63.999, 47.999]] {
+            assert!(camera.contains(inside), "{inside:?}");
+        }
+        for outside in [[-1e-9, 5.0], [5.0, -1e-9], [64.0, 5.0], [5.0, 48.0], [f64::NAN, 5.0]] {
+            assert!(!camera.contains(outside), "{outside:?}");
+        }
     }
 
     #[test]

@@ -101,6 +101,16 @@ pub enum RigError {
         #[source]
         source: Box<toml::de::Error>,
     },
+    /// The file's format is of a version that this program does not know.
+    #[error("{path}: expected a rig file of version 1 to {latest}, found {found}")]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// The latest version that is known.
+        latest: u32,
+        /// The file's.
+        found: u32,
+    },
     /// The rig cannot be expressed as TOML.
     #[error("{path}: the rig cannot be written as TOML")]
     Format {

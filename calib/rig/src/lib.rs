@@ -2,8 +2,9 @@
 //!
 //! # Conventions
 //!
-//! - **Pixels.** The centre of the top-left pixel is at (0, 0); x grows to the right, y downwards. An image that is
-//!   `width_px` wide covers −0.5 … `width_px` − 0.5.
+//! - **Pixels.** Pixel i covers [i, i + 1), its centre is at i + 0.5; x grows to the right, y downwards. An image that is
+//!   `width_px` wide covers [0, `width_px`). Calibrations by OpenCV count from the first pixel's centre instead: add 0.5 to
+//!   their principal points.
 //! - **Camera frame.** x right, y down, z forward along the optical axis, metres; the origin is the projection centre.
 //! - **Transforms** are named `to_from_source`: `vis_from_ir` takes a point of the infrared camera's frame into the visible
 //!   camera's frame, `x_vis = R · x_ir + t`. [`Rig::vis_from_ir_at`] takes infrared pixels to visible pixels.

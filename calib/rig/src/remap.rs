@@ -7,10 +7,6 @@ use crate::rig::Rig;
 const WEIGHT_BITS: u32 = 10;
 const ONE: u32 = 1 << WEIGHT_BITS;
 
-/// A source position closer than this outside the image is taken as on its border: the arithmetic of an identity rig leaves
-/// errors of 1e-13 pixels, which must not cost the last row.
-const BORDER_PX: f64 = 1e-6;
-
 /// Widest and highest image that a [`Tap`] can address.
 const MOST_EXTENT_PX: u64 = Tap::OUTSIDE as u64 - 1;
 /// Largest image: a table of a gigabyte. Cameras have a tenth of it; a file that says more is wrong.
@@ -139,7 +135,7 @@ impl RemapTable {
         let mut taps = Vec::with_capacity(width_px as usize * height_px as usize);
         for y in 0..height_px {
             for x in 0..width_px {
-                let source = ir_from_vis.map([f64::from(x), f64::from(y)]);
+                let source = ir_from_vis.map([f64::from(x) + 0.5, f64::from(y) + 0.5]);
                 taps.push(source.map_or(Tap { x: Tap::OUTSIDE, y: 0, wx: 0, wy: 0 }, |at| {
                     tap(at, rig.infrared.width_px, rig.infrared.height_px)
                 }));
@@ -167,25 +163,6 @@ impl RemapTable {
         self.height_px
     }
 
-    /// Where destination pixel (x, y) reads, in source pixels rounded to 1/1024; `None` where the source has nothing.
-    #[must_use]
-    pub fn source_of(&self, x: usize, y: usize) -> Option<[f64; 2]> {
-        if x >= self.width_px {
-            return None;
-        }
-        let tap = self.taps.get(y.checked_mul(self.width_px)? + x)?;
-        let at = |whole: u16, part: u16| f64::from(whole) + f64::from(part) / f64::from(ONE);
-        (tap.x != Tap::OUTSIDE).then(|| [at(tap.x, tap.wx), at(tap.y, tap.wy)])
-    }
-
-    /// Writes 255 where the source covers the destination and 0 elsewhere, rows of [`Self::width_px`] without padding, as
-    /// far as `mask` reaches.
-    pub fn write_validity(&self, mask: &mut [u8]) {
-        for (out, tap) in mask.iter_mut().zip(&self.taps) {
-            *out = if tap.x == Tap::OUTSIDE { 0 } else { 255 };
-        }
-    }
-
     /// Share of the destination that the source covers, above 0 and at most 1.
     #[must_use]
     pub fn coverage(&self) -> f64 {
@@ -193,8 +170,8 @@ impl RemapTable {
         covered as f64 / self.taps.len().max(1) as f64
     }
 
-    /// Resamples `source` (infrared) into `destination` (visible geometry), bilinear, rounded to nearest; pixels that the
-    /// source does not cover become `fill`. Allocates nothing.
+    /// Resamples `source` (infrared) into `destination` (visible geometry), bilinear, clamped at the border, rounded to
+    /// nearest; pixels whose centre the source does not cover become `fill`. Allocates nothing.
     ///
     /// # Errors
     /// [`RigError::PlaneSize`] when a plane is not of the table's size; `destination` is then untouched.
@@ -247,15 +224,17 @@ fn check_size(name: &str, camera: &Camera) -> Result<(), RigError> {
     Ok(())
 }
 
+/// The tap of a pixel position on the source, [0, width) × [0, height).
 fn tap([x, y]: [f64; 2], width_px: u32, height_px: u32) -> Tap {
     let outside = Tap { x: Tap::OUTSIDE, y: 0, wx: 0, wy: 0 };
     let axis = |v: f64, extent: u32| {
-        let last = f64::from(extent) - 1.0;
-        if !(v >= -BORDER_PX && v <= last + BORDER_PX) {
+        if !(0.0..f64::from(extent)).contains(&v) {
             return None;
         }
+        // From centre to centre: between the edge and the outermost centre that pixel alone counts.
+        let from_first = (v - 0.5).clamp(0.0, f64::from(extent) - 1.0);
         // Rounded as a whole, so that 3.9999 becomes 4 and not 3 + 1024/1024.
-        let fixed = (v.clamp(0.0, last) * f64::from(ONE)).round() as u32;
+        let fixed = (from_first * f64::from(ONE)).round() as u32;
         let whole = (fixed >> WEIGHT_BITS).min(extent.saturating_sub(2));
         Some((whole as u16, (fixed - (whole << WEIGHT_BITS)) as u16))
     };
@@ -330,26 +309,44 @@ mod tests {
         let mut out = vec![7u16; stride_out * 29];
         let from = PlaneRef::new(&source, 30, 22, stride_in).unwrap();
         table.apply(&from, &mut PlaneMut::new(&mut out, 37, 29, stride_out).unwrap(), 9).unwrap();
-        let mut mask = vec![1u8; 37 * 29];
-        table.write_validity(&mut mask);
-        let (mut inside, mut outside) = (0, 0);
+        let (mut inside, mut outside, mut border) = (0, 0, 0);
         for (y, row) in out.chunks(stride_out).enumerate() {
             assert!(row[37..].iter().all(|v| *v == 7));
             for (x, v) in row[..37].iter().enumerate() {
-                let at = rig.ir_pixel_of([x as f64, y as f64], 8.0).unwrap();
+                let at = rig.ir_pixel_of([x as f64 + 0.5, y as f64 + 0.5], 8.0).unwrap();
                 if rig.infrared.contains(at) {
                     inside += 1;
-                    assert_eq!(mask[y * 37 + x], 255);
-                    let expected = 100.0 * at[0] + 1000.0 * at[1];
+                    // The ramp holds at the pixels' centres and is level beyond the outermost of them.
+                    let from_first = [(at[0] - 0.5).clamp(0.0, 29.0), (at[1] - 0.5).clamp(0.0, 21.0)];
+                    border += usize::from(from_first != [at[0] - 0.5, at[1] - 0.5]);
+                    let expected = 100.0 * from_first[0] + 1000.0 * from_first[1];
                     // Half a weight step on each axis and half a level of rounding.
                     assert!((f64::from(*v) - expected).abs() < 1100.0 / 2048.0 + 0.5 + 1e-6, "{x} {y}: {v} {expected}");
                 } else {
                     outside += 1;
-                    assert_eq!((*v, mask[y * 37 + x], table.source_of(x, y)), (9, 0, None));
+                    assert_eq!(*v, 9, "{x} {y}");
                 }
             }
         }
-        assert!(inside > 300 && outside > 100, "{inside} {outside}");
+        assert!(inside > 300 && outside > 100 && border > 10, "{inside} {outside} {border}");
+        assert_eq!(table.coverage(), f64::from(inside) / f64::from(37 * 29));
+    }
+
+    #[test]
+    fn half_the_size_is_covered_to_the_edge_and_read_between_the_centres() {
+        // The same view in half as many pixels: target centre x + 0.5 lies at (x + 0.5) / 2 of the source, which is a
+        // quarter of a pixel from its nearest centre.
+        let mut rig = Rig::aligned(Camera::with_field_of_view(8, 2, 60.0));
+        rig.infrared = Camera::with_field_of_view(4, 1, 60.0);
+        let table = RemapTable::vis_from_ir(&rig, 10.0).unwrap();
+        assert_eq!(table.coverage(), 1.0);
+        let source = [0u8, 40, 120, 80];
+        let mut out = [7u8; 16];
+        let from = PlaneRef::new(&source, 4, 1, 4).unwrap();
+        table.apply(&from, &mut PlaneMut::new(&mut out, 8, 2, 8).unwrap(), 9).unwrap();
+        for row in out.chunks(8) {
+            assert_eq!(row, [0, 10, 30, 60, 100, 110, 90, 80]);
+        }
     }
 
     #[test]

@@ -50,8 +50,7 @@ pub struct Latency {
 }
 
 /// Two cameras, fixed to one another.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rig {
     /// The visible camera.
     pub visible: Camera,
@@ -60,7 +59,6 @@ pub struct Rig {
     /// From the infrared camera's frame to the visible camera's.
     pub vis_from_ir: Pose,
     /// Delays of the timestamps.
-    #[serde(default)]
     pub latency_ms: Latency,
 }
 

@@ -29,7 +29,7 @@ pub(crate) fn patches(raster: &Raster, px: usize, py: usize) -> ([Option<Patch>;
         let at = y * raster.view.width + x;
         let (seen, t) = raster.through(at);
         let pane = raster.pane(at);
-        let (x, y) = (x as f32, y as f32);
+        let (x, y) = (x as f32 + 0.5, y as f32 + 0.5);
         let same = |patch: &&mut Patch| patch.seen == seen && patch.pane.map(|p| p.0) == pane.map(|p| p.0);
         if let Some(patch) = found.iter_mut().flatten().find(same) {
             (patch.x, patch.y, patch.t, patch.share) = (patch.x + x, patch.y + y, patch.t + t, patch.share + 1.0);

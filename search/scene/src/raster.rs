@@ -69,7 +69,7 @@ impl Raster {
                 if window.nearest_m >= *depth && !once {
                     continue;
                 }
-                let (origin, dir) = self.view.ray(x as f32, y as f32);
+                let (origin, dir) = self.view.ray(x as f32 + 0.5, y as f32 + 0.5);
                 let Some(t) = solid.shape.hit(origin, dir, NEAR_M) else { continue };
                 if solid.surface.has_hole(solid.frame.local(origin + dir * t)) {
                     continue;
@@ -110,7 +110,7 @@ impl Raster {
 
     /// Depth of the nearest surface at a sample position; infinite outside the buffer.
     pub fn depth_at(&self, x: f32, y: f32) -> f32 {
-        let (x, y) = (x.round(), y.round());
+        let (x, y) = (x.floor(), y.floor());
         if x < 0.0 || y < 0.0 || x >= self.view.width as f32 || y >= self.view.height as f32 {
             return f32::INFINITY;
         }
@@ -129,7 +129,7 @@ fn background(view: &View) -> (Vec<f32>, Vec<u16>) {
     let (mut depth, mut seen) = (Vec::with_capacity(samples), Vec::with_capacity(samples));
     for y in 0..view.height {
         for x in 0..view.width {
-            let (origin, dir) = view.ray(x as f32, y as f32);
+            let (origin, dir) = view.ray(x as f32 + 0.5, y as f32 + 0.5);
             let t = -origin.y / dir.y;
             if dir.y < -1e-6 && t > 0.0 {
                 depth.push(t);

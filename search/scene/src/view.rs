@@ -1,4 +1,4 @@
-//! From pixels to rays and back.
+//! From pixels to rays and back. Sample i covers [i, i + 1), its ray goes through i + 0.5.
 
 use caf_rig::Camera;
 
@@ -72,15 +72,13 @@ impl View {
     /// The view of a camera, with `samples` × `samples` rays to a pixel.
     pub fn camera(camera: &Camera, stance: &Stance, samples: usize) -> View {
         let k = samples as f64;
-        // The centre of pixel 0 is at 0; its samples lie within ±0.5.
-        let centre = |c: f64| ((c + 0.5) * k - 0.5) as f32;
         View {
             eye: stance.eye,
             right: stance.right,
             down: stance.down,
             forward: stance.forward,
             scale: [(camera.fx_px * k) as f32, (camera.fy_px * k) as f32],
-            centre: [centre(camera.cx_px), centre(camera.cy_px)],
+            centre: [(camera.cx_px * k) as f32, (camera.cy_px * k) as f32],
             parallel: false,
             width: camera.width_px as usize * samples,
             height: camera.height_px as usize * samples,
@@ -92,7 +90,7 @@ impl View {
         let right = v3(0.0, 1.0, 0.0).cross(forward).unit();
         let down = right.cross(forward).unit();
         let scale = samples as f32 / extent_m;
-        let centre = (samples as f32 - 1.0) / 2.0;
+        let centre = samples as f32 / 2.0;
         View {
             eye: middle - forward * 120.0,
             right,
@@ -106,8 +104,8 @@ impl View {
         }
     }
 
-    /// Origin and direction of the ray through a sample; the direction's component along `forward` is 1, so that distances
-    /// along it are depths.
+    /// Origin and direction of the ray through a sample position; the direction's component along `forward` is 1, so that
+    /// distances along it are depths.
     pub fn ray(&self, x: f32, y: f32) -> (V3, V3) {
         let aside =
             self.right * ((x - self.centre[0]) / self.scale[0]) + self.down * ((y - self.centre[1]) / self.scale[1]);
@@ -155,7 +153,7 @@ impl View {
         }
         let range = |[low, high]: [f32; 2], extent: usize| {
             let from = low.floor().max(0.0);
-            let to = (high.ceil() + 1.0).min(extent as f32);
+            let to = (high.floor() + 1.0).min(extent as f32);
             (from < to).then_some([from as usize, to as usize])
         };
         Some(Window { x: range(x, self.width)?, y: range(y, self.height)?, nearest_m: nearest })
@@ -210,7 +208,7 @@ mod tests {
         assert!(window.x[0] > 20 && window.x[1] == 64, "a wall to the right covers the right: {window:?}");
         let mut hits = 0;
         for (x, y) in (0..64).flat_map(|x| (0..48).map(move |y| (x, y))) {
-            let (origin, dir) = view.ray(x as f32, y as f32);
+            let (origin, dir) = view.ray(x as f32 + 0.5, y as f32 + 0.5);
             if let Some(t) = block.hit(origin, dir, NEAR_M) {
                 hits += 1;
                 assert!(t >= window.nearest_m);
