@@ -1,8 +1,9 @@
 //! What can go wrong while exporting.
 
+use caf_contract::{Mismatch, list};
 use std::path::PathBuf;
 
-/// A graph that cannot be written as ONNX.
+/// A model that cannot be put together, written or verified.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// The weights are not those of the network.
@@ -54,26 +55,13 @@ pub enum ExportError {
     },
     /// A letterbox without a geometry; never for a graph made by `caf_net::Builder`.
     #[error(transparent)]
-    Letterbox(#[from] caf_geometry::DetectError),
-    /// The contract cannot be written.
+    Letterbox(#[from] caf_geometry::GeometryError),
+    /// The contract that the settings make cannot be kept or written.
     #[error(transparent)]
     Contract(#[from] caf_contract::ContractError),
-}
-
-/// A model that cannot be put together from weight files.
-#[derive(Debug, thiserror::Error)]
-pub enum ModelError {
-    /// A weight file cannot be read.
+    /// A weight file that cannot be read, or that holds another network.
     #[error(transparent)]
     Read(#[from] caf_weights::WeightsError),
-    /// The weights do not fit the network that the file or the caller names.
-    #[error("{} does not fit its network", path.display())]
-    Fit {
-        /// The file.
-        path: PathBuf,
-        /// All differences.
-        source: caf_weights::Mismatch,
-    },
     /// A file of another network.
     #[error("{}: expected {expected}, found {found}", path.display())]
     Network {
@@ -102,30 +90,65 @@ pub enum ModelError {
     },
     /// A combination of settings that makes no model.
     #[error("{0}")]
-    Settings(&'static str),
-    /// Settings that make a model nothing can run.
-    #[error("the settings make a model that nothing can run")]
-    Contract(#[from] caf_contract::ContractError),
-    /// The letterbox has no geometry.
-    #[error("the detector's input")]
-    Letterbox(#[from] caf_geometry::DetectError),
-    /// The graph cannot be built or written.
+    Settings(String),
+    /// A file that cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Its reason.
+        source: std::io::Error,
+    },
+    /// The engine refused.
     #[error(transparent)]
-    Export(#[from] ExportError),
+    Engine(#[from] caf_engine::EngineError),
+    /// The model's results are not what it promises; all differences.
+    #[error("the model does not keep its contract:{}", list(found))]
+    Broken {
+        /// Each with place, expectation and finding.
+        found: Vec<Mismatch>,
+    },
+    /// The model takes no images of that size, or none that fit into memory.
+    #[error("the test images: {0}")]
+    Images(Mismatch),
+    /// Two models have other outputs.
+    #[error("the two models have no equal outputs: `{first}` against `{second}`")]
+    Incomparable {
+        /// Outputs of one.
+        first: String,
+        /// Outputs of the other.
+        second: String,
+    },
 }
 
-impl From<caf_net::GraphError> for ModelError {
-    fn from(source: caf_net::GraphError) -> Self {
-        ModelError::Export(source.into())
+impl ExportError {
+    /// [`ExportError::Settings`].
+    pub fn settings(what: impl Into<String>) -> Self {
+        Self::Settings(what.into())
     }
-}
 
-/// A file that cannot be written.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write {}", path.display())]
-pub struct WriteError {
-    /// The file.
-    pub path: PathBuf,
-    /// Its reason.
-    pub source: std::io::Error,
+    /// Whether what was asked for is wrong, rather than a file or the work: settings that make no model, or one that nothing can run.
+    #[must_use]
+    pub fn is_wrong_call(&self) -> bool {
+        match self {
+            Self::Settings(_) | Self::Images(_) => true,
+            Self::Graph(error) => error.is_wrong_call(),
+            Self::Letterbox(error) => error.is_wrong_call(),
+            Self::Contract(error) => error.is_wrong_call(),
+            Self::Read(error) => error.is_wrong_call(),
+            Self::Engine(error) => error.is_wrong_call(),
+            Self::Weights(_)
+            | Self::Duplicate(_)
+            | Self::Tensor { .. }
+            | Self::Name { .. }
+            | Self::Arity { .. }
+            | Self::Variance { .. }
+            | Self::Network { .. }
+            | Self::IrRange { .. }
+            | Self::Text { .. }
+            | Self::Write { .. }
+            | Self::Broken { .. }
+            | Self::Incomparable { .. } => false,
+        }
+    }
 }

@@ -15,6 +15,6 @@ pub mod verify;
 mod write;
 mod writer;
 
-pub use error::{ExportError, ModelError, WriteError};
+pub use error::ExportError;
 pub use onnx::{ExportOptions, onnx};
 pub use write::write_atomically;

@@ -4,15 +4,12 @@
 
 mod cli;
 
-use caf_export::ModelError;
+use caf_export::ExportError;
 use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     caf_console::start_log();
     let arguments = cli::Arguments::parse();
-    // Settings that make no model are a wrong call; everything else is work that failed.
-    caf_console::exit_code(cli::run(&arguments), |e| {
-        matches!(e.downcast_ref(), Some(ModelError::Settings(_) | ModelError::Contract(_)))
-    })
+    caf_console::exit_code(cli::run(&arguments), |e| e.downcast_ref().is_some_and(ExportError::is_wrong_call))
 }

@@ -1,35 +1,11 @@
 //! Does a written model keep its promise, and does it compute what its weights say?
 
-use caf_contract::{Colour, Contract, Element, Extent, Extents, Mismatch, Port, list};
-use caf_engine::{Array, Engine, EngineError, Values};
+use crate::error::ExportError;
+use caf_contract::{Colour, Contract, Element, Extent, Extents, Mismatch, Port};
+use caf_engine::{Array, Engine, Values};
 use caf_geometry::Size;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-
-/// What a verification could not do or found broken.
-#[derive(Debug, thiserror::Error)]
-pub enum VerifyError {
-    /// The engine refused.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    /// The model's results are not what it promises; all differences.
-    #[error("the model does not keep its contract:{}", list(found))]
-    Broken {
-        /// Each with place, expectation and finding.
-        found: Vec<Mismatch>,
-    },
-    /// The model takes no images of that size, or none that fit into memory.
-    #[error("the test images: {0}")]
-    Images(Mismatch),
-    /// Two models have other outputs.
-    #[error("the two models have no equal outputs: `{first}` against `{second}`")]
-    Incomparable {
-        /// Outputs of one.
-        first: String,
-        /// Outputs of the other.
-        second: String,
-    },
-}
 
 /// Name of the predictions' boxes, in pixels of the detector's input, after [`by_unit`].
 pub const BOXES: &str = "predictions: boxes";
@@ -42,20 +18,20 @@ const BOX_COLUMNS: usize = 4;
 /// contract leaves the size or the number of images open they are `size` and `batch`. Also what the named extents stand for.
 ///
 /// # Errors
-/// [`VerifyError::Images`] when `size` and `batch` make an input that no memory holds.
+/// [`ExportError::Images`] when `size` and `batch` make an input that no memory holds.
 pub fn random_inputs(
     contract: &Contract,
     size: Size,
     batch: usize,
     seed: u64,
-) -> Result<(Vec<(String, Array)>, Extents), VerifyError> {
+) -> Result<(Vec<(String, Array)>, Extents), ExportError> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut extents = Extents::default();
     let mut images = Vec::with_capacity(contract.inputs.len());
     for port in &contract.inputs {
         let batch = port.shape.first().and_then(Extent::fixed).unwrap_or(batch);
         let size = port.fixed_size().unwrap_or(size);
-        let shape = extents.bind_image(port, batch, size).map_err(VerifyError::Images)?;
+        let shape = extents.bind_image(port, batch, size).map_err(ExportError::Images)?;
         let len = shape.iter().product();
         let sample = |i: usize, rng: &mut ChaCha8Rng| {
             let wave = 0.5 + 0.5 * (i as f32 * 0.01).sin();
@@ -74,13 +50,13 @@ pub fn random_inputs(
 /// were made with.
 ///
 /// # Errors
-/// [`VerifyError::Broken`] with every difference.
+/// [`ExportError::Broken`] with every difference.
 pub fn run_checked(
     engine: &mut Engine,
     contract: &Contract,
     extents: &Extents,
     inputs: &[(&str, Array)],
-) -> Result<Vec<(String, Array)>, VerifyError> {
+) -> Result<Vec<(String, Array)>, ExportError> {
     let outputs = engine.run(inputs)?;
     let mut found = Vec::new();
     for port in &contract.outputs {
@@ -89,7 +65,7 @@ pub fn run_checked(
             None => found.push(Mismatch::new(place(port), "a result", "none")),
         }
     }
-    if found.is_empty() { Ok(outputs) } else { Err(VerifyError::Broken { found }) }
+    if found.is_empty() { Ok(outputs) } else { Err(ExportError::Broken { found }) }
 }
 
 fn place(port: &Port) -> String {
@@ -178,17 +154,17 @@ pub struct Distance {
 /// Compares two models' outputs, those of the tasks by their meaning.
 ///
 /// # Errors
-/// [`VerifyError::Incomparable`] when names, types or shapes differ.
+/// [`ExportError::Incomparable`] when names, types or shapes differ.
 pub fn distances(
     contract: &Contract,
     first: &[(String, Array)],
     second: &[(String, Array)],
-) -> Result<Vec<Distance>, VerifyError> {
+) -> Result<Vec<Distance>, ExportError> {
     let incomparable = || {
         let names = |side: &[(String, Array)]| {
             side.iter().map(|(name, array)| format!("{name} {:?}", array.shape)).collect::<Vec<_>>().join(", ")
         };
-        VerifyError::Incomparable { first: names(first), second: names(second) }
+        ExportError::Incomparable { first: names(first), second: names(second) }
     };
     if first.len() != second.len() {
         return Err(incomparable());

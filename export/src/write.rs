@@ -1,14 +1,14 @@
 //! Files appear whole or not at all.
 
-use crate::error::WriteError;
+use crate::error::ExportError;
 use std::path::Path;
 
 /// Writes `bytes` aside, then renames.
 ///
 /// # Errors
-/// [`WriteError`] naming the file; an existing file is untouched then.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
-    caf_file::write(path, bytes).map_err(|source| WriteError { path: path.to_owned(), source })
+/// [`ExportError::Write`] naming the file; an existing file is untouched then.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), ExportError> {
+    caf_file::write(path, bytes).map_err(|source| ExportError::Write { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use caf_geometry::{DetectError, NmsSettings, Size};
+use caf_geometry::{GeometryError, NmsSettings, Size};
 use caf_rig::{Rig, RigError};
 
 use crate::align::{AlignError, Aligner};
@@ -43,7 +43,7 @@ pub enum PairError {
     Session(#[from] SessionError),
     /// The detector's settings or its rows are wrong.
     #[error(transparent)]
-    Detect(#[from] DetectError),
+    Detect(#[from] GeometryError),
     /// Pixels make no image.
     #[error(transparent)]
     Frame(#[from] FrameError),
@@ -57,14 +57,10 @@ impl PairError {
     #[must_use]
     pub fn is_wrong_call(&self) -> bool {
         match self {
-            Self::Detect(error) => matches!(error, DetectError::Setting { .. }),
+            Self::Detect(error) => error.is_wrong_call(),
+            Self::Rig(error) => error.is_wrong_call(),
             Self::Session(error) => error.is_wrong_call(),
-            Self::Rig(_)
-            | Self::Align(_)
-            | Self::NoRange(_)
-            | Self::Sizes { .. }
-            | Self::Frame(_)
-            | Self::Pixels(_) => false,
+            Self::Align(_) | Self::NoRange(_) | Self::Sizes { .. } | Self::Frame(_) | Self::Pixels(_) => false,
         }
     }
 }

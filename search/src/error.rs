@@ -5,7 +5,7 @@ use crate::named_images::Misfits;
 use crate::state::StateError;
 use crate::weight_file::SaveError;
 use caf_data::DataError;
-use caf_geometry::DetectError;
+use caf_geometry::GeometryError;
 use caf_torch::TorchError;
 use caf_yolo::YoloError;
 use std::path::{Path, PathBuf};
@@ -59,7 +59,7 @@ pub enum SearchError {
     Yolo(#[from] YoloError),
     /// Boxes and suppression.
     #[error(transparent)]
-    Detect(#[from] DetectError),
+    Geometry(#[from] GeometryError),
     /// The operating system refused.
     #[error("cannot {action} {}", path.display())]
     Io {
@@ -197,9 +197,13 @@ impl SearchError {
     pub fn is_wrong_call(&self) -> bool {
         match self {
             SearchError::Setting { .. } | SearchError::Sources { .. } => true,
-            SearchError::Detect(e) => matches!(e, DetectError::Setting { .. }),
-            SearchError::Data(e) => matches!(e, DataError::Setting { .. }),
-            SearchError::Yolo(e) => matches!(e, YoloError::Setting { .. }),
+            SearchError::Geometry(e) => e.is_wrong_call(),
+            SearchError::Data(e) => e.is_wrong_call(),
+            SearchError::Image(e) => e.is_wrong_call(),
+            SearchError::Weights(e) => e.is_wrong_call(),
+            SearchError::Loss(e) => e.is_wrong_call(),
+            SearchError::Yolo(e) => e.is_wrong_call(),
+            SearchError::Eval(e) => e.is_wrong_call(),
             SearchError::Torch(e) => e.is_wrong_call(),
             SearchError::Graph(e) => e.is_wrong_call(),
             _ => false,

@@ -41,6 +41,7 @@ fn a_wrong_call_ends_with_2() {
             &["search", "--out", "out", "--set", "beta.rate=nan"],
             &["search", "--out", "out", "--set", "task.loss.anchor_t=0.5"],
             &["search", "--out", "out", "--ir-range", "99,1"],
+            &["search", "--out", "out", "--set", "data.ir_range={percentile={low=9,high=1}}"],
             &["search", "--out", "out", "--data", "absent"],
             &["search", "--out", "out", "--config", "absent.toml"],
             &["split", "--data", "absent"],

@@ -130,3 +130,11 @@ pub enum RigError {
         source: Box<RigError>,
     },
 }
+
+impl RigError {
+    /// Whether what was asked for is wrong, rather than the rig, a file or a disk: a distance that is not in front of both cameras.
+    #[must_use]
+    pub fn is_wrong_call(&self) -> bool {
+        matches!(self, Self::Distance { .. })
+    }
+}

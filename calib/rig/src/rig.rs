@@ -200,7 +200,8 @@ mod tests {
     fn planes_behind_a_camera_are_refused() {
         let rig = example();
         for distance in [0.0, -3.0, 0.04, f64::NAN] {
-            assert!(matches!(rig.vis_from_ir_at(distance), Err(RigError::Distance { .. })), "{distance}");
+            let error = rig.vis_from_ir_at(distance).unwrap_err();
+            assert!(matches!(error, RigError::Distance { .. }) && error.is_wrong_call(), "{distance}");
         }
     }
 
@@ -208,7 +209,8 @@ mod tests {
     fn wrong_rigs_are_refused() {
         let mut rig = example();
         rig.vis_from_ir.rotation.0[0][0] = 0.9;
-        assert!(matches!(rig.validate(), Err(RigError::Rotation { .. })));
+        let error = rig.validate().unwrap_err();
+        assert!(matches!(error, RigError::Rotation { .. }) && !error.is_wrong_call());
         rig = example();
         rig.vis_from_ir.translation_m[1] = f64::INFINITY;
         assert!(matches!(rig.validate(), Err(RigError::Value { .. })));

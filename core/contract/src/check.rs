@@ -42,8 +42,8 @@ impl Contract {
         for port in self.outputs.iter().filter(|p| fused == Some(p.name.as_str())) {
             image_port("output", port, &mut found);
         }
-        if let Err(error) = self.infrared_range.validate() {
-            found.push(Mismatch::new("infrared_range", error.expected, error.found));
+        if let Some((expected, wrong)) = self.infrared_range.fault() {
+            found.push(Mismatch::new("infrared_range", expected, wrong));
         }
         for task in &self.tasks {
             if let Some((expected, was)) = task.fault() {

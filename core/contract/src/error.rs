@@ -76,6 +76,22 @@ pub enum ContractError {
         /// The names there are.
         present: String,
     },
+    /// An infrared range that says nothing, or a text that is no range.
+    #[error("expected {expected}, found {found}")]
+    IrRange {
+        /// What a range is.
+        expected: &'static str,
+        /// What was given.
+        found: String,
+    },
+}
+
+impl ContractError {
+    /// Whether what was asked for is wrong, rather than what a model says of itself: a size or an infrared range that nothing can have.
+    #[must_use]
+    pub fn is_wrong_call(&self) -> bool {
+        matches!(self, Self::Elements { .. } | Self::IrRange { .. })
+    }
 }
 
 /// Mismatches, one a line, each line indented.

@@ -5,6 +5,7 @@
 //! which white. The network learns from images made by that choice and must be shown images made by the same one. Images of
 //! 8 bits were mapped by whoever wrote them: they are always divided by 255, and no range applies.
 
+use crate::error::ContractError;
 use serde::{Deserialize, Serialize};
 use std::borrow::Borrow;
 use std::fmt;
@@ -42,16 +43,6 @@ pub enum IrRange {
         /// Becomes 1; in (0,100\].
         high: f32,
     },
-}
-
-/// A range that says nothing, or a text that is no range.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("expected {expected}, found {found}")]
-pub struct IrRangeError {
-    /// What a range is.
-    pub expected: &'static str,
-    /// What was given.
-    pub found: String,
 }
 
 /// Memory that is used again from image to image.
@@ -112,16 +103,20 @@ impl IrRange {
     ///
     /// # Errors
     /// Unless a window's ends are finite with min < max, and percentiles obey 0 ≤ low < high ≤ 100.
-    pub fn validate(self) -> Result<(), IrRangeError> {
-        let found = self.to_string();
+    pub fn validate(self) -> Result<(), ContractError> {
+        self.fault().map_or(Ok(()), |(expected, found)| Err(ContractError::IrRange { expected, found }))
+    }
+
+    /// What is wrong with the numbers: expectation and finding.
+    pub(crate) fn fault(self) -> Option<(&'static str, String)> {
         match self {
             Self::Percentile { low, high } if !(0.0 <= low && low < high && high <= 100.0) => {
-                Err(IrRangeError { expected: "percentiles with 0 <= low < high <= 100", found })
+                Some(("percentiles with 0 <= low < high <= 100", self.to_string()))
             }
             Self::Window { min, max } if !(min.is_finite() && max.is_finite() && min < max) => {
-                Err(IrRangeError { expected: "a window of two finite numbers, min below max", found })
+                Some(("a window of two finite numbers, min below max", self.to_string()))
             }
-            _ => Ok(()),
+            _ => None,
         }
     }
 
@@ -268,10 +263,10 @@ impl fmt::Display for IrRange {
 
 /// The inverse of its display.
 impl FromStr for IrRange {
-    type Err = IrRangeError;
+    type Err = ContractError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || IrRangeError {
+        let wrong = || ContractError::IrRange {
             expected: "full, min_max, two percentiles such as 1,99, or a window such as 7000..9000",
             found: format!("`{text}`"),
         };

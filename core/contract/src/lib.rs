@@ -31,7 +31,7 @@ pub use check::GraphPort;
 pub use contract::{Contract, INPUT_IMAGE, INPUT_IR, INPUT_VI, OUTPUT_FUSED, Precision, Source};
 pub use error::{ContractError, METADATA_KEY, Mismatch, VERSION, list};
 pub use extents::{Extents, check_elements};
-pub use ir_range::{IrLimits, IrRange, IrRangeError, IrSample, IrScratch, LEAST_USED_SHARE};
+pub use ir_range::{IrLimits, IrRange, IrSample, IrScratch, LEAST_USED_SHARE};
 pub use port::{Colour, Element, Extent, MOST_ELEMENTS, Port, elements};
 pub use task::{
     DetectionContract, MOST_MAP_CLASSES, OUTPUT_CLASS_MAP, OUTPUT_PREDICTIONS, SegmentationContract, TaskContract,

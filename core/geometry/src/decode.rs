@@ -1,6 +1,6 @@
 //! From the raw outputs of a YOLOv5 head to rows of boxes and probabilities.
 
-use crate::error::DetectError;
+use crate::error::GeometryError;
 
 /// Pixels of the network's input per cell of P3, P4, P5.
 pub const STRIDES: [usize; 3] = [8, 16, 32];
@@ -30,19 +30,19 @@ pub struct HeadShape {
 /// classes are `s`. Boxes are in pixels of the network's input, probabilities in (0, 1).
 ///
 /// # Errors
-/// [`DetectError::Length`] when `raw` is not `anchors · ny · nx · (5 + classes)` long; nothing is appended then.
+/// [`GeometryError::Length`] when `raw` is not `anchors · ny · nx · (5 + classes)` long; nothing is appended then.
 pub fn decode_level(
     raw: &[f32],
     shape: HeadShape,
     stride: usize,
     anchors_px: &[[f32; 2]],
     rows: &mut Vec<f32>,
-) -> Result<(), DetectError> {
+) -> Result<(), GeometryError> {
     let HeadShape { ny, nx, classes } = shape;
     let row = classes.saturating_add(5);
     let expected = anchors_px.len().saturating_mul(ny).saturating_mul(nx).saturating_mul(row);
     if raw.len() != expected {
-        return Err(DetectError::Length { what: "raw head", expected, found: raw.len() });
+        return Err(GeometryError::Length { what: "raw head", expected, found: raw.len() });
     }
     rows.reserve(raw.len());
     let stride = stride as f32;

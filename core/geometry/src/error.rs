@@ -1,8 +1,11 @@
 use thiserror::Error;
 
+/// Largest side in pixels: what the file formats in use can hold.
+pub(crate) const MAX_SIDE_PX: usize = 65_535;
+
 /// Why a geometric operation was refused. Nothing was written to the output in that case.
 #[derive(Clone, Debug, PartialEq, Error)]
-pub enum DetectError {
+pub enum GeometryError {
     /// A size with a zero side, or one whose byte count does not fit the address space.
     #[error("{what}: a size of {width}x{height} cannot be an image")]
     Size {
@@ -12,6 +15,12 @@ pub enum DetectError {
         width: usize,
         /// Rows.
         height: usize,
+    },
+    /// A text that is no size.
+    #[error("expected WIDTHxHEIGHT in pixels such as 640x480, each from 1 to {MAX_SIDE_PX}, found `{found}`")]
+    SizeText {
+        /// The text.
+        found: String,
     },
     /// A buffer that is not as long as its sizes say.
     #[error("{what}: expected at least {expected} elements, found {found}")]
@@ -45,10 +54,18 @@ pub enum DetectError {
     },
 }
 
+impl GeometryError {
+    /// Whether what was asked for is wrong, rather than the data: a setting out of its range, a text that is no size.
+    #[must_use]
+    pub fn is_wrong_call(&self) -> bool {
+        matches!(self, Self::Setting { .. } | Self::SizeText { .. })
+    }
+}
+
 /// Refuses a size without pixels or with more than can be counted.
-pub(crate) fn check_size(what: &'static str, width: usize, height: usize) -> Result<(), DetectError> {
+pub(crate) fn check_size(what: &'static str, width: usize, height: usize) -> Result<(), GeometryError> {
     match height.checked_mul(width) {
         Some(n) if n > 0 && n <= isize::MAX as usize => Ok(()),
-        _ => Err(DetectError::Size { what, width, height }),
+        _ => Err(GeometryError::Size { what, width, height }),
     }
 }

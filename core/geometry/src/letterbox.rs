@@ -1,7 +1,7 @@
 //! Fitting an image into the detector's input: resized with its proportions kept, the rest filled with gray.
 
 use crate::boxes::Xyxy;
-use crate::error::{DetectError, check_size};
+use crate::error::{GeometryError, check_size};
 use crate::nms::Detection;
 use crate::size::Size;
 
@@ -34,8 +34,8 @@ impl Letterbox {
     /// A source so long that its short side would vanish keeps one pixel of it.
     ///
     /// # Errors
-    /// [`DetectError::Size`] when a side is zero.
-    pub fn new(src_h: usize, src_w: usize, dst_h: usize, dst_w: usize, scale_up: bool) -> Result<Self, DetectError> {
+    /// [`GeometryError::Size`] when a side is zero.
+    pub fn new(src_h: usize, src_w: usize, dst_h: usize, dst_w: usize, scale_up: bool) -> Result<Self, GeometryError> {
         Self::fit(src_h, src_w, dst_h, dst_w, scale_up, None)
     }
 
@@ -43,7 +43,7 @@ impl Letterbox {
     /// `dst_h` × `dst_w`.
     ///
     /// # Errors
-    /// [`DetectError::Size`] when a side is zero, [`DetectError::Setting`] when `stride` is.
+    /// [`GeometryError::Size`] when a side is zero, [`GeometryError::Setting`] when `stride` is.
     pub fn auto(
         src_h: usize,
         src_w: usize,
@@ -51,9 +51,9 @@ impl Letterbox {
         dst_w: usize,
         scale_up: bool,
         stride: usize,
-    ) -> Result<Self, DetectError> {
+    ) -> Result<Self, GeometryError> {
         if stride == 0 {
-            return Err(DetectError::Setting { name: "stride", expected: "at least 1 pixel", found: 0.0 });
+            return Err(GeometryError::Setting { name: "stride", expected: "at least 1 pixel", found: 0.0 });
         }
         Self::fit(src_h, src_w, dst_h, dst_w, scale_up, Some(stride))
     }
@@ -62,8 +62,8 @@ impl Letterbox {
     /// enlarged too.
     ///
     /// # Errors
-    /// [`DetectError::Size`] when a side is zero.
-    pub fn within(image: Size, input: Size) -> Result<Self, DetectError> {
+    /// [`GeometryError::Size`] when a side is zero.
+    pub fn within(image: Size, input: Size) -> Result<Self, GeometryError> {
         Self::new(image.height, image.width, input.height, input.width, true)
     }
 
@@ -74,7 +74,7 @@ impl Letterbox {
         dst_w: usize,
         scale_up: bool,
         stride: Option<usize>,
-    ) -> Result<Self, DetectError> {
+    ) -> Result<Self, GeometryError> {
         check_size("letterbox source", src_w, src_h)?;
         check_size("letterbox output", dst_w, dst_h)?;
         let mut ratio = (dst_h as f64 / src_h as f64).min(dst_w as f64 / src_w as f64);

@@ -17,7 +17,7 @@ pub mod nms;
 mod size;
 
 pub use boxes::{Cxcywh, Xyxy};
-pub use error::DetectError;
+pub use error::GeometryError;
 pub use letterbox::Letterbox;
 pub use nms::{Detection, NmsCounts, NmsScratch, NmsSettings, nms, nms_into};
-pub use size::{Size, SizeError};
+pub use size::Size;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::boxes::{Cxcywh, Xyxy};
-use crate::error::DetectError;
+use crate::error::GeometryError;
 
 /// One detection: a box in pixels, its score in [0, 1] and its class.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,21 +82,21 @@ impl NmsSettings {
     }
 
     /// # Errors
-    /// [`DetectError::Setting`] when a threshold is outside [0, 1] or the class offset is not finite.
-    pub fn validate(&self) -> Result<(), DetectError> {
+    /// [`GeometryError::Setting`] when a threshold is outside [0, 1] or the class offset is not finite.
+    pub fn validate(&self) -> Result<(), GeometryError> {
         let unit = |name, value: f64| {
             let expected = "a number from 0 to 1";
             if (0.0..=1.0).contains(&value) {
                 Ok(())
             } else {
-                Err(DetectError::Setting { name, expected, found: value })
+                Err(GeometryError::Setting { name, expected, found: value })
             }
         };
         unit("conf", f64::from(self.conf))?;
         unit("iou", self.iou)?;
         if !self.class_offset.is_finite() {
             let found = f64::from(self.class_offset);
-            return Err(DetectError::Setting { name: "class_offset", expected: "a finite number of pixels", found });
+            return Err(GeometryError::Setting { name: "class_offset", expected: "a finite number of pixels", found });
         }
         Ok(())
     }
@@ -138,7 +138,7 @@ pub struct NmsScratch {
 ///
 /// # Errors
 /// See [`nms_into`].
-pub fn nms(rows: &[f32], classes: usize, settings: &NmsSettings) -> Result<Vec<Detection>, DetectError> {
+pub fn nms(rows: &[f32], classes: usize, settings: &NmsSettings) -> Result<Vec<Detection>, GeometryError> {
     let mut out = Vec::new();
     nms_into(rows, classes, settings, &mut NmsScratch::default(), &mut out)?;
     Ok(out)
@@ -150,7 +150,7 @@ pub fn nms(rows: &[f32], classes: usize, settings: &NmsSettings) -> Result<Vec<D
 /// Equal scores keep the order of the rows. A row with a value that is not finite is left out and counted.
 ///
 /// # Errors
-/// [`DetectError::Rows`] when `rows` is not a whole number of rows or `classes` is zero; [`DetectError::Setting`] when a
+/// [`GeometryError::Rows`] when `rows` is not a whole number of rows or `classes` is zero; [`GeometryError::Setting`] when a
 /// threshold is out of range.
 pub fn nms_into(
     rows: &[f32],
@@ -158,12 +158,12 @@ pub fn nms_into(
     settings: &NmsSettings,
     scratch: &mut NmsScratch,
     out: &mut Vec<Detection>,
-) -> Result<NmsCounts, DetectError> {
+) -> Result<NmsCounts, GeometryError> {
     out.clear();
     settings.validate()?;
     let row = classes.saturating_add(5);
     if classes == 0 || !rows.len().is_multiple_of(row) {
-        return Err(DetectError::Rows { row, classes, found: rows.len() });
+        return Err(GeometryError::Rows { row, classes, found: rows.len() });
     }
     let mut counts = NmsCounts::default();
     scratch.candidates.clear();
@@ -314,7 +314,7 @@ mod tests {
     #[test]
     fn refuses_partial_rows_and_bad_settings() {
         let s = NmsSettings::default();
-        assert!(matches!(nms(&flat()[1..], 2, &s), Err(DetectError::Rows { row: 7, found: 27, .. })));
+        assert!(matches!(nms(&flat()[1..], 2, &s), Err(GeometryError::Rows { row: 7, found: 27, .. })));
         assert!(nms(&[], 0, &s).is_err());
         assert!(nms(&[], 2, &s).unwrap().is_empty());
         assert!(nms(&flat(), 2, &NmsSettings { conf: f32::NAN, ..s.clone() }).is_err());

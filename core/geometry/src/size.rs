@@ -1,11 +1,9 @@
 //! The size of an image: the one type for it, and `640x480` on a command line.
 
+use crate::error::{GeometryError, MAX_SIDE_PX};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
-
-/// Largest side in pixels: what the file formats in use can hold.
-const MAX_SIDE_PX: usize = 65_535;
 
 /// Width and height in pixels. Parsed from text each is from 1 to 65535; made in code they are what the code says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -15,14 +13,6 @@ pub struct Size {
     pub width: usize,
     /// Rows.
     pub height: usize,
-}
-
-/// A text that is no size.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected WIDTHxHEIGHT in pixels such as 640x480, each from 1 to {MAX_SIDE_PX}, found `{found}`")]
-pub struct SizeError {
-    /// The text.
-    pub found: String,
 }
 
 impl Size {
@@ -52,12 +42,12 @@ impl Size {
 }
 
 impl FromStr for Size {
-    type Err = SizeError;
+    type Err = GeometryError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let side = |s: &str| s.parse().ok().filter(|n| (1..=MAX_SIDE_PX).contains(n));
         let sides = text.split_once(['x', 'X', '×']).and_then(|(w, h)| Some((side(w)?, side(h)?)));
-        let (width, height) = sides.ok_or_else(|| SizeError { found: text.to_owned() })?;
+        let (width, height) = sides.ok_or_else(|| GeometryError::SizeText { found: text.to_owned() })?;
         Ok(Size { width, height })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use caf_contract::{IrRange, IrRangeError};
+use caf_contract::{ContractError, IrRange};
 use caf_geometry::Size;
 
 use crate::format;
@@ -101,7 +101,7 @@ pub enum ImageError {
     },
     /// A range that says nothing.
     #[error("the infrared range")]
-    Range(#[from] IrRangeError),
+    Range(#[from] ContractError),
     /// A list without names.
     #[error("{}: expected at least one name in the list, found none", path.display())]
     EmptyList {
@@ -122,7 +122,7 @@ impl ImageError {
     /// Whether what was asked for is wrong in itself, and not a file's content or the disk.
     #[must_use]
     pub fn is_wrong_call(&self) -> bool {
-        matches!(self, Self::Range(_))
+        matches!(self, Self::Range(error) if error.is_wrong_call())
     }
 }
 

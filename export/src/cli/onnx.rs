@@ -4,7 +4,7 @@ use super::parse::{self, Batch};
 use anyhow::Context;
 use caf_console::{Paths, claim, out, write_json};
 use caf_contract::Contract;
-use caf_export::ModelError;
+use caf_export::ExportError;
 use caf_export::model::{FusionFile, Model, Parts, Settings, TaskFile};
 use caf_net::zoo::pipeline::{ColourMode, Samples};
 use caf_net::zoo::yolov5::Variant;
@@ -82,7 +82,7 @@ pub(crate) fn run(arguments: &OnnxArguments) -> anyhow::Result<()> {
         (Some(fusion), Some(task)) => Parts::Pipeline(fusion, task),
         (Some(fusion), None) => Parts::Fusion(fusion),
         (None, Some(task)) => Parts::Task(task),
-        (None, None) => return Err(ModelError::Settings("give --fusion, --task or both").into()),
+        (None, None) => return Err(ExportError::settings("give --fusion, --task or both").into()),
     };
     let settings = Settings {
         samples: if arguments.float { Samples::Unit } else { Samples::Bytes },

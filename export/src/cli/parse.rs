@@ -1,6 +1,6 @@
 //! Values of options.
 
-use caf_export::ModelError;
+use caf_export::ExportError;
 use caf_export::model::TaskOptions;
 use caf_net::zoo::yolov5::Variant;
 use std::path::Path;
@@ -39,12 +39,12 @@ pub(crate) fn variant(text: &str) -> Result<Variant, String> {
 }
 
 /// What the caller says about a detector's file; class names are one a line.
-pub(crate) fn task_options(classes: Option<&Path>, variant: Option<Variant>) -> Result<TaskOptions, ModelError> {
+pub(crate) fn task_options(classes: Option<&Path>, variant: Option<Variant>) -> Result<TaskOptions, ExportError> {
     let classes = match classes {
         None => None,
         Some(path) => {
             let text =
-                std::fs::read_to_string(path).map_err(|source| ModelError::Text { path: path.to_owned(), source })?;
+                std::fs::read_to_string(path).map_err(|source| ExportError::Text { path: path.to_owned(), source })?;
             Some(text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect())
         }
     };

@@ -178,7 +178,7 @@ fn rebuild(arguments: &VerifyArguments, contract: &Contract) -> anyhow::Result<O
         (true, true, Some(fusion), None) => Parts::Fusion(fusion),
         (false, _, None, Some(task)) => Parts::Task(task),
         (true, false, Some(fusion), Some(task)) => Parts::Pipeline(fusion, task),
-        (fuses, no_task, ..) => bail!(caf_export::ModelError::Settings(match (fuses, no_task) {
+        (fuses, no_task, ..) => bail!(caf_export::ExportError::settings(match (fuses, no_task) {
             (true, true) => "the model fuses: give --against alone",
             (false, _) => "the model does not fuse: give --task alone",
             (true, false) => "the model fuses and has a task: give --against and --task",

@@ -3,14 +3,14 @@
 //! Which network a file holds is found out by [`caf_weights::NetworkFile`], in safetensors and in original checkpoints; here stand the
 //! demands of a vehicle's model: an infrared range, and a name for every class.
 
-use crate::error::ModelError;
+use crate::error::ExportError;
 use caf_contract::IrRange;
 use caf_geometry::Size;
 use caf_net::zoo::fusion::FusionConfig;
 use caf_net::zoo::network::{Family, Network as _};
 use caf_net::zoo::segformer::SegFormerConfig;
 use caf_net::zoo::task::TaskNetworkConfig;
-use caf_net::zoo::yolov5::{self, Variant, YoloConfig};
+use caf_net::zoo::yolov5::{Variant, YoloConfig};
 use caf_weights::{NetworkFile, Weights, sha256_of_file};
 use std::path::Path;
 
@@ -18,14 +18,14 @@ use std::path::Path;
 const DEFAULT_SIDE_PX: usize = 640;
 
 /// A file with its hash and the infrared range of its training.
-fn open<F: Family + ?Sized>(path: &Path) -> Result<(NetworkFile<F>, String, IrRange), ModelError> {
+fn open<F: Family + ?Sized>(path: &Path) -> Result<(NetworkFile<F>, String, IrRange), ExportError> {
     let file = NetworkFile::<F>::open(path)?;
     let range = match &file.metadata.ir_range {
         None => IrRange::Full,
         Some(json) => serde_json::from_value(json.clone())
             .map_err(|error| error.to_string())
             .and_then(|range: IrRange| range.validate().map(|()| range).map_err(|error| error.to_string()))
-            .map_err(|found| ModelError::IrRange { path: path.to_owned(), found })?,
+            .map_err(|found| ExportError::IrRange { path: path.to_owned(), found })?,
     };
     Ok((file, sha256_of_file(path)?, range))
 }
@@ -44,7 +44,7 @@ impl FusionFile {
     /// # Errors
     /// When it cannot be read, holds another network, does not fit (everything is listed), or says something that is no infrared
     /// range.
-    pub fn open(path: &Path) -> Result<Self, ModelError> {
+    pub fn open(path: &Path) -> Result<Self, ExportError> {
         let (file, sha256, ir_range) = open(path)?;
         Ok(FusionFile { file, sha256, ir_range })
     }
@@ -100,7 +100,6 @@ pub struct TaskFile {
     sha256: String,
     ir_range: IrRange,
     task: Task,
-    network: TaskNetworkConfig,
     classes: Vec<String>,
     image_size: Size,
 }
@@ -111,37 +110,41 @@ impl TaskFile {
     /// # Errors
     /// When it cannot be read, holds another network, nobody says what its classes are called, their number is not the
     /// head's, or the tensors do not fit (everything is listed).
-    pub fn open(path: &Path, options: &TaskOptions) -> Result<Self, ModelError> {
-        let (file, sha256, ir_range): (caf_weights::TaskFile, _, _) = open(path)?;
-        let wrong = |expected: String, found: String| ModelError::Network { path: path.to_owned(), expected, found };
-        let of_kind = || format!("a {} network", file.network.kind());
-        let (task, network) = match (file.network.typed::<YoloConfig>(), options.variant) {
-            (Some(config), Some(variant)) => {
-                let (depth, width) = variant.multiples();
-                let config = YoloConfig { depth, width, ..config };
-                let fit = |source| ModelError::Fit { path: path.to_owned(), source };
-                file.weights.check(yolov5::graph(&config)?.params()).map_err(fit)?;
-                (Task::Detection, config.into())
+    pub fn open(path: &Path, options: &TaskOptions) -> Result<Self, ExportError> {
+        let (mut file, sha256, ir_range): (caf_weights::TaskFile, _, _) = open(path)?;
+        let wrong = |expected: String, found: String| ExportError::Network { path: path.to_owned(), expected, found };
+        if let Some(variant) = options.variant {
+            let found = || {
+                wrong("a YOLOv5 detector, whose size was given".into(), format!("a {} network", file.network.kind()))
+            };
+            let config = file.network.typed::<YoloConfig>().ok_or_else(found)?;
+            let (depth, width) = variant.multiples();
+            file = file.as_network(YoloConfig { depth, width, ..config }.into())?;
+        }
+        let task = match file.network.kind() {
+            YoloConfig::KIND => Task::Detection,
+            SegFormerConfig::KIND => Task::Segmentation,
+            other => {
+                return Err(wrong(
+                    "a YOLOv5 detector or a SegFormer segmentation".into(),
+                    format!("a {other} network"),
+                ));
             }
-            (Some(_), None) => (Task::Detection, file.network.clone()),
-            (None, Some(_)) => return Err(wrong("a YOLOv5 detector, whose size was given".to_owned(), of_kind())),
-            (None, None) if file.network.kind() == SegFormerConfig::KIND => (Task::Segmentation, file.network.clone()),
-            (None, None) => return Err(wrong("a YOLOv5 detector or a SegFormer segmentation".to_owned(), of_kind())),
         };
         let classes = match (&options.classes, &file.metadata.classes) {
             (Some(given), _) => given.clone(),
             (None, Some(said)) => said.clone(),
             (None, None) => {
-                return Err(ModelError::Settings("the task file names no classes: give a list with --classes"));
+                return Err(ExportError::settings("the task file names no classes: give a list with --classes"));
             }
         };
-        if classes.len() != network.classes() {
+        if classes.len() != file.network.classes() {
             let found = format!("{} class names", classes.len());
-            return Err(wrong(format!("names for the head's {} classes", network.classes()), found));
+            return Err(wrong(format!("names for the head's {} classes", file.network.classes()), found));
         }
         let default = Size { width: DEFAULT_SIDE_PX, height: DEFAULT_SIDE_PX };
         let image_size = file.metadata.image_size.unwrap_or(default);
-        Ok(TaskFile { file, sha256, ir_range, task, network, classes, image_size })
+        Ok(TaskFile { file, sha256, ir_range, task, classes, image_size })
     }
 
     /// What it is for.
@@ -151,7 +154,7 @@ impl TaskFile {
 
     /// The network.
     pub fn network(&self) -> &TaskNetworkConfig {
-        &self.network
+        &self.file.network
     }
 
     /// How 16-bit infrared became [0, 1] in its training, where it saw infrared images.

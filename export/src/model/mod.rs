@@ -8,7 +8,7 @@ pub use caf_geometry::Size;
 pub use files::{FusionFile, Task, TaskFile, TaskOptions};
 pub use settings::Settings;
 
-use crate::error::{ExportError, ModelError};
+use crate::error::ExportError;
 use crate::onnx::{ExportOptions, onnx};
 use caf_contract::Contract;
 use caf_net::Graph;
@@ -49,7 +49,7 @@ impl Model {
     ///
     /// # Errors
     /// When the settings make no model; the weights were checked when the files were opened.
-    pub fn new(parts: Parts<'_>, settings: &Settings) -> Result<Self, ModelError> {
+    pub fn new(parts: Parts<'_>, settings: &Settings) -> Result<Self, ExportError> {
         let mut weights = Weights::new();
         let (fusion, task) = parts.files();
         for (scope, part) in
@@ -67,7 +67,9 @@ impl Model {
                 pipeline::graph(&PipelineConfig { fusion, samples, colour, size, batch, task })?
             }
             (None, Some(stage)) => pipeline::task_graph(stage, samples, batch, size)?,
-            (None, None) => return Err(ModelError::Settings("a model needs a fusion network, a task network or both")),
+            (None, None) => {
+                return Err(ExportError::settings("a model needs a fusion network, a task network or both"));
+            }
         };
         let letterbox = stage.and_then(|stage| stage.letterbox);
         let contract = contract::contract(&graph, parts, settings, letterbox);

@@ -1,7 +1,7 @@
 //! What a person chooses about a model.
 
 use super::files::{Task, TaskFile};
-use crate::error::ModelError;
+use crate::error::ExportError;
 use caf_geometry::Size;
 use caf_net::zoo::pipeline::{ColourMode, Samples, TaskStage};
 
@@ -29,13 +29,13 @@ impl Default for Settings {
 
 impl Settings {
     /// The task network behind images of any size.
-    pub(super) fn stage(&self, task: &TaskFile) -> Result<TaskStage, ModelError> {
+    pub(super) fn stage(&self, task: &TaskFile) -> Result<TaskStage, ExportError> {
         let network = task.network().clone();
         let stride = network.side_multiple_px();
         let letterbox = match task.task() {
             Task::Detection => Some(self.detector_size.unwrap_or(task.image_size())),
             Task::Segmentation if self.detector_size.is_some() => {
-                return Err(ModelError::Settings(
+                return Err(ExportError::settings(
                     "a segmentation sees every image at its own size: leave --task-size out",
                 ));
             }
@@ -43,7 +43,7 @@ impl Settings {
         };
         match letterbox {
             Some(size) if !size.width.is_multiple_of(stride) || !size.height.is_multiple_of(stride) => {
-                Err(ModelError::Settings("the detector's width and height must be multiples of 32"))
+                Err(ExportError::settings("the detector's width and height must be multiples of 32"))
             }
             _ => Ok(TaskStage { network, letterbox }),
         }

@@ -195,6 +195,7 @@ fn a_rig_aligns_another_size_and_without_one_the_sizes_are_named() {
     };
     let mut geometry = caf_rig::Rig::aligned(camera(66, 46));
     geometry.infrared = camera(33, 23);
+    geometry.vis_from_ir.translation_m[2] = 0.5;
     geometry.write(&rig).unwrap();
     let (ir, vi) = (
         "videotestsrc num-buffers=5 ! video/x-raw,width=33,height=23,framerate=25/1",
@@ -203,6 +204,10 @@ fn a_rig_aligns_another_size_and_without_one_the_sizes_are_named() {
     let call = ["live", "--model", text(&model), "--ir", ir, "--vi", vi];
     let out = succeeds(&[&call[..], &["--rig", text(&rig), "--rig-distance-m", "20"]].concat());
     assert!(out.starts_with("5 pairs"), "{out}");
+    let too_near = [&call[..], &["--rig", text(&rig), "--rig-distance-m", "0.25"]].concat();
+    fails(2, &["at a distance of 0.25 m: expected more than 0.5 m"], &too_near);
+    geometry.vis_from_ir.translation_m[2] = 0.0;
+    geometry.write(&rig).unwrap();
     let with_rig = [&call[..], &["--rig", text(&rig)]].concat();
     let warned = || said(&caf_run(&with_rig)).contains("% of the visible image");
     assert!(!warned());

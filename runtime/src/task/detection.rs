@@ -1,7 +1,7 @@
 //! From a model's raw predictions to boxes in pixels of the fused image.
 
 use caf_contract::DetectionContract;
-use caf_geometry::{DetectError, Detection, Letterbox, NmsCounts, NmsScratch, NmsSettings, Size, nms_into};
+use caf_geometry::{Detection, GeometryError, Letterbox, NmsCounts, NmsScratch, NmsSettings, Size, nms_into};
 
 /// Suppresses and maps detections; its buffers stop growing after the busiest image.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub struct Detector {
 
 impl Detector {
     /// A detector with the thresholds of the command line; refuses thresholds outside [0, 1].
-    pub fn new(contract: DetectionContract, settings: NmsSettings) -> Result<Self, DetectError> {
+    pub fn new(contract: DetectionContract, settings: NmsSettings) -> Result<Self, GeometryError> {
         settings.validate()?;
         Ok(Self { contract, settings, scratch: NmsScratch::default() })
     }
@@ -38,7 +38,7 @@ impl Detector {
 
     /// Turns rows of `5 + classes` values into detections, best first, with boxes in pixels of the fused image of that size (0 is
     /// the left edge of the first pixel), cut at its borders. Boxes outside are left out.
-    pub fn detect(&mut self, rows: &[f32], image: Size, out: &mut Vec<Detection>) -> Result<NmsCounts, DetectError> {
+    pub fn detect(&mut self, rows: &[f32], image: Size, out: &mut Vec<Detection>) -> Result<NmsCounts, GeometryError> {
         let letterbox = Letterbox::within(image, self.contract.input)?;
         let counts = nms_into(rows, self.contract.classes.len(), &self.settings, &mut self.scratch, out)?;
         letterbox.detections_to_source(out);

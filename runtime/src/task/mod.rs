@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use caf_contract::{Contract, TaskContract};
 use caf_engine::View;
-use caf_geometry::{DetectError, NmsSettings, Size};
+use caf_geometry::{GeometryError, NmsSettings, Size};
 
 use crate::draw::Canvas;
 use crate::image::FusedImage;
@@ -40,7 +40,7 @@ impl Tasks {
     ///
     /// # Errors
     /// For thresholds outside [0, 1].
-    pub fn new(contract: &Contract, nms: &NmsSettings) -> Result<Self, DetectError> {
+    pub fn new(contract: &Contract, nms: &NmsSettings) -> Result<Self, GeometryError> {
         let mut tasks = vec![];
         for task in &contract.tasks {
             let made = match task {
@@ -76,7 +76,7 @@ impl Tasks {
         fused: &Fused<'_>,
         draw: bool,
         out: &mut FusedImage,
-    ) -> Result<[Duration; 2], DetectError> {
+    ) -> Result<[Duration; 2], GeometryError> {
         let start = Instant::now();
         out.detections.clear();
         out.class_map.clear();

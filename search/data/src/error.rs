@@ -102,6 +102,9 @@ pub enum DataError {
         /// Its value.
         found: String,
     },
+    /// An infrared range that says nothing.
+    #[error("setting ir_range")]
+    IrRange(#[from] caf_contract::ContractError),
     /// Training and validation share pairs.
     #[error("training and validation overlap\n{0}")]
     Overlap(Box<LeakageReport>),
@@ -146,14 +149,9 @@ impl DataError {
         match self {
             Self::Setting { .. } | Self::UnknownLayout { .. } | Self::NoList { .. } | Self::NoFolder { .. } => true,
             Self::Image(error) => error.is_wrong_call(),
+            Self::IrRange(error) => error.is_wrong_call(),
             _ => false,
         }
-    }
-}
-
-impl From<caf_contract::IrRangeError> for DataError {
-    fn from(error: caf_contract::IrRangeError) -> Self {
-        Self::Setting { name: "ir_range", expected: error.expected.to_owned(), found: error.found }
     }
 }
 

@@ -132,6 +132,19 @@ pub enum LossError {
     },
 }
 
+impl LossError {
+    /// Whether what was asked for is wrong, rather than the work: an unknown term, a factor out of its range, an unknown device.
+    #[must_use]
+    pub fn is_wrong_call(&self) -> bool {
+        match self {
+            Self::UnknownTerm { .. } | Self::FeatureScale { .. } => true,
+            Self::CafTorch(error) => error.is_wrong_call(),
+            Self::Weights(error) => error.is_wrong_call(),
+            _ => false,
+        }
+    }
+}
+
 /// What is wrong with weights meant for VGG-16.
 #[derive(Debug, thiserror::Error)]
 pub enum VggFault {

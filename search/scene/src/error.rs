@@ -68,3 +68,15 @@ pub enum SceneError {
         source: serde_json::Error,
     },
 }
+
+impl SceneError {
+    /// Whether what was asked for is wrong, rather than the work: a setting or a size out of its range, a folder that holds something.
+    #[must_use]
+    pub fn is_wrong_call(&self) -> bool {
+        match self {
+            Self::Size { .. } | Self::Setting { .. } | Self::NotEmpty { .. } => true,
+            Self::Rig(error) => error.is_wrong_call(),
+            _ => false,
+        }
+    }
+}

@@ -89,11 +89,10 @@ impl Cli {
 
 /// Whether the call is wrong and not the work: options that do not go together, settings out of their range, unknown devices.
 pub fn is_wrong_call(error: &anyhow::Error) -> bool {
-    let of_search = error.downcast_ref().is_some_and(SearchError::is_wrong_call);
-    of_search
+    error.downcast_ref().is_some_and(SearchError::is_wrong_call)
         || error.downcast_ref().is_some_and(ReportError::is_wrong_call)
         || error.downcast_ref().is_some_and(WeightsError::is_wrong_call)
         || error.downcast_ref().is_some_and(DataError::is_wrong_call)
         || error.downcast_ref().is_some_and(TorchError::is_wrong_call)
-        || error.downcast_ref().is_some_and(|e| matches!(e, SceneError::Setting { .. } | SceneError::Size { .. }))
+        || error.downcast_ref().is_some_and(SceneError::is_wrong_call)
 }

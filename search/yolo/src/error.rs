@@ -65,3 +65,15 @@ pub enum YoloError {
     #[error(transparent)]
     Torch(#[from] TorchError),
 }
+
+impl YoloError {
+    /// Whether what was asked for is wrong, rather than the work: a setting out of its range.
+    #[must_use]
+    pub fn is_wrong_call(&self) -> bool {
+        match self {
+            Self::Setting { .. } => true,
+            Self::Torch(error) => error.is_wrong_call(),
+            _ => false,
+        }
+    }
+}

@@ -46,7 +46,7 @@ impl Dataset {
     /// # Errors
     /// * [`DataError::Layout`], [`DataError::UnknownLayout`] for a folder that is no data set of a known or of the named layout;
     /// * [`DataError::Empty`] without any name, [`DataError::NoList`] for a list that does not exist, [`DataError::Image`] for a
-    ///   folder or list that cannot be read, [`DataError::Setting`] for a bad `ir_range`;
+    ///   folder or list that cannot be read, [`DataError::IrRange`] for a bad `ir_range`;
     /// * [`DataError::Offences`] with everything else that does not fit: missing halves, sizes, label lines with file
     ///   and line, class numbers without a name, doubled or unknown names, broken headers.
     pub fn open(root: &Path, options: &DatasetOptions) -> Result<Self, DataError> {

@@ -208,7 +208,8 @@ fn gray_visible_sixteen_bit_infrared_and_mixed_extensions() {
     assert_eq!(sample.vi.pixel(2, 3), Some([35; 3]));
     assert_eq!((sample.ir.data()[0], sample.ir.data()[11]), (0.0, 1.0));
     let bad = DatasetOptions { ir_range: IrRange::Percentile { low: 5.0, high: 5.0 }, ..DatasetOptions::default() };
-    assert!(matches!(Dataset::open(root, &bad), Err(DataError::Setting { .. })));
+    let error = Dataset::open(root, &bad).unwrap_err();
+    assert!(matches!(error, DataError::IrRange(_)) && error.is_wrong_call(), "{error}");
 }
 
 #[test]

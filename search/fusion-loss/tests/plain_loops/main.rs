@@ -212,7 +212,7 @@ fn a_vgg_file_that_does_not_fit_lists_every_fault() {
     }
     let nothing = VggFile { feature_scale: Some(0.0), ..file };
     let error = Vgg::from_weights(&tiny_vgg(), &nothing, Device::Cpu, Kind::Float).unwrap_err();
-    assert!(matches!(error, LossError::FeatureScale { found: 0.0 }), "{error}");
+    assert!(matches!(error, LossError::FeatureScale { found: 0.0 }) && error.is_wrong_call(), "{error}");
     let unclear = VggFile { file: "tiny".into(), lineage: LineageSetting::Auto, feature_scale: None };
     let error = Vgg::from_weights(&tiny_vgg(), &unclear, Device::Cpu, Kind::Float).unwrap_err();
     assert!(std::error::Error::source(&error).unwrap().to_string().contains("cannot tell the lineage"));
