@@ -1,7 +1,7 @@
 //! The β step on a small problem of its own: derivative, freedom from side effects, degenerate directions.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use caf_fusion_loss::{FusionLoss, LossConfig, LossError, Masks, Sources, Terms, Weighting};
+use caf_fusion_loss::{FusionLoss, LossConfig, LossError, Saliency, Sources, Terms, Weighting};
 use caf_net::Graph;
 use caf_net::zoo::caf::{CafConfig, graph};
 use caf_search::hypergradient::{Form, HypergradientError, Problem, Radius, Settings, compared, hypergradient};
@@ -35,7 +35,7 @@ fn small() -> Small {
     let graph = graph(&CafConfig { width: 4, depth: 2, normalised: true }).unwrap();
     let omega = Params::init(&graph, 5, Device::Cpu, Kind::Double).unwrap();
     let loss = FusionLoss::new(&LossConfig::paper(), Device::Cpu, Kind::Double).unwrap();
-    let sources = loss.sources(&waves(0.0), &waves(1.3), &Masks::Complementary(waves(2.6))).unwrap();
+    let sources = loss.sources(&waves(0.0), &waves(1.3), &Saliency::Complementary(waves(2.6))).unwrap();
     let kernel = ((Tensor::arange(27, OPTIONS) * 1.7).sin() * 0.4).reshape([3, 1, 3, 3]).set_requires_grad(true);
     let labels = (Tensor::arange(2 * 3 * 20 * 18, OPTIONS) * 0.9).cos().reshape([2, 3, 20, 18]);
     Small { graph, omega, loss, sources, val: [waves(4.0), waves(5.5)], kernel, labels, sighted: true }

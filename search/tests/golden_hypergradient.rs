@@ -1,7 +1,9 @@
 //! The β step against the golden set `hypergradient`, and its freedom from side effects.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use caf_fusion_loss::{FusionLoss, LineageSetting, LossConfig, Masks, Sources, Term, Terms, Vgg, VggFile, Weighting};
+use caf_fusion_loss::{
+    FusionLoss, LineageSetting, LossConfig, Saliency, Sources, Term, Terms, Vgg, VggFile, Weighting,
+};
 use caf_golden::{Tally, count, find, json, number};
 use caf_net::zoo::caf::{CafConfig, graph};
 use caf_net::{Graph, ParamRole};
@@ -110,8 +112,8 @@ impl<'a> Golden<'a> {
         let origin = VggFile { file: "golden".into(), lineage: LineageSetting::Torchvision, ..VggFile::default() };
         let vgg = (!vgg.is_empty()).then(|| Vgg::from_weights(&vgg, &origin, Device::Cpu, kind).unwrap());
         let loss = FusionLoss::with_vgg(&LossConfig::paper(), vgg, Device::Cpu, kind).unwrap();
-        let [ir, vi, mask] = ["train.ir", "train.vi", "train.mask"].map(|name| tensor(file, name, kind));
-        let sources = loss.sources(&ir, &vi, &Masks::Complementary(mask)).unwrap();
+        let [ir, vi, saliency] = ["train.ir", "train.vi", "train.mask"].map(|name| tensor(file, name, kind));
+        let sources = loss.sources(&ir, &vi, &Saliency::Complementary(saliency)).unwrap();
         let layer = |n| {
             let part = |part| tensor(file, &format!("task.conv{n}.{part}"), kind).set_requires_grad(true);
             (part("weight"), part("bias"))

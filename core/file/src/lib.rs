@@ -56,7 +56,7 @@ pub fn begin(path: &Path) -> io::Result<Aside> {
     };
     let mut builder = tempfile::Builder::new();
     builder.prefix(PREFIX);
-    // Temporary files are private to their owner. A new file is as readable as the process's mask lets any other be;
+    // Temporary files are private to their owner. A new file is as readable as the process's umask lets any other be;
     // one that replaces another stays private until it takes over the other's permissions.
     #[cfg(unix)]
     if replaced.is_none() {
@@ -190,7 +190,7 @@ mod tests {
         fs::write(&usual, "").unwrap();
         write(&path, b"new").unwrap();
         assert_eq!(mode(&path), mode(&usual));
-        // The second lets group and others write, which the usual mask takes from a new file; the third is read-only.
+        // The second lets group and others write, which the usual umask takes from a new file; the third is read-only.
         for expected in [0o600, 0o666, 0o444] {
             fs::set_permissions(&path, Permissions::from_mode(expected)).unwrap();
             let aside = begin(&path).unwrap();

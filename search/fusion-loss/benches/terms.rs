@@ -3,7 +3,7 @@
 //! `cargo bench -p caf-fusion-loss` uses seeded weights of VGG-16's full widths: their values do not change the time.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use caf_fusion_loss::{FusionLoss, LineageSetting, LossConfig, Masks, Vgg, VggFile, Weighting};
+use caf_fusion_loss::{FusionLoss, LineageSetting, LossConfig, Saliency, Vgg, VggFile, Weighting};
 use caf_golden::Bench;
 use caf_weights::{HostTensor, Weights};
 use std::hint::black_box;
@@ -36,12 +36,12 @@ fn main() {
     };
     for (name, vgg) in [("13 without VGG-16", None), ("15 with VGG-16", Some(full_width_vgg()))] {
         let loss = FusionLoss::with_vgg(&LossConfig::paper(), vgg, Device::Cpu, Kind::Float).unwrap();
-        let masks = Masks::Complementary(image(3.0));
+        let saliency = Saliency::Complementary(image(3.0));
         let logits = Weighting::Softmax.start(loss.active().len(), Device::Cpu, Kind::Float).unwrap();
         bench.run(&format!("terms 2x128x128, {name}: sources"), || {
-            black_box(loss.sources(&image(0.0), &image(1.0), &masks).unwrap())
+            black_box(loss.sources(&image(0.0), &image(1.0), &saliency).unwrap())
         });
-        let sources = loss.sources(&image(0.0), &image(1.0), &masks).unwrap();
+        let sources = loss.sources(&image(0.0), &image(1.0), &saliency).unwrap();
         let fused = image(2.0);
         bench.run(&format!("terms 2x128x128, {name}: forward"), || loss.terms(black_box(&fused), &sources).unwrap());
         bench.run(&format!("terms 2x128x128, {name}: forward and backward"), || {

@@ -54,10 +54,10 @@ pub enum PerceptualForm {
     Published,
 }
 
-/// What becomes of the masked mean squares, which the paper draws without a weight.
+/// What becomes of the mean squares weighed by saliency, which the paper draws without a weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum MaskedMse {
+pub enum SalientMse {
     /// Left out.
     Off,
     /// Added with the constant weights 0.5 and 0.5, outside the search.
@@ -97,10 +97,10 @@ pub struct LossConfig {
     /// Comparison of features; `squared` in `paper`, `published` in `official`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub perceptual: Option<PerceptualForm>,
-    /// Masked mean squares; `off` in `paper`, `fixed` in `official`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub masked_mse: Option<MaskedMse>,
-    /// Which saliency maps make the masks.
+    /// Mean squares weighed by saliency; `off` in `paper`, `fixed` in `official`.
+    #[serde(rename = "masked_mse", skip_serializing_if = "Option::is_none")]
+    pub salient_mse: Option<SalientMse>,
+    /// How saliency maps are scaled.
     pub saliency: SaliencyForm,
     /// VGG-16 weights; without them the perceptual terms are off.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -120,9 +120,9 @@ pub struct ResolvedLoss {
     pub ssim_border: SsimBorder,
     /// Comparison of features.
     pub perceptual: PerceptualForm,
-    /// Masked mean squares.
-    pub masked_mse: MaskedMse,
-    /// Which saliency maps make the masks.
+    /// Mean squares weighed by saliency.
+    pub salient_mse: SalientMse,
+    /// How saliency maps are scaled.
     pub saliency: SaliencyForm,
 }
 
@@ -139,9 +139,9 @@ impl LossConfig {
 
     /// Fills what was left out by the definition.
     pub fn resolved(&self) -> ResolvedLoss {
-        let (border, perceptual, masked) = match self.definition {
-            Definition::Paper => (SsimBorder::Valid, PerceptualForm::Squared, MaskedMse::Off),
-            Definition::Official => (SsimBorder::Reflect, PerceptualForm::Published, MaskedMse::Fixed),
+        let (border, perceptual, salient) = match self.definition {
+            Definition::Paper => (SsimBorder::Valid, PerceptualForm::Squared, SalientMse::Off),
+            Definition::Official => (SsimBorder::Reflect, PerceptualForm::Published, SalientMse::Fixed),
         };
         ResolvedLoss {
             definition: self.definition,
@@ -149,7 +149,7 @@ impl LossConfig {
             gradient_padding: self.gradient_padding,
             ssim_border: self.ssim_border.unwrap_or(border),
             perceptual: self.perceptual.unwrap_or(perceptual),
-            masked_mse: self.masked_mse.unwrap_or(masked),
+            salient_mse: self.salient_mse.unwrap_or(salient),
             saliency: self.saliency,
         }
     }
@@ -161,7 +161,7 @@ impl LossConfig {
         LossConfig {
             ssim_border: Some(resolved.ssim_border),
             perceptual: Some(resolved.perceptual),
-            masked_mse: Some(resolved.masked_mse),
+            salient_mse: Some(resolved.salient_mse),
             ..self.clone()
         }
     }
@@ -183,8 +183,8 @@ impl ResolvedLoss {
 
     /// The terms that take part with or without VGG-16 features, in the order of the logits: that of [`Term::all`].
     pub fn active_terms(&self, features: bool) -> Vec<Term> {
-        let searched = self.masked_mse == MaskedMse::Searched;
-        let takes_part = |t: &Term| (features || !t.is_perceptual()) && (searched || !Term::MASKED_MSE.contains(t));
+        let searched = self.salient_mse == SalientMse::Searched;
+        let takes_part = |t: &Term| (features || !t.is_perceptual()) && (searched || !Term::SALIENT_MSE.contains(t));
         Term::all().filter(takes_part).collect()
     }
 }
@@ -196,11 +196,11 @@ mod tests {
     #[test]
     fn what_is_left_out_follows_the_definition() {
         let paper = LossConfig::paper().resolved();
-        assert_eq!((paper.ssim_border, paper.masked_mse), (SsimBorder::Valid, MaskedMse::Off));
+        assert_eq!((paper.ssim_border, paper.salient_mse), (SsimBorder::Valid, SalientMse::Off));
         let official = LossConfig::official().resolved();
         assert_eq!((official.perceptual, official.ssim_window_px()), (PerceptualForm::Published, 5));
-        let spelled = LossConfig { masked_mse: Some(MaskedMse::Off), ..LossConfig::official() }.spelled_out();
-        assert_eq!((spelled.masked_mse, spelled.ssim_border), (Some(MaskedMse::Off), Some(SsimBorder::Reflect)));
+        let spelled = LossConfig { salient_mse: Some(SalientMse::Off), ..LossConfig::official() }.spelled_out();
+        assert_eq!((spelled.salient_mse, spelled.ssim_border), (Some(SalientMse::Off), Some(SsimBorder::Reflect)));
         assert_eq!(spelled.spelled_out(), spelled);
     }
 

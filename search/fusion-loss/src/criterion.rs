@@ -1,9 +1,9 @@
 //! The loss itself.
 
-use crate::config::{Definition, LossConfig, MaskedMse, PerceptualForm, ResolvedLoss};
+use crate::config::{Definition, LossConfig, PerceptualForm, ResolvedLoss, SalientMse};
 use crate::error::LossError;
 use crate::filter::Filters;
-use crate::sources::{Masks, Placement, Sources, check_like};
+use crate::sources::{Placement, Saliency, Sources, check_like};
 use crate::ssim::dissimilarities;
 use crate::term::Term;
 use crate::terms::Terms;
@@ -82,13 +82,13 @@ impl FusionLoss {
         }
     }
 
-    /// Everything that depends on the sources alone. `ir`, `vi` and the masks are `[n, 1, h, w]` in [0, 1].
+    /// Everything that depends on the sources alone. `ir`, `vi` and the saliency maps are `[n, 1, h, w]` in [0, 1].
     ///
     /// # Errors
     /// When shapes, element types or devices differ from each other or the loss, the batch is empty, a side is shorter than
     /// [`crate::MIN_SIDE_PX`], or a value is not finite.
-    pub fn sources(&self, ir: &Tensor, vi: &Tensor, masks: &Masks) -> Result<Sources, LossError> {
-        Sources::new(&self.filters, &self.settings, self.vgg.as_ref(), self.placement, [ir, vi], masks)
+    pub fn sources(&self, ir: &Tensor, vi: &Tensor, saliency: &Saliency) -> Result<Sources, LossError> {
+        Sources::new(&self.filters, &self.settings, self.vgg.as_ref(), self.placement, [ir, vi], saliency)
     }
 
     /// The terms of a fused image `[n, 1, h, w]`, about [0, 1] and not clamped; differentiable with respect to it.
@@ -102,8 +102,8 @@ impl FusionLoss {
         let from_ir = fused.f_sub(&sources.ir)?;
         let from_vi = fused.f_sub(&sources.vi)?;
         let from_max = fused.f_sub(&sources.max)?;
-        let masked_ir = from_ir.f_mul(&sources.mask_ir)?;
-        let masked_vi = from_vi.f_mul(&sources.mask_vi)?;
+        let salient_ir = from_ir.f_mul(&sources.saliency_ir)?;
+        let salient_vi = from_vi.f_mul(&sources.saliency_vi)?;
         let sobel = self.filters.sobel(fused)?;
         let [ssim_ir, ssim_vi] = dissimilarities(&self.filters, self.settings.definition, fused, &sources.ssim)?;
         let [perceptual_ir, perceptual_vi] = self.perceptual(fused, sources)?;
@@ -114,8 +114,8 @@ impl FusionLoss {
                 Term::L1Ir => mean_abs(&from_ir)?,
                 Term::L1Vi => mean_abs(&from_vi)?,
                 Term::L1Max => mean_abs(&from_max)?,
-                Term::L1IrMasked => mean_abs(&masked_ir)?,
-                Term::L1ViMasked => mean_abs(&masked_vi)?,
+                Term::L1IrSalient => mean_abs(&salient_ir)?,
+                Term::L1ViSalient => mean_abs(&salient_vi)?,
                 Term::MseIr => mean_square(&from_ir)?,
                 Term::MseVi => mean_square(&from_vi)?,
                 Term::MseMax => mean_square(&from_max)?,
@@ -126,13 +126,13 @@ impl FusionLoss {
                 Term::GradMax => mean_abs(&sobel.f_sub(&sources.sobel_max)?)?,
                 Term::PerceptualIr => perceptual_ir.shallow_clone(),
                 Term::PerceptualVi => perceptual_vi.shallow_clone(),
-                Term::MseIrMasked => mean_square(&masked_ir)?,
-                Term::MseViMasked => mean_square(&masked_vi)?,
+                Term::MseIrSalient => mean_square(&salient_ir)?,
+                Term::MseViSalient => mean_square(&salient_vi)?,
             });
         }
-        let fixed = match self.settings.masked_mse {
-            MaskedMse::Fixed => Some(mean_square(&masked_ir)?.f_add(&mean_square(&masked_vi)?)?.f_mul_scalar(0.5)?),
-            MaskedMse::Off | MaskedMse::Searched => None,
+        let fixed = match self.settings.salient_mse {
+            SalientMse::Fixed => Some(mean_square(&salient_ir)?.f_add(&mean_square(&salient_vi)?)?.f_mul_scalar(0.5)?),
+            SalientMse::Off | SalientMse::Searched => None,
         };
         Terms::new(self.active.clone(), Tensor::f_stack(&values, 0)?, fixed)
     }

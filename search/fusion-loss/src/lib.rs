@@ -5,15 +5,15 @@
 //! is what a run records.
 //!
 //! ```text
-//! ir, vi, masks ──FusionLoss::sources──► Sources (once a batch, no derivatives)
-//!                                           │
-//! F ──────────────FusionLoss::terms─────────┴─► Terms [n] ──FusionLoss::total(logits)──► scalar
+//! ir, vi, saliency ──FusionLoss::sources──► Sources (once a batch, no derivatives)
+//!                                              │
+//! F ──────────────FusionLoss::terms────────────┴─► Terms [n] ──FusionLoss::total(logits)──► scalar
 //! ```
 //!
 //! Images are `[batch, 1, height, width]` floats in [0, 1], infrared or luma; F may leave the range (tanh ends in (−1, 1)).
 //! Sides are at least [`MIN_SIDE_PX`]. All tensors have the kind and device the [`FusionLoss`] was made with.
 //!
-//! [`saliency`] makes the masks from 8-bit images; it needs no libtorch. The perceptual terms need VGG-16 weights from a file
+//! [`saliency`] makes the maps from 8-bit images; it needs no libtorch. The perceptual terms need VGG-16 weights from a file
 //! ([`Vgg`]); without one they are off, and [`FusionLoss::status`] says so.
 
 mod config;
@@ -30,11 +30,11 @@ mod vgg_lineage;
 mod weighting;
 
 pub use config::{
-    Definition, GradientPadding, LossConfig, MaskedMse, PerceptualForm, ResolvedLoss, SsimBorder, VggFile,
+    Definition, GradientPadding, LossConfig, PerceptualForm, ResolvedLoss, SalientMse, SsimBorder, VggFile,
 };
 pub use criterion::FusionLoss;
 pub use error::{LossError, VggFault};
-pub use sources::{MIN_SIDE_PX, Masks, Sources};
+pub use sources::{MIN_SIDE_PX, Saliency, Sources};
 pub use term::Term;
 pub use terms::Terms;
 pub use vgg::Vgg;

@@ -1,4 +1,4 @@
-//! Visual saliency maps, and the masks made from them.
+//! Visual saliency maps, and the weight of infrared made from them.
 //!
 //! A pixel is salient when its grey level is far from the levels of all other pixels: level i of an image with histogram n has
 //! raw saliency tᵢ = Σⱼ nⱼ |i − j|, an integer. Two scalings exist ([`SaliencyForm`]). The weight of the infrared image is
@@ -84,7 +84,7 @@ pub fn tensor_from_planes(
     let mut all = Vec::with_capacity(planes.len() * height * width);
     for plane in planes {
         if plane.len() != height * width {
-            return Err(LossError::PlaneSize { what: "mask", expected: height * width, found: plane.len() });
+            return Err(LossError::PlaneSize { what: "saliency map", expected: height * width, found: plane.len() });
         }
         all.extend_from_slice(plane);
     }

@@ -12,7 +12,7 @@ pub const MIN_SIDE_PX: i64 = 16;
 
 /// Where each source matters, `[n, 1, h, w]` in [0, 1].
 #[derive(Debug)]
-pub enum Masks {
+pub enum Saliency {
     /// M for infrared, 1 − M for visible, as in the paper; see [`crate::saliency::infrared_weight`].
     Complementary(Tensor),
     /// A map for each source, as in the published code.
@@ -31,8 +31,8 @@ pub struct Sources {
     pub(crate) ir: Tensor,
     pub(crate) vi: Tensor,
     pub(crate) max: Tensor,
-    pub(crate) mask_ir: Tensor,
-    pub(crate) mask_vi: Tensor,
+    pub(crate) saliency_ir: Tensor,
+    pub(crate) saliency_vi: Tensor,
     pub(crate) sobel_ir: Tensor,
     pub(crate) sobel_vi: Tensor,
     pub(crate) sobel_max: Tensor,
@@ -54,19 +54,21 @@ impl Sources {
         vgg: Option<&Vgg>,
         placement: Placement,
         [ir, vi]: [&Tensor; 2],
-        masks: &Masks,
+        saliency: &Saliency,
     ) -> Result<Self, LossError> {
         let _guard = tch::no_grad_guard();
-        let (mask_ir, mask_vi) = match masks {
-            Masks::Complementary(m) => (m.shallow_clone(), m.f_neg()?.f_add_scalar(1.0)?),
-            Masks::Separate { ir, vi } => (ir.shallow_clone(), vi.shallow_clone()),
+        let (saliency_ir, saliency_vi) = match saliency {
+            Saliency::Complementary(m) => (m.shallow_clone(), m.f_neg()?.f_add_scalar(1.0)?),
+            Saliency::Separate { ir, vi } => (ir.shallow_clone(), vi.shallow_clone()),
         };
         let (ir, vi) = (ir.f_detach()?, vi.f_detach()?);
         check_image("ir", &ir, placement)?;
-        for (name, x) in [("vi", &vi), ("infrared mask", &mask_ir), ("visible mask", &mask_vi)] {
+        for (name, x) in [("vi", &vi), ("infrared saliency", &saliency_ir), ("visible saliency", &saliency_vi)] {
             check_like(name, x, &ir)?;
         }
-        for (tensor, x) in [("ir", &ir), ("vi", &vi), ("infrared mask", &mask_ir), ("visible mask", &mask_vi)] {
+        for (tensor, x) in
+            [("ir", &ir), ("vi", &vi), ("infrared saliency", &saliency_ir), ("visible saliency", &saliency_vi)]
+        {
             let finite = x.f_isfinite()?;
             if !bool::try_from(finite.f_all()?)? {
                 let count = i64::try_from(finite.f_logical_not()?.f_sum(Kind::Int64)?)?;
@@ -94,8 +96,8 @@ impl Sources {
             sobel_max: sobel_ir.f_maximum(&sobel_vi)?,
             ir,
             vi,
-            mask_ir,
-            mask_vi,
+            saliency_ir,
+            saliency_vi,
             sobel_ir,
             sobel_vi,
             features,

@@ -8,8 +8,8 @@ use std::str::FromStr;
 /// One term of the fusion loss. Files and logs hold its name, never its position: the paper and the published code order
 /// the terms differently.
 ///
-/// The paper's Figure 1 letters the first fifteen λ_a … λ_o in the order of [`Term::FIFTEEN`]; the masked mean squares are
-/// drawn there without a letter.
+/// The paper's Figure 1 letters the first fifteen λ_a … λ_o in the order of [`Term::FIFTEEN`]; the mean squares weighed by
+/// saliency are drawn there without a letter. Names in files say `masked` for that weighing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Term {
     /// `l1.ir`: mean |F − ir|
@@ -18,10 +18,10 @@ pub enum Term {
     L1Vi,
     /// `l1.max`: mean |F − max(ir, vi)|
     L1Max,
-    /// `l1.ir_masked`: mean |M_ir (F − ir)|
-    L1IrMasked,
-    /// `l1.vi_masked`: mean |M_vi (F − vi)|
-    L1ViMasked,
+    /// `l1.ir_masked`: mean |M_ir (F − ir)|, M_ir the saliency of infrared
+    L1IrSalient,
+    /// `l1.vi_masked`: mean |M_vi (F − vi)|, M_vi that of visible
+    L1ViSalient,
     /// `mse.ir`: mean (F − ir)²
     MseIr,
     /// `mse.vi`: mean (F − vi)²
@@ -43,9 +43,9 @@ pub enum Term {
     /// `perceptual.vi`: distance of VGG-16 features to those of vi
     PerceptualVi,
     /// `mse.ir_masked`: mean (M_ir (F − ir))²; searched only by setting
-    MseIrMasked,
+    MseIrSalient,
     /// `mse.vi_masked`: mean (M_vi (F − vi))²; searched only by setting
-    MseViMasked,
+    MseViSalient,
 }
 
 impl Term {
@@ -54,8 +54,8 @@ impl Term {
         Term::L1Ir,
         Term::L1Vi,
         Term::L1Max,
-        Term::L1IrMasked,
-        Term::L1ViMasked,
+        Term::L1IrSalient,
+        Term::L1ViSalient,
         Term::MseIr,
         Term::MseVi,
         Term::MseMax,
@@ -69,11 +69,11 @@ impl Term {
     ];
 
     /// The two terms that are searched only by setting.
-    pub const MASKED_MSE: [Term; 2] = [Term::MseIrMasked, Term::MseViMasked];
+    pub const SALIENT_MSE: [Term; 2] = [Term::MseIrSalient, Term::MseViSalient];
 
     /// Every term.
     pub fn all() -> impl Iterator<Item = Term> {
-        Self::FIFTEEN.into_iter().chain(Self::MASKED_MSE)
+        Self::FIFTEEN.into_iter().chain(Self::SALIENT_MSE)
     }
 
     /// The name in files and logs.
@@ -82,8 +82,8 @@ impl Term {
             Term::L1Ir => "l1.ir",
             Term::L1Vi => "l1.vi",
             Term::L1Max => "l1.max",
-            Term::L1IrMasked => "l1.ir_masked",
-            Term::L1ViMasked => "l1.vi_masked",
+            Term::L1IrSalient => "l1.ir_masked",
+            Term::L1ViSalient => "l1.vi_masked",
             Term::MseIr => "mse.ir",
             Term::MseVi => "mse.vi",
             Term::MseMax => "mse.max",
@@ -94,8 +94,8 @@ impl Term {
             Term::GradMax => "grad.max",
             Term::PerceptualIr => "perceptual.ir",
             Term::PerceptualVi => "perceptual.vi",
-            Term::MseIrMasked => "mse.ir_masked",
-            Term::MseViMasked => "mse.vi_masked",
+            Term::MseIrSalient => "mse.ir_masked",
+            Term::MseViSalient => "mse.vi_masked",
         }
     }
 

@@ -57,7 +57,7 @@ impl Terms {
         Ok(self.names.iter().copied().zip(host(&self.values)?).collect())
     }
 
-    /// The first term that is NaN or infinite; the fixed part counts as [`Term::MseIrMasked`].
+    /// The first term that is NaN or infinite; the fixed part counts as [`Term::MseIrSalient`].
     ///
     /// # Errors
     /// When the values cannot be copied to the host.
@@ -66,7 +66,7 @@ impl Terms {
             return Ok(Some(term));
         }
         let fixed = self.fixed.as_ref().map(host).transpose()?.unwrap_or_default();
-        Ok(fixed.iter().any(|v| !v.is_finite()).then_some(Term::MseIrMasked))
+        Ok(fixed.iter().any(|v| !v.is_finite()).then_some(Term::MseIrSalient))
     }
 
     /// Fails when a term is NaN or infinite.
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(terms.require_finite().unwrap_err().to_string(), "loss term `ssim.vi` is inf");
         let fixed = Some(Tensor::from(f32::NAN));
         let terms = Terms::new(names.clone(), Tensor::from_slice(&[1.0f32, 2.0, 3.0]), fixed).unwrap();
-        assert_eq!(terms.first_non_finite().unwrap(), Some(Term::MseIrMasked));
+        assert_eq!(terms.first_non_finite().unwrap(), Some(Term::MseIrSalient));
         assert_eq!(f64::try_from(terms.get(Term::GradIr).unwrap()).unwrap(), 3.0);
         assert!(terms.get(Term::L1Vi).is_none());
         assert!(Terms::new(names, Tensor::from_slice(&[1.0f32]), None).is_err());

@@ -10,7 +10,7 @@ use crate::search::BetaFile;
 use crate::state::{Run, STATE, entry, fingerprint, insert, iteration, part};
 use crate::weight_file::write_weights;
 use caf_data::Dataset;
-use caf_fusion_loss::{FusionLoss, Masks};
+use caf_fusion_loss::{FusionLoss, Saliency};
 use caf_torch::optim::{Adam, AdamConfig};
 use caf_torch::{GradOptions, Mode, Params, gradients};
 use caf_weights::{HostTensor, Weights};
@@ -93,7 +93,7 @@ impl FusionTraining {
         [ir, vi, saliency]: [&Tensor; 3],
         mode: Mode,
     ) -> Result<(Tensor, Tensor, Vec<f64>), SearchError> {
-        let sources = self.loss.sources(ir, vi, &Masks::Complementary(saliency.shallow_clone()))?;
+        let sources = self.loss.sources(ir, vi, &Saliency::Complementary(saliency.shallow_clone()))?;
         let fused = self.net.fuse(params, ir, vi, mode)?;
         let terms = self.loss.terms(&fused, &sources)?;
         if let Some(term) = terms.first_non_finite()? {

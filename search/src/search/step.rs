@@ -8,7 +8,7 @@ use crate::hypergradient::{
     Distance, Form, Hypergradient, HypergradientError, Problem, Radius, Settings, compared, hypergradient,
 };
 use crate::loader::PairBatch;
-use caf_fusion_loss::{FusionLoss, LossError, Masks, Sources, Terms};
+use caf_fusion_loss::{FusionLoss, LossError, Saliency, Sources, Terms};
 use caf_torch::{GradOptions, Mode, Params, TorchError, forward, gradients};
 use std::time::{Duration, Instant};
 use tch::Tensor;
@@ -39,7 +39,8 @@ impl Session {
         let (recording, leaves) = self.fusion.params.recording()?;
         let mode = Mode::train(self.config.run.seed, self.iteration as u64);
         let fused = self.fusion.fuse(&recording, &train.ir, &train.vi, mode)?;
-        let sources = self.loss.sources(&train.ir, &train.vi, &Masks::Complementary(train.saliency.shallow_clone()))?;
+        let sources =
+            self.loss.sources(&train.ir, &train.vi, &Saliency::Complementary(train.saliency.shallow_clone()))?;
 
         let image = task_input(&fused.f_detach()?, train, self.config.data.colour)?;
         let task = self.task.train_step(&image, &train.annotations, self.iteration)?;

@@ -26,7 +26,7 @@ pub struct IgnoreRegion {
 ///
 /// A cell is left out when its centre lies in a region (borders included) or when it holds the centre of a region (a region may
 /// be smaller than a cell), unless an object is matched with that cell and anchor.
-pub fn objectness_mask(
+pub fn objectness_weights(
     regions: &[IgnoreRegion],
     matches: &Matches,
     images: usize,
@@ -34,7 +34,7 @@ pub fn objectness_mask(
     grid: Grid,
 ) -> Vec<f32> {
     let plane = grid.rows * grid.columns;
-    let mut mask = vec![1.0f32; images * anchors * plane];
+    let mut weights = vec![1.0f32; images * anchors * plane];
     let (rows, columns) = (grid.rows as f32, grid.columns as f32);
     for region in regions.iter().filter(|r| r.image < images) {
         let (left, right) = ((region.cx - region.w / 2.0) * columns, (region.cx + region.w / 2.0) * columns);
@@ -49,7 +49,7 @@ pub fn objectness_mask(
                 }
                 for anchor in 0..anchors {
                     let cell = (region.image * anchors + anchor) * plane + row * grid.columns + column;
-                    if let Some(slot) = mask.get_mut(cell) {
+                    if let Some(slot) = weights.get_mut(cell) {
                         *slot = 0.0;
                     }
                 }
@@ -57,11 +57,11 @@ pub fn objectness_mask(
         }
     }
     for (_, cell) in matches.last_writers(anchors, grid) {
-        if let Some(slot) = mask.get_mut(cell) {
+        if let Some(slot) = weights.get_mut(cell) {
             *slot = 1.0;
         }
     }
-    mask
+    weights
 }
 
 #[cfg(test)]
@@ -74,16 +74,16 @@ mod tests {
     #[test]
     fn cells_with_their_centre_inside_are_left_out_for_every_anchor() {
         let region = IgnoreRegion { image: 1, cx: 0.25, cy: 0.25, w: 0.5, h: 0.5 };
-        let mask = objectness_mask(&[region], &Matches::default(), 2, 2, GRID);
-        let off: Vec<usize> = (0..mask.len()).filter(|i| mask[*i] == 0.0).collect();
+        let weights = objectness_weights(&[region], &Matches::default(), 2, 2, GRID);
+        let off: Vec<usize> = (0..weights.len()).filter(|i| weights[*i] == 0.0).collect();
         assert_eq!(off, [32, 33, 36, 37, 48, 49, 52, 53]);
     }
 
     #[test]
     fn a_region_smaller_than_a_cell_still_leaves_its_cell_out() {
         let region = IgnoreRegion { image: 0, cx: 0.30, cy: 0.95, w: 0.01, h: 0.01 };
-        let mask = objectness_mask(&[region], &Matches::default(), 1, 1, GRID);
-        assert_eq!((0..16).filter(|i| mask[*i] == 0.0).collect::<Vec<_>>(), [13]);
+        let weights = objectness_weights(&[region], &Matches::default(), 1, 1, GRID);
+        assert_eq!((0..16).filter(|i| weights[*i] == 0.0).collect::<Vec<_>>(), [13]);
     }
 
     #[test]
@@ -91,7 +91,7 @@ mod tests {
         let region = IgnoreRegion { image: 0, cx: 0.5, cy: 0.5, w: 1.0, h: 1.0 };
         let object = Target { image: 0, class: 0, cx: 0.125, cy: 0.125, w: 0.25, h: 0.25 };
         let matches = assign(&[object], GRID, &[[1.0, 1.0], [8.0, 8.0]], 4.0);
-        let mask = objectness_mask(&[region], &matches, 1, 2, GRID);
-        assert_eq!((0..32).filter(|i| mask[*i] == 1.0).collect::<Vec<_>>(), [0]);
+        let weights = objectness_weights(&[region], &matches, 1, 2, GRID);
+        assert_eq!((0..32).filter(|i| weights[*i] == 1.0).collect::<Vec<_>>(), [0]);
     }
 }

@@ -26,6 +26,6 @@ pub use ema::Ema;
 pub use error::YoloError;
 pub use groups::{Group, clip_gradients};
 pub use hyp::{Gains, Hyp};
-pub use ignore::{IgnoreRegion, objectness_mask};
+pub use ignore::{IgnoreRegion, objectness_weights};
 pub use loss::{LossValue, YoloLoss};
 pub use schedule::{Rates, Schedule};

@@ -4,7 +4,7 @@ use crate::assign::{Grid, Matches, Target, assign};
 use crate::ciou::ciou;
 use crate::error::YoloError;
 use crate::hyp::{Gains, Hyp};
-use crate::ignore::{IgnoreRegion, objectness_mask};
+use crate::ignore::{IgnoreRegion, objectness_weights};
 use caf_net::zoo::yolov5::YoloConfig;
 use tch::{Device, Kind, Reduction, Tensor};
 
@@ -145,18 +145,18 @@ impl YoloLoss {
                 }
                 self.write_overlap(wanted, &matches, &overlap, anchors.len(), *grid)?
             };
-            let mask = if regions.is_empty() {
+            let counted = if regions.is_empty() {
                 None
             } else {
-                let mask = objectness_mask(regions, &matches, images, anchors.len(), *grid);
+                let counted = objectness_weights(regions, &matches, images, anchors.len(), *grid);
                 Some(
-                    Tensor::f_from_slice(&mask)?
+                    Tensor::f_from_slice(&counted)?
                         .f_to_device(head.device())?
                         .f_to_kind(head.kind())?
                         .f_view(wanted.size().as_slice())?,
                 )
             };
-            let of_level = self.cross_entropy(&view.f_select(4, 4)?, &wanted, self.hyp.obj_pw, mask.as_ref())?;
+            let of_level = self.cross_entropy(&view.f_select(4, 4)?, &wanted, self.hyp.obj_pw, counted.as_ref())?;
             level_objectness.push(of_level.f_detach()?);
             let weight = self.balance.get(l).copied().unwrap_or(1.0);
             objectness = objectness.f_add(&of_level.f_mul_scalar(weight)?)?;
@@ -268,13 +268,13 @@ impl YoloLoss {
         Ok(wanted)
     }
 
-    /// Mean binary cross-entropy with logits, focal when a gamma is set, masked elements counting as zero.
+    /// Mean binary cross-entropy with logits, focal when a gamma is set, each element times what it is `counted`.
     fn cross_entropy(
         &self,
         logits: &Tensor,
         wanted: &Tensor,
         positive_weight: f64,
-        mask: Option<&Tensor>,
+        counted: Option<&Tensor>,
     ) -> Result<Tensor, YoloError> {
         let weight = if positive_weight == 1.0 {
             None
@@ -282,7 +282,7 @@ impl YoloLoss {
             Some(Tensor::f_from_slice(&[positive_weight])?.f_to_kind(logits.kind())?.f_to_device(logits.device())?)
         };
         let gamma = self.hyp.fl_gamma;
-        if gamma == 0.0 && mask.is_none() {
+        if gamma == 0.0 && counted.is_none() {
             return Ok(logits.f_binary_cross_entropy_with_logits(wanted, None, weight.as_ref(), Reduction::Mean)?);
         }
         let mut loss = logits.f_binary_cross_entropy_with_logits(wanted, None, weight.as_ref(), Reduction::None)?;
@@ -293,8 +293,8 @@ impl YoloLoss {
             let alpha = wanted.f_mul_scalar(FOCAL_ALPHA)?.f_add(&negative.f_mul_scalar(1.0 - FOCAL_ALPHA)?)?;
             loss = loss.f_mul(&alpha.f_mul(&right.f_neg()?.f_add_scalar(1.0)?.f_pow_tensor_scalar(gamma)?)?)?;
         }
-        if let Some(mask) = mask {
-            loss = loss.f_mul(mask)?;
+        if let Some(counted) = counted {
+            loss = loss.f_mul(counted)?;
         }
         Ok(loss.f_mean(None::<Kind>)?)
     }

@@ -59,7 +59,7 @@ fn an_ignored_cell_has_no_gradient_and_leaves_the_others_alone() {
     for (with, without) in gradient(&[region]).iter().zip(gradient(&[])) {
         let half = with.size()[3] / 2;
         assert_eq!(with.narrow(3, 0, half).abs().max().double_value(&[]), 0.0);
-        // The masked form sums in another order: equal up to the last bits, entries being about 1e-4.
+        // The weighted form sums in another order: equal up to the last bits, entries being about 1e-4.
         let change = (with - &without).narrow(3, half, half).abs().max().double_value(&[]);
         assert!(change < 1e-10, "{change}");
         assert!(without.narrow(3, 0, half).abs().max().double_value(&[]) > 0.0);

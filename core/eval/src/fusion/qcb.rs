@@ -17,10 +17,10 @@ pub(super) const QCB: Metric =
 const RADIUS: usize = 15;
 /// Standard deviations of the windows for centre and surround, in pixels.
 const SIGMAS: [f64; 2] = [2.0, 4.0];
-/// Keeps the masked contrast of a flat place finite.
-const MASKING: f64 = 1e-4;
+/// Keeps the response to the contrast of a flat place finite.
+const RESPONSE_FLOOR: f64 = 1e-4;
 
-/// Masked contrast of every pixel; NaN throughout for a constant image.
+/// Contrast of every pixel as the eye responds to it; NaN throughout for a constant image.
 struct Contrast(Vec<f64>);
 
 fn qcb(triple: &Triple<'_>) -> f64 {
@@ -47,11 +47,11 @@ impl Contrast {
             (-(r / 15.3870).powi(2)).exp() - 0.7622 * (-(r / 1.3456).powi(2)).exp()
         });
         let [centre, surround] = SIGMAS.map(|sigma| blurred(&seen, size, sigma));
-        let masked = |(centre, surround): (f64, f64)| {
+        let response = |(centre, surround): (f64, f64)| {
             let contrast = (centre / surround - 1.0).abs();
-            contrast.powi(3) / (contrast.powi(2) + MASKING)
+            contrast.powi(3) / (contrast.powi(2) + RESPONSE_FLOOR)
         };
-        Self(centre.into_iter().zip(surround).map(masked).collect())
+        Self(centre.into_iter().zip(surround).map(response).collect())
     }
 }
 

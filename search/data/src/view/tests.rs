@@ -6,8 +6,8 @@ use rand_chacha::ChaCha8Rng;
 
 const EVERYTHING: CutRule = CutRule { min_side_px: 0.0, min_area_fraction: 0.0 };
 
-/// A mask with 255 inside a box of whole pixels.
-fn mask(width: usize, height: usize, bounds: Xyxy) -> Gray8 {
+/// A plane with 255 inside a box of whole pixels.
+fn object_plane(width: usize, height: usize, bounds: Xyxy) -> Gray8 {
     let mut image = Gray8::filled(width, height, 0).unwrap();
     for y in bounds.y1 as usize..bounds.y2 as usize {
         for x in bounds.x1 as usize..bounds.x2 as usize {
@@ -40,14 +40,14 @@ fn worst_edge(a: Xyxy, b: Xyxy) -> f32 {
 }
 
 #[test]
-fn boxes_of_crops_and_mirrors_are_the_extents_of_their_masks() {
+fn boxes_of_crops_and_mirrors_are_the_extents_of_their_pixels() {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let settings = CropSettings { width_px: 24, height_px: 16, mirror_probability: 0.5, object_probability: 0.0 };
     let (mut inside, mut outside) = (0, 0);
     for _ in 0..300 {
         let bounds = random_box(40, 30, &mut rng);
         let view = settings.draw((40, 30), &[], &mut rng).unwrap();
-        let seen = extent(&view.render(&mask(40, 30, bounds), 0).unwrap(), 255);
+        let seen = extent(&view.render(&object_plane(40, 30, bounds), 0).unwrap(), 255);
         let mapped = view.map_labels(&[Label::from_pixels(5, bounds, 40, 30)], EVERYTHING).kept;
         match seen {
             Some(seen) => {
@@ -66,7 +66,7 @@ fn boxes_of_crops_and_mirrors_are_the_extents_of_their_masks() {
 }
 
 #[test]
-fn boxes_of_scaled_views_are_the_extents_of_their_masks_within_a_pixel() {
+fn boxes_of_scaled_views_are_the_extents_of_their_pixels_within_a_pixel() {
     let mut rng = ChaCha8Rng::seed_from_u64(4);
     let settings = ScaleShiftSettings::default();
     let mut compared = 0;
@@ -74,7 +74,7 @@ fn boxes_of_scaled_views_are_the_extents_of_their_masks_within_a_pixel() {
         let bounds = random_box(60, 40, &mut rng);
         let view = settings.draw((60, 40), (48, 48), &mut rng).unwrap();
         // Covered by half is the pixel's centre inside, so edges are right to half a pixel.
-        let seen = extent(&view.render(&mask(60, 40, bounds), 0).unwrap(), 128);
+        let seen = extent(&view.render(&object_plane(60, 40, bounds), 0).unwrap(), 128);
         let mapped = view.map_labels(&[Label::from_pixels(0, bounds, 60, 40)], CutRule::default()).kept;
         if let (Some(seen), Some(label)) = (seen, mapped.first()) {
             let error = worst_edge(label.to_pixels(48, 48), seen);
@@ -180,8 +180,8 @@ fn cut_boxes_become_remainders_by_the_rule() {
 fn a_whole_sample_moves_together() {
     let object = Xyxy::new(4.0, 4.0, 12.0, 12.0);
     let mut plane = Plane::filled(16, 16, 0.0).unwrap();
-    plane.data_mut().iter_mut().zip(mask(16, 16, object).data()).for_each(|(p, m)| *p = f32::from(*m) / 255.0);
-    let rgb = mask(16, 16, object).data().iter().flat_map(|&v| [v; 3]).collect();
+    plane.data_mut().iter_mut().zip(object_plane(16, 16, object).data()).for_each(|(p, m)| *p = f32::from(*m) / 255.0);
+    let rgb = object_plane(16, 16, object).data().iter().flat_map(|&v| [v; 3]).collect();
     let sample = Sample {
         name: "a".into(),
         ir: plane,
@@ -192,7 +192,7 @@ fn a_whole_sample_moves_together() {
             Label::from_pixels(2, Xyxy::new(0.0, 0.0, 9.0, 1.0), 16, 16),
         ],
         ignore: vec![Label::from_pixels(0, Xyxy::new(0.0, 0.0, 16.0, 9.0), 16, 16)],
-        mask: Some(mask(16, 16, object)),
+        mask: Some(object_plane(16, 16, object)),
     };
     let seen = View::crop((16, 16), 8, 0, 8, 16).unwrap().mirrored().apply(&sample, CutRule::default()).unwrap();
     assert_eq!(

@@ -2,8 +2,8 @@
 
 use crate::support::{relative_l2, safetensors_in, tensor, values};
 use caf_fusion_loss::{
-    FusionLoss, LineageSetting, LossConfig, MaskedMse, Masks, PerceptualForm, SsimBorder, Term, Terms, Vgg, VggFile,
-    Weighting,
+    FusionLoss, LineageSetting, LossConfig, PerceptualForm, Saliency, SalientMse, SsimBorder, Term, Terms, Vgg,
+    VggFile, Weighting,
 };
 use caf_golden::{Tally, find, items, json, number, say};
 use caf_weights::Weights;
@@ -17,7 +17,7 @@ const NOT_A_TERM: [&str; 2] = ["l1_agg", "mse_agg"];
 
 /// What a golden term is here: the settings that compute it, its name, and golden value / our value.
 fn counterpart(definition: &str, golden: &str) -> Option<(LossConfig, Term, f64)> {
-    let searched = |config: LossConfig| LossConfig { masked_mse: Some(MaskedMse::Searched), ..config };
+    let searched = |config: LossConfig| LossConfig { salient_mse: Some(SalientMse::Searched), ..config };
     let base = match definition {
         "paper" => LossConfig::paper(),
         "official" => LossConfig::official(),
@@ -30,13 +30,13 @@ fn counterpart(definition: &str, golden: &str) -> Option<(LossConfig, Term, f64)
         "l1_ir" => plain(Term::L1Ir),
         "l1_vi" => plain(Term::L1Vi),
         "l1_max" => plain(Term::L1Max),
-        "l1_mask_ir" | "l1_ir_vsm" => plain(Term::L1IrMasked),
-        "l1_mask_vi" | "l1_vi_vsm" => plain(Term::L1ViMasked),
+        "l1_mask_ir" | "l1_ir_vsm" => plain(Term::L1IrSalient),
+        "l1_mask_vi" | "l1_vi_vsm" => plain(Term::L1ViSalient),
         "mse_ir" | "l2_ir" => plain(Term::MseIr),
         "mse_vi" | "l2_vi" => plain(Term::MseVi),
         "mse_max" | "l2_max" => plain(Term::MseMax),
-        "mse_mask_ir" | "l2_ir_vsm" => Some((searched(base), Term::MseIrMasked, 1.0)),
-        "mse_mask_vi" | "l2_vi_vsm" => Some((searched(base), Term::MseViMasked, 1.0)),
+        "mse_mask_ir" | "l2_ir_vsm" => Some((searched(base), Term::MseIrSalient, 1.0)),
+        "mse_mask_vi" | "l2_vi_vsm" => Some((searched(base), Term::MseViSalient, 1.0)),
         "ssim_ir" => plain(Term::SsimIr),
         "ssim_vi" => plain(Term::SsimVi),
         "ssim_reflect_ir" => Some((reflect, Term::SsimIr, 1.0)),
@@ -82,10 +82,10 @@ fn loss(config: &LossConfig, vgg: &Weights, kind: Kind) -> FusionLoss {
     FusionLoss::with_vgg(config, Some(vgg), Device::Cpu, kind).unwrap()
 }
 
-fn masks(definition: &str, case: &Weights, kind: Kind) -> Masks {
+fn saliency(definition: &str, case: &Weights, kind: Kind) -> Saliency {
     match definition {
-        "official" => Masks::Separate { ir: tensor(case, "input.ir_v", kind), vi: tensor(case, "input.vi_v", kind) },
-        _ => Masks::Complementary(tensor(case, "input.mask", kind)),
+        "official" => Saliency::Separate { ir: tensor(case, "input.ir_v", kind), vi: tensor(case, "input.vi_v", kind) },
+        _ => Saliency::Complementary(tensor(case, "input.mask", kind)),
     }
 }
 
@@ -93,7 +93,7 @@ fn masks(definition: &str, case: &Weights, kind: Kind) -> Masks {
 fn evaluate(loss: &FusionLoss, definition: &str, case: &Weights, kind: Kind) -> (Tensor, Terms) {
     let [fused, ir, vi] = ["input.fused", "input.ir", "input.vi"].map(|name| tensor(case, name, kind));
     let fused = fused.set_requires_grad(true);
-    let sources = loss.sources(&ir, &vi, &masks(definition, case, kind)).unwrap();
+    let sources = loss.sources(&ir, &vi, &saliency(definition, case, kind)).unwrap();
     let terms = loss.terms(&fused, &sources).unwrap();
     (fused, terms)
 }
@@ -208,8 +208,8 @@ fn totals_and_their_derivative_by_the_logits() {
             for place in case.1.iter().filter_map(|(name, _)| name.strip_suffix(".value64")) {
                 let (definition, term) = place.split_once('.').unwrap();
                 let Some(which) = term.strip_prefix("total_") else { continue };
-                let (which, masked) = match which.strip_suffix("_plus_masked_mse") {
-                    Some(which) => (which, Some(MaskedMse::Fixed)),
+                let (which, salient) = match which.strip_suffix("_plus_masked_mse") {
+                    Some(which) => (which, Some(SalientMse::Fixed)),
                     None => (which, None),
                 };
                 let (base, order) = match definition {
@@ -220,7 +220,7 @@ fn totals_and_their_derivative_by_the_logits() {
                         (LossConfig::official(), order)
                     }
                 };
-                let loss = loss(&LossConfig { masked_mse: masked, ..base }, &golden.vgg, kind);
+                let loss = loss(&LossConfig { salient_mse: salient, ..base }, &golden.vgg, kind);
                 let logits = tensor(&case.1, &format!("logits.{which}"), kind);
                 let logits = reordered(&loss, definition, &order, &logits).set_requires_grad(true);
                 let (fused, terms) = evaluate(&loss, definition, &case.1, kind);

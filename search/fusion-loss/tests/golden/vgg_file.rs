@@ -1,7 +1,7 @@
 //! The VGG-16 file of the shared data.
 
 use caf_fusion_loss::{
-    FusionLoss, Lineage, LineageSetting, LossConfig, LossError, Masks, Term, Vgg, VggFault, VggFile,
+    FusionLoss, Lineage, LineageSetting, LossConfig, LossError, Saliency, Term, Vgg, VggFault, VggFile,
 };
 use tch::{Device, Kind, Tensor};
 
@@ -28,7 +28,7 @@ fn the_caffe_file_is_known_and_used_as_such() {
     let image = |phase: f64| {
         ((Tensor::arange(32 * 40, (Kind::Float, Device::Cpu)) * 0.21 + phase).sin() * 0.4 + 0.5).reshape([1, 1, 32, 40])
     };
-    let sources = loss.sources(&image(0.0), &image(1.0), &Masks::Complementary(image(2.0))).unwrap();
+    let sources = loss.sources(&image(0.0), &image(1.0), &Saliency::Complementary(image(2.0))).unwrap();
     let far = loss.terms(&image(3.0), &sources).unwrap();
     far.require_finite().unwrap();
     let value = |terms: &caf_fusion_loss::Terms, term| f64::try_from(terms.get(term).unwrap()).unwrap();

@@ -4,8 +4,8 @@
 mod reference;
 
 use caf_fusion_loss::{
-    Definition, FusionLoss, GradientPadding, LineageSetting, LossConfig, LossError, MaskedMse, Masks, PerceptualForm,
-    SsimBorder, Term, Vgg, VggFile,
+    Definition, FusionLoss, GradientPadding, LineageSetting, LossConfig, LossError, PerceptualForm, Saliency,
+    SalientMse, SsimBorder, Term, Vgg, VggFile,
 };
 use caf_weights::{HostTensor, Weights};
 use reference::{Plane, by_loops, noise, tiny_vgg};
@@ -61,7 +61,7 @@ fn configurations() -> Vec<LossConfig> {
                 gradient_padding,
                 ssim_border,
                 perceptual,
-                masked_mse: Some(MaskedMse::Searched),
+                salient_mse: Some(SalientMse::Searched),
                 vgg: vgg(lineage, scale),
                 ..LossConfig::default()
             });
@@ -77,8 +77,8 @@ fn every_term_in_every_reading_equals_plain_loops() {
         let b = batch(2, h, w);
         for config in configurations() {
             let loss = loss(&config);
-            let masks = Masks::Complementary(Plane::tensor(&b.m_ir));
-            let sources = loss.sources(&Plane::tensor(&b.ir), &Plane::tensor(&b.vi), &masks).unwrap();
+            let saliency = Saliency::Complementary(Plane::tensor(&b.m_ir));
+            let sources = loss.sources(&Plane::tensor(&b.ir), &Plane::tensor(&b.vi), &saliency).unwrap();
             let terms = loss.terms(&Plane::tensor(&b.fused), &sources).unwrap();
             assert_eq!(terms.names().len(), 17);
             for (term, value) in terms.to_vec().unwrap() {
@@ -99,8 +99,8 @@ fn gradients_equal_central_differences() {
     let b = batch(1, 16, 18);
     for config in configurations() {
         let loss = loss(&config);
-        let masks = Masks::Separate { ir: Plane::tensor(&b.m_ir), vi: Plane::tensor(&b.m_vi) };
-        let sources = loss.sources(&Plane::tensor(&b.ir), &Plane::tensor(&b.vi), &masks).unwrap();
+        let saliency = Saliency::Separate { ir: Plane::tensor(&b.m_ir), vi: Plane::tensor(&b.m_vi) };
+        let sources = loss.sources(&Plane::tensor(&b.ir), &Plane::tensor(&b.vi), &saliency).unwrap();
         let logits = Tensor::arange(17, (Kind::Double, Device::Cpu)) * 0.1;
         let total = |f: &Plane| {
             let terms = loss.terms(&Plane::tensor(std::slice::from_ref(f)), &sources).unwrap();
@@ -140,7 +140,7 @@ fn gradients_equal_central_differences() {
 fn bad_input_is_a_typed_error() {
     let loss = loss(&LossConfig::paper());
     let image = |shape: [i64; 4]| Tensor::full(shape, 0.5, (Kind::Double, Device::Cpu));
-    let sources = |ir: &Tensor, vi: &Tensor, m: Tensor| loss.sources(ir, vi, &Masks::Complementary(m)).unwrap_err();
+    let sources = |ir: &Tensor, vi: &Tensor, m: Tensor| loss.sources(ir, vi, &Saliency::Complementary(m)).unwrap_err();
     let good = image([1, 1, 16, 16]);
     let small = image([1, 1, 15, 40]);
     let error = sources(&small, &small, small.copy());
@@ -150,7 +150,10 @@ fn bad_input_is_a_typed_error() {
     let color = image([1, 3, 16, 16]);
     assert!(matches!(sources(&color, &good, good.copy()), LossError::Shape { tensor: "ir", .. }));
     assert!(matches!(sources(&good, &image([1, 1, 16, 17]), good.copy()), LossError::Shape { tensor: "vi", .. }));
-    assert!(matches!(sources(&good, &good, image([2, 1, 16, 16])), LossError::Shape { tensor: "infrared mask", .. }));
+    assert!(matches!(
+        sources(&good, &good, image([2, 1, 16, 16])),
+        LossError::Shape { tensor: "infrared saliency", .. }
+    ));
     assert!(matches!(sources(&good, &good.to_kind(Kind::Float), good.copy()), LossError::Element { tensor: "vi", .. }));
     assert!(matches!(sources(&good.to_kind(Kind::Float), &good, good.copy()), LossError::Element { tensor: "ir", .. }));
     let holed = good.where_self(
@@ -159,7 +162,7 @@ fn bad_input_is_a_typed_error() {
     );
     assert!(matches!(sources(&good, &holed, good.copy()), LossError::NonFiniteSource { tensor: "vi", count: 2 }));
 
-    let sources = loss.sources(&good, &good, &Masks::Complementary(good.copy())).unwrap();
+    let sources = loss.sources(&good, &good, &Saliency::Complementary(good.copy())).unwrap();
     assert!(matches!(loss.terms(&image([1, 1, 16, 17]), &sources), Err(LossError::Shape { tensor: "fused", .. })));
     assert_eq!(loss.terms(&good, &sources).unwrap().first_non_finite().unwrap(), None);
     let terms = loss.terms(&holed, &sources).unwrap();
@@ -181,7 +184,7 @@ fn without_features_the_perceptual_terms_are_off_and_said_to_be() {
     assert_eq!(on.active(), Term::FIFTEEN);
     assert!(on.status().contains("tiny (caffe lineage, features × 0.0174)"), "{}", on.status());
     let image = Tensor::full([1, 1, 16, 16], 0.5, (Kind::Double, Device::Cpu));
-    let bare = off.sources(&image, &image, &Masks::Complementary(image.copy())).unwrap();
+    let bare = off.sources(&image, &image, &Saliency::Complementary(image.copy())).unwrap();
     assert!(matches!(on.terms(&image, &bare), Err(LossError::ForeignSources)));
 }
 

@@ -175,7 +175,7 @@ fn perceptual(a: &Plane, b: &Plane, form: PerceptualForm, lineage: LineageSettin
 }
 
 /// The mean over a batch of one term computed with loops.
-pub fn by_loops(term: Term, config: &LossConfig, f: &Plane, ir: &Plane, vi: &Plane, masks: [&Plane; 2]) -> f64 {
+pub fn by_loops(term: Term, config: &LossConfig, f: &Plane, ir: &Plane, vi: &Plane, saliency: [&Plane; 2]) -> f64 {
     let settings = config.resolved();
     let sobel = |p: &Plane| sobel(p, settings.gradient_padding);
     let l1 = |a: &Plane, b: &Plane| a.zip(b, |a, b| (a - b).abs()).mean();
@@ -189,13 +189,13 @@ pub fn by_loops(term: Term, config: &LossConfig, f: &Plane, ir: &Plane, vi: &Pla
         Term::L1Ir => l1(f, ir),
         Term::L1Vi => l1(f, vi),
         Term::L1Max => l1(f, &max),
-        Term::L1IrMasked => l1(&times(masks[0], f), &times(masks[0], ir)),
-        Term::L1ViMasked => l1(&times(masks[1], f), &times(masks[1], vi)),
+        Term::L1IrSalient => l1(&times(saliency[0], f), &times(saliency[0], ir)),
+        Term::L1ViSalient => l1(&times(saliency[1], f), &times(saliency[1], vi)),
         Term::MseIr => mse(f, ir),
         Term::MseVi => mse(f, vi),
         Term::MseMax => mse(f, &max),
-        Term::MseIrMasked => mse(&times(masks[0], f), &times(masks[0], ir)),
-        Term::MseViMasked => mse(&times(masks[1], f), &times(masks[1], vi)),
+        Term::MseIrSalient => mse(&times(saliency[0], f), &times(saliency[0], ir)),
+        Term::MseViSalient => mse(&times(saliency[1], f), &times(saliency[1], vi)),
         Term::SsimIr => ssim(f, ir, settings.definition, settings.ssim_border),
         Term::SsimVi => ssim(f, vi, settings.definition, settings.ssim_border),
         Term::GradIr => l1(&sobel(f), &sobel(ir)),
