@@ -6,6 +6,7 @@ use crate::state::StateError;
 use crate::weight_file::SaveError;
 use caf_data::DataError;
 use caf_geometry::GeometryError;
+use caf_image::IrRange;
 use caf_torch::TorchError;
 use caf_yolo::YoloError;
 use std::path::{Path, PathBuf};
@@ -87,6 +88,20 @@ pub enum SearchError {
         expected: String,
         /// What was given.
         found: String,
+    },
+    /// Images read by another infrared range than the network's.
+    #[error(
+        "{option} {given}: {} was trained on the infrared range {trained}: give that range, or other weights", path.display()
+    )]
+    IrRange {
+        /// The option or setting.
+        option: &'static str,
+        /// What it says.
+        given: IrRange,
+        /// What the weights say.
+        trained: IrRange,
+        /// The weights.
+        path: PathBuf,
     },
     /// A value stopped being a number.
     #[error("{what} is not finite at iteration {iteration}; the last saved state is from before it and stays as it is")]
@@ -196,7 +211,7 @@ impl SearchError {
     /// Whether the call is wrong and not the work: settings out of their range, unknown devices, an output in the wrong place.
     pub fn is_wrong_call(&self) -> bool {
         match self {
-            SearchError::Setting { .. } | SearchError::Sources { .. } => true,
+            SearchError::Setting { .. } | SearchError::IrRange { .. } | SearchError::Sources { .. } => true,
             SearchError::Geometry(e) => e.is_wrong_call(),
             SearchError::Data(e) => e.is_wrong_call(),
             SearchError::Image(e) => e.is_wrong_call(),

@@ -1,6 +1,7 @@
 //! The fusion network with its parameters, and its file.
 
 use crate::error::SearchError;
+use crate::ir_range;
 use crate::weight_file::{describe_ir_range, tell_notes, write_weights};
 use caf_console::Progress;
 use caf_image::IrRange;
@@ -53,8 +54,7 @@ impl FusionNet {
     fn from_file(file: FusionFile, device: Device) -> Result<Self, SearchError> {
         let FusionFile { path, network: config, weights, notes, metadata, .. } = file;
         tell_notes(&path, &notes);
-        let ir_range = metadata.ir_range.map(serde_json::from_value).transpose();
-        let ir_range = ir_range.map_err(|source| SearchError::Json { path: path.clone(), source })?;
+        let ir_range = ir_range::of_file(&metadata, &path)?;
         let graph = config.graph()?;
         let params = Params::from_weights(&graph, &weights, device, Kind::Float)?;
         Ok(FusionNet { config, graph, ir_range, params })

@@ -18,6 +18,7 @@ pub(crate) mod fixture;
 pub mod fusion;
 pub mod fusion_net;
 pub mod hypergradient;
+pub mod ir_range;
 pub mod loader;
 mod lock;
 pub mod named_images;

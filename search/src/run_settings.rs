@@ -3,6 +3,7 @@
 use crate::device::MAX_THREADS;
 use crate::error::SearchError;
 use crate::fusion_net::FusionNet;
+use crate::ir_range;
 use crate::loader::Annotation;
 use caf_data::{Dataset, DatasetOptions, Need};
 use caf_fusion_loss::saliency::SaliencyForm;
@@ -227,10 +228,14 @@ impl FusionSettings {
         Ok(())
     }
 
-    /// The network at its start.
-    pub(crate) fn start(&self, seed: u64, device: Device) -> Result<FusionNet, SearchError> {
+    /// The network at its start, for infrared of a range, which must be that of the starting weights where these say one.
+    pub(crate) fn start(&self, seed: u64, range: IrRange, device: Device) -> Result<FusionNet, SearchError> {
         match &self.init {
-            Some(path) => FusionNet::read_as(path, &self.network, device),
+            Some(path) => {
+                let net = FusionNet::read_as(path, &self.network, device)?;
+                ir_range::agreed(ir_range::SETTING, Some(range), net.ir_range(), path)?;
+                Ok(net)
+            }
             None => FusionNet::fresh(self.network.clone(), seed, device),
         }
     }

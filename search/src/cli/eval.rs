@@ -62,9 +62,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let (console, stop) = (Console::default(), StopFlag::on_signals()?);
     let device = args.pairs.device()?;
     let network = args.task.as_ref().map(|path| open_task(path, device)).transpose()?;
-    let dataset = args
-        .pairs
-        .open(network.as_ref().map(|network| network.annotation()), args.pairs.ir_range.given().unwrap_or_default())?;
+    let network_and_file = network.as_ref().zip(args.task.as_deref());
+    // Other images were made by whoever wrote them.
+    let of_infrared = network_and_file.filter(|_| args.images == ImageSource::Infrared);
+    let ir_range = args.pairs.ir_range.of_network(of_infrared.map(|(network, path)| (path, network.ir_range())))?;
+    let dataset = args.pairs.open(network.as_ref().map(|network| network.annotation()), ir_range)?;
     let task = network.map(|network| measure(args, &*network, &dataset, &console, &stop)).transpose()?;
     let fusion = fused.map(|folder| fusion_report(&dataset, folder, &METRICS, &console, &stop)).transpose()?;
     for (name, mean) in fusion.iter().flatten() {

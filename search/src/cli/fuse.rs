@@ -3,8 +3,7 @@
 use super::WrongCall;
 use super::pairs::PairsArgs;
 use anyhow::{Result, bail};
-use caf_console::{Console, Interrupted, Progress as _, StopFlag, claim, out, write_json};
-use caf_image::IrRange;
+use caf_console::{Console, Interrupted, StopFlag, claim, out, write_json};
 use caf_search::fusion::{FuseJob, Fuser, Method, fuse_folder};
 use clap::ValueEnum;
 use std::path::PathBuf;
@@ -69,10 +68,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         net.tell(&console);
         trained = net.ir_range();
     }
-    let ir_range = args.pairs.ir_range.of_network(trained)?;
-    if args.pairs.ir_range.given().is_none() && ir_range != IrRange::default() {
-        console.say(&format!("infrared range {ir_range}, as the network was trained"));
-    }
+    let ir_range = args.pairs.ir_range.of_network(args.fusion.as_deref().map(|path| (path, trained)))?;
     let dataset = args.pairs.open(None, ir_range)?;
     let job = FuseJob { dataset: &dataset, fuser: &fuser, out: &args.out, colour: !args.gray, resume: args.resume };
     let report = fuse_folder(&job, &console, &StopFlag::on_signals()?)?;

@@ -1,10 +1,11 @@
 //! Options of the commands that look at pairs: which, how infrared is read, and where to compute.
 
 use anyhow::Result;
-use caf_console::{Paths, WrongCall};
+use caf_console::{Paths, say};
 use caf_data::{Dataset, DatasetOptions, Need};
 use caf_image::IrRange;
 use caf_search::device;
+use caf_search::ir_range::agreed;
 use caf_search::loader::Annotation;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -85,21 +86,15 @@ pub(super) struct IrRangeArg {
 }
 
 impl IrRangeArg {
-    /// What was given.
-    pub(super) fn given(self) -> Option<IrRange> {
-        self.ir_range
-    }
-
-    /// The range of a network that was trained on it; what is given must be the same, since the network would see other images than
-    /// it learnt from. For a network that says nothing, and without one, what is given, or the default.
-    pub(super) fn of_network(self, trained: Option<IrRange>) -> Result<IrRange> {
-        match (self.ir_range, trained) {
-            (Some(given), Some(trained)) if given != trained => anyhow::bail!(WrongCall(format!(
-                "--ir-range {given}: the network was trained on the infrared range {trained}, which its file brings along; leave \
-                 the option out"
-            ))),
-            (given, trained) => Ok(trained.or(given).unwrap_or_default()),
+    /// The range to read infrared by for the network of a file, which is said where the file alone says it; what is given must be
+    /// the range that the network was trained on.
+    pub(super) fn of_network(self, network: Option<(&Path, Option<IrRange>)>) -> Result<IrRange> {
+        let Some((path, trained)) = network else { return Ok(self.ir_range.unwrap_or_default()) };
+        let range = agreed("--ir-range", self.ir_range, trained, path)?;
+        if self.ir_range.is_none() && range != IrRange::default() {
+            say!("infrared range {range}, as the network was trained");
         }
+        Ok(range)
     }
 
     /// As TOML, if given.

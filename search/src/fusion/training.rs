@@ -50,7 +50,7 @@ impl FusionTraining {
         }
         let loss = FusionLoss::new(&loss_config, device, Kind::Float)?;
         let weights = beta.direct(loss.active(), device, Kind::Float)?;
-        let net = config.fusion.start(config.run.seed, device)?;
+        let net = config.fusion.start(config.run.seed, config.data.ir_range, device)?;
         let adam = Adam::new(AdamConfig::default(), &net.params.trainable())?;
         // The loss itself, not the name of its file: that may have been searched for longer meanwhile.
         let settings = serde_json::json!({ "training": config, "weights": beta.weights, "loss": loss_config });

@@ -197,9 +197,9 @@ impl TaskImages {
         &self.classes
     }
 
-    /// How 16-bit infrared became pixels; the full range where the images are not infrared.
-    pub fn ir_range(&self) -> IrRange {
-        self.infrared.unwrap_or_default()
+    /// How 16-bit infrared becomes pixels; none where the images are not infrared.
+    pub fn ir_range(&self) -> Option<IrRange> {
+        self.infrared
     }
 
     /// The pixels of an image.
@@ -213,7 +213,7 @@ impl TaskImages {
             let pixels = match self.source {
                 ImageSource::Visible => entry.read_vi()?,
                 ImageSource::Infrared => {
-                    let plane = entry.read_ir(self.ir_range())?;
+                    let plane = entry.read_ir(self.infrared.unwrap_or_default())?;
                     let bytes = plane.data().iter().flat_map(|v| [Quantize::ClampRound.apply(*v); 3]).collect();
                     Rgb8::new(plane.width(), plane.height(), bytes)?
                 }

@@ -43,7 +43,7 @@ impl Session {
     pub fn new(config: SearchConfig, halves: &Halves, device: Device) -> Result<Self, SearchError> {
         let loss = FusionLoss::new(&config.loss, device, Kind::Float)?;
         let (run, pairs) = (&config.run, halves.train.len());
-        let fusion = config.fusion.start(run.seed, device)?;
+        let fusion = config.fusion.start(run.seed, config.data.ir_range, device)?;
         let fusion_adam = Adam::new(AdamConfig::default(), &fusion.params.trainable())?;
         let iterations_per_epoch = run.iterations_per_epoch(pairs);
         let end = run.end(pairs);
@@ -56,6 +56,7 @@ impl Session {
             batches: iterations_per_epoch,
             end,
             seed: run.seed,
+            ir_range: Some(config.data.ir_range),
             device,
             float: Kind::Float,
         })?;

@@ -86,6 +86,7 @@ pub fn train(
         batches: run.iterations_per_epoch(samples),
         end,
         seed: run.seed,
+        ir_range: train.ir_range(),
         device,
         float: Kind::Float,
     };
@@ -138,7 +139,9 @@ struct Running<'a> {
 impl Running<'_> {
     fn write_weights(&self, path: &Path) -> Result<(), SearchError> {
         let mut weights = self.task.weights()?;
-        describe_ir_range(&mut weights, self.batches.images.ir_range());
+        if let Some(range) = self.batches.images.ir_range() {
+            describe_ir_range(&mut weights, range);
+        }
         Ok(write_weights(&weights, path)?)
     }
 }

@@ -1,7 +1,9 @@
 //! Starting weights of a task network, and what its files say.
 
 use crate::error::SearchError;
+use crate::ir_range;
 use caf_geometry::Size;
+use caf_image::IrRange;
 use caf_net::zoo::task::TaskNetworkConfig;
 use caf_net::{Graph, ParamRole};
 use caf_weights::{HostTensor, Metadata, Weights, initial};
@@ -34,6 +36,8 @@ pub(super) struct Start {
     pub taken: usize,
     /// Entries the network has.
     pub of: usize,
+    /// The infrared range that the file was trained on, where it says one.
+    pub ir_range: Option<IrRange>,
 }
 
 /// Fresh values by `seed`, then every entry of `found` (a file at `path`) with an equal name and shape.
@@ -43,7 +47,10 @@ pub(super) struct Start {
 pub(super) fn start(graph: &Graph, found: Option<(&Weights, &Path)>, seed: u64) -> Result<Start, SearchError> {
     let mut weights = initial(graph.params(), seed)?;
     let of = weights.len();
-    let Some((found, path)) = found else { return Ok(Start { weights, taken: 0, of }) };
+    let Some((found, path)) = found else { return Ok(Start { weights, taken: 0, of, ir_range: None }) };
+    let metadata = Metadata::of(found);
+    let metadata = metadata.map_err(|error| task_file(path, format!("{error}")))?;
+    let ir_range = ir_range::of_file(&metadata, path)?;
     let mut taken = 0;
     let mut is_of_this_kind = false;
     for spec in graph.params() {
@@ -58,10 +65,20 @@ pub(super) fn start(graph: &Graph, found: Option<(&Weights, &Path)>, seed: u64) 
         let name = graph.name();
         return Err(task_file(path, format!("no entry has the name and shape of one of {name}: another network")));
     }
-    Ok(Start { weights, taken, of })
+    Ok(Start { weights, taken, of, ir_range })
 }
 
 impl Start {
+    /// Refuses a file of another infrared range than that of the images.
+    pub fn require_range(&self, file: Option<&Path>, images: Option<IrRange>) -> Result<(), SearchError> {
+        match (file, images) {
+            (Some(file), Some(range)) => {
+                ir_range::agreed(ir_range::SETTING, Some(range), self.ir_range, file).map(|_| ())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// How much of a file was taken.
     pub fn words(&self, file: Option<&Path>) -> Option<String> {
         let Start { taken, of, .. } = self;

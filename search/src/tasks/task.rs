@@ -4,6 +4,7 @@ use crate::error::SearchError;
 use crate::loader::{Annotation, Annotations, TaskImages};
 use crate::run_settings::Sides;
 use caf_console::{Progress, StopFlag};
+use caf_image::IrRange;
 use caf_report::ScoreChart;
 use caf_torch::{Mode, Params};
 use caf_weights::{TaskFile, Weights};
@@ -86,6 +87,8 @@ pub struct Setup<'a> {
     pub end: usize,
     /// Seed of fresh values.
     pub seed: u64,
+    /// How the infrared that its images are made of becomes [0, 1]; none when they are of visible images or of files.
+    pub ir_range: Option<IrRange>,
     /// Where it computes.
     pub device: Device,
     /// Element type of its floats.
@@ -173,6 +176,9 @@ pub trait Trained {
 
     /// Width and height of the images it was trained on, when its file says so.
     fn image_size_px(&self) -> Option<[usize; 2]>;
+
+    /// How the infrared of its training became [0, 1], when its file says so.
+    fn ir_range(&self) -> Option<IrRange>;
 
     /// Measures it on images that are fitted into a size, in batches of a number.
     ///

@@ -41,6 +41,7 @@ impl Learner {
         let settings: DetectionSettings = read(setup.settings)?;
         let (detector, start) =
             Detector::start(settings.network(setup.classes.len()), settings.init.as_deref(), setup.seed)?;
+        start.require_range(settings.init.as_deref(), setup.ir_range)?;
         let params = Params::from_weights(detector.graph(), &start.weights, setup.device, setup.float)?;
         let [width, height] = setup.size_px;
         let ema = settings.ema && setup.purpose == Purpose::Training;

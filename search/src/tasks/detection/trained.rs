@@ -4,10 +4,12 @@ use super::evaluate::{EvalSettings, evaluate};
 use super::network::Detector;
 use super::settings::{DetectionSettings, KIND, SIDES};
 use crate::error::SearchError;
+use crate::ir_range;
 use crate::loader::{Annotation, TaskImages};
 use crate::tasks::task::{TaskReport, Trained, require_network_classes, require_size};
 use caf_console::{Progress, StopFlag};
 use caf_geometry::Size;
+use caf_image::IrRange;
 use caf_net::zoo::yolov5::YoloConfig;
 use caf_torch::Params;
 use caf_weights::TaskFile;
@@ -20,6 +22,7 @@ pub struct TrainedDetector {
     params: Params,
     classes: Option<Vec<String>>,
     image_size_px: Option<[usize; 2]>,
+    ir_range: Option<IrRange>,
 }
 
 impl TrainedDetector {
@@ -30,9 +33,16 @@ impl TrainedDetector {
     pub fn open(file: &TaskFile, device: Device) -> Result<Option<Self>, SearchError> {
         let Some(config) = file.network.typed::<YoloConfig>() else { return Ok(None) };
         let detector = Detector::new(config)?;
+        let ir_range = ir_range::of_file(&file.metadata, &file.path)?;
         let params = Params::from_weights(detector.graph(), &file.weights, device, Kind::Float)?;
         let classes = file.metadata.classes.clone();
-        Ok(Some(TrainedDetector { detector, params, classes, image_size_px: file.metadata.image_size.map(Size::wh) }))
+        Ok(Some(TrainedDetector {
+            detector,
+            params,
+            classes,
+            image_size_px: file.metadata.image_size.map(Size::wh),
+            ir_range,
+        }))
     }
 }
 
@@ -51,6 +61,10 @@ impl Trained for TrainedDetector {
 
     fn image_size_px(&self) -> Option<[usize; 2]> {
         self.image_size_px
+    }
+
+    fn ir_range(&self) -> Option<IrRange> {
+        self.ir_range
     }
 
     fn evaluate(

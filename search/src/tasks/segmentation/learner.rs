@@ -36,6 +36,7 @@ impl Learner {
         let settings: SegmentationSettings = read(setup.settings)?;
         let network = settings.network(setup.classes.len());
         let (segmenter, start) = Segmenter::start(network, settings.init.as_deref(), setup.seed)?;
+        start.require_range(settings.init.as_deref(), setup.ir_range)?;
         let params = Params::from_weights(segmenter.graph(), &start.weights, setup.device, setup.float)?;
         let o = &settings.optimizer;
         let config = AdamConfig { beta1: o.beta1, beta2: o.beta2, ..AdamConfig::default() };

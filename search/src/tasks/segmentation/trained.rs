@@ -4,10 +4,12 @@ use super::evaluate::evaluate;
 use super::network::Segmenter;
 use super::settings::{KIND, SIDES};
 use crate::error::SearchError;
+use crate::ir_range;
 use crate::loader::{Annotation, TaskImages};
 use crate::tasks::task::{TaskReport, Trained, require_network_classes, require_size};
 use caf_console::{Progress, StopFlag};
 use caf_geometry::Size;
+use caf_image::IrRange;
 use caf_net::zoo::segformer::SegFormerConfig;
 use caf_torch::Params;
 use caf_weights::TaskFile;
@@ -21,6 +23,7 @@ pub(super) struct TrainedSegmenter {
     number: usize,
     classes: Option<Vec<String>>,
     image_size_px: Option<[usize; 2]>,
+    ir_range: Option<IrRange>,
 }
 
 impl TrainedSegmenter {
@@ -31,9 +34,10 @@ impl TrainedSegmenter {
     pub fn open(file: &TaskFile, device: Device) -> Result<Option<Self>, SearchError> {
         let Some(config) = file.network.typed::<SegFormerConfig>() else { return Ok(None) };
         let (number, segmenter) = (config.classes, Segmenter::new(config)?);
+        let ir_range = ir_range::of_file(&file.metadata, &file.path)?;
         let params = Params::from_weights(segmenter.graph(), &file.weights, device, Kind::Float)?;
         let (classes, image_size_px) = (file.metadata.classes.clone(), file.metadata.image_size.map(Size::wh));
-        Ok(Some(TrainedSegmenter { segmenter, params, number, classes, image_size_px }))
+        Ok(Some(TrainedSegmenter { segmenter, params, number, classes, image_size_px, ir_range }))
     }
 }
 
@@ -52,6 +56,10 @@ impl Trained for TrainedSegmenter {
 
     fn image_size_px(&self) -> Option<[usize; 2]> {
         self.image_size_px
+    }
+
+    fn ir_range(&self) -> Option<IrRange> {
+        self.ir_range
     }
 
     fn evaluate(
