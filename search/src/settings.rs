@@ -6,22 +6,42 @@ use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
-/// What [`SearchError::Config`] names in place of a file when there is none.
+/// Where an override comes from that names no other option.
 pub const OVERRIDES: &str = "--set";
 
-/// The defaults of `T`, changed by `file` where there is one, and then by the overrides in order; keys that the configuration does
-/// not know are refused. A table that names some settings leaves the others at the defaults of `T`.
-///
-/// An override is `path.to.key=value`; the value is TOML, and text that is no TOML value stands for itself.
+/// A setting given beside a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Override {
+    /// The option that it was given by, which errors name.
+    pub option: &'static str,
+    /// `path.to.key=value`; the value is TOML, and text that is no TOML value stands for itself.
+    pub assignment: String,
+}
+
+/// [`load_named`] with overrides that all come from [`OVERRIDES`].
 ///
 /// # Errors
-/// [`SearchError::Io`], or [`SearchError::Config`] with the file or [`OVERRIDES`] and the parser's words.
+/// As [`load_named`].
 pub fn load<T: DeserializeOwned + Serialize + Default>(
     file: Option<&Path>,
     overrides: &[String],
 ) -> Result<T, SearchError> {
+    let of = |assignment: &String| Override { option: OVERRIDES, assignment: assignment.clone() };
+    load_named(file, &overrides.iter().map(of).collect::<Vec<_>>())
+}
+
+/// The defaults of `T`, changed by `file` where there is one, and then by the overrides in order; keys that the configuration does
+/// not know are refused. A table that names some settings leaves the others at the defaults of `T`.
+///
+/// # Errors
+/// [`SearchError::Io`], or [`SearchError::Config`] with the file or the option of the first wrong override, and the parser's words.
+pub fn load_named<T: DeserializeOwned + Serialize + Default>(
+    file: Option<&Path>,
+    overrides: &[Override],
+) -> Result<T, SearchError> {
     let place = file.map_or_else(|| PathBuf::from(OVERRIDES), Path::to_owned);
     let refuse = |message: String| SearchError::Config { path: place.clone(), message };
+    let by = |option: &str, message: String| SearchError::Config { path: PathBuf::from(option), message };
     let text = match file {
         Some(path) => std::fs::read_to_string(path).map_err(SearchError::io("read", path))?,
         None => String::new(),
@@ -29,29 +49,35 @@ pub fn load<T: DeserializeOwned + Serialize + Default>(
     // Straight from the text first, so that messages carry line and column, also when something is overridden.
     toml::from_str::<T>(&text).map_err(|e| refuse(e.to_string()))?;
     let mut given: Table = toml::from_str(&text).map_err(|e| refuse(e.to_string()))?;
-    for assignment in overrides {
-        assign(&mut given, assignment)
-            .map_err(|message| SearchError::Config { path: PathBuf::from(OVERRIDES), message })?;
-    }
-    let complete = |given: Table| -> Result<Value, toml::ser::Error> {
-        let mut table = Table::try_from(T::default())?;
-        merge(&mut table, given);
-        Ok(Value::Table(table))
+    let complete = |given: &Table| -> Result<T, String> {
+        let mut table = Table::try_from(T::default()).map_err(|e| e.to_string())?;
+        merge(&mut table, given.clone());
+        Value::Table(table).try_into().map_err(|e: toml::de::Error| e.to_string())
     };
-    let whole = complete(given.clone()).map_err(|e| refuse(e.to_string()))?;
-    whole.try_into().map_err(|error: toml::de::Error| {
+    let of_file = given.clone();
+    for Override { option, assignment } in overrides {
+        assign(&mut given, assignment).map_err(|message| by(option, message))?;
+    }
+    let error = match complete(&given) {
+        Ok(settings) => return Ok(settings),
+        Err(error) => error,
+    };
+    // Told of the first option with which it goes wrong.
+    let mut given = of_file;
+    for Override { option, assignment } in overrides {
+        let before = given.clone();
+        assign(&mut given, assignment).map_err(|message| by(option, message))?;
+        let Err(error) = complete(&given) else { continue };
         // Where one of several words is expected, the parser names them to a text only.
-        let worded = |assignment: &String| {
+        let worded = || {
             let (key, text) = assignment.split_once('=')?;
-            let mut given = given.clone();
+            let mut given = before;
             assign(&mut given, &format!("{key}={}", Value::String(text.trim().to_owned()))).ok()?;
-            let words = complete(given).ok()?.try_into::<T>().err()?.to_string();
-            words.contains("unknown variant").then_some(words)
+            complete(&given).err().filter(|words| words.contains("unknown variant"))
         };
-        let error = error.to_string();
-        let words = error.contains("unit variant").then(|| overrides.iter().find_map(worded)).flatten();
-        refuse(words.unwrap_or(error))
-    })
+        return Err(by(option, error.contains("unit variant").then(worded).flatten().unwrap_or(error)));
+    }
+    Err(refuse(error))
 }
 
 /// Puts `given` over `table`: table by table, except that a table of another `kind` takes the place of the one that was there.
@@ -153,6 +179,16 @@ mod tests {
             assert!(error.to_string().contains(word), "{bad}: {error}");
             assert_eq!(error.to_string().matches(OVERRIDES).count(), 1, "{error}");
         }
+    }
+
+    #[test]
+    fn an_error_begins_with_the_option_that_brings_it() {
+        let of = |option, assignment: &str| Override { option, assignment: assignment.to_owned() };
+        let all = [of("--epochs", "epochs=3"), of("--pace", "pace=walk"), of(OVERRIDES, "inner.rate=2.0")];
+        let error = load_named::<Outer>(None, &all).unwrap_err().to_string();
+        assert!(error.starts_with("--pace: ") && error.contains("`slow` or `fast`"), "{error}");
+        let error = load_named::<Outer>(None, &[of("--epochs", "epochs=-1")]).unwrap_err().to_string();
+        assert!(error.starts_with("--epochs: "), "{error}");
     }
 
     #[test]

@@ -136,6 +136,22 @@ fn wrong_calls_say_what_is_wrong_and_no_output_replaces_an_input() {
         ("search --data pairs --out out --set =1", &["--set: no key in `=1`"]),
         ("search --data pairs --out out --set beta.decay_every=0", &["`iteration` or `epoch`"]),
         ("fuse --data pairs --method max --out out --device tpu", &["tpu", "cuda:N"]),
+        (
+            "fuse --data pairs --method max --out out --layout m3fdd",
+            &["'m3fdd' for '--layout", "exists: 'm3fd'", "llvip"],
+        ),
+        ("search --data pairs --out out --set data.layout=m3fdd", &["`m3fdd`", "m3fd", "llvip"]),
+        ("search --data pairs --out out --net caff", &["'caff' for '--net", "exists: 'caf'", "u2fusion"]),
+        ("search --data pairs --out out --task detetcion", &["'detetcion' for '--task", "detection, segmentation"]),
+        ("search --data pairs --out out --task segmentation --device warp", &["warp", "cuda:N"]),
+        (
+            "train task --data pairs --images visible --out out --task segmentation --variant n",
+            &["error: --variant: ", "`n`", "`b0`"],
+        ),
+        ("search --data pairs --out out --train trian.txt", &["error: --train: ", "trian.txt", "train.txt, val.txt"]),
+        ("train task --data pairs --images visible --out out --val x", &["error: --val: ", "train.txt, val.txt"]),
+        ("fuse --data pairs --method max --out out --list x", &["error: --list: ", "train.txt, val.txt"]),
+        ("split --data pairs --out out --list x", &["error: --list: ", "train.txt, val.txt"]),
     ] {
         let output = caf_search(folder.path(), &line.split(' ').collect::<Vec<_>>());
         let text = String::from_utf8_lossy(&output.stderr);

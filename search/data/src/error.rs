@@ -46,12 +46,12 @@ pub enum DataError {
         found: &'static str,
     },
     /// A list that is neither a file nor a split of the layout.
-    #[error("{}: no such list; {splits}", path.display())]
+    #[error("{}: no such list; {there}", path.display())]
     NoList {
         /// The file looked for.
         path: PathBuf,
-        /// Which splits the layout has.
-        splits: String,
+        /// Which lists and splits there are.
+        there: String,
     },
     /// Nothing to work on.
     #[error("{}: expected at least one {expected}, found none", path.display())]

@@ -22,7 +22,7 @@ pub mod split;
 pub mod thumbnail;
 pub mod view;
 
-pub use dataset::{Dataset, DatasetOptions, Entry, Need};
+pub use dataset::{Dataset, DatasetOptions, Entry, Need, require_list};
 pub use error::DataError;
 pub use leakage_report::LeakageReport;
 pub use offence::Offence;

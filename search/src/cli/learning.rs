@@ -1,14 +1,27 @@
 //! Options that all trainings share.
 
 use super::overrides::{SettingsArgs, Short};
-use super::pairs::{IrRangeArg, LayoutArg, list_of};
+use super::pairs::{IrRangeArg, LayoutArg, list_of, require_list};
 use anyhow::Result;
 use caf_console::{Paths, claim};
 use caf_geometry::Size;
+use caf_net::zoo::FUSION_NETWORKS;
 use caf_search::run_settings::DataSettings;
+use caf_search::tasks::TASKS;
+use clap::builder::PossibleValuesParser;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
+
+/// The kinds of fusion networks.
+pub(super) fn networks() -> PossibleValuesParser {
+    PossibleValuesParser::new(FUSION_NETWORKS.iter().map(|network| network.kind))
+}
+
+/// The kinds of tasks.
+pub(super) fn tasks() -> PossibleValuesParser {
+    PossibleValuesParser::new(TASKS.iter().map(|task| task.kind()))
+}
 
 /// What is learned from, how long, and where the results go.
 #[derive(Debug, clap::Args)]
@@ -60,17 +73,17 @@ impl LearningArgs {
     /// The configuration: the file, these options and those of the command, `--set`; later ones win.
     pub(super) fn load<T: DeserializeOwned + Serialize + Default>(&self, command: Short) -> Result<T> {
         let short = command
-            .path("data.root", self.data.as_deref())
-            .text("data.layout", self.layout.name().as_deref())
-            .path("data.train", self.train.as_deref())
-            .path("data.val", self.val.as_deref())
-            .value("data.ir_range", self.ir_range.toml())
-            .value("run.epochs", self.epochs)
-            .value("run.iterations", self.iterations)
-            .value("run.batch", self.batch)
-            .size("run.size_px", self.size)
-            .text("run.device", self.device.as_deref())
-            .value("run.seed", self.seed);
+            .path("--data", "data.root", self.data.as_deref())
+            .text("--layout", "data.layout", self.layout.name().as_deref())
+            .path("--train", "data.train", self.train.as_deref())
+            .path("--val", "data.val", self.val.as_deref())
+            .value("--ir-range", "data.ir_range", self.ir_range.toml())
+            .value("--epochs", "run.epochs", self.epochs)
+            .value("--iterations", "run.iterations", self.iterations)
+            .value("--batch", "run.batch", self.batch)
+            .size("--size", "run.size_px", self.size)
+            .text("--device", "run.device", self.device.as_deref())
+            .value("--seed", "run.seed", self.seed);
         self.settings.load(short)
     }
 
@@ -80,6 +93,9 @@ impl LearningArgs {
         let paths = list_of(paths, "--train", &data.root, data.train.as_deref());
         let paths = list_of(paths, "--val", &data.root, data.val.as_deref());
         reads(paths).fills("--out", self.out.as_path()).writes("--json", self.json.as_deref()).check()?;
+        for (option, list) in [("--train", &data.train), ("--val", &data.val)] {
+            require_list(option, &data.root, data.layout.as_deref(), list.as_deref())?;
+        }
         Ok(claim(self.json.as_deref())?)
     }
 }

@@ -4,6 +4,7 @@ use anyhow::Result;
 use caf_console::{Paths, WrongCall};
 use caf_geometry::Size;
 use caf_search::error::SearchError;
+use caf_search::settings::{OVERRIDES, Override};
 use clap::Args;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -20,42 +21,41 @@ pub(super) struct SettingsArgs {
     set: Vec<String>,
 }
 
-/// Overrides collected from short options.
+/// Overrides collected from short options, each with its name.
 #[derive(Debug, Default)]
-pub(super) struct Short(Vec<String>);
+pub(super) struct Short(Vec<Override>);
 
 impl Short {
     /// A number or word, if given.
-    pub(super) fn value(mut self, key: &str, value: Option<impl std::fmt::Display>) -> Self {
-        self.0.extend(value.map(|v| format!("{key}={v}")));
+    pub(super) fn value(mut self, option: &'static str, key: &str, value: Option<impl std::fmt::Display>) -> Self {
+        self.0.extend(value.map(|v| Override { option, assignment: format!("{key}={v}") }));
         self
     }
 
     /// A text that must not be read as anything else, if given.
-    pub(super) fn text(mut self, key: &str, value: Option<&str>) -> Self {
-        self.0.extend(value.map(|v| format!("{key}={}", toml::Value::String(v.to_owned()))));
-        self
+    pub(super) fn text(self, option: &'static str, key: &str, value: Option<&str>) -> Self {
+        self.value(option, key, value.map(|v| toml::Value::String(v.to_owned())))
     }
 
     /// A path, if given.
-    pub(super) fn path(self, key: &str, value: Option<&Path>) -> Self {
+    pub(super) fn path(self, option: &'static str, key: &str, value: Option<&Path>) -> Self {
         let text = value.map(|p| p.to_string_lossy().into_owned());
-        self.text(key, text.as_deref())
+        self.text(option, key, text.as_deref())
     }
 
     /// A pair of sides, if given.
-    pub(super) fn size(mut self, key: &str, value: Option<Size>) -> Self {
-        self.0.extend(value.map(|s| format!("{key}=[{}, {}]", s.width, s.height)));
-        self
+    pub(super) fn size(self, option: &'static str, key: &str, value: Option<Size>) -> Self {
+        self.value(option, key, value.map(|s| format!("[{}, {}]", s.width, s.height)))
     }
 }
 
 impl SettingsArgs {
     /// The configuration; settings that are unknown or no TOML are a wrong call.
     pub(super) fn load<T: DeserializeOwned + Serialize + Default>(&self, short: Short) -> Result<T> {
-        let all: Vec<String> = short.0.into_iter().chain(self.set.iter().cloned()).collect();
+        let set = self.set.iter().map(|assignment| Override { option: OVERRIDES, assignment: assignment.clone() });
+        let all: Vec<Override> = short.0.into_iter().chain(set).collect();
         self.paths().check()?;
-        caf_search::settings::load(self.config.as_deref(), &all).map_err(|error| match error {
+        caf_search::settings::load_named(self.config.as_deref(), &all).map_err(|error| match error {
             SearchError::Config { .. } => WrongCall(error.to_string()).into(),
             error => error.into(),
         })

@@ -1,12 +1,13 @@
 //! Options of the commands that look at pairs: which, how infrared is read, and where to compute.
 
 use anyhow::Result;
-use caf_console::{Paths, say};
-use caf_data::{Dataset, DatasetOptions, Need};
+use caf_console::{Paths, WrongCall, say};
+use caf_data::{DataError, Dataset, DatasetOptions, Need, layout};
 use caf_image::IrRange;
 use caf_search::device;
 use caf_search::ir_range::agreed;
 use caf_search::loader::Annotation;
+use clap::builder::PossibleValuesParser;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use tch::Device;
@@ -38,6 +39,7 @@ impl PairsArgs {
     /// Opens the pairs, with what a task is measured by.
     pub(super) fn open(&self, annotation: Option<Annotation>, ir_range: IrRange) -> Result<Dataset> {
         let (list, layout) = (self.list.clone(), self.layout.name());
+        require_list("--list", &self.data, layout.as_deref(), list.as_deref())?;
         let options = match annotation {
             Some(annotation) => annotation.options(list, ir_range, layout),
             None => DatasetOptions { list, labels: Need::Ignore, masks: Need::Ignore, ir_range, layout },
@@ -51,21 +53,32 @@ impl PairsArgs {
     }
 }
 
-/// Adds a list of names, whose path begins at the root of its data set; one that is no file may be a split of the layout, which
-/// opening the data set tells.
+/// Adds a list of names, whose path begins at the root of its data set; one that is no file must be a split of the layout, for which
+/// [`require_list`] looks.
 pub(super) fn list_of(paths: Paths, option: &'static str, root: &Path, list: Option<&Path>) -> Paths {
     paths.file(option, list.map(|list| root.join(list)).filter(|path| path.exists()).as_deref())
+}
+
+/// Refuses a list that is neither a file nor a split, and says by which option it was given and which lists there are.
+pub(super) fn require_list(
+    option: &str,
+    root: &Path,
+    layout: Option<&str>,
+    list: Option<&Path>,
+) -> Result<(), WrongCall> {
+    match list.map(|list| caf_data::require_list(root, layout, list)) {
+        Some(Err(error @ DataError::NoList { .. })) => Err(WrongCall(format!("{option}: {error}"))),
+        // What else is wrong with the data set, opening it says.
+        _ => Ok(()),
+    }
 }
 
 /// How the data set lies on disk; the same option wherever a data set is.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct LayoutArg {
-    #[arg(long, value_name = "NAME", help = layout_help())]
+    /// How the data set lies on disk; recognised without it.
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(layout::ALL.iter().map(|l| l.name)))]
     layout: Option<String>,
-}
-
-fn layout_help() -> String {
-    format!("How the data set lies on disk: {} [default: recognised]", caf_data::layout::names())
 }
 
 impl LayoutArg {

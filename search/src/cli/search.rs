@@ -1,6 +1,6 @@
 //! `caf-search search`
 
-use super::learning::LearningArgs;
+use super::learning::{LearningArgs, networks, tasks};
 use super::overrides::Short;
 use anyhow::{Result, bail};
 use caf_console::{Console, Interrupted, Progress, StopFlag, out, write_json};
@@ -19,10 +19,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     vgg: Option<PathBuf>,
     /// Kind of fusion network (`caf-search networks` lists them), short for --set fusion.network.kind=KIND.
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, value_name = "KIND", value_parser = networks())]
     net: Option<String>,
     /// The task whose loss moves the weights.
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, value_name = "KIND", value_parser = tasks())]
     task: Option<String>,
     /// Weights the task network starts from (.safetensors, or an original .pt, .pth).
     #[arg(long, value_name = "FILE")]
@@ -32,10 +32,10 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<()> {
     let LearningArgs { out, json, .. } = &args.learning;
     let own = Short::default()
-        .path("loss.vgg.file", args.vgg.as_deref())
-        .text("fusion.network.kind", args.net.as_deref())
-        .text("task.kind", args.task.as_deref())
-        .path("task.init", args.init.as_deref());
+        .path("--vgg", "loss.vgg.file", args.vgg.as_deref())
+        .text("--net", "fusion.network.kind", args.net.as_deref())
+        .text("--task", "task.kind", args.task.as_deref())
+        .path("--init", "task.init", args.init.as_deref());
     let config: SearchConfig = args.learning.load(own)?;
     config.check()?;
     args.learning

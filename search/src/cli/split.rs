@@ -1,6 +1,6 @@
 //! `caf-search split`
 
-use super::pairs::{LayoutArg, list_of};
+use super::pairs::{LayoutArg, list_of, require_list};
 use anyhow::Result;
 use caf_console::{Paths, claim, out, print, write_json};
 use caf_data::leakage::{LeakageOptions, check_disjoint};
@@ -50,6 +50,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let paths = list_of(paths, "--list", &args.data, args.list.as_deref());
     paths.writes("--json", args.json.as_deref()).check()?;
     claim(args.json.as_deref())?;
+    require_list("--list", &args.data, args.layout.name().as_deref(), args.list.as_deref())?;
     let out = std::path::absolute(args.out.as_deref().unwrap_or(&args.data))?;
     let [train, val] = ["train.txt", "val.txt"].map(|name| out.join(name));
     let options = LeakageOptions::default();

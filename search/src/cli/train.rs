@@ -1,6 +1,6 @@
 //! `caf-search train fusion` and `caf-search train task`
 
-use super::learning::LearningArgs;
+use super::learning::{LearningArgs, networks, tasks};
 use super::overrides::Short;
 use anyhow::{Result, bail};
 use caf_console::{Console, Interrupted, StopFlag, out, write_json};
@@ -30,7 +30,7 @@ pub(super) struct FusionArgs {
     #[arg(long, value_name = "FILE")]
     beta: Option<PathBuf>,
     /// Kind of fusion network (`caf-search networks` lists them), short for --set fusion.network.kind=KIND.
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, value_name = "KIND", value_parser = networks())]
     net: Option<String>,
     /// Weights to start from.
     #[arg(long, value_name = "FILE")]
@@ -52,7 +52,7 @@ pub(super) struct TaskArgs {
     #[arg(long)]
     images: Option<ImageSource>,
     /// The task.
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, value_name = "KIND", value_parser = tasks())]
     task: Option<String>,
     /// Starting weights (.safetensors, or an original .pt, .pth); fresh without it.
     #[arg(long, value_name = "FILE")]
@@ -72,10 +72,10 @@ pub(super) fn run(command: &Command) -> Result<()> {
 fn fusion(args: &FusionArgs) -> Result<()> {
     let LearningArgs { out, json, .. } = &args.learning;
     let own = Short::default()
-        .path("beta", args.beta.as_deref())
-        .text("fusion.network.kind", args.net.as_deref())
-        .path("fusion.init", args.init.as_deref())
-        .path("vgg.file", args.vgg.as_deref());
+        .path("--beta", "beta", args.beta.as_deref())
+        .text("--net", "fusion.network.kind", args.net.as_deref())
+        .path("--init", "fusion.init", args.init.as_deref())
+        .path("--vgg", "vgg.file", args.vgg.as_deref());
     let config: FusionTrainConfig = args.learning.load(own)?;
     config.check()?;
     args.learning.check(&config.data, |paths| {
@@ -104,10 +104,10 @@ fn task(args: &TaskArgs) -> Result<()> {
     let LearningArgs { out, json, .. } = &args.learning;
     let images = args.images.as_ref().map(ToString::to_string);
     let own = Short::default()
-        .text("images", images.as_deref())
-        .text("task.kind", args.task.as_deref())
-        .path("task.init", args.init.as_deref())
-        .text("task.variant", args.variant.as_deref());
+        .text("--images", "images", images.as_deref())
+        .text("--task", "task.kind", args.task.as_deref())
+        .path("--init", "task.init", args.init.as_deref())
+        .text("--variant", "task.variant", args.variant.as_deref());
     let config: TaskTrainConfig = args.learning.load(own)?;
     config.check()?;
     args.learning.check(&config.data, |paths| {

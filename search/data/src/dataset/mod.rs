@@ -23,6 +23,7 @@ use crate::layout::{self, Index, Item};
 use crate::offence::Offence;
 use crate::sample::Sample;
 use check::{Check, Checked};
+pub use choose::require_list;
 pub use entry::Entry;
 pub use need::{DatasetOptions, Need};
 
