@@ -10,6 +10,8 @@ use tch::Tensor;
 ///
 /// With `clip` the gradients are first shortened so that their common Euclidean norm is at most that.
 ///
+/// Returns the norm that the gradients had.
+///
 /// Several devices that train together would sum their gradients at the start of this function.
 ///
 /// # Errors
@@ -20,7 +22,7 @@ pub(crate) fn descend(
     gradients: &[Tensor],
     clip: Option<f64>,
     step: impl FnOnce(&[Tensor]) -> Result<(), TorchError>,
-) -> Result<(), SearchError> {
+) -> Result<f64, SearchError> {
     let clipped = clip.map(|limit| clip_gradients(gradients, limit)).transpose()?;
     let (gradients, norm) = match &clipped {
         Some((clipped, norm)) => (clipped.as_slice(), *norm),
@@ -29,7 +31,8 @@ pub(crate) fn descend(
     if !norm.is_finite() {
         return Err(SearchError::NonFinite { what: format!("gradient of {what}"), iteration });
     }
-    Ok(step(gradients)?)
+    step(gradients)?;
+    Ok(norm)
 }
 
 #[cfg(test)]
@@ -53,7 +56,7 @@ mod tests {
             }
         }
         assert_eq!(Vec::<f32>::try_from(&p).unwrap(), [1.0, 2.0]);
-        go([3.0, 4.0], Some(1.0)).unwrap();
+        assert_eq!(go([3.0, 4.0], Some(1.0)).unwrap(), 5.0);
         let moved = Vec::<f32>::try_from(&p).unwrap();
         assert!((moved[0] - 0.4).abs() < 1e-5 && (moved[1] - 1.2).abs() < 1e-5, "{moved:?}");
     }

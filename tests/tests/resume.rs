@@ -92,6 +92,45 @@ fn a_search_that_was_stopped_gives_the_same_bits() {
     assert_same_search(&straight, &stopped);
 }
 
+/// Several fusion steps a β step, after a rest, with terms divided by their size and a task network that stays as it starts.
+#[test]
+fn a_search_that_takes_its_steps_by_settings_gives_the_same_bits() {
+    let scenes = Scenes::new(7);
+    let (taught, straight, stopped) =
+        (scenes.out("taught"), scenes.out("by settings"), scenes.out("stopped, by settings"));
+    run(&scenes.search(1), &taught, &Silent, &StopFlag::default()).unwrap();
+    let weights = taught.join("task.safetensors");
+    let file = scenes.out("search.toml");
+    std::fs::write(&file, toml::to_string(&scenes.search(6)).unwrap()).unwrap();
+    let settings = [
+        "loss.scale=gradient".to_owned(),
+        "steps={ task = false, fusion_per_beta = 2 }".to_owned(),
+        "beta={ freeze_iterations = 1, batch = 3, momentum = 0.5 }".to_owned(),
+        format!("task.init={}", toml::Value::String(weights.display().to_string())),
+    ];
+    let config: SearchConfig = load(Some(&file), &settings).unwrap();
+    let done = run(&config, &straight, &Silent, &StopFlag::default()).unwrap();
+    search_until(&config, &stopped, 2);
+    search_until(&config, &stopped, 3);
+    run(&config, &stopped, &Silent, &StopFlag::default()).unwrap();
+    assert_same_search(&straight, &stopped);
+
+    // β moves in iterations 2 and 4: after one of rest, every second.
+    let rows = log(&straight);
+    let column = |name: &str| rows[0].iter().position(|c| c == name).unwrap_or_else(|| panic!("{name}: {:?}", rows[0]));
+    let [validation, task, beta] = ["val_total", "task_total", "beta.l1.ir"].map(column);
+    let moved: Vec<bool> = rows[1..].iter().map(|row| !row[validation].is_empty()).collect();
+    assert_eq!(moved, [false, false, true, false, true, false]);
+    assert!(rows[1..].iter().all(|row| row[task].is_empty()));
+    assert_eq!((&rows[1][beta], &rows[3][beta]), (&rows[2][beta], &rows[4][beta]));
+    assert_ne!(rows[2][beta], rows[3][beta]);
+    // The file's weights are those of undivided terms.
+    let sum: f64 = done.beta.weights.iter().map(|(term, weight)| weight * done.beta.scales[term]).sum();
+    assert!((sum - 1.0).abs() < 1e-6 && done.beta.scales.values().any(|s| (s - 1.0).abs() > 0.1), "{:?}", done.beta);
+    // The task network has learned nothing.
+    assert_eq!(differing(&weights, &straight.join("task.safetensors")), Vec::<String>::new());
+}
+
 /// The search knows no task: the same holds for one driven by segmentation, whose network drops paths at random.
 #[test]
 fn a_search_driven_by_segmentation_moves_beta_and_gives_the_same_bits() {

@@ -151,24 +151,36 @@ impl Run {
     fn draw_search(&self, plots: &Path) -> Result<Vec<Figure>, ReportError> {
         let log = &self.log;
         let figure = |name: &str, caption| Figure { path: plots.join(name), caption };
-        let made = [
+        let mut made = vec![
             figure("beta.svg", "Weight of every term over the search; all add up to 1"),
             figure("composition.svg", "The loss that was found, largest weight first"),
-            figure("losses.svg", "The task's loss on training and on validation batches"),
-            figure("terms.svg", "The terms themselves on training batches, on a logarithmic scale"),
         ];
-        let [beta, composition, losses, terms] = &made;
-        let over = tenth(log)?;
-        bars(&composition.path, "The found loss: weight of each term", &self.weights())?;
-        let chart = |title, y, scale| Chart { title, x: "iteration", y, scale };
         let title = "Weights of the fusion loss during the search";
-        curves(&beta.path, &chart(title, "weight", Scale::Linear), &lines(log, log.group("weight."), 1)?)?;
+        curves(&plots.join("beta.svg"), &chart(title, "weight", Scale::Linear), &lines(log, log.group("weight."), 1)?)?;
+        bars(&plots.join("composition.svg"), "The found loss: weight of each term", &self.weights())?;
+        let over = tenth(log)?;
         let batches = columns(log, &[("training batch", "task_total"), ("validation batch", "val_total")])?;
-        let (title, y) = ("The task's loss during the search", format!("loss, and its mean over {over} iterations"));
-        curves(&losses.path, &chart(title, &y, Scale::Linear), &lines(log, batches, over)?)?;
+        // Neither has a value as long as neither β nor the task network moves.
+        if has_value(&batches) {
+            let (title, y) =
+                ("The task's loss during the search", format!("loss, and its mean over {over} iterations"));
+            let figure = figure("losses.svg", "The task's loss on training and on validation batches");
+            curves(&figure.path, &chart(title, &y, Scale::Linear), &lines(log, batches, over)?)?;
+            made.push(figure);
+        }
         let (title, y) = ("Terms of the fusion loss during the search", format!("value, mean over {over} iterations"));
-        curves(&terms.path, &chart(title, &y, Scale::Log), &lines(log, log.group("term."), over)?)?;
-        Ok(made.into())
+        let figure_of_terms = figure("terms.svg", "The terms themselves on training batches, on a logarithmic scale");
+        curves(&figure_of_terms.path, &chart(title, &y, Scale::Log), &lines(log, log.group("term."), over)?)?;
+        made.push(figure_of_terms);
+        let heard: Vec<_> = log.group("gradient_mean.").into_iter().zip(log.group("gradient_sd.")).map(share).collect();
+        if has_value(&heard) {
+            let (title, y) = ("Signal and noise of what moves the weights", "mean / standard deviation over 20 steps");
+            let figure =
+                figure("signal.svg", "What moves each weight: the mean of its gradient as a share of its noise");
+            curves(&figure.path, &chart(title, y, Scale::Linear), &lines(log, heard, 1)?)?;
+            made.push(figure);
+        }
+        Ok(made)
     }
 
     fn draw_fusion(&self, plots: &Path) -> Result<Figure, ReportError> {
@@ -201,6 +213,19 @@ impl Run {
         curves(&path, &chart, &lines(log, list, 1)?)?;
         Ok(Figure { path, caption: "Scores on validation images" })
     }
+}
+
+fn chart<'a>(title: &'a str, y: &'a str, scale: Scale) -> Chart<'a> {
+    Chart { title, x: "iteration", y, scale }
+}
+
+fn has_value(columns: &[(String, Vec<f64>)]) -> bool {
+    columns.iter().any(|(_, values)| values.iter().any(|v| v.is_finite()))
+}
+
+/// A term's mean as a share of its deviation.
+fn share(((name, mean), (_, deviation)): ((String, Vec<f64>), (String, Vec<f64>))) -> (String, Vec<f64>) {
+    (name, mean.iter().zip(&deviation).map(|(mean, deviation)| mean / deviation).collect())
 }
 
 /// Draws the weights that several searches found side by side, as the paper's Figure 5 does for two tasks: label and weights of each.
@@ -269,6 +294,17 @@ mod tests {
         assert!(texts[1].contains("0.25"), "{}", texts[1]);
         assert!(texts[2].contains("validation batch  1.38"), "{}", texts[2]);
         assert!(texts[3].contains("l1.ir  0.075"), "{}", texts[3]);
+        assert_eq!(texts.len(), 4);
+    }
+
+    #[test]
+    fn a_search_whose_weights_rest_has_no_losses_to_show_and_a_full_window_shows_its_signal() {
+        let log = "iteration,weight.l1.ir,task_total,val_total,term.l1.ir,gradient_mean.l1.ir,gradient_sd.l1.ir\n\
+                   0,1,,,0.1,,\n1,1,,,0.1,,\n";
+        assert_eq!(drawn(&folder(&[(LOG, log)]), None).len(), 3);
+        let log = log.to_owned() + "2,1,,0.5,0.1,-0.25,0.5\n3,1,,0.5,0.1,-0.25,0.5\n";
+        let texts = drawn(&folder(&[(LOG, &log)]), None);
+        assert!(texts.len() == 5 && texts[4].contains("l1.ir  -0.5"), "{}", texts[4]);
     }
 
     #[test]

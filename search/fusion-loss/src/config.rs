@@ -66,6 +66,20 @@ pub enum SalientMse {
     Searched,
 }
 
+/// What every term is divided by before it is weighted, so that a weight says how much a term counts and not how large it is.
+/// The factors are measured once, when training starts ([`crate::FusionLoss::measure_scales`]), and fixed from then on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TermScale {
+    /// By nothing: the paper, and the published code.
+    #[default]
+    None,
+    /// By its value.
+    Value,
+    /// By the Euclidean norm of its gradient in the fused image.
+    Gradient,
+}
+
 /// A VGG-16 weight file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -100,6 +114,8 @@ pub struct LossConfig {
     /// Mean squares weighed by saliency; `off` in `paper`, `fixed` in `official`.
     #[serde(rename = "masked_mse", skip_serializing_if = "Option::is_none")]
     pub salient_mse: Option<SalientMse>,
+    /// What every term is divided by.
+    pub scale: TermScale,
     /// How saliency maps are scaled.
     pub saliency: SaliencyForm,
     /// VGG-16 weights; without them the perceptual terms are off.
@@ -122,6 +138,8 @@ pub struct ResolvedLoss {
     pub perceptual: PerceptualForm,
     /// Mean squares weighed by saliency.
     pub salient_mse: SalientMse,
+    /// What every term is divided by.
+    pub scale: TermScale,
     /// How saliency maps are scaled.
     pub saliency: SaliencyForm,
 }
@@ -150,6 +168,7 @@ impl LossConfig {
             ssim_border: self.ssim_border.unwrap_or(border),
             perceptual: self.perceptual.unwrap_or(perceptual),
             salient_mse: self.salient_mse.unwrap_or(salient),
+            scale: self.scale,
             saliency: self.saliency,
         }
     }

@@ -1,13 +1,14 @@
 //! The loss itself.
 
-use crate::config::{Definition, LossConfig, PerceptualForm, ResolvedLoss, SalientMse};
+use crate::config::{Definition, LossConfig, PerceptualForm, ResolvedLoss, SalientMse, TermScale};
 use crate::error::LossError;
 use crate::filter::Filters;
 use crate::sources::{Placement, Saliency, Sources, check_like};
 use crate::ssim::dissimilarities;
 use crate::term::Term;
-use crate::terms::Terms;
+use crate::terms::{Terms, host};
 use crate::vgg::{COMPARED, Tap, Vgg};
+use caf_torch::{GradOptions, gradients, norm};
 use tch::{Device, Kind, TchError, Tensor};
 
 /// The published code's factor on the perceptual terms in its total, times the five copies of one feature that it compares.
@@ -21,6 +22,8 @@ pub struct FusionLoss {
     filters: Filters,
     vgg: Option<Vgg>,
     active: Vec<Term>,
+    /// What the terms are divided by, and the reciprocals `[n]`.
+    scales: Option<(Vec<f64>, Tensor)>,
     placement: Placement,
 }
 
@@ -43,7 +46,8 @@ impl FusionLoss {
         let filters =
             Filters::new(settings.ssim_window_px(), settings.ssim_border, settings.gradient_padding, device, kind)?;
         let active = settings.active_terms(vgg.is_some());
-        Ok(FusionLoss { config: config.clone(), settings, filters, vgg, active, placement: Placement { kind, device } })
+        let placement = Placement { kind, device };
+        Ok(FusionLoss { config: config.clone(), settings, filters, vgg, active, scales: None, placement })
     }
 
     /// The terms with a logit, in the order of the logits.
@@ -134,7 +138,74 @@ impl FusionLoss {
             SalientMse::Fixed => Some(mean_square(&salient_ir)?.f_add(&mean_square(&salient_vi)?)?.f_mul_scalar(0.5)?),
             SalientMse::Off | SalientMse::Searched => None,
         };
-        Terms::new(self.active.clone(), Tensor::f_stack(&values, 0)?, fixed)
+        let values = Tensor::f_stack(&values, 0)?;
+        let values = match &self.scales {
+            Some((_, reciprocals)) => values.f_mul(reciprocals)?,
+            None => values,
+        };
+        Terms::new(self.active.clone(), values, fixed)
+    }
+
+    /// What the terms are divided by, in the order of the logits; all 1 unless [`FusionLoss::set_scales`] said otherwise.
+    pub fn scales(&self) -> Vec<f64> {
+        self.scales.as_ref().map_or_else(|| vec![1.0; self.active.len()], |(scales, _)| scales.clone())
+    }
+
+    /// Divides every term by its factor from now on; one factor a term, positive and finite.
+    ///
+    /// # Errors
+    /// When their number is not that of the terms, or one is not above 0.
+    pub fn set_scales(&mut self, scales: Vec<f64>) -> Result<(), LossError> {
+        if scales.len() != self.active.len() {
+            return Err(LossError::Logits { expected: self.active.len(), found: vec![scales.len() as i64] });
+        }
+        if let Some((term, value)) = self.active.iter().zip(&scales).find(|(_, s)| !(s.is_finite() && **s > 0.0)) {
+            return Err(LossError::Scale { term: term.name(), found: *value });
+        }
+        let reciprocals: Vec<f64> = scales.iter().map(|s| 1.0 / s).collect();
+        let Placement { kind, device } = self.placement;
+        self.scales = Some((scales, Tensor::f_from_slice(&reciprocals)?.f_to_kind(kind)?.f_to_device(device)?));
+        Ok(())
+    }
+
+    /// Factors as [`LossConfig::scale`] asks for them, on a fused image of a batch, so large that the mean of their reciprocals is 1:
+    /// the loss with equal weights keeps its size. None where nothing is to be divided. A term that vanishes on this batch gets the
+    /// largest factor of the others, not an infinite weight.
+    ///
+    /// # Errors
+    /// As [`FusionLoss::terms`]; when a term or its gradient is not finite, or all vanish.
+    pub fn measure_scales(&self, fused: &Tensor, sources: &Sources) -> Result<Option<Vec<f64>>, LossError> {
+        if self.settings.scale == TermScale::None {
+            return Ok(None);
+        }
+        let image = fused.f_detach()?.f_set_requires_grad(true)?;
+        let terms = self.terms(&image, sources)?;
+        terms.require_finite()?;
+        let values = host(terms.values())?;
+        let own = self.scales();
+        let mut sizes = Vec::with_capacity(self.active.len());
+        for (i, (value, scale)) in values.iter().zip(own).enumerate() {
+            let size = match self.settings.scale {
+                TermScale::Gradient => {
+                    let term = terms.values().f_select(0, i as i64)?;
+                    let kept = i + 1 < self.active.len();
+                    let options = GradOptions { keep_graph: kept, create_graph: false };
+                    norm(&gradients(&term, std::slice::from_ref(&image), options)?)?
+                }
+                TermScale::Value | TermScale::None => value.abs(),
+            };
+            sizes.push(size * scale);
+        }
+        if let Some((term, size)) = self.active.iter().zip(&sizes).find(|(_, size)| !size.is_finite()) {
+            return Err(LossError::Scale { term: term.name(), found: *size });
+        }
+        let largest = sizes.iter().copied().fold(0.0, f64::max);
+        if largest <= 0.0 {
+            return Err(LossError::Scale { term: "all terms", found: largest });
+        }
+        let sizes: Vec<f64> = sizes.into_iter().map(|size| if size > 0.0 { size } else { largest }).collect();
+        let mean = sizes.iter().map(|size| 1.0 / size).sum::<f64>() / sizes.len() as f64;
+        Ok(Some(sizes.into_iter().map(|size| size * mean).collect()))
     }
 
     /// The weights h `[n]` for logits `[n]`; see [`crate::Weighting::weights`].

@@ -120,6 +120,14 @@ pub enum LossError {
         /// What was given.
         found: f64,
     },
+    /// What a term is to be divided by is no number above 0.
+    #[error("the scale of {term} must be positive and finite, found {found}")]
+    Scale {
+        /// The term.
+        term: &'static str,
+        /// What was given or measured.
+        found: f64,
+    },
     /// Planes whose sizes do not agree.
     #[error("{what}: expected {expected} values, found {found}")]
     PlaneSize {

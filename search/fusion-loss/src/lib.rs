@@ -30,7 +30,7 @@ mod vgg_lineage;
 mod weighting;
 
 pub use config::{
-    Definition, GradientPadding, LossConfig, PerceptualForm, ResolvedLoss, SalientMse, SsimBorder, VggFile,
+    Definition, GradientPadding, LossConfig, PerceptualForm, ResolvedLoss, SalientMse, SsimBorder, TermScale, VggFile,
 };
 pub use criterion::FusionLoss;
 pub use error::{LossError, VggFault};

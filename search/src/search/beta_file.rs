@@ -2,7 +2,7 @@
 
 use crate::error::SearchError;
 use crate::file::{read_toml, write_toml};
-use caf_fusion_loss::{LossConfig, Term, Weighting};
+use caf_fusion_loss::{LossConfig, Term, TermScale, Weighting};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,6 +17,9 @@ pub struct BetaFile {
     /// Searched values behind the weights.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub logits: BTreeMap<String, f64>,
+    /// What a search divided the terms by; the weights above are those of the undivided terms.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scales: BTreeMap<String, f64>,
     /// What the terms mean.
     #[serde(default)]
     pub loss: LossConfig,
@@ -95,7 +98,7 @@ impl BetaFile {
 
     /// The configuration of a loss that takes [`BetaFile::direct`] weights.
     pub fn direct_config(&self) -> LossConfig {
-        LossConfig { weighting: Weighting::Direct, ..self.loss.clone() }
+        LossConfig { weighting: Weighting::Direct, scale: TermScale::None, ..self.loss.clone() }
     }
 }
 

@@ -1,7 +1,9 @@
 //! Settings of a search. The defaults are the paper's.
 
 use crate::error::SearchError;
-use crate::run_settings::{DataSettings, FusionSettings, RunSettings, require, require_positive};
+use crate::run_settings::{
+    DataSettings, FusionSettings, RunSettings, require, require_batch, require_count, require_positive,
+};
 use crate::tasks::TaskSettings;
 use caf_fusion_loss::LossConfig;
 use serde::{Deserialize, Serialize};
@@ -16,6 +18,8 @@ pub struct SearchConfig {
     pub data: DataSettings,
     /// The terms.
     pub loss: LossConfig,
+    /// Which of the three steps an iteration takes.
+    pub steps: StepSettings,
     /// How β moves.
     pub beta: BetaSettings,
     /// How the fusion network moves.
@@ -26,17 +30,39 @@ pub struct SearchConfig {
     pub unrolled: UnrolledSettings,
 }
 
+/// Which of the three steps an iteration takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StepSettings {
+    /// Whether the task network is trained along (paper); else it stays as it starts, which asks for weights that know the task
+    /// (`task.init`).
+    pub task: bool,
+    /// Fusion steps for each β step (paper: 1). β then moves in every so many iterations.
+    pub fusion_per_beta: usize,
+}
+
+impl Default for StepSettings {
+    fn default() -> Self {
+        StepSettings { task: true, fusion_per_beta: 1 }
+    }
+}
+
 /// How β moves.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BetaSettings {
     /// Adam's learning rate (paper: 5e-2).
     pub rate: f64,
+    /// Adam's decay of the mean of gradients (0.9): nearer to 1, the noise of single batches counts less.
+    pub momentum: f64,
+    /// Validation pairs of a β step; `run.batch` without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<usize>,
     /// Factor on the rate (paper: 0.998).
     pub decay: f64,
     /// How often the factor applies; the paper does not say.
     pub decay_every: DecayEvery,
-    /// Iterations at the start in which β does not move, so that both networks are trained a little first.
+    /// Iterations at the start in which β does not move, so that the fusion network has settled when its loss is judged.
     pub freeze_iterations: usize,
 }
 
@@ -79,7 +105,14 @@ pub struct UnrolledSettings {
 
 impl Default for BetaSettings {
     fn default() -> Self {
-        BetaSettings { rate: 5e-2, decay: 0.998, decay_every: DecayEvery::Iteration, freeze_iterations: 0 }
+        BetaSettings {
+            rate: 5e-2,
+            momentum: 0.9,
+            batch: None,
+            decay: 0.998,
+            decay_every: DecayEvery::Iteration,
+            freeze_iterations: 0,
+        }
     }
 }
 
@@ -97,7 +130,18 @@ impl SearchConfig {
     pub fn check(&self) -> Result<(), SearchError> {
         self.run.check(self.task.kind().sides())?;
         self.data.check()?;
+        let taught = self.steps.task || self.task.table().contains_key("init");
+        require(
+            "steps.task",
+            taught,
+            "true, or weights in task.init: what stays as it starts must know the task",
+            false,
+        )?;
+        require_count("steps.fusion_per_beta", self.steps.fusion_per_beta)?;
         require_positive("beta.rate", self.beta.rate)?;
+        let momentum = self.beta.momentum;
+        require("beta.momentum", (0.0..1.0).contains(&momentum), "0 or more and below 1", momentum)?;
+        require_batch("beta.batch", self.beta.batch.unwrap_or(self.run.batch))?;
         require("beta.decay", (0.0..=1.0).contains(&self.beta.decay), "0 to 1", self.beta.decay)?;
         self.fusion.check(self.run.size_px)?;
         require_positive("unrolled.radius", self.unrolled.radius)?;
@@ -150,6 +194,10 @@ mod tests {
             ("run.epochs=9000000000000000000", "run.epochs"),
             ("run.threads=100000", "run.threads"),
             ("run.save_every=0", "run.save_every"),
+            ("steps.fusion_per_beta=0", "steps.fusion_per_beta"),
+            ("steps.task=false", "steps.task"),
+            ("beta.momentum=1.0", "beta.momentum"),
+            ("beta.batch=0", "beta.batch"),
             ("data.workers=0", "data.workers"),
             ("data.crops_on_objects=1.5", "data.crops_on_objects"),
             ("data.ir_range={ percentile = { low = 9.0, high = 1.0 } }", "ir_range"),

@@ -77,10 +77,16 @@ impl Halves {
         Ok(())
     }
 
-    /// Batches of both halves from iteration `first` up to but without `end`.
-    pub fn feeds(&self, config: &SearchConfig, first: usize, end: usize) -> Result<[Feed<HostPairs>; 2], SearchError> {
+    /// Batches of both halves, from the first up to but without the end: of training, counted by iterations, and for β, counted by
+    /// β steps.
+    pub fn feeds(
+        &self,
+        config: &SearchConfig,
+        iterations: [usize; 2],
+        beta_steps: [usize; 2],
+    ) -> Result<[Feed<HostPairs>; 2], SearchError> {
         let (run, data) = (&config.run, &config.data);
-        let feed = |half: &Dataset, stream| {
+        let feed = |half: &Dataset, stream, batch, range| {
             let [width_px, height_px] = run.size_px;
             let object_probability = data.crops_on_objects;
             let batches = PairBatches {
@@ -90,11 +96,15 @@ impl Halves {
                     self.classes.len(),
                     data.cache_bytes() / 2,
                 )),
-                order: Order { seed: run.seed, stream, samples: half.len(), batch: run.batch },
+                order: Order { seed: run.seed, stream, samples: half.len(), batch },
                 crop: CropSettings { width_px, height_px, mirror_probability: 0.5, object_probability },
             };
-            Feed::start(move |iteration| batches.load(iteration), [first, end], data.workers, half.root())
+            Feed::start(move |iteration| batches.load(iteration), range, data.workers, half.root())
         };
-        Ok([feed(&self.train, Stream::Train)?, feed(&self.val, Stream::Validation)?])
+        let of_beta = config.beta.batch.unwrap_or(run.batch);
+        Ok([
+            feed(&self.train, Stream::Train, run.batch, iterations)?,
+            feed(&self.val, Stream::Validation, of_beta, beta_steps)?,
+        ])
     }
 }

@@ -5,8 +5,9 @@ mod config;
 mod halves;
 mod run;
 mod session;
+mod signal;
 mod step;
 
 pub use beta_file::{BetaFile, Origin};
-pub use config::{BetaSettings, DecayEvery, Method, SearchConfig, UnrolledSettings};
+pub use config::{BetaSettings, DecayEvery, Method, SearchConfig, StepSettings, UnrolledSettings};
 pub use run::{Finished, run};

@@ -82,10 +82,20 @@ impl Training for Search {
         let named = |prefix: &'static str| session.loss.active().iter().map(move |t| format!("{prefix}.{t}"));
         let mut columns = words(&["ms_task", "ms_fusion", "ms_beta"]);
         columns.extend(session.config.task.kind().parts().iter().map(|part| format!("task_{part}")));
-        let fixed =
-            ["fusion_total", "val_total", "v_norm", "radius", "fd_exact_distance", "fd_exact_cosine", "beta_rate"];
+        let fixed = [
+            "fusion_total",
+            "fusion_gradient",
+            "val_total",
+            "v_norm",
+            "radius",
+            "fd_exact_distance",
+            "fd_exact_cosine",
+            "beta_rate",
+        ];
         columns.extend(words(&fixed));
         columns.extend(named("term").chain(named("beta")).chain(named("weight")).chain(named("gradient")));
+        // Of the hypergradient over the last β steps.
+        columns.extend(named("gradient_mean").chain(named("gradient_sd")));
         columns
     }
 
@@ -103,7 +113,8 @@ impl Training for Search {
 
     fn feed(&mut self) -> Result<(), SearchError> {
         let Session { config, iteration, end, .. } = &self.session;
-        self.feeds = Some(self.halves.feeds(config, *iteration, *end)?);
+        let beta = [*iteration, *end].map(|iterations| self.session.beta_steps(iterations));
+        self.feeds = Some(self.halves.feeds(config, [*iteration, *end], beta)?);
         Ok(())
     }
 
@@ -116,9 +127,12 @@ impl Training for Search {
         let session = &mut self.session;
         let [train, val] = self.feeds.as_mut().ok_or(SearchError::FeedGone)?;
         let train = PairBatch::new(train.next_batch()?, session.device, Kind::Float)?;
-        let val = PairBatch::new(val.next_batch()?, session.device, Kind::Float)?;
+        let val = match session.beta_is_due() {
+            true => Some(PairBatch::new(val.next_batch()?, session.device, Kind::Float)?),
+            false => None,
+        };
         let rate = session.beta_rate();
-        let measured = session.step(&train, &val)?;
+        let measured = session.step(&train, val.as_ref())?;
         self.times.push(measured.time.map(|t| t.as_secs_f64() * 1e3));
         Ok(Step { values: row(session, &measured, rate)?, state: state(&measured) })
     }
@@ -139,9 +153,14 @@ fn row(session: &Session, m: &Measured, beta_rate: f64) -> Result<Vec<Option<f64
     let result = m.beta.as_ref().map(|b| &b.result);
     let distance = m.beta.as_ref().and_then(|b| b.distance);
     let mut row: Vec<Option<f64>> = m.time.iter().map(|t| Some(t.as_secs_f64() * 1e3)).collect();
-    row.extend(m.task.iter().copied().map(Some));
+    let parts = session.config.task.kind().parts().len();
+    match &m.task {
+        Some(values) => row.extend(values.iter().copied().map(Some)),
+        None => row.extend(std::iter::repeat_n(None, parts)),
+    }
     row.extend([
         Some(m.fusion_total),
+        Some(m.fusion_gradient),
         result.map(|r| r.validation_loss),
         result.map(|r| r.v_norm),
         result.and_then(|r| r.radius),
@@ -156,12 +175,18 @@ fn row(session: &Session, m: &Measured, beta_rate: f64) -> Result<Vec<Option<f64
         Some(r) => row.extend(r.gradient.iter().copied().map(Some)),
         None => row.extend(std::iter::repeat_n(None, session.loss.active().len())),
     }
+    let signal = match result {
+        Some(_) => session.signal.statistics(session.loss.active().len()),
+        None => vec![None; session.loss.active().len()],
+    };
+    row.extend(signal.iter().map(|s| s.map(|[mean, _]| mean)).chain(signal.iter().map(|s| s.map(|[_, sd]| sd))));
     Ok(row)
 }
 
 fn state(m: &Measured) -> String {
     let val = m.beta.as_ref().map_or_else(String::new, |b| format!("  val {:.3}", b.result.validation_loss));
-    format!("task {:.3}  fusion {:.4}{val}", m.task.first().copied().unwrap_or(f64::NAN), m.fusion_total)
+    let task = m.task.as_ref().and_then(|parts| parts.first()).map_or_else(String::new, |t| format!("task {t:.3}  "));
+    format!("{task}fusion {:.4}{val}", m.fusion_total)
 }
 
 fn medians(times: &[[f64; 3]]) -> Option<[f64; 3]> {

@@ -3,16 +3,18 @@
 use super::beta_file::{BetaFile, Origin};
 use super::config::{DecayEvery, SearchConfig};
 use super::halves::Halves;
+use super::signal::Signal;
 use crate::error::SearchError;
 use crate::fusion_net::FusionNet;
 use crate::run_settings::{DataSettings, RunSettings};
 use crate::state::{Run, STATE, StateError, entry, insert, iteration, part};
 use crate::tasks::{Purpose, Setup, Task};
 use crate::weight_file::{describe_ir_range, write_weights};
-use caf_fusion_loss::FusionLoss;
+use caf_fusion_loss::{FusionLoss, TermScale};
 use caf_torch::Params;
 use caf_torch::optim::{Adam, AdamConfig};
 use caf_weights::{HostTensor, Weights};
+use std::collections::BTreeMap;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
@@ -31,6 +33,8 @@ pub(super) struct Session {
     /// β, `[terms]`.
     pub logits: Tensor,
     pub beta_adam: Adam,
+    /// The last hypergradients.
+    pub signal: Signal,
     /// The next iteration.
     pub iteration: usize,
     pub iterations_per_epoch: usize,
@@ -61,7 +65,8 @@ impl Session {
             float: Kind::Float,
         })?;
         let logits = config.loss.weighting.start(loss.active().len(), device, Kind::Float)?;
-        let beta_adam = Adam::new(AdamConfig::default(), std::slice::from_ref(&logits))?;
+        let adam = AdamConfig { beta1: config.beta.momentum, ..AdamConfig::default() };
+        let beta_adam = Adam::new(adam, std::slice::from_ref(&logits))?;
         let free: Vec<&str> = [&FREE[..], &RunSettings::FREE, &DataSettings::FREE].concat();
         Ok(Session {
             run: Run::new("search", &config, &free, &halves.fingerprints()),
@@ -73,6 +78,7 @@ impl Session {
             task,
             logits,
             beta_adam,
+            signal: Signal::default(),
             iteration: 0,
             iterations_per_epoch,
             end,
@@ -89,6 +95,16 @@ impl Session {
         beta.rate * beta.decay.powi(i32::try_from(times).unwrap_or(i32::MAX))
     }
 
+    /// Whether the running iteration moves β.
+    pub fn beta_is_due(&self) -> bool {
+        self.beta_steps(self.iteration) < self.beta_steps(self.iteration + 1)
+    }
+
+    /// β steps in that many iterations.
+    pub fn beta_steps(&self, iterations: usize) -> usize {
+        iterations.saturating_sub(self.config.beta.freeze_iterations) / self.config.steps.fusion_per_beta.max(1)
+    }
+
     /// β and the weights it makes, on the host.
     pub fn beta(&self) -> Result<(Vec<f64>, Vec<f64>), SearchError> {
         let weights = self.loss.weights(&self.logits)?;
@@ -96,14 +112,17 @@ impl Session {
         Ok((host(&self.logits)?, host(&weights)?))
     }
 
-    /// The result so far.
+    /// The result so far. Its weights are those of the terms as they are, undivided.
     pub fn beta_file(&self) -> Result<BetaFile, SearchError> {
         let (logits, weights) = self.beta()?;
+        let scales = self.loss.scales();
+        let weights = weights.into_iter().zip(&scales).map(|(h, scale)| h / scale).collect();
         let named =
             |values: Vec<f64>| self.loss.active().iter().zip(values).map(|(t, v)| (t.name().to_owned(), v)).collect();
         Ok(BetaFile {
             weights: named(weights),
             logits: named(logits),
+            scales: if self.loss.settings().scale == TermScale::None { BTreeMap::new() } else { named(scales) },
             loss: self.loss.spelled_out(),
             origin: Some(Origin {
                 iterations: self.iteration,
@@ -121,6 +140,10 @@ impl Session {
         self.task.save(&mut all)?;
         all.insert("beta", caf_torch::host_from_tensor("beta", &self.logits)?)?;
         self.beta_adam.save(&mut all, "beta_adam")?;
+        let doubles = |values: &[f64]| HostTensor::from_i64(&[values.len()], &bits(values));
+        all.insert("scales", doubles(&self.loss.scales())?)?;
+        let recent: Vec<f64> = self.signal.rows().flatten().copied().collect();
+        all.insert("signal", doubles(&recent)?)?;
         all.insert("iteration", HostTensor::from_i64(&[], &[self.iteration as i64])?)?;
         self.run.describe(&mut all);
         Ok(write_weights(&all, &folder.join(STATE))?)
@@ -147,9 +170,24 @@ impl Session {
         let iteration = iteration(&all, folder, &self.fusion_adam)?;
         self.task.load(&all, folder)?;
         self.beta_adam.load(&all, "beta_adam")?;
+        if self.loss.settings().scale != TermScale::None {
+            self.loss.set_scales(doubles(&all, folder, "scales")?)?;
+        }
+        let terms = self.loss.active().len().max(1);
+        self.signal = Signal::new(doubles(&all, folder, "signal")?.chunks(terms).map(<[f64]>::to_vec));
         self.fusion.params = fusion;
         self.logits = logits;
         self.iteration = iteration;
         Ok(true)
     }
+}
+
+fn bits(values: &[f64]) -> Vec<i64> {
+    values.iter().map(|value| value.to_bits().cast_signed()).collect()
+}
+
+/// Numbers of a state, stored by their bits.
+fn doubles(state: &Weights, folder: &Path, name: &str) -> Result<Vec<f64>, SearchError> {
+    let stored = entry(state, folder, name)?.to_i64_vec()?;
+    Ok(stored.into_iter().map(|bits| f64::from_bits(bits.cast_unsigned())).collect())
 }

@@ -16,9 +16,11 @@ use tch::Tensor;
 /// What an iteration measured.
 #[derive(Debug)]
 pub(super) struct Measured {
-    /// Parts of the task's loss, the total first.
-    pub task: Vec<f64>,
+    /// Parts of the task's loss, the total first; none where the task network is not trained along.
+    pub task: Option<Vec<f64>>,
     pub fusion_total: f64,
+    /// ‖∇ω L_f‖: how far the fusion network is from settling.
+    pub fusion_gradient: f64,
     /// In the order of the active terms.
     pub terms: Vec<f64>,
     pub beta: Option<BetaMeasured>,
@@ -33,8 +35,8 @@ pub(super) struct BetaMeasured {
 }
 
 impl Session {
-    /// Runs one iteration. An error leaves the saved state valid, not this one.
-    pub fn step(&mut self, train: &PairBatch, val: &PairBatch) -> Result<Measured, SearchError> {
+    /// Runs one iteration; β moves where there is a validation batch. An error leaves the saved state valid, not this one.
+    pub fn step(&mut self, train: &PairBatch, val: Option<&PairBatch>) -> Result<Measured, SearchError> {
         let begin = Instant::now();
         let (recording, leaves) = self.fusion.params.recording()?;
         let mode = Mode::train(self.config.run.seed, self.iteration as u64);
@@ -42,35 +44,41 @@ impl Session {
         let sources =
             self.loss.sources(&train.ir, &train.vi, &Saliency::Complementary(train.saliency.shallow_clone()))?;
 
-        let image = task_input(&fused.f_detach()?, train, self.config.data.colour)?;
-        let task = self.task.train_step(&image, &train.annotations, self.iteration)?;
+        let task = if self.config.steps.task {
+            let image = task_input(&fused.f_detach()?, train, self.config.data.colour)?;
+            Some(self.task.train_step(&image, &train.annotations, self.iteration)?)
+        } else {
+            None
+        };
         let after_task = Instant::now();
 
+        if self.iteration == 0
+            && let Some(scales) = self.loss.measure_scales(&fused, &sources)?
+        {
+            self.loss.set_scales(scales)?;
+        }
         let terms = self.loss.terms(&fused, &sources)?;
-        let (fusion_total, terms) = self.fusion_step(&terms, &leaves)?;
+        let (fusion_total, fusion_gradient, terms) = self.fusion_step(&terms, &leaves)?;
         drop((fused, recording, leaves));
         let after_fusion = Instant::now();
 
-        let beta = match self.iteration >= self.config.beta.freeze_iterations {
-            true => Some(self.beta_step(&sources, train, val)?),
-            false => None,
-        };
+        let beta = val.map(|val| self.beta_step(&sources, train, val)).transpose()?;
         let time = [after_task - begin, after_fusion - after_task, after_fusion.elapsed()];
         self.iteration += 1;
-        Ok(Measured { task, fusion_total, terms, beta, time })
+        Ok(Measured { task, fusion_total, fusion_gradient, terms, beta, time })
     }
 
-    /// ω_f ← ω_f − ∇L_f(β).
-    fn fusion_step(&mut self, terms: &Terms, leaves: &[Tensor]) -> Result<(f64, Vec<f64>), SearchError> {
+    /// ω_f ← ω_f − ∇L_f(β). The loss, the norm of its gradient, and the undivided terms.
+    fn fusion_step(&mut self, terms: &Terms, leaves: &[Tensor]) -> Result<(f64, f64, Vec<f64>), SearchError> {
         if let Some(term) = terms.first_non_finite()? {
             return Err(self.non_finite(&format!("fusion-loss term `{term}`")));
         }
         let total = self.loss.total(terms, &self.logits)?;
         let grads = gradients(&total, leaves, GradOptions::default())?;
         let (trainable, adam, rate) = (self.fusion.params.trainable(), &mut self.fusion_adam, self.config.fusion.rate);
-        descend("the fusion network", self.iteration, &grads, None, |grads| adam.step(&trainable, grads, rate))?;
-        let values = terms.to_vec()?.into_iter().map(|(_, v)| v).collect();
-        Ok((f64::try_from(&total)?, values))
+        let norm = descend("the fusion network", self.iteration, &grads, None, |g| adam.step(&trainable, g, rate))?;
+        let values = terms.to_vec()?.into_iter().zip(self.loss.scales()).map(|((_, v), scale)| v * scale).collect();
+        Ok((f64::try_from(&total)?, norm, values))
     }
 
     /// β ← β − ∇β L_val(ω′).
@@ -115,6 +123,7 @@ impl Session {
         let (logits, adam) = (std::slice::from_ref(&self.logits), &mut self.beta_adam);
         descend("beta", self.iteration, &[gradient], None, |gradient| adam.step(logits, gradient, rate))?;
         self.config.loss.weighting.project(&mut self.logits)?;
+        self.signal.push(result.gradient.clone());
         Ok(BetaMeasured { result, distance })
     }
 

@@ -5,7 +5,7 @@ mod reference;
 
 use caf_fusion_loss::{
     Definition, FusionLoss, GradientPadding, LineageSetting, LossConfig, LossError, PerceptualForm, Saliency,
-    SalientMse, SsimBorder, Term, Vgg, VggFile,
+    SalientMse, SsimBorder, Term, TermScale, Vgg, VggFile,
 };
 use caf_weights::{HostTensor, Weights};
 use reference::{Plane, by_loops, noise, tiny_vgg};
@@ -219,4 +219,50 @@ fn a_vgg_file_that_does_not_fit_lists_every_fault() {
     let unclear = VggFile { file: "tiny".into(), lineage: LineageSetting::Auto, feature_scale: None };
     let error = Vgg::from_weights(&tiny_vgg(), &unclear, Device::Cpu, Kind::Float).unwrap_err();
     assert!(std::error::Error::source(&error).unwrap().to_string().contains("cannot tell the lineage"));
+}
+
+#[test]
+fn scaled_terms_have_one_size_and_equal_weights_keep_the_size_of_the_loss() {
+    let b = batch(1, 16, 16);
+    let [ir, vi, saliency, fused] = [&b.ir, &b.vi, &b.m_ir, &b.fused].map(|planes| Plane::tensor(planes));
+    let plain = loss(&LossConfig::default());
+    let sources = plain.sources(&ir, &vi, &Saliency::Complementary(saliency.shallow_clone())).unwrap();
+    let unscaled = values(plain.terms(&fused, &sources).unwrap().values());
+    assert_eq!(plain.measure_scales(&fused, &sources).unwrap(), None);
+    // By differences: the norm of the gradient of each term in the image.
+    let step = 1e-6;
+    let mut squares = vec![0.0; unscaled.len()];
+    for i in 0..fused.numel() as i64 {
+        let at = |d: f64| {
+            let moved = fused.copy();
+            let _ = moved.view(-1).get(i).fill_(fused.view(-1).double_value(&[i]) + d);
+            values(plain.terms(&moved, &sources).unwrap().values())
+        };
+        for ((square, plus), minus) in squares.iter_mut().zip(at(step)).zip(at(-step)) {
+            *square += ((plus - minus) / (2.0 * step)).powi(2);
+        }
+    }
+    let slopes: Vec<f64> = squares.into_iter().map(f64::sqrt).collect();
+    for scale in [TermScale::Value, TermScale::Gradient] {
+        let mut loss = loss(&LossConfig { scale, ..LossConfig::default() });
+        let scales = loss.measure_scales(&fused, &sources).unwrap().unwrap();
+        assert!((scales.iter().map(|s| 1.0 / s).sum::<f64>() / scales.len() as f64 - 1.0).abs() < 1e-12);
+        loss.set_scales(scales.clone()).unwrap();
+        let found = values(loss.terms(&fused, &sources).unwrap().values());
+        for ((found, value), scale) in found.iter().zip(&unscaled).zip(&scales) {
+            assert!((found - value / scale).abs() < 1e-12 * value.abs(), "{found} {value} {scale}");
+        }
+        // Measured on scaled terms, the factors are the same: they are those of the terms as they are.
+        let again = loss.measure_scales(&fused, &sources).unwrap().unwrap();
+        assert!(again.iter().zip(&scales).all(|(a, b)| (a - b).abs() < 1e-12 * b), "{again:?} {scales:?}");
+        let sizes = if scale == TermScale::Gradient { &slopes } else { &unscaled };
+        for ((size, factor), term) in sizes.iter().zip(&scales).zip(loss.active()) {
+            let (expected, found) = (size / sizes[0], factor / scales[0]);
+            assert!((expected - found).abs() < 1e-4 * expected, "{scale:?} {term}: {expected} {found}");
+        }
+    }
+    let mut loss = loss(&LossConfig::default());
+    let error = loss.set_scales(vec![0.0; 13]).unwrap_err();
+    assert!(matches!(error, LossError::Scale { term: "l1.ir", found: 0.0 }), "{error}");
+    assert!(loss.set_scales(vec![1.0]).is_err());
 }
