@@ -164,6 +164,30 @@ fn a_segmentation_is_written_and_verified() {
     assert!(err.contains("at its own size"), "{err}");
 }
 
+/// Every task network of the list, its smallest published size, from a file that says nothing of itself.
+#[test]
+fn every_task_network_becomes_part_of_a_model() {
+    if !engine_present("every_task_network_becomes_part_of_a_model") {
+        return;
+    }
+    let f = Folder::new();
+    for kind in caf_net::zoo::TASK_NETWORKS {
+        let network = kind.parse(serde_json::json!({"classes": 2})).unwrap();
+        let graph = network.graph().unwrap();
+        let file = f.path("any.safetensors");
+        save_safetensors(&initial(graph.params(), 4).unwrap(), &file).unwrap();
+        f.good(
+            "onnx --fusion fusion.safetensors --task any.safetensors --classes classes.txt --size 96x64 -o any.onnx",
+        );
+        let contract = f.contract("any.onnx");
+        let [task] = &contract.tasks[..] else { panic!("{}: {:?}", kind.kind, contract.tasks) };
+        assert_eq!(task.classes(), ["person", "car"], "{}", kind.kind);
+        assert_eq!(task.output(), graph.outputs()[0].name, "{}", kind.kind);
+        assert_eq!(contract.outputs[1].name, task.output(), "{}", kind.kind);
+        f.good("verify any.onnx --against fusion.safetensors --task any.safetensors --runs 1");
+    }
+}
+
 #[test]
 fn wrong_calls_exit_with_two() {
     let f = Folder::new();

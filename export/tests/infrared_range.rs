@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use caf_contract::IrRange;
-use caf_export::model::{FusionFile, Model, Parts, Settings, TaskFile, TaskOptions};
+use caf_export::model::{FusionFile, Model, Parts, Settings, TaskFile};
 use caf_net::Graph;
 use caf_net::zoo::caf::{self, CafConfig};
 use caf_net::zoo::yolov5::{self, Variant, YoloConfig};
@@ -23,7 +23,7 @@ fn every_range_is_carried_and_what_is_none_is_refused() {
     let fusion = caf::graph(&CafConfig { width: 8, depth: 1, normalised: true }).unwrap();
     let task = YoloConfig { depth: 0.33, width: 0.125, ..YoloConfig::new(Variant::N, 1) };
     let task = yolov5::graph(&task).unwrap();
-    let options = TaskOptions { classes: Some(vec!["person".into()]), variant: None };
+    let classes = ["person".to_owned()];
     for (text, range) in [
         (None, IrRange::Full),
         (Some("\"full\""), IrRange::Full),
@@ -35,7 +35,7 @@ fn every_range_is_carried_and_what_is_none_is_refused() {
         // What the task network saw is the fused image.
         write(&task, "task.safetensors", Some("\"full\""));
         let fusion = FusionFile::open(&path("fusion.safetensors")).unwrap();
-        let task = TaskFile::open(&path("task.safetensors"), &options).unwrap();
+        let task = TaskFile::open(&path("task.safetensors"), Some(&classes)).unwrap();
         for parts in [Parts::Fusion(&fusion), Parts::Pipeline(&fusion, &task)] {
             let model = Model::new(parts, &Settings::default()).unwrap();
             assert_eq!(model.contract().infrared_range, range, "{text:?}");
@@ -45,7 +45,7 @@ fn every_range_is_carried_and_what_is_none_is_refused() {
             "task.safetensors",
             text,
         );
-        let task = TaskFile::open(&path("task.safetensors"), &options).unwrap();
+        let task = TaskFile::open(&path("task.safetensors"), Some(&classes)).unwrap();
         let model = Model::new(Parts::Task(&task), &Settings::default()).unwrap();
         assert_eq!(model.contract().infrared_range, range, "{text:?}");
     }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use caf_console::{Silent, StopFlag};
-use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile, TaskOptions};
+use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile};
 use caf_geometry::{NmsSettings, nms};
 use caf_golden::Tally;
 use caf_image::{IrRange, image_size, read_ir, read_vi};
@@ -52,7 +52,7 @@ fn from_rendered_pairs_to_a_model_on_onnx_runtime() {
     assert!(!outcome.interrupted && outcome.iterations == 2 && outcome.last_report.is_some());
 
     let fusion = FusionFile::open(&fusion_path).unwrap();
-    let task = TaskFile::open(&tasked.join(files::LAST), &TaskOptions::default()).unwrap();
+    let task = TaskFile::open(&tasked.join(files::LAST), None).unwrap();
     let [width, height] = SIZE_PX;
     let settings = Settings { size: Some(Size { width, height }), ..Settings::default() };
     let model = Model::new(Parts::Pipeline(&fusion, &task), &settings).unwrap();

@@ -4,7 +4,7 @@
 
 use caf_contract::{Contract, GraphPort, METADATA_KEY};
 use caf_engine::{Array, Engine, EngineOptions};
-use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile, TaskOptions};
+use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile};
 use caf_export::{ExportError, ExportOptions, onnx};
 use caf_golden::{Tally, find};
 use caf_net::zoo::caf::{self as fusion, CafConfig};
@@ -144,8 +144,8 @@ fn a_pipeline_of_the_official_checkpoints_agrees_on_real_pairs() {
     let dir = tempfile::tempdir().unwrap();
     let (detector, _, config) = yolov5::checkpoint(&yolo_folder);
     let task_path = save(dir.path(), "task", &detector.weights);
-    let classes = Some((0..config.classes).map(|i| format!("class {i}")).collect());
-    let task = TaskFile::open(&task_path, &TaskOptions { classes, variant: None }).unwrap();
+    let classes: Vec<String> = (0..config.classes).map(|i| format!("class {i}")).collect();
+    let task = TaskFile::open(&task_path, Some(&classes)).unwrap();
     let checkpoint = checkpoints(&caf_folder).remove(0);
     let fusion = FusionFile::open(&save(dir.path(), &checkpoint.name, &checkpoint.weights)).unwrap();
     let name = format!("{} + {}", checkpoint.name, detector.name);
@@ -153,7 +153,7 @@ fn a_pipeline_of_the_official_checkpoints_agrees_on_real_pairs() {
         let (width, height) = pair.ir.size_wh();
         let settings = Settings {
             size: Some(Size { width, height }),
-            detector_size: Some(Size { width: 320, height: 320 }),
+            task_size: Some(Size { width: 320, height: 320 }),
             ..Settings::default()
         };
         let model = Model::new(Parts::Pipeline(&fusion, &task), &settings).unwrap();
@@ -268,23 +268,23 @@ fn files() -> Files {
     Files { _dir: dir, fusion, task }
 }
 
-fn three_classes() -> TaskOptions {
-    TaskOptions { classes: Some(["person", "car", "lamp"].map(str::to_owned).to_vec()), variant: None }
+fn three_classes() -> [String; 3] {
+    ["person", "car", "lamp"].map(str::to_owned)
 }
 
 #[test]
 fn pipelines_of_every_kind_agree_and_keep_their_contract() {
     let files = files();
     let fusion = FusionFile::open(&files.fusion).unwrap();
-    let task = TaskFile::open(&files.task, &three_classes()).unwrap();
+    let task = TaskFile::open(&files.task, Some(&three_classes())).unwrap();
     let mut tally = Tally::new("pipelines_of_every_kind_agree_and_keep_their_contract");
     let mut contracts = 0;
     // Wider than high, smaller than the detector's input, with a border above and below; no side is a multiple of four.
     let size = Some(Size { width: 90, height: 47 });
-    let detector_size = Some(Size { width: 128, height: 96 });
+    let task_size = Some(Size { width: 128, height: 96 });
     for samples in [Samples::Bytes, Samples::Unit] {
         for colour in [ColourMode::Rgb, ColourMode::Gray] {
-            let settings = Settings { samples, colour, size: None, batch: None, detector_size };
+            let settings = Settings { samples, colour, size: None, batch: None, task_size };
             let with_size = Settings { size, ..settings };
             let one = Settings { batch: Some(1), ..with_size };
             for (kind, parts, settings) in [

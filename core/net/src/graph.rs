@@ -150,7 +150,7 @@ impl Graph {
     }
 
     /// The same network showing the results of these nodes, each under its node's name and in this order, in place of its
-    /// own outputs. Parameters stay those of the whole network.
+    /// own outputs. Nodes after the last of them are left out, parameters stay those of the whole network.
     ///
     /// # Errors
     /// [`GraphError::NoSuchNode`] with the first name that no node has.
@@ -159,8 +159,13 @@ impl Graph {
             Some(node) => Ok(Output { name: node.name.clone(), value: node.output }),
             None => Err(GraphError::NoSuchNode { graph: self.name.clone(), name: (*name).to_owned() }),
         };
-        let outputs = nodes.iter().map(output).collect::<Result<_, GraphError>>()?;
-        Ok(Graph { outputs, ..self.clone() })
+        let outputs = nodes.iter().map(output).collect::<Result<Vec<_>, GraphError>>()?;
+        // Values are numbered in the order of inputs and nodes.
+        let values = outputs.iter().map(|output| output.value.0 + 1).max().unwrap_or(0).max(self.inputs.len());
+        let mut shown = Graph { outputs, ..self.clone() };
+        shown.nodes.truncate(values - self.inputs.len());
+        shown.types.truncate(values);
+        Ok(shown)
     }
 
     /// The node that made a value, `None` for an input.

@@ -7,7 +7,6 @@ use caf_contract::Contract;
 use caf_export::ExportError;
 use caf_export::model::{FusionFile, Model, Parts, Settings, TaskFile};
 use caf_net::zoo::pipeline::{ColourMode, Samples};
-use caf_net::zoo::yolov5::Variant;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -28,9 +27,6 @@ pub(crate) struct OnnxArguments {
     /// Class names, one a line; otherwise those in the task file's metadata.
     #[arg(long, requires = "task")]
     classes: Option<PathBuf>,
-    /// Size of the detector (n, s, m, l, x); otherwise as the task file says or its tensors tell.
-    #[arg(long, requires = "task", value_parser = parse::variant)]
-    variant: Option<Variant>,
     /// Images are exactly this large, which TensorRT needs; otherwise any size.
     #[arg(long, value_name = "WIDTHxHEIGHT")]
     size: Option<caf_geometry::Size>,
@@ -74,8 +70,8 @@ pub(crate) fn run(arguments: &OnnxArguments) -> anyhow::Result<()> {
     paths.writes("--json", arguments.json.as_deref()).check()?;
     claim(arguments.json.as_deref())?;
     let fusion = arguments.fusion.as_deref().map(FusionFile::open).transpose()?;
-    let options = parse::task_options(arguments.classes.as_deref(), arguments.variant)?;
-    let task = arguments.task.as_deref().map(|path| TaskFile::open(path, &options)).transpose()?;
+    let classes = arguments.classes.as_deref().map(parse::class_names).transpose()?;
+    let task = arguments.task.as_deref().map(|path| TaskFile::open(path, classes.as_deref())).transpose()?;
     parse::tell_notes(arguments.fusion.as_deref(), fusion.as_ref().map(FusionFile::notes));
     parse::tell_notes(arguments.task.as_deref(), task.as_ref().map(TaskFile::notes));
     let parts = match (&fusion, &task) {
@@ -89,7 +85,7 @@ pub(crate) fn run(arguments: &OnnxArguments) -> anyhow::Result<()> {
         colour: if arguments.gray { ColourMode::Gray } else { ColourMode::Rgb },
         size: arguments.size,
         batch: arguments.batch.0,
-        detector_size: arguments.task_size,
+        task_size: arguments.task_size,
     };
     let model = Model::new(parts, &settings)?;
     let bytes = model.to_onnx(!arguments.no_fold).context("cannot write the graph as ONNX")?;

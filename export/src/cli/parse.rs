@@ -1,8 +1,6 @@
 //! Values of options.
 
 use caf_export::ExportError;
-use caf_export::model::TaskOptions;
-use caf_net::zoo::yolov5::Variant;
 use std::path::Path;
 
 /// A number of images at once; `any` leaves it open.
@@ -26,29 +24,10 @@ pub(crate) fn tolerance(text: &str) -> Result<f64, String> {
         .ok_or_else(|| format!("expected a number of at least 0, found `{text}`"))
 }
 
-/// One of the five published sizes.
-pub(crate) fn variant(text: &str) -> Result<Variant, String> {
-    match text {
-        "n" => Ok(Variant::N),
-        "s" => Ok(Variant::S),
-        "m" => Ok(Variant::M),
-        "l" => Ok(Variant::L),
-        "x" => Ok(Variant::X),
-        _ => Err(format!("expected n, s, m, l or x, found `{text}`")),
-    }
-}
-
-/// What the caller says about a detector's file; class names are one a line.
-pub(crate) fn task_options(classes: Option<&Path>, variant: Option<Variant>) -> Result<TaskOptions, ExportError> {
-    let classes = match classes {
-        None => None,
-        Some(path) => {
-            let text =
-                std::fs::read_to_string(path).map_err(|source| ExportError::Text { path: path.to_owned(), source })?;
-            Some(text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned).collect())
-        }
-    };
-    Ok(TaskOptions { classes, variant })
+/// Class names, one a line; empty lines are left out.
+pub(crate) fn class_names(path: &Path) -> Result<Vec<String>, ExportError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ExportError::Text { path: path.to_owned(), source })?;
+    Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
 }
 
 /// Says what was changed while a weight file was read.
@@ -64,11 +43,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn batches_and_variants() {
+    fn batches_are_numbers_or_any() {
         assert_eq!(batch("any").unwrap().0, None);
         assert_eq!(batch("8").unwrap().0, Some(8));
         assert!(batch("0").is_err() && batch("-1").is_err());
-        assert!(variant("n").is_ok() && variant("N").is_err());
     }
 
     #[test]
@@ -83,7 +61,7 @@ mod tests {
     fn class_lists_skip_empty_lines() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "person\n\n car \r\n").unwrap();
-        assert_eq!(task_options(Some(file.path()), None).unwrap().classes.unwrap(), ["person", "car"]);
-        assert!(task_options(Some(Path::new("/nonexistent/classes.txt")), None).is_err());
+        assert_eq!(class_names(file.path()).unwrap(), ["person", "car"]);
+        assert!(class_names(Path::new("/nonexistent/classes.txt")).is_err());
     }
 }

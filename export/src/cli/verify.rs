@@ -3,13 +3,12 @@
 use super::parse;
 use anyhow::{Context, bail};
 use caf_console::{Paths, claim, out, write_json};
-use caf_contract::{Colour, Contract, Element, Extent, INPUT_IMAGE, OUTPUT_FUSED};
+use caf_contract::{Colour, Contract, Element, Extent, INPUT_IMAGE, OUTPUT_FUSED, TaskContract};
 use caf_engine::{Array, Engine, EngineOptions};
-use caf_export::model::{FusionFile, Model, Parts, Settings, TaskFile, TaskOptions};
+use caf_export::model::{FusionFile, Model, Parts, Settings, TaskFile};
 use caf_export::verify::{BOXES, Distance, by_unit, distances, is_class_map, random_inputs, run_checked, seen_by_task};
 use caf_geometry::Size;
 use caf_net::zoo::pipeline::{ColourMode, Samples};
-use caf_net::zoo::yolov5::Variant;
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -33,9 +32,6 @@ pub(crate) struct VerifyArguments {
     /// Weights of the detector that it should have been made from.
     #[arg(long)]
     task: Option<PathBuf>,
-    /// Size of the detector, where it was given at export.
-    #[arg(long, requires = "task", value_parser = parse::variant)]
-    variant: Option<Variant>,
     /// Size of the test images where the model leaves it open.
     #[arg(long, default_value = "161x97", value_name = "WIDTHxHEIGHT")]
     size: Size,
@@ -169,9 +165,8 @@ fn rebuild(arguments: &VerifyArguments, contract: &Contract) -> anyhow::Result<O
         return Ok(None);
     }
     let fusion = arguments.against.as_deref().map(FusionFile::open).transpose()?;
-    let options =
-        TaskOptions { classes: contract.tasks.first().map(|t| t.classes().to_vec()), variant: arguments.variant };
-    let task = arguments.task.as_deref().map(|path| TaskFile::open(path, &options)).transpose()?;
+    let classes = contract.tasks.first().map(TaskContract::classes);
+    let task = arguments.task.as_deref().map(|path| TaskFile::open(path, classes)).transpose()?;
     parse::tell_notes(arguments.against.as_deref(), fusion.as_ref().map(FusionFile::notes));
     parse::tell_notes(arguments.task.as_deref(), task.as_ref().map(TaskFile::notes));
     let parts = match (contract.fuses(), contract.tasks.is_empty(), &fusion, &task) {
@@ -222,6 +217,6 @@ fn settings_of(contract: &Contract) -> Settings {
         },
         size: image.and_then(|p| p.fixed_size()),
         batch: image.and_then(|p| p.shape.first()).and_then(Extent::fixed),
-        detector_size: contract.detection().map(|d| d.input),
+        task_size: contract.detection().map(|d| d.input),
     }
 }

@@ -1,17 +1,16 @@
 //! The promise of a model, read off its graph.
 
 use super::settings::Settings;
-use super::{FusionFile, Parts, Task, TaskFile};
+use super::{FusionFile, Parts, TaskFile, task};
 use caf_contract::{
-    Colour, Contract, DetectionContract, Element, Extent, INPUT_IR, OUTPUT_CLASS_MAP, OUTPUT_PREDICTIONS, Port,
-    Precision, SegmentationContract, Source, TaskContract, VERSION,
+    Colour, Contract, Element, Extent, INPUT_IMAGE, INPUT_IR, INPUT_VI, OUTPUT_FUSED, Port, Precision, Source, VERSION,
 };
 use caf_geometry::Size;
 use caf_net::zoo::pipeline::ColourMode;
 use caf_net::{Dim, Graph, Value};
 
 pub(super) fn contract(graph: &Graph, parts: Parts<'_>, settings: &Settings, letterbox: Option<Size>) -> Contract {
-    let (fusion, task) = parts.files();
+    let (fusion, task_file) = parts.files();
     // A task without a fusion network sees colour images.
     let visible = match (fusion, settings.colour) {
         (None, _) | (_, ColourMode::Rgb) => Colour::Rgb,
@@ -19,8 +18,9 @@ pub(super) fn contract(graph: &Graph, parts: Parts<'_>, settings: &Settings, let
     };
     let colour_of = |name: &str| match name {
         INPUT_IR => Colour::Gray,
-        OUTPUT_PREDICTIONS | OUTPUT_CLASS_MAP => Colour::None,
-        _ => visible,
+        INPUT_VI | INPUT_IMAGE | OUTPUT_FUSED => visible,
+        // Results of a task are no images.
+        _ => Colour::None,
     };
     let port = |name: &str, value: Value| {
         let ty = graph.type_of(value);
@@ -42,34 +42,14 @@ pub(super) fn contract(graph: &Graph, parts: Parts<'_>, settings: &Settings, let
         inputs: graph.inputs().iter().map(|i| port(&i.name, i.value)).collect(),
         outputs: graph.outputs().iter().map(|o| port(&o.name, o.value)).collect(),
         // A task network sees the fused image, which has no range any more.
-        infrared_range: fusion.map(FusionFile::ir_range).or(task.map(TaskFile::ir_range)).unwrap_or_default(),
-        tasks: task.map(|task| task_contract(task, letterbox)).into_iter().collect(),
+        infrared_range: fusion.map(FusionFile::ir_range).or(task_file.map(TaskFile::ir_range)).unwrap_or_default(),
+        tasks: task_file.map(|file| task::contract(file, letterbox)).into_iter().collect(),
         sources: [
             fusion.map(FusionFile::sha256).map(|hash| source("fusion", hash)),
-            task.map(TaskFile::sha256).map(|hash| source("task", hash)),
+            task_file.map(TaskFile::sha256).map(|hash| source("task", hash)),
         ]
         .into_iter()
         .flatten()
         .collect(),
-    }
-}
-
-/// Value in label files of pixels that segmentations do not learn from.
-const IGNORED_LABEL: u8 = 255;
-
-fn task_contract(task: &TaskFile, letterbox: Option<Size>) -> TaskContract {
-    let classes = task.classes().to_vec();
-    match task.task() {
-        Task::Detection => TaskContract::Detection(DetectionContract {
-            output: OUTPUT_PREDICTIONS.to_owned(),
-            classes,
-            input: letterbox.unwrap_or(task.image_size()),
-        }),
-        Task::Segmentation => TaskContract::Segmentation(SegmentationContract {
-            output: OUTPUT_CLASS_MAP.to_owned(),
-            classes,
-            ignored_label: Some(IGNORED_LABEL),
-            palette: None,
-        }),
     }
 }

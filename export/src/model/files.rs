@@ -7,10 +7,8 @@ use crate::error::ExportError;
 use caf_contract::IrRange;
 use caf_geometry::Size;
 use caf_net::zoo::fusion::FusionConfig;
-use caf_net::zoo::network::{Family, Network as _};
-use caf_net::zoo::segformer::SegFormerConfig;
+use caf_net::zoo::network::Family;
 use caf_net::zoo::task::TaskNetworkConfig;
-use caf_net::zoo::yolov5::{Variant, YoloConfig};
 use caf_weights::{NetworkFile, Weights, sha256_of_file};
 use std::path::Path;
 
@@ -75,81 +73,35 @@ impl FusionFile {
     }
 }
 
-/// What a person says about a task network's file; it goes before what the file says.
-#[derive(Clone, Debug, Default)]
-pub struct TaskOptions {
-    /// Class names by number.
-    pub classes: Option<Vec<String>>,
-    /// Size of a YOLOv5 detector.
-    pub variant: Option<Variant>,
-}
-
-/// What a task network is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Task {
-    /// Boxes of objects.
-    Detection,
-    /// A class for every pixel.
-    Segmentation,
-}
-
 /// The weights of a task network.
 #[derive(Debug)]
 pub struct TaskFile {
     file: caf_weights::TaskFile,
     sha256: String,
     ir_range: IrRange,
-    task: Task,
     classes: Vec<String>,
     image_size: Size,
 }
 
 impl TaskFile {
-    /// Opens and checks a file. Anchors are always those of the file.
+    /// Opens and checks a file. Class names that are given go before those of the file.
     ///
     /// # Errors
     /// When it cannot be read, holds another network, nobody says what its classes are called, their number is not the
     /// head's, or the tensors do not fit (everything is listed).
-    pub fn open(path: &Path, options: &TaskOptions) -> Result<Self, ExportError> {
-        let (mut file, sha256, ir_range): (caf_weights::TaskFile, _, _) = open(path)?;
+    pub fn open(path: &Path, classes: Option<&[String]>) -> Result<Self, ExportError> {
+        let (file, sha256, ir_range): (caf_weights::TaskFile, _, _) = open(path)?;
         let wrong = |expected: String, found: String| ExportError::Network { path: path.to_owned(), expected, found };
-        if let Some(variant) = options.variant {
-            let found = || {
-                wrong("a YOLOv5 detector, whose size was given".into(), format!("a {} network", file.network.kind()))
-            };
-            let config = file.network.typed::<YoloConfig>().ok_or_else(found)?;
-            let (depth, width) = variant.multiples();
-            file = file.as_network(YoloConfig { depth, width, ..config }.into())?;
-        }
-        let task = match file.network.kind() {
-            YoloConfig::KIND => Task::Detection,
-            SegFormerConfig::KIND => Task::Segmentation,
-            other => {
-                return Err(wrong(
-                    "a YOLOv5 detector or a SegFormer segmentation".into(),
-                    format!("a {other} network"),
-                ));
-            }
-        };
-        let classes = match (&options.classes, &file.metadata.classes) {
-            (Some(given), _) => given.clone(),
-            (None, Some(said)) => said.clone(),
-            (None, None) => {
-                return Err(ExportError::settings("the task file names no classes: give a list with --classes"));
-            }
-        };
+        let named = classes.or(file.metadata.classes.as_deref()).map(<[_]>::to_vec);
+        let classes =
+            named.ok_or_else(|| ExportError::settings("the task file names no classes: give a list with --classes"))?;
         if classes.len() != file.network.classes() {
             let found = format!("{} class names", classes.len());
             return Err(wrong(format!("names for the head's {} classes", file.network.classes()), found));
         }
         let default = Size { width: DEFAULT_SIDE_PX, height: DEFAULT_SIDE_PX };
         let image_size = file.metadata.image_size.unwrap_or(default);
-        Ok(TaskFile { file, sha256, ir_range, task, classes, image_size })
-    }
-
-    /// What it is for.
-    pub fn task(&self) -> Task {
-        self.task
+        Ok(TaskFile { file, sha256, ir_range, classes, image_size })
     }
 
     /// The network.

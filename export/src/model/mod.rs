@@ -3,9 +3,10 @@
 mod contract;
 mod files;
 mod settings;
+mod task;
 
 pub use caf_geometry::Size;
-pub use files::{FusionFile, Task, TaskFile, TaskOptions};
+pub use files::{FusionFile, TaskFile};
 pub use settings::Settings;
 
 use crate::error::ExportError;

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile, TaskOptions};
+use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile};
 use caf_net::zoo::caf::{self, CafConfig};
 use caf_net::zoo::pipeline::{ColourMode, Samples};
 use caf_net::zoo::segformer::{self, SegFormerConfig};
@@ -48,7 +48,7 @@ pub fn fusion_model(folder: &Path, name: &str, samples: Samples, colour: ColourM
 /// Writes a model that fuses and detects images of that size.
 pub fn pipeline_model(folder: &Path, name: &str, width: usize, height: usize) -> PathBuf {
     let fusion = FusionFile::open(&fusion_weights(folder)).unwrap();
-    let task = TaskFile::open(&task_weights(folder, &["person", "car"]), &TaskOptions::default()).unwrap();
+    let task = TaskFile::open(&task_weights(folder, &["person", "car"]), None).unwrap();
     let settings = Settings { size: Some(Size { width, height }), ..Settings::default() };
     write(folder, name, &Model::new(Parts::Pipeline(&fusion, &task), &settings).unwrap())
 }
@@ -70,20 +70,20 @@ pub fn segmentation_weights(folder: &Path, classes: &[&str]) -> PathBuf {
 pub fn segmentation_model(folder: &Path, name: &str) -> PathBuf {
     let fusion = FusionFile::open(&fusion_weights(folder)).unwrap();
     let classes = ["background", "person", "car"];
-    let task = TaskFile::open(&segmentation_weights(folder, &classes), &TaskOptions::default()).unwrap();
+    let task = TaskFile::open(&segmentation_weights(folder, &classes), None).unwrap();
     write(folder, name, &Model::new(Parts::Pipeline(&fusion, &task), &Settings::default()).unwrap())
 }
 
 /// Writes a model that fuses and detects images of any size.
 pub fn any_size_model(folder: &Path, name: &str) -> PathBuf {
     let fusion = FusionFile::open(&fusion_weights(folder)).unwrap();
-    let task = TaskFile::open(&task_weights(folder, &["person", "car"]), &TaskOptions::default()).unwrap();
+    let task = TaskFile::open(&task_weights(folder, &["person", "car"]), None).unwrap();
     write(folder, name, &Model::new(Parts::Pipeline(&fusion, &task), &Settings::default()).unwrap())
 }
 
 /// Writes a model that only detects.
 pub fn detector_model(folder: &Path, name: &str) -> PathBuf {
-    let task = TaskFile::open(&task_weights(folder, &["person"]), &TaskOptions::default()).unwrap();
+    let task = TaskFile::open(&task_weights(folder, &["person"]), None).unwrap();
     let settings = Settings { size: Some(Size { width: 64, height: 64 }), ..Settings::default() };
     write(folder, name, &Model::new(Parts::Task(&task), &settings).unwrap())
 }

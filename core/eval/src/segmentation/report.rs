@@ -56,6 +56,17 @@ pub struct Report {
 }
 
 impl Report {
+    /// Intersection over union and recall of every class; `absent` says what a class without pixels counts in their means.
+    pub(super) fn new(convention: &'static str, matrix: &ConfusionMatrix, absent: Absent) -> Self {
+        Report {
+            convention,
+            iou: Column::new(ious(matrix), absent),
+            accuracy: Column::new(recalls(matrix), absent),
+            precision: None,
+            all_accuracy: all_accuracy(matrix),
+        }
+    }
+
     /// mIoU in [0, 1].
     pub fn miou(&self) -> Option<f64> {
         self.iou.mean
@@ -94,13 +105,13 @@ pub(super) fn ratio(part: u64, whole: u64) -> Option<f64> {
 }
 
 /// Intersection over union of every class.
-pub(super) fn ious(matrix: &ConfusionMatrix) -> Vec<Option<f64>> {
+fn ious(matrix: &ConfusionMatrix) -> Vec<Option<f64>> {
     let union = |c| matrix.labelled(c) + matrix.predicted(c) - matrix.hits(c);
     (0..matrix.classes()).map(|c| ratio(matrix.hits(c), union(c))).collect()
 }
 
 /// Part of each class's labelled pixels that is found.
-pub(super) fn recalls(matrix: &ConfusionMatrix) -> Vec<Option<f64>> {
+fn recalls(matrix: &ConfusionMatrix) -> Vec<Option<f64>> {
     (0..matrix.classes()).map(|c| ratio(matrix.hits(c), matrix.labelled(c))).collect()
 }
 
@@ -110,7 +121,7 @@ pub(super) fn precisions(matrix: &ConfusionMatrix) -> Vec<Option<f64>> {
 }
 
 /// Part of all pixels that is right.
-pub(super) fn all_accuracy(matrix: &ConfusionMatrix) -> Option<f64> {
+fn all_accuracy(matrix: &ConfusionMatrix) -> Option<f64> {
     ratio((0..matrix.classes()).map(|c| matrix.hits(c)).sum(), matrix.total())
 }
 

@@ -3,7 +3,7 @@
 //! A new one is a file beside this one and a line in [`FUSION_NETWORKS`](super::FUSION_NETWORKS). Everything else finds it
 //! there: settings (`fusion.network.kind`), weight files, search, training, fusing and export.
 
-use super::network::{Found, Kind, Network, NetworkConfig};
+use super::network::{Member, Network, NetworkConfig};
 use crate::builder::Builder;
 use crate::error::GraphError;
 use crate::graph::Graph;
@@ -82,23 +82,9 @@ impl fmt::Display for Sides {
     }
 }
 
-/// The line of a network in the list.
-pub(super) const fn kind<N: Network + FusionNetwork>() -> Kind<dyn FusionNetwork> {
-    Kind {
-        kind: N::KIND,
-        facts: N::FACTS,
-        parse: |json| Ok(serde_json::from_value::<N>(json)?.into()),
-        recognise: |tensors| {
-            N::recognise(tensors).map(|found| Found { config: found.config.into(), kernels: found.kernels })
-        },
-    }
-}
-
-impl<N: Network + FusionNetwork> From<N> for FusionConfig {
-    fn from(config: N) -> Self {
-        let config = Arc::new(config);
-        let network: Arc<dyn FusionNetwork> = Arc::clone(&config) as Arc<dyn FusionNetwork>;
-        NetworkConfig::new(&*config, network)
+impl<N: Network + FusionNetwork> Member<dyn FusionNetwork> for N {
+    fn shared(self) -> Arc<dyn FusionNetwork> {
+        Arc::new(self)
     }
 }
 

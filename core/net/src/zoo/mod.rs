@@ -17,11 +17,11 @@ use task::TaskNetwork;
 
 /// Every fusion network.
 pub static FUSION_NETWORKS: &[Kind<dyn FusionNetwork>] =
-    &[fusion::kind::<caf::CafConfig>(), fusion::kind::<u2fusion::U2FusionConfig>()];
+    &[Kind::of::<caf::CafConfig>(), Kind::of::<u2fusion::U2FusionConfig>()];
 
 /// Every task network.
 pub static TASK_NETWORKS: &[Kind<dyn TaskNetwork>] =
-    &[task::kind::<yolov5::YoloConfig>(), task::kind::<segformer::SegFormerConfig>()];
+    &[Kind::of::<yolov5::YoloConfig>(), Kind::of::<segformer::SegFormerConfig>()];
 
 impl Family for dyn FusionNetwork {
     const WHAT: &'static str = "fusion network";

@@ -109,17 +109,36 @@ pub trait Family: fmt::Debug + Send + Sync + 'static {
     fn graph(&self, kind: &'static str) -> Result<Graph, GraphError>;
 }
 
+/// A network of a family `F`. Implemented once a family, for all that implement its trait: only there the compiler knows that
+/// such a network can stand behind the trait object.
+pub trait Member<F: ?Sized>: Network {
+    /// The configuration as the family's trait object.
+    fn shared(self) -> Arc<F>;
+}
+
 /// A network of a family, before anything is configured.
 pub struct Kind<F: ?Sized + 'static> {
     /// Its name in settings, weight files and models.
     pub kind: &'static str,
     /// What is known of it.
     pub facts: Facts,
-    pub(super) parse: fn(Json) -> serde_json::Result<NetworkConfig<F>>,
-    pub(super) recognise: fn(&dyn Tensors) -> Option<Found<NetworkConfig<F>>>,
+    parse: fn(Json) -> serde_json::Result<NetworkConfig<F>>,
+    recognise: fn(&dyn Tensors) -> Option<Found<NetworkConfig<F>>>,
 }
 
 impl<F: ?Sized> Kind<F> {
+    /// The line of a network in the list of its family.
+    pub(super) const fn of<N: Member<F>>() -> Self {
+        Kind {
+            kind: N::KIND,
+            facts: N::FACTS,
+            parse: |json| Ok(serde_json::from_value::<N>(json)?.into()),
+            recognise: |tensors| {
+                N::recognise(tensors).map(|found| Found { config: found.config.into(), kernels: found.kernels })
+            },
+        }
+    }
+
     /// A configuration of it; keys that it does not have are refused.
     ///
     /// # Errors
@@ -147,12 +166,15 @@ pub struct NetworkConfig<F: ?Sized + 'static> {
     network: Arc<F>,
 }
 
-impl<F: ?Sized> NetworkConfig<F> {
-    pub(super) fn new<N: Network>(config: &N, network: Arc<F>) -> Self {
+impl<F: ?Sized, N: Member<F>> From<N> for NetworkConfig<F> {
+    fn from(config: N) -> Self {
         // A plain struct always has a JSON form.
-        NetworkConfig { kind: N::KIND, settings: serde_json::to_value(config).unwrap_or_default(), network }
+        let settings = serde_json::to_value(&config).unwrap_or_default();
+        NetworkConfig { kind: N::KIND, settings, network: config.shared() }
     }
+}
 
+impl<F: ?Sized> NetworkConfig<F> {
     /// Its name in settings, weight files and models.
     pub fn kind(&self) -> &'static str {
         self.kind

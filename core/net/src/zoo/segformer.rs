@@ -24,7 +24,7 @@ use crate::graph::Graph;
 use crate::op::Op;
 use crate::tensor::{Dim, TensorType, Value};
 use crate::zoo::network::{Facts, Found, Network, Tensors};
-use crate::zoo::task::TaskNetwork;
+use crate::zoo::task::{Task, TaskNetwork};
 use layers::{Window, conv, layer_norm, to_nchw, to_nhwc};
 
 /// Mean of red, green and blue in [0, 1] that the published networks were trained with (123.675, 116.28 and 103.53 of 255).
@@ -61,12 +61,21 @@ impl Network for SegFormerConfig {
 }
 
 impl TaskNetwork for SegFormerConfig {
+    fn task(&self) -> Task {
+        Task::Segmentation
+    }
+
     fn classes(&self) -> usize {
         self.classes
     }
 
     fn side_multiple_px(&self) -> usize {
         1
+    }
+
+    /// The class scores at a quarter of the size.
+    fn raw(&self) -> &'static [&'static str] {
+        &["decode_head.linear_pred"]
     }
 
     /// `class_map`, bytes `[n, h, w]` (see [`class_map`]): the image is normalised and seen at its own size.

@@ -1,8 +1,9 @@
 //! What a task network says of itself.
 //!
-//! A new one is a file beside this one and a line in [`TASK_NETWORKS`](super::TASK_NETWORKS).
+//! A new one is a file beside this one and a line in [`TASK_NETWORKS`](super::TASK_NETWORKS). Weight files, evaluation and export find
+//! it there, by what it is for.
 
-use super::network::{Found, Kind, Network, NetworkConfig};
+use super::network::{Member, Network, NetworkConfig};
 use crate::builder::Builder;
 use crate::error::GraphError;
 use crate::graph::Graph;
@@ -13,13 +14,30 @@ use std::sync::Arc;
 /// A task network with its configuration.
 pub type TaskNetworkConfig = NetworkConfig<dyn TaskNetwork>;
 
-/// A network that looks at one image, implemented by its configuration.
+/// What a task network is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Boxes of objects. Images are fitted into one size; the output `predictions`, f32 `[n, rows, 5 + classes]`, has rows of
+    /// `cx cy w h objectness class…`, boxes in pixels of that size, the rest in [0, 1].
+    Detection,
+    /// A class for every pixel. Images are seen at their own size; the output `class_map`, u8 `[n, h, w]`, has that size too.
+    Segmentation,
+}
+
+/// A network that looks at one image, implemented by its configuration. A configuration that names nothing but `classes` is that of
+/// its smallest published size.
 pub trait TaskNetwork: fmt::Debug + Send + Sync {
+    /// What it is for, and so what its output is.
+    fn task(&self) -> Task;
+
     /// Number of classes it tells apart.
     fn classes(&self) -> usize;
 
     /// Both sides of its image are multiples of this, px.
     fn side_multiple_px(&self) -> usize;
+
+    /// Names of the nodes whose results its loss takes: what there is before the decoding.
+    fn raw(&self) -> &'static [&'static str];
 
     /// Adds the network with its decoding: RGB in [0, 1], `[n, 3, h, w]`, to its results by name.
     ///
@@ -28,23 +46,9 @@ pub trait TaskNetwork: fmt::Debug + Send + Sync {
     fn build(&self, b: &mut Builder, image: Value) -> Result<Vec<(&'static str, Value)>, GraphError>;
 }
 
-/// The line of a network in the list.
-pub(super) const fn kind<N: Network + TaskNetwork>() -> Kind<dyn TaskNetwork> {
-    Kind {
-        kind: N::KIND,
-        facts: N::FACTS,
-        parse: |json| Ok(serde_json::from_value::<N>(json)?.into()),
-        recognise: |tensors| {
-            N::recognise(tensors).map(|found| Found { config: found.config.into(), kernels: found.kernels })
-        },
-    }
-}
-
-impl<N: Network + TaskNetwork> From<N> for TaskNetworkConfig {
-    fn from(config: N) -> Self {
-        let config = Arc::new(config);
-        let network: Arc<dyn TaskNetwork> = Arc::clone(&config) as Arc<dyn TaskNetwork>;
-        NetworkConfig::new(&*config, network)
+impl<N: Network + TaskNetwork> Member<dyn TaskNetwork> for N {
+    fn shared(self) -> Arc<dyn TaskNetwork> {
+        Arc::new(self)
     }
 }
 

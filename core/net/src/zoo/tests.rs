@@ -55,6 +55,28 @@ fn every_fusion_network_is_recognised_by_its_own_tensors_and_by_no_other() {
 }
 
 #[test]
+fn every_task_network_is_recognised_and_gives_what_its_task_promises() {
+    for kind in TASK_NETWORKS {
+        let config = kind.parse(json!({"classes": 3})).unwrap();
+        let graph = config.graph().unwrap();
+        let found = recognise::<dyn TaskNetwork>(&File::of(&graph)).unwrap().config;
+        assert_eq!((found.kind(), found.classes(), found.task()), (kind.kind, 3, config.task()));
+        assert_eq!(found.graph().unwrap().params(), graph.params(), "{}", kind.kind);
+        assert_eq!(recognise::<dyn FusionNetwork>(&File::of(&graph)), None);
+        let sized = graph.bind(&[("batch", 2), ("height", 64), ("width", 96)]).unwrap();
+        let outputs: Vec<(&str, String)> =
+            sized.outputs().iter().map(|o| (o.name.as_str(), sized.type_of(o.value).to_string())).collect();
+        match (config.task(), &outputs[..]) {
+            (task::Task::Detection, [("predictions", ty)]) => assert!(ty.ends_with(", 8]"), "{ty}"),
+            (task::Task::Segmentation, [("class_map", ty)]) => assert_eq!(ty, "u8[2, 64, 96]"),
+            (task, outputs) => panic!("{}: a network for {task:?} gives {outputs:?}", kind.kind),
+        }
+        let raw = graph.with_outputs(config.raw()).unwrap();
+        assert!(raw.nodes().len() < graph.nodes().len() && raw.params() == graph.params(), "{}", kind.kind);
+    }
+}
+
+#[test]
 fn a_detector_is_recognised_with_widths_classes_and_anchors() {
     for variant in Variant::ALL {
         let mut config = YoloConfig::new(variant, 7);

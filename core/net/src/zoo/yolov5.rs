@@ -9,7 +9,7 @@ use crate::graph::Graph;
 use crate::op::{Activation, Extent, Op};
 use crate::tensor::{Dim, TensorType, Value};
 use crate::zoo::network::{Facts, Found, Network, Tensors};
-use crate::zoo::task::TaskNetwork;
+use crate::zoo::task::{Task, TaskNetwork};
 use serde::{Deserialize, Serialize};
 
 const EPS: f64 = 1e-3;
@@ -71,13 +71,28 @@ impl Variant {
 #[serde(deny_unknown_fields)]
 pub struct YoloConfig {
     /// Factor on the number of bottlenecks.
+    #[serde(default = "nano_depth")]
     pub depth: f64,
     /// Factor on the number of channels, which are then rounded up to a multiple of 8.
+    #[serde(default = "nano_width")]
     pub width: f64,
     /// Number of classes.
     pub classes: usize,
     /// Width and height of the anchors in network-input pixels.
+    #[serde(default = "coco_anchors")]
     pub anchors_px: [[[f64; 2]; 3]; 3],
+}
+
+fn nano_depth() -> f64 {
+    Variant::N.multiples().0
+}
+
+fn nano_width() -> f64 {
+    Variant::N.multiples().1
+}
+
+fn coco_anchors() -> [[[f64; 2]; 3]; 3] {
+    COCO_ANCHORS_PX
 }
 
 impl YoloConfig {
@@ -131,12 +146,21 @@ impl Network for YoloConfig {
 }
 
 impl TaskNetwork for YoloConfig {
+    fn task(&self) -> Task {
+        Task::Detection
+    }
+
     fn classes(&self) -> usize {
         self.classes
     }
 
     fn side_multiple_px(&self) -> usize {
         STRIDES[2]
+    }
+
+    /// The three heads, finest first.
+    fn raw(&self) -> &'static [&'static str] {
+        &["model.24.m.0", "model.24.m.1", "model.24.m.2"]
     }
 
     /// `predictions` (see [`decode`]).

@@ -78,8 +78,10 @@ impl Epsilons {
 #[serde(deny_unknown_fields)]
 pub struct SegFormerConfig {
     /// Channels of the four stages.
+    #[serde(default = "smallest_widths")]
     pub widths: [usize; 4],
     /// Blocks of the four stages.
+    #[serde(default = "smallest_depths")]
     pub depths: [usize; 4],
     /// Attention heads of the four stages; each divides its stage's width.
     #[serde(default = "published_heads")]
@@ -88,6 +90,7 @@ pub struct SegFormerConfig {
     #[serde(default = "published_reductions")]
     pub reductions: [usize; 4],
     /// Channels of the decoder.
+    #[serde(default = "smallest_decoder_width")]
     pub decoder_width: usize,
     /// Number of classes.
     pub classes: usize,
@@ -100,6 +103,18 @@ pub struct SegFormerConfig {
     /// In training, the share of channels dropped before the classifier.
     #[serde(default = "tenth")]
     pub dropout: f64,
+}
+
+fn smallest_widths() -> [usize; 4] {
+    Variant::B0.shape().0
+}
+
+fn smallest_depths() -> [usize; 4] {
+    Variant::B0.shape().1
+}
+
+fn smallest_decoder_width() -> usize {
+    Variant::B0.shape().2
 }
 
 fn published_heads() -> [usize; 4] {
@@ -197,9 +212,8 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_needs_no_more_than_its_sizes() {
-        let text = r#"{"widths":[32,64,160,256],"depths":[2,2,2,2],"decoder_width":256,"classes":9}"#;
-        let config: SegFormerConfig = serde_json::from_str(text).unwrap();
+    fn a_configuration_needs_no_more_than_its_classes() {
+        let config: SegFormerConfig = serde_json::from_str(r#"{"classes":9}"#).unwrap();
         assert_eq!(config, SegFormerConfig::new(Variant::B0, 9));
         let again: SegFormerConfig = serde_json::from_str(&serde_json::to_string(&config).unwrap()).unwrap();
         assert_eq!(again, config);
