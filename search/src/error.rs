@@ -7,6 +7,7 @@ use crate::weight_file::SaveError;
 use caf_data::DataError;
 use caf_geometry::GeometryError;
 use caf_image::IrRange;
+
 use caf_torch::TorchError;
 use caf_yolo::YoloError;
 use std::path::{Path, PathBuf};
@@ -52,6 +53,9 @@ pub enum SearchError {
         /// What was expected and found.
         what: String,
     },
+    /// Rendered scenes.
+    #[error(transparent)]
+    Scene(#[from] caf_scene::SceneError),
     /// The fusion loss.
     #[error(transparent)]
     Loss(Box<caf_fusion_loss::LossError>),
@@ -219,6 +223,7 @@ impl SearchError {
             SearchError::Loss(e) => e.is_wrong_call(),
             SearchError::Yolo(e) => e.is_wrong_call(),
             SearchError::Eval(e) => e.is_wrong_call(),
+            SearchError::Scene(e) => e.is_wrong_call(),
             SearchError::Torch(e) => e.is_wrong_call(),
             SearchError::Graph(e) => e.is_wrong_call(),
             _ => false,

@@ -8,6 +8,7 @@
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod ablate;
 mod descent;
 pub mod device;
 pub mod error;

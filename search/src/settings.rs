@@ -81,7 +81,7 @@ pub fn load_named<T: DeserializeOwned + Serialize + Default>(
 }
 
 /// Puts `given` over `table`: table by table, except that a table of another `kind` takes the place of the one that was there.
-fn merge(table: &mut Table, given: Table) {
+pub(crate) fn merge(table: &mut Table, given: Table) {
     if given.get("kind").is_some_and(|kind| table.get("kind") != Some(kind)) {
         *table = given;
         return;

@@ -122,7 +122,8 @@ impl Run {
     }
 }
 
-fn differing(at: &str, saved: &Value, now: &Value, found: &mut Vec<String>) {
+/// Adds every place where two plain values differ, as `name: saved …, now …`.
+pub(crate) fn differing(at: &str, saved: &Value, now: &Value, found: &mut Vec<String>) {
     match (saved, now) {
         (Value::Object(a), Value::Object(b)) => {
             let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();

@@ -1,5 +1,6 @@
 //! The command line of `caf-search`.
 
+mod ablate;
 mod eval;
 mod fuse;
 mod import;
@@ -56,6 +57,8 @@ enum Command {
     Fuse(fuse::Args),
     /// Measure fused images and task networks.
     Eval(eval::Args),
+    /// Compare methods of fusing over seeds: one resumable command for a whole table.
+    Ablate(ablate::Args),
     /// Plots and one page of a run, also while it goes on; several searches side by side.
     Report(report::Args),
 }
@@ -75,6 +78,7 @@ impl Cli {
             Command::Train(command) => train::run(&command),
             Command::Fuse(args) => fuse::run(&args),
             Command::Eval(args) => eval::run(&args),
+            Command::Ablate(args) => ablate::run(&args),
             Command::Report(args) => report::run(&args),
         };
         done.map_err(|error| {

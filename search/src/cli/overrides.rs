@@ -52,10 +52,20 @@ impl Short {
 impl SettingsArgs {
     /// The configuration; settings that are unknown or no TOML are a wrong call.
     pub(super) fn load<T: DeserializeOwned + Serialize + Default>(&self, short: Short) -> Result<T> {
+        self.read(self.config.as_deref(), short)
+    }
+
+    /// The same; without `--config` from `saved`, where that is there.
+    pub(super) fn load_or<T: DeserializeOwned + Serialize + Default>(&self, saved: &Path) -> Result<T> {
+        let saved = Some(saved).filter(|path| path.exists());
+        self.read(self.config.as_deref().or(saved), Short::default())
+    }
+
+    fn read<T: DeserializeOwned + Serialize + Default>(&self, file: Option<&Path>, short: Short) -> Result<T> {
         let set = self.set.iter().map(|assignment| Override { option: OVERRIDES, assignment: assignment.clone() });
         let all: Vec<Override> = short.0.into_iter().chain(set).collect();
         self.paths().check()?;
-        caf_search::settings::load_named(self.config.as_deref(), &all).map_err(|error| match error {
+        caf_search::settings::load_named(file, &all).map_err(|error| match error {
             SearchError::Config { .. } => WrongCall(error.to_string()).into(),
             error => error.into(),
         })

@@ -31,6 +31,9 @@ pub trait TaskKind: Sync + std::fmt::Debug {
     /// Names of what is measured, 0–1 each: columns of the validation's log.
     fn scores(&self) -> &'static [&'static str];
 
+    /// What is measured of every class, 0–1.
+    fn class_score(&self) -> &'static str;
+
     /// What its plot of a training shows.
     fn chart(&self) -> ScoreChart;
 
@@ -201,6 +204,9 @@ pub struct TaskReport {
     pub kind: &'static str,
     /// In the order of [`TaskKind::scores`].
     pub scores: Vec<f64>,
+    /// [`TaskKind::class_score`] of every class by number; none for a class that nothing is labelled as.
+    #[serde(skip)]
+    pub by_class: Vec<Option<f64>>,
     /// What the best of several networks is chosen by; larger is better.
     pub fitness: f64,
     /// All numbers, for machines.

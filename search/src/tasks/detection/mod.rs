@@ -47,6 +47,10 @@ impl TaskKind for Detection {
         &SCORES
     }
 
+    fn class_score(&self) -> &'static str {
+        "ap50"
+    }
+
     fn chart(&self) -> ScoreChart {
         ScoreChart {
             title: "Average precision on validation images",

@@ -110,6 +110,7 @@ impl DetectionReport {
         TaskReport {
             kind: KIND,
             scores: vec![self.precision, self.recall, self.map50, self.map50_95],
+            by_class: self.classes.iter().map(|class| class.ap50).collect(),
             fitness: 0.1 * self.map50 + 0.9 * self.map50_95,
             // A plain value always has a JSON form.
             details: serde_json::to_value(self).unwrap_or_default(),

@@ -117,6 +117,7 @@ fn summed_up(counted: &ConfusionMatrix, images: &TaskImages) -> TaskReport {
     TaskReport {
         kind: KIND,
         scores: [miou, macc, all_accuracy].map(|score| score.unwrap_or(f64::NAN)).to_vec(),
+        by_class: report.classes.iter().map(|class| class.iou).collect(),
         // Without any labelled pixel no network is better than another.
         fitness: miou.unwrap_or(0.0),
         table: table(&report, all_accuracy),

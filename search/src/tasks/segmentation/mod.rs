@@ -46,6 +46,10 @@ impl TaskKind for Segmentation {
         &SCORES
     }
 
+    fn class_score(&self) -> &'static str {
+        "iou"
+    }
+
     fn chart(&self) -> ScoreChart {
         ScoreChart {
             title: "Segmentation of validation images",

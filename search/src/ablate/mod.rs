@@ -1,0 +1,29 @@
+//! A study: methods of fusing compared with each other over seeds, by what a task network makes of their images.
+//!
+//! ```text
+//! study.toml ── jobs (seed × protocol × method) ──► rows.csv ──► table, tests, plot
+//! ```
+//!
+//! A job is one row: a fusion network is trained with the loss of a method (or an image source, or a weight file, is taken as it is),
+//! pairs that no training saw are fused, and a task network is measured on them. Two protocols say which one: [`Protocol::P1`] a
+//! frozen one, the same for all; [`Protocol::P2`] one that was trained anew on what the method makes of the training pairs.
+//!
+//! All work is that of the single commands: [`crate::search::run`], [`crate::fusion::train`], [`crate::fusion::fuse_folder`],
+//! [`crate::task_training::train`], [`crate::tasks::Trained::evaluate`]. A job that is interrupted goes on from their checkpoints.
+
+mod detector;
+mod folder;
+mod job;
+mod method;
+mod rows;
+mod run;
+mod study;
+mod telling;
+mod work;
+
+pub use folder::files;
+pub use job::{Job, Key, jobs};
+pub use method::{Contender, Image, Method, MethodKind, Source, contenders};
+pub use rows::{Row, Rows};
+pub use run::{Finished, open, run};
+pub use study::{FrozenSettings, FusionPart, Machine, Protocol, SceneSettings, Study, TaskPart};

@@ -1,0 +1,67 @@
+//! `caf-search ablate`
+
+use super::overrides::SettingsArgs;
+use anyhow::{Result, bail};
+use caf_console::{Console, Interrupted, StopFlag, claim, out, write_json};
+use caf_search::ablate::{self, Study, files, jobs};
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    caf-search ablate --config study.toml --out runs/study --plan      what would be done\n  \
+    caf-search ablate --config study.toml --out runs/study\n  \
+    caf-search ablate --out runs/study --set run.threads=1             goes on, in this or in a copied folder\n\n\
+    Every finished job is a row of OUT/rows.csv. The same call goes on where an interrupted one stopped; several processes may\n\
+    work in one folder at the same time.")]
+pub(super) struct Args {
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// Folder of the study. Without --config its own settings are used.
+    #[arg(long)]
+    out: PathBuf,
+    /// Print the jobs and what is done of them, and do none.
+    #[arg(long, conflicts_with = "report")]
+    plan: bool,
+    /// Only draw what is there.
+    #[arg(long)]
+    report: bool,
+    /// Write the outcome as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let study: Study = args.settings.load_or(&args.out.join(files::STUDY))?;
+    args.settings.paths().fills("--out", args.out.as_path()).writes("--json", args.json.as_deref()).check()?;
+    let contenders = study.check()?;
+    claim(args.json.as_deref())?;
+    if args.plan {
+        return plan(args, &study, &contenders);
+    }
+    let (console, stop) = (Console::default(), StopFlag::on_signals()?);
+    let done = ablate::run(&study, &args.out, &console, &stop, &mut |_| Ok(()))?;
+    write_json(args.json.as_deref(), &done)?;
+    out!("{} of {} jobs are done: {}", done.done, done.jobs, args.out.join(files::ROWS).display())?;
+    if done.interrupted {
+        bail!(Interrupted);
+    }
+    if !done.failed.is_empty() {
+        bail!("{} jobs came to nothing:\n  {}", done.failed.len(), done.failed.join("\n  "));
+    }
+    Ok(())
+}
+
+fn plan(args: &Args, study: &Study, contenders: &[ablate::Contender]) -> Result<()> {
+    let rows = ablate::open(&args.out)?;
+    let jobs = jobs(study, contenders);
+    let is_done = |job: &ablate::Job<'_>| rows.as_ref().is_some_and(|rows| rows.has(&job.key()));
+    for (i, job) in jobs.iter().enumerate() {
+        let state = if is_done(job) { "done" } else { "to do" };
+        let seed = job.seed.map_or_else(|| "all".to_owned(), |seed| seed.to_string());
+        let (protocol, name) = (job.protocol, &job.contender.name);
+        out!("{:>4}  {protocol}  {seed:>4}  {name:<24} {state:<6} {}", i + 1, job.contender.source)?;
+    }
+    let done = jobs.iter().filter(|job| is_done(job)).count();
+    out!("{done} of {} jobs are done", jobs.len())?;
+    Ok(())
+}
