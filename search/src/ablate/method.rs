@@ -233,7 +233,8 @@ pub fn contenders(study: &Study) -> Result<Vec<Contender>, SearchError> {
         let sees_features = Term::all().any(|term| term.is_perceptual() && weights.contains_key(term.name()));
         // Features that no term looks at would be most of the work.
         loss.vgg = loss.vgg.filter(|_| sees_features);
-        Source::Beta(Box::new(BetaFile { weights, logits: BTreeMap::new(), loss, origin: None }))
+        let (logits, scales) = (BTreeMap::new(), BTreeMap::new());
+        Source::Beta(Box::new(BetaFile { weights, logits, scales, loss, origin: None }))
     };
     let mut all = Vec::new();
     let mut groups = BTreeSet::new();
