@@ -27,15 +27,16 @@ pub fn load<T: DeserializeOwned + Serialize + Default>(
     overrides: &[String],
 ) -> Result<T, SearchError> {
     let of = |assignment: &String| Override { option: OVERRIDES, assignment: assignment.clone() };
-    load_named(file, &overrides.iter().map(of).collect::<Vec<_>>())
+    load_named(Table::new(), file, &overrides.iter().map(of).collect::<Vec<_>>())
 }
 
-/// The defaults of `T`, changed by `file` where there is one, and then by the overrides in order; keys that the configuration does
-/// not know are refused. A table that names some settings leaves the others at the defaults of `T`.
+/// The defaults of `T`, changed by `preset`, by `file` where there is one, and then by the overrides in order; keys that the
+/// configuration does not know are refused. A table that names some settings leaves the others at the defaults of `T`.
 ///
 /// # Errors
 /// [`SearchError::Io`], or [`SearchError::Config`] with the file or the option of the first wrong override, and the parser's words.
 pub fn load_named<T: DeserializeOwned + Serialize + Default>(
+    preset: Table,
     file: Option<&Path>,
     overrides: &[Override],
 ) -> Result<T, SearchError> {
@@ -51,6 +52,7 @@ pub fn load_named<T: DeserializeOwned + Serialize + Default>(
     let mut given: Table = toml::from_str(&text).map_err(|e| refuse(e.to_string()))?;
     let complete = |given: &Table| -> Result<T, String> {
         let mut table = Table::try_from(T::default()).map_err(|e| e.to_string())?;
+        merge(&mut table, preset.clone());
         merge(&mut table, given.clone());
         Value::Table(table).try_into().map_err(|e: toml::de::Error| e.to_string())
     };
@@ -185,9 +187,9 @@ mod tests {
     fn an_error_begins_with_the_option_that_brings_it() {
         let of = |option, assignment: &str| Override { option, assignment: assignment.to_owned() };
         let all = [of("--epochs", "epochs=3"), of("--pace", "pace=walk"), of(OVERRIDES, "inner.rate=2.0")];
-        let error = load_named::<Outer>(None, &all).unwrap_err().to_string();
+        let error = load_named::<Outer>(Table::new(), None, &all).unwrap_err().to_string();
         assert!(error.starts_with("--pace: ") && error.contains("`slow` or `fast`"), "{error}");
-        let error = load_named::<Outer>(None, &[of("--epochs", "epochs=-1")]).unwrap_err().to_string();
+        let error = load_named::<Outer>(Table::new(), None, &[of("--epochs", "epochs=-1")]).unwrap_err().to_string();
         assert!(error.starts_with("--epochs: "), "{error}");
     }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 
-/// Where settings come from; later ones win: the file, the short options of a command, `--set`.
+/// Where settings come from; later ones win: a preset where the command has some, the file, the short options of a command, `--set`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct SettingsArgs {
     /// Settings in TOML; unknown keys are refused. What is not given has the paper's value.
@@ -21,14 +21,22 @@ pub(super) struct SettingsArgs {
     set: Vec<String>,
 }
 
-/// Overrides collected from short options, each with its name.
+/// Overrides collected from short options, each with its name, and the settings beneath all others.
 #[derive(Debug, Default)]
-pub(super) struct Short(Vec<Override>);
+pub(super) struct Short {
+    preset: toml::Table,
+    given: Vec<Override>,
+}
 
 impl Short {
+    /// What holds where neither file nor option says otherwise.
+    pub(super) fn preset(preset: toml::Table) -> Self {
+        Short { preset, given: Vec::new() }
+    }
+
     /// A number or word, if given.
     pub(super) fn value(mut self, option: &'static str, key: &str, value: Option<impl std::fmt::Display>) -> Self {
-        self.0.extend(value.map(|v| Override { option, assignment: format!("{key}={v}") }));
+        self.given.extend(value.map(|v| Override { option, assignment: format!("{key}={v}") }));
         self
     }
 
@@ -63,9 +71,9 @@ impl SettingsArgs {
 
     fn read<T: DeserializeOwned + Serialize + Default>(&self, file: Option<&Path>, short: Short) -> Result<T> {
         let set = self.set.iter().map(|assignment| Override { option: OVERRIDES, assignment: assignment.clone() });
-        let all: Vec<Override> = short.0.into_iter().chain(set).collect();
+        let all: Vec<Override> = short.given.into_iter().chain(set).collect();
         self.paths().check()?;
-        caf_search::settings::load_named(file, &all).map_err(|error| match error {
+        caf_search::settings::load_named(short.preset, file, &all).map_err(|error| match error {
             SearchError::Config { .. } => WrongCall(error.to_string()).into(),
             error => error.into(),
         })

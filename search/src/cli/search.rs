@@ -4,7 +4,8 @@ use super::learning::{LearningArgs, networks, tasks};
 use super::overrides::Short;
 use anyhow::{Result, bail};
 use caf_console::{Console, Interrupted, Progress, StopFlag, out, write_json};
-use caf_search::search::{self, SearchConfig};
+use caf_search::search::{self, PRESETS, SearchConfig};
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -15,6 +16,9 @@ use std::path::PathBuf;
 pub(super) struct Args {
     #[command(flatten)]
     learning: LearningArgs,
+    /// Named settings beneath all others (docs/search.md).
+    #[arg(long, value_name = "NAME", default_value = PRESETS[0].name, value_parser = presets())]
+    preset: String,
     /// VGG-16 weights for the perceptual terms; these are off without it.
     #[arg(long, value_name = "FILE")]
     vgg: Option<PathBuf>,
@@ -29,9 +33,13 @@ pub(super) struct Args {
     init: Option<PathBuf>,
 }
 
+fn presets() -> PossibleValuesParser {
+    PRESETS.iter().map(|preset| PossibleValue::new(preset.name).help(preset.help)).collect::<Vec<_>>().into()
+}
+
 pub(super) fn run(args: &Args) -> Result<()> {
     let LearningArgs { out, json, .. } = &args.learning;
-    let own = Short::default()
+    let own = Short::preset(search::preset(&args.preset)?)
         .path("--vgg", "loss.vgg.file", args.vgg.as_deref())
         .text("--net", "fusion.network.kind", args.net.as_deref())
         .text("--task", "task.kind", args.task.as_deref())

@@ -3,6 +3,7 @@
 mod beta_file;
 mod config;
 mod halves;
+mod preset;
 mod run;
 mod session;
 mod signal;
@@ -10,4 +11,5 @@ mod step;
 
 pub use beta_file::{BetaFile, Origin};
 pub use config::{BetaSettings, DecayEvery, Method, SearchConfig, StepSettings, UnrolledSettings};
+pub use preset::{PRESETS, Preset, preset};
 pub use run::{Finished, run};
