@@ -1,32 +1,12 @@
 //! Time of one evaluation of the terms, forward and backward to the fused image, at batch 2 and 128×128 px on the CPU.
 //!
-//! `cargo bench -p caf-fusion-loss` uses seeded weights of VGG-16's full widths: their values do not change the time.
+//! `cargo bench -p caf-fusion-loss` uses features that have learned nothing: their values do not change the time.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use caf_fusion_loss::{FusionLoss, LineageSetting, LossConfig, Saliency, Vgg, VggFile, Weighting};
 use caf_golden::Bench;
-use caf_weights::{HostTensor, Weights};
 use std::hint::black_box;
 use tch::{Device, Kind, Tensor};
-
-fn full_width_vgg() -> Vgg {
-    let named = [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28];
-    let widths = [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512];
-    let mut weights = Weights::new();
-    let mut input = 3;
-    for (n, output) in named.into_iter().zip(widths) {
-        let scale = (2.0 / (9 * input) as f32).sqrt();
-        let wave = |i: usize| (i as f32 * 0.618).sin() * 1.4 * scale;
-        let kernel: Vec<f32> = (0..output * input * 9).map(wave).collect();
-        let kernel = HostTensor::from_f32(&[output, input, 3, 3], &kernel).unwrap();
-        weights.insert(format!("features.{n}.weight"), kernel).unwrap();
-        let bias = HostTensor::from_f32(&[output], &vec![0.0; output]).unwrap();
-        weights.insert(format!("features.{n}.bias"), bias).unwrap();
-        input = output;
-    }
-    let origin = VggFile { file: "bench".into(), lineage: LineageSetting::Torchvision, ..VggFile::default() };
-    Vgg::from_weights(&weights, &origin, Device::Cpu, Kind::Float).unwrap()
-}
 
 fn main() {
     let bench = Bench::from_args();
@@ -34,7 +14,9 @@ fn main() {
         ((Tensor::arange(2 * 128 * 128, (Kind::Float, Device::Cpu)) * 0.21 + phase).sin() * 0.4 + 0.5)
             .reshape([2, 1, 128, 128])
     };
-    for (name, vgg) in [("13 without VGG-16", None), ("15 with VGG-16", Some(full_width_vgg()))] {
+    for (name, vgg) in
+        [("13 without VGG-16", None), ("15 with VGG-16", Some(Vgg::untrained(Device::Cpu, Kind::Float).unwrap()))]
+    {
         let loss = FusionLoss::with_vgg(&LossConfig::paper(), vgg, Device::Cpu, Kind::Float).unwrap();
         let saliency = Saliency::Complementary(image(3.0));
         let logits = Weighting::Softmax.start(loss.active().len(), Device::Cpu, Kind::Float).unwrap();

@@ -5,14 +5,16 @@
 
 use crate::config::VggFile;
 use crate::error::{LossError, VggFault};
-use crate::vgg_lineage::Lineage;
-use caf_torch::tensor_from_host;
+use crate::vgg_lineage::{Lineage, LineageSetting};
+use caf_torch::{TorchError, Window, convolve, count_passes, tensor_from_host};
 use caf_weights::{HostTensor, Weights, read_weights};
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, TchError, Tensor};
 
 /// Positions of the convolutions in torchvision's `features` sequence, by which the tensors are named.
 const NAMED: [usize; 13] = [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28];
+/// Output channels of the convolutions.
+const WIDTHS: [usize; 13] = [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512];
 /// Convolutions, counted from 1, after which the sides are halved.
 const POOLED: [usize; 4] = [2, 4, 7, 10];
 /// Convolutions whose features the paper compares, counted from 1: conv1_1, conv2_1, conv3_1, conv4_2, conv5_3.
@@ -91,6 +93,16 @@ impl Vgg {
         })
     }
 
+    /// Features of the full widths that have learned nothing, always the same: for measuring time, which does not depend on values.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    pub fn untrained(device: Device, kind: Kind) -> Result<Self, LossError> {
+        let weights = untrained().map_err(LossError::CafTorch)?;
+        let origin = VggFile { file: "untrained".into(), lineage: LineageSetting::Torchvision, ..VggFile::default() };
+        Self::from_weights(&weights, &origin, device, kind)
+    }
+
     /// Where the weights came from.
     pub fn file(&self) -> &Path {
         &self.file
@@ -119,7 +131,7 @@ impl Vgg {
         let mut features = Vec::with_capacity(compared.len());
         let mut x = gray.f_mul(&self.factor)?.f_add(&self.offset)?;
         for (number, (weight, bias)) in (1..=last).zip(&self.layers) {
-            x = x.f_conv2d(weight, Some(bias), [1, 1], [1, 1], [1, 1], 1)?;
+            x = convolve(&x, weight, Some(bias), &Window::same(1))?;
             let compared = compared.contains(&number);
             if compared && tap == Tap::BeforeRelu {
                 features.push(x.shallow_clone());
@@ -132,8 +144,29 @@ impl Vgg {
                 x = x.f_max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)?;
             }
         }
+        let images = gray.size().first().copied().unwrap_or(0).cast_unsigned();
+        let recorded = features.iter().any(Tensor::requires_grad);
+        count_passes("vgg16", |passes| {
+            passes.forward += images;
+            passes.backward += if recorded { images } else { 0 };
+        });
         Ok(features)
     }
+}
+
+fn untrained() -> Result<Weights, TorchError> {
+    let mut weights = Weights::new();
+    let mut input = 3;
+    for (n, output) in NAMED.into_iter().zip(WIDTHS) {
+        // The variance that ReLU keeps: values neither vanish nor grow.
+        let scale = (2.0 / (9 * input) as f32).sqrt();
+        let wave = |i: usize| (i as f32 * 0.618).sin() * std::f32::consts::SQRT_2 * scale;
+        let kernel: Vec<f32> = (0..output * input * 9).map(wave).collect();
+        weights.insert(format!("features.{n}.weight"), HostTensor::from_f32(&[output, input, 3, 3], &kernel)?)?;
+        weights.insert(format!("features.{n}.bias"), HostTensor::from_f32(&[output], &vec![0.0; output])?)?;
+        input = output;
+    }
+    Ok(weights)
 }
 
 /// A tensor of that shape, or what is wrong with it.

@@ -1,6 +1,7 @@
 //! The command line of `caf-search`.
 
 mod ablate;
+mod bench;
 mod eval;
 mod fuse;
 mod import;
@@ -50,6 +51,8 @@ enum Command {
     Split(split::Args),
     /// Search the weights of the fusion loss.
     Search(search::Args),
+    /// Measure what an iteration of a search costs, on random images.
+    Bench(bench::Args),
     /// Train a fusion network or a task network.
     #[command(subcommand)]
     Train(train::Command),
@@ -75,6 +78,7 @@ impl Cli {
             Command::Networks(args) => networks::run(&args),
             Command::Split(args) => split::run(&args),
             Command::Search(args) => search::run(&args),
+            Command::Bench(args) => bench::run(&args),
             Command::Train(command) => train::run(&command),
             Command::Fuse(args) => fuse::run(&args),
             Command::Eval(args) => eval::run(&args),

@@ -3,7 +3,7 @@
 use super::beta_file::BetaFile;
 use super::config::SearchConfig;
 use super::halves::Halves;
-use super::session::Session;
+use super::session::{Pairs, Session};
 use super::step::Measured;
 use crate::device;
 use crate::error::SearchError;
@@ -11,6 +11,7 @@ use crate::file::write_toml;
 use crate::loader::{Feed, HostPairs, PairBatch};
 use crate::run_loop::{CONFIG, Step, Training, run_loop};
 use caf_console::{Progress, StopFlag};
+use caf_fusion_loss::FusionLoss;
 use serde::Serialize;
 use std::path::Path;
 use tch::Kind;
@@ -48,7 +49,9 @@ pub fn run(
     config.check()?;
     let device = device::prepare(&config.run.device, config.run.threads)?;
     let halves = Halves::open(config, progress)?;
-    let session = Session::new(config.clone(), &halves, device)?;
+    let loss = FusionLoss::new(&config.loss, device, Kind::Float)?;
+    let pairs = Pairs { train: halves.train.len(), classes: &halves.classes, fingerprints: &halves.fingerprints() };
+    let session = Session::new(config.clone(), loss, &pairs, device)?;
     session.fusion.tell(progress);
     progress.say(&session.loss.status());
     session.task.started().into_iter().for_each(|words| progress.say(words));
@@ -133,7 +136,7 @@ impl Training for Search {
         };
         let rate = session.beta_rate();
         let measured = session.step(&train, val.as_ref())?;
-        self.times.push(measured.time.map(|t| t.as_secs_f64() * 1e3));
+        self.times.push(measured.phases.each_ref().map(|phase| phase.time.as_secs_f64() * 1e3));
         Ok(Step { values: row(session, &measured, rate)?, state: state(&measured) })
     }
 
@@ -152,15 +155,15 @@ fn row(session: &Session, m: &Measured, beta_rate: f64) -> Result<Vec<Option<f64
     let (logits, weights) = session.beta()?;
     let result = m.beta.as_ref().map(|b| &b.result);
     let distance = m.beta.as_ref().and_then(|b| b.distance);
-    let mut row: Vec<Option<f64>> = m.time.iter().map(|t| Some(t.as_secs_f64() * 1e3)).collect();
+    let mut row: Vec<Option<f64>> = m.phases.iter().map(|phase| Some(phase.time.as_secs_f64() * 1e3)).collect();
     let parts = session.config.task.kind().parts().len();
     match &m.task {
         Some(values) => row.extend(values.iter().copied().map(Some)),
         None => row.extend(std::iter::repeat_n(None, parts)),
     }
     row.extend([
-        Some(m.fusion_total),
-        Some(m.fusion_gradient),
+        Some(m.fusion.total),
+        Some(m.fusion.gradient),
         result.map(|r| r.validation_loss),
         result.map(|r| r.v_norm),
         result.and_then(|r| r.radius),
@@ -168,7 +171,7 @@ fn row(session: &Session, m: &Measured, beta_rate: f64) -> Result<Vec<Option<f64
         distance.map(|d| d.cosine),
         Some(beta_rate),
     ]);
-    row.extend(m.terms.iter().copied().map(Some));
+    row.extend(m.fusion.terms.iter().copied().map(Some));
     row.extend(logits.into_iter().map(Some));
     row.extend(weights.into_iter().map(Some));
     match result {
@@ -186,7 +189,7 @@ fn row(session: &Session, m: &Measured, beta_rate: f64) -> Result<Vec<Option<f64
 fn state(m: &Measured) -> String {
     let val = m.beta.as_ref().map_or_else(String::new, |b| format!("  val {:.3}", b.result.validation_loss));
     let task = m.task.as_ref().and_then(|parts| parts.first()).map_or_else(String::new, |t| format!("task {t:.3}  "));
-    format!("{task}fusion {:.4}{val}", m.fusion_total)
+    format!("{task}fusion {:.4}{val}", m.fusion.total)
 }
 
 fn medians(times: &[[f64; 3]]) -> Option<[f64; 3]> {

@@ -2,7 +2,6 @@
 
 use super::beta_file::{BetaFile, Origin};
 use super::config::{DecayEvery, SearchConfig};
-use super::halves::Halves;
 use super::signal::Signal;
 use crate::error::SearchError;
 use crate::fusion_net::FusionNet;
@@ -20,6 +19,16 @@ use tch::{Device, Kind, Tensor};
 
 /// Settings that may change when a search goes on.
 const FREE: [&str; 3] = ["run.epochs", "run.iterations", "unrolled.check_every"];
+
+/// What a search knows of its pairs.
+pub(super) struct Pairs<'a> {
+    /// How many train the networks.
+    pub train: usize,
+    /// Class names of the task by number.
+    pub classes: &'a [String],
+    /// What a resumed search compares of them.
+    pub fingerprints: &'a [(&'static str, String)],
+}
 
 /// Both networks, β, and all optimisers.
 pub(super) struct Session {
@@ -44,17 +53,16 @@ pub(super) struct Session {
 
 impl Session {
     /// Fresh state.
-    pub fn new(config: SearchConfig, halves: &Halves, device: Device) -> Result<Self, SearchError> {
-        let loss = FusionLoss::new(&config.loss, device, Kind::Float)?;
-        let (run, pairs) = (&config.run, halves.train.len());
+    pub fn new(config: SearchConfig, loss: FusionLoss, pairs: &Pairs<'_>, device: Device) -> Result<Self, SearchError> {
+        let run = &config.run;
         let fusion = config.fusion.start(run.seed, config.data.ir_range, device)?;
         let fusion_adam = Adam::new(AdamConfig::default(), &fusion.params.trainable())?;
-        let iterations_per_epoch = run.iterations_per_epoch(pairs);
-        let end = run.end(pairs);
+        let iterations_per_epoch = run.iterations_per_epoch(pairs.train);
+        let end = run.end(pairs.train);
         let task = config.task.kind().begin(&Setup {
             settings: config.task.table(),
             purpose: Purpose::Search,
-            classes: &halves.classes,
+            classes: pairs.classes,
             size_px: run.size_px,
             batch: run.batch,
             batches: iterations_per_epoch,
@@ -69,7 +77,7 @@ impl Session {
         let beta_adam = Adam::new(adam, std::slice::from_ref(&logits))?;
         let free: Vec<&str> = [&FREE[..], &RunSettings::FREE, &DataSettings::FREE].concat();
         Ok(Session {
-            run: Run::new("search", &config, &free, &halves.fingerprints()),
+            run: Run::new("search", &config, &free, pairs.fingerprints),
             config,
             device,
             loss,

@@ -1,6 +1,7 @@
 //! One iteration: ω_t, ω_f, β, in this order.
 
 use super::config::Method;
+use super::phase::Phase;
 use super::session::Session;
 use crate::descent::descend;
 use crate::error::SearchError;
@@ -10,7 +11,6 @@ use crate::hypergradient::{
 use crate::loader::PairBatch;
 use caf_fusion_loss::{FusionLoss, LossError, Saliency, Sources, Terms};
 use caf_torch::{GradOptions, Mode, Params, TorchError, forward, gradients};
-use std::time::{Duration, Instant};
 use tch::Tensor;
 
 /// What an iteration measured.
@@ -18,13 +18,20 @@ use tch::Tensor;
 pub(super) struct Measured {
     /// Parts of the task's loss, the total first; none where the task network is not trained along.
     pub task: Option<Vec<f64>>,
-    pub fusion_total: f64,
-    /// ‖∇ω L_f‖: how far the fusion network is from settling.
-    pub fusion_gradient: f64,
-    /// In the order of the active terms.
-    pub terms: Vec<f64>,
+    pub fusion: FusionMeasured,
     pub beta: Option<BetaMeasured>,
-    pub time: [Duration; 3],
+    /// The task's, the fusion and the β step.
+    pub phases: [Phase; 3],
+}
+
+/// What the fusion step measured.
+#[derive(Debug)]
+pub(super) struct FusionMeasured {
+    pub total: f64,
+    /// ‖∇ω L_f‖: how far the fusion network is from settling.
+    pub gradient: f64,
+    /// In the order of the active terms, undivided.
+    pub terms: Vec<f64>,
 }
 
 /// What the β step measured.
@@ -37,48 +44,56 @@ pub(super) struct BetaMeasured {
 impl Session {
     /// Runs one iteration; β moves where there is a validation batch. An error leaves the saved state valid, not this one.
     pub fn step(&mut self, train: &PairBatch, val: Option<&PairBatch>) -> Result<Measured, SearchError> {
-        let begin = Instant::now();
+        let (found, task_phase) = Phase::of(|| self.task_step(train));
+        let (task, fused, leaves) = found?;
+        let (found, fusion_phase) = Phase::of(|| self.fusion_step(train, &fused, &leaves));
+        let (sources, fusion) = found?;
+        drop((fused, leaves));
+        let (found, beta_phase) = Phase::of(|| val.map(|val| self.beta_step(&sources, train, val)).transpose());
+        let beta = found?;
+        self.iteration += 1;
+        Ok(Measured { task, fusion, beta, phases: [task_phase, fusion_phase, beta_phase] })
+    }
+
+    /// ω_t ← ω_t − ∇L_t on the fused batch, where the task network is trained along. Returns the parts of its loss, the fused
+    /// images, and the tensors of ω_f that these are differentiable by.
+    fn task_step(&mut self, train: &PairBatch) -> Result<(Option<Vec<f64>>, Tensor, Vec<Tensor>), SearchError> {
         let (recording, leaves) = self.fusion.params.recording()?;
         let mode = Mode::train(self.config.run.seed, self.iteration as u64);
         let fused = self.fusion.fuse(&recording, &train.ir, &train.vi, mode)?;
-        let sources =
-            self.loss.sources(&train.ir, &train.vi, &Saliency::Complementary(train.saliency.shallow_clone()))?;
-
-        let task = if self.config.steps.task {
+        let parts = if self.config.steps.task {
             let image = task_input(&fused.f_detach()?, train, self.config.data.colour)?;
             Some(self.task.train_step(&image, &train.annotations, self.iteration)?)
         } else {
             None
         };
-        let after_task = Instant::now();
+        Ok((parts, fused, leaves))
+    }
 
+    /// ω_f ← ω_f − ∇L_f(β).
+    fn fusion_step(
+        &mut self,
+        train: &PairBatch,
+        fused: &Tensor,
+        leaves: &[Tensor],
+    ) -> Result<(Sources, FusionMeasured), SearchError> {
+        let sources =
+            self.loss.sources(&train.ir, &train.vi, &Saliency::Complementary(train.saliency.shallow_clone()))?;
         if self.iteration == 0
-            && let Some(scales) = self.loss.measure_scales(&fused, &sources)?
+            && let Some(scales) = self.loss.measure_scales(fused, &sources)?
         {
             self.loss.set_scales(scales)?;
         }
-        let terms = self.loss.terms(&fused, &sources)?;
-        let (fusion_total, fusion_gradient, terms) = self.fusion_step(&terms, &leaves)?;
-        drop((fused, recording, leaves));
-        let after_fusion = Instant::now();
-
-        let beta = val.map(|val| self.beta_step(&sources, train, val)).transpose()?;
-        let time = [after_task - begin, after_fusion - after_task, after_fusion.elapsed()];
-        self.iteration += 1;
-        Ok(Measured { task, fusion_total, fusion_gradient, terms, beta, time })
-    }
-
-    /// ω_f ← ω_f − ∇L_f(β). The loss, the norm of its gradient, and the undivided terms.
-    fn fusion_step(&mut self, terms: &Terms, leaves: &[Tensor]) -> Result<(f64, f64, Vec<f64>), SearchError> {
+        let terms = self.loss.terms(fused, &sources)?;
         if let Some(term) = terms.first_non_finite()? {
             return Err(self.non_finite(&format!("fusion-loss term `{term}`")));
         }
-        let total = self.loss.total(terms, &self.logits)?;
+        let total = self.loss.total(&terms, &self.logits)?;
         let grads = gradients(&total, leaves, GradOptions::default())?;
         let (trainable, adam, rate) = (self.fusion.params.trainable(), &mut self.fusion_adam, self.config.fusion.rate);
-        let norm = descend("the fusion network", self.iteration, &grads, None, |g| adam.step(&trainable, g, rate))?;
+        let gradient = descend("the fusion network", self.iteration, &grads, None, |g| adam.step(&trainable, g, rate))?;
         let values = terms.to_vec()?.into_iter().zip(self.loss.scales()).map(|((_, v), scale)| v * scale).collect();
-        Ok((f64::try_from(&total)?, norm, values))
+        Ok((sources, FusionMeasured { total: f64::try_from(&total)?, gradient, terms: values }))
     }
 
     /// β ← β − ∇β L_val(ω′).

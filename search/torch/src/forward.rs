@@ -4,6 +4,7 @@ use crate::error::TorchError;
 use crate::mode::Mode;
 use crate::ops::{Site, apply};
 use crate::params::Params;
+use crate::work::count_passes;
 use caf_net::{Graph, Node, Op};
 use tch::{TchError, Tensor};
 
@@ -45,7 +46,7 @@ pub fn forward(graph: &Graph, params: &Params, inputs: &[&Tensor], mode: Mode) -
         let site = Site { params, inputs: &read, mode, place: node.output.index() };
         values.push(Some(apply(&node.op, &site).map_err(error)?));
     }
-    graph
+    let outputs: Vec<Tensor> = graph
         .outputs()
         .iter()
         .map(|output| {
@@ -55,7 +56,14 @@ pub fn forward(graph: &Graph, params: &Params, inputs: &[&Tensor], mode: Mode) -
                 source: TchError::Shape("the value was released too early".to_owned()),
             })
         })
-        .collect()
+        .collect::<Result<_, TorchError>>()?;
+    let images = inputs.first().and_then(|x| x.size().first().copied()).unwrap_or(1).cast_unsigned();
+    let recorded = outputs.iter().any(Tensor::requires_grad);
+    count_passes(graph.name(), |passes| {
+        passes.forward += images;
+        passes.backward += if recorded { images } else { 0 };
+    });
+    Ok(outputs)
 }
 
 /// One value has no variance: the running one would become 0 · 1/0, which is no number.

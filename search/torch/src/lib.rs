@@ -6,6 +6,7 @@
 //!
 //! All calls of libtorch are the fallible ones; no input makes this crate panic.
 
+mod conv;
 mod convert;
 mod device;
 mod draws;
@@ -16,12 +17,14 @@ mod mode;
 mod ops;
 pub mod optim;
 mod params;
+mod work;
 
+pub use conv::{Window, channels_last, convolve};
 pub use convert::{host_from_tensor, tensor_from_host};
 pub use device::{cuda_library_version, device_from_name};
 pub use error::TorchError;
 pub use forward::forward;
 pub use grad::{GradOptions, gradients, norm};
 pub use mode::Mode;
-pub use ops::channels_last;
 pub use params::Params;
+pub use work::{Passes, Work, count_passes, counted};

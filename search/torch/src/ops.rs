@@ -1,5 +1,6 @@
 //! Each op of `caf-net` on libtorch.
 
+use crate::conv::{Window, convolve};
 use crate::draws::unit;
 use crate::mode::Mode;
 use crate::params::Params;
@@ -105,24 +106,19 @@ pub(crate) fn apply(op: &Op, site: &Site<'_>) -> Result<Tensor, TchError> {
     }
 }
 
-/// The same tensor with channels innermost in memory. Convolutions on the CPU and on tensor cores run faster so, and keep it.
-pub fn channels_last(x: &Tensor) -> Result<Tensor, TchError> {
-    x.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])
-}
-
 fn extent(x: &Tensor, axis: usize) -> Result<i64, TchError> {
     x.size().get(axis).copied().ok_or_else(|| TchError::Shape(format!("axis {axis} of {:?}", x.size())))
 }
 
 fn apply_conv(conv: &Conv, params: &Params, x: &Tensor) -> Result<Tensor, TchError> {
     let wide = |v: [usize; 2]| v.map(|n| n as i64);
-    let bias = conv.bias.map(|id| params.get(id));
-    let (stride, padding, dilation) = (wide(conv.stride), wide(conv.padding), wide(conv.dilation));
-    if x.device() == tch::Device::Cpu && x.size().get(1).is_some_and(|c| *c > 1) {
-        let x = channels_last(x)?;
-        return x.f_conv2d(params.get(conv.weight), bias, stride, padding, dilation, conv.groups as i64);
-    }
-    x.f_conv2d(params.get(conv.weight), bias, stride, padding, dilation, conv.groups as i64)
+    let window = Window {
+        stride: wide(conv.stride),
+        padding: wide(conv.padding),
+        dilation: wide(conv.dilation),
+        groups: conv.groups as i64,
+    };
+    convolve(x, params.get(conv.weight), conv.bias.map(|id| params.get(id)), &window)
 }
 
 fn apply_norm(norm: &Norm, params: &Params, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
