@@ -15,7 +15,7 @@ use crate::run_settings::DataSettings;
 use crate::search::{self, BetaFile};
 use crate::state::StateError;
 use crate::task_training::{self, files as task_files};
-use crate::tasks::{TASKS, TaskKind, Trained, open_task};
+use crate::tasks::{TaskKind, Trained, open_task};
 use caf_console::{Progress, StopFlag};
 use caf_data::Dataset;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ pub(super) struct Bench<'a> {
     device: Device,
     kind: &'static dyn TaskKind,
     classes: Vec<String>,
-    frozen: Option<Box<dyn Trained>>,
+    frozen: Option<Trained>,
 }
 
 impl<'a> Bench<'a> {
@@ -46,9 +46,9 @@ impl<'a> Bench<'a> {
         let uses = |protocol| study.protocols.contains(&protocol);
         let weights = study.p1.weights.as_ref().filter(|_| uses(Protocol::P1));
         let frozen = weights.map(|path| open_task(path, device)).transpose()?;
-        let of_file = frozen.as_ref().and_then(|network| TASKS.iter().find(|kind| kind.kind() == network.kind()));
+        let of_file = frozen.as_ref().map(Trained::task);
         let of_training = study.p1.train.as_ref().filter(|_| uses(Protocol::P1)).map(|train| train.task.kind());
-        let first = of_file.copied().or(of_training);
+        let first = of_file.or(of_training);
         let second = Some(study.p2.task.kind()).filter(|_| uses(Protocol::P2));
         if let (Some(first), Some(second)) = (first, second)
             && first.kind() != second.kind()
@@ -123,7 +123,7 @@ impl<'a> Bench<'a> {
             }
             Protocol::P2 => {
                 let network = self.anew(job, &cell, &fused, progress, stop)?;
-                scores(&*network, &val, &fused, None, annotation, stop)?
+                scores(&network, &val, &fused, None, annotation, stop)?
             }
         };
         if self.study.metrics {
@@ -184,7 +184,7 @@ impl<'a> Bench<'a> {
     }
 
     /// The frozen task network, which the first job that needs it may have to train.
-    fn frozen(&mut self, progress: &dyn Progress, stop: &StopFlag) -> Result<&dyn Trained, SearchError> {
+    fn frozen(&mut self, progress: &dyn Progress, stop: &StopFlag) -> Result<&Trained, SearchError> {
         let network = match self.frozen.take() {
             Some(network) => network,
             None => {
@@ -197,7 +197,7 @@ impl<'a> Bench<'a> {
                 open_task(&path, self.device)?
             }
         };
-        Ok(&**self.frozen.insert(network))
+        Ok(self.frozen.insert(network))
     }
 
     /// A task network trained on the fused training pairs: that of the last iteration, since pairs that are measured choose nothing.
@@ -208,7 +208,7 @@ impl<'a> Bench<'a> {
         fused: &Path,
         progress: &dyn Progress,
         stop: &StopFlag,
-    ) -> Result<Box<dyn Trained>, SearchError> {
+    ) -> Result<Trained, SearchError> {
         let seed = job.seed.unwrap_or(1);
         let out = cell.join(task_folder(seed));
         let images = ImageSource::Folder(fused.to_owned());
@@ -236,7 +236,7 @@ fn task_folder(seed: u64) -> String {
 
 /// Measures a task network on fused images: scores, then those of every class.
 fn scores(
-    network: &dyn Trained,
+    network: &Trained,
     val: &Dataset,
     fused: &Path,
     size_px: Option<[usize; 2]>,

@@ -67,7 +67,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let of_infrared = network_and_file.filter(|_| args.images == ImageSource::Infrared);
     let ir_range = args.pairs.ir_range.of_network(of_infrared.map(|(network, path)| (path, network.ir_range())))?;
     let dataset = args.pairs.open(network.as_ref().map(|network| network.annotation()), ir_range)?;
-    let task = network.map(|network| measure(args, &*network, &dataset, &console, &stop)).transpose()?;
+    let task = network.map(|network| measure(args, &network, &dataset, &console, &stop)).transpose()?;
     let fusion = fused.map(|folder| fusion_report(&dataset, folder, &METRICS, &console, &stop)).transpose()?;
     for (name, mean) in fusion.iter().flatten() {
         let note =
@@ -85,7 +85,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
 
 fn measure(
     args: &Args,
-    network: &dyn Trained,
+    network: &Trained,
     dataset: &Dataset,
     console: &Console,
     stop: &StopFlag,

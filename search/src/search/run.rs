@@ -54,7 +54,7 @@ pub fn run(
     let session = Session::new(config.clone(), loss, &pairs, device)?;
     session.fusion.tell(progress);
     progress.say(&session.loss.status());
-    session.task.started().into_iter().for_each(|words| progress.say(words));
+    session.task.network().started().into_iter().for_each(|words| progress.say(words));
     let mut search = Search { session, halves, feeds: None, times: Vec::new() };
     let finished = run_loop(&mut search, out, config.run.save_every, progress, stop)?;
     Ok(Finished {

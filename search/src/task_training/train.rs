@@ -111,7 +111,7 @@ pub fn train(
         val,
         end,
     };
-    running.task.started().into_iter().for_each(|words| progress.say(words));
+    running.task.network().started().into_iter().for_each(|words| progress.say(words));
     let finished = run_loop(&mut running, out, run.save_every, progress, stop)?;
     Ok(Finished {
         iterations: running.iteration,

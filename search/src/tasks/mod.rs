@@ -5,16 +5,21 @@
 //! [`TaskKind`], [`Task`] and [`Trained`].
 
 mod detection;
+mod network;
 mod registry;
 mod segmentation;
 mod settings;
-mod start;
+mod setup;
 mod task;
+mod trained;
 
 pub use detection::DetectionSettings;
 
-pub use registry::{TASKS, open_task};
+pub use network::{Init, Network};
+pub use registry::TASKS;
 pub use segmentation::{Mean, SegmentationSettings};
 pub use settings::TaskSettings;
+pub use setup::{Purpose, Setup};
 pub(crate) use task::require_classes;
-pub use task::{Purpose, Setup, Task, TaskKind, TaskReport, Trained};
+pub use task::{Measured, Task, TaskKind, TaskReport};
+pub use trained::{Trained, open_task};

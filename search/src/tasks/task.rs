@@ -1,13 +1,15 @@
 //! What a task is to the rest of the crate.
 
+use super::network::Network;
+use super::setup::Setup;
 use crate::error::SearchError;
 use crate::loader::{Annotation, Annotations, TaskImages};
 use crate::run_settings::Sides;
 use caf_console::{Progress, StopFlag};
-use caf_image::IrRange;
+use caf_net::{Graph, zoo};
 use caf_report::ScoreChart;
 use caf_torch::{Mode, Params};
-use caf_weights::{TaskFile, Weights};
+use caf_weights::Weights;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -18,6 +20,9 @@ use toml::{Table, Value};
 pub trait TaskKind: Sync + std::fmt::Debug {
     /// Its name in settings and reports.
     fn kind(&self) -> &'static str;
+
+    /// Which networks of the zoo are for it.
+    fn network(&self) -> zoo::task::Task;
 
     /// What it learns from.
     fn annotation(&self) -> Annotation;
@@ -55,53 +60,46 @@ pub trait TaskKind: Sync + std::fmt::Debug {
     /// When the settings are out of range, or the starting weights cannot be used.
     fn begin(&self, setup: &Setup<'_>) -> Result<Box<dyn Task>, SearchError>;
 
-    /// The network of a weight file; none when the file holds that of another task.
+    /// Measures a network on images, with the default settings.
     ///
     /// # Errors
-    /// When libtorch cannot hold it.
-    fn open(&self, file: &TaskFile, device: Device) -> Result<Option<Box<dyn Trained>>, SearchError>;
+    /// As [`Task::evaluate`].
+    fn measure(&self, of: &Measured<'_>) -> Result<TaskReport, SearchError>;
 }
 
-/// What a network is needed for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// To drive a search: every batch makes one step.
-    Search,
-    /// To be trained and used.
-    Training,
-}
-
-/// Where and how a task begins.
-#[derive(Clone, Copy, Debug)]
-pub struct Setup<'a> {
-    /// Its settings.
-    pub settings: &'a Table,
-    /// What for.
-    pub purpose: Purpose,
-    /// Class names by number.
-    pub classes: &'a [String],
-    /// Width and height of the training images.
+/// A network, and the images that it is measured on.
+#[derive(Clone, Copy)]
+pub struct Measured<'a> {
+    /// The network with its decoding.
+    pub graph: &'a Graph,
+    /// Its values.
+    pub params: &'a Params,
+    /// Images with annotations, of the network's classes by number.
+    pub images: &'a TaskImages,
+    /// Width and height that images are fitted into, where the task fits them.
     pub size_px: [usize; 2],
     /// Images in a batch.
     pub batch: usize,
-    /// Batches in an epoch.
-    pub batches: usize,
-    /// Batches in all.
-    pub end: usize,
-    /// Seed of fresh values.
-    pub seed: u64,
-    /// How the infrared that its images are made of becomes [0, 1]; none when they are of visible images or of files.
-    pub ir_range: Option<IrRange>,
-    /// Where it computes.
-    pub device: Device,
-    /// Element type of its floats.
-    pub float: Kind,
+    /// Told how far it is.
+    pub progress: &'a dyn Progress,
+    /// Asks to stop.
+    pub stop: &'a StopFlag,
 }
 
 /// A task network while it learns.
 pub trait Task {
+    /// Its network.
+    fn network(&self) -> &Network;
+
     /// Its parameters.
-    fn params(&self) -> &Params;
+    fn params(&self) -> &Params {
+        self.network().params()
+    }
+
+    /// What a user gets: the parameters, or their average.
+    fn result(&self) -> &Params {
+        self.params()
+    }
 
     /// The loss of a batch under these parameters, a differentiable scalar. Nothing changes with [`Mode::BatchStatistics`], and the
     /// same call gives the same value.
@@ -129,19 +127,24 @@ pub trait Task {
         iteration: usize,
     ) -> Result<Vec<f64>, SearchError>;
 
-    /// What there is to say about its starting weights, if any were given.
-    fn started(&self) -> Option<&str>;
-
     /// Learning rate of an iteration, that of most parameters.
     fn rate(&self, iteration: usize) -> f64;
 
-    /// What a user gets: the parameters, or their average, with metadata that say what they belong to.
+    /// [`Task::result`] with metadata that say what it belongs to.
     ///
     /// # Errors
     /// When a tensor cannot be copied.
-    fn weights(&self) -> Result<Weights, SearchError>;
+    fn weights(&self) -> Result<Weights, SearchError> {
+        self.network().weights(self.result())
+    }
 
-    /// Measures what [`Task::weights`] would give on images, in batches of a number.
+    /// Measures a network on images, with its own settings.
+    ///
+    /// # Errors
+    /// As [`Task::evaluate`].
+    fn measure(&self, of: &Measured<'_>) -> Result<TaskReport, SearchError>;
+
+    /// Measures [`Task::result`] on images, in batches of a number.
     ///
     /// # Errors
     /// [`SearchError::Interrupted`] when asked to stop before the last image; when an image cannot be read.
@@ -151,7 +154,10 @@ pub trait Task {
         batch: usize,
         progress: &dyn Progress,
         stop: &StopFlag,
-    ) -> Result<TaskReport, SearchError>;
+    ) -> Result<TaskReport, SearchError> {
+        let (graph, size_px) = (self.network().whole(), self.network().size_px());
+        self.measure(&Measured { graph, params: self.result(), images, size_px, batch, progress, stop })
+    }
 
     /// Adds everything that its next step depends on to a state, under names that begin with `task`.
     ///
@@ -164,37 +170,6 @@ pub trait Task {
     /// # Errors
     /// When an entry is absent or does not fit; `self` is then not to be used.
     fn load(&mut self, state: &Weights, folder: &Path) -> Result<(), SearchError>;
-}
-
-/// A trained task network, ready to be measured.
-pub trait Trained {
-    /// Name of its kind.
-    fn kind(&self) -> &'static str;
-
-    /// What it is measured by.
-    fn annotation(&self) -> Annotation;
-
-    /// Class names by number, when its file says so.
-    fn classes(&self) -> Option<&[String]>;
-
-    /// Width and height of the images it was trained on, when its file says so.
-    fn image_size_px(&self) -> Option<[usize; 2]>;
-
-    /// How the infrared of its training became [0, 1], when its file says so.
-    fn ir_range(&self) -> Option<IrRange>;
-
-    /// Measures it on images that are fitted into a size, in batches of a number.
-    ///
-    /// # Errors
-    /// As [`Task::evaluate`], and when the network takes no such size or the images have other classes.
-    fn evaluate(
-        &self,
-        images: &TaskImages,
-        size_px: [usize; 2],
-        batch: usize,
-        progress: &dyn Progress,
-        stop: &StopFlag,
-    ) -> Result<TaskReport, SearchError>;
 }
 
 /// What a network was measured to do.
@@ -240,22 +215,6 @@ pub(crate) fn require_classes(what: &str, expected: &[String], found: &[String])
     }
     let (what, expected, found) = (what.to_owned(), expected.to_vec(), found.to_vec());
     Err(SearchError::Classes { what, expected, found })
-}
-
-/// The same for images that a network with so many classes is measured on; one whose file names none takes the images' names.
-pub(super) fn require_network_classes(
-    named: Option<&[String]>,
-    number: usize,
-    images: &TaskImages,
-) -> Result<(), SearchError> {
-    match named {
-        Some(expected) => require_classes("the data set", expected, images.classes()),
-        None if images.classes().len() == number => Ok(()),
-        None => {
-            let expected: Vec<String> = (0..number).map(|class| format!("class {class}")).collect();
-            require_classes("the data set", &expected, images.classes())
-        }
-    }
 }
 
 /// Scalars as numbers in one transfer: on a GPU each waits for everything before it.

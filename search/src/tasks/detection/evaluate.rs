@@ -1,11 +1,9 @@
 //! Measuring a detector on labelled images.
 
-use super::network::Detector;
 use super::report::DetectionReport;
 use crate::error::SearchError;
-use crate::loader::{TaskImages, byte_tensor};
-use crate::tasks::task::TaskReport;
-use caf_console::{Progress, StopFlag};
+use crate::loader::byte_tensor;
+use crate::tasks::task::{Measured, TaskReport};
 use caf_eval::detection::{ImageRecord, Label};
 use caf_geometry::{Detection, Letterbox, NmsScratch, NmsSettings, Size, nms_into};
 use caf_image::Rgb8;
@@ -14,17 +12,6 @@ use caf_torch::{Mode, Params, forward};
 use caf_weights::Weights;
 use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
-
-/// How a detector is measured.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct EvalSettings {
-    /// Width and height of the network input; images are letterboxed into it.
-    pub size_px: [usize; 2],
-    /// Images in a batch.
-    pub batch: usize,
-    /// Suppression.
-    pub nms: NmsSettings,
-}
 
 /// What was detected on every image, best first, in pixels of the image and clipped to it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,22 +29,16 @@ struct Detected {
 ///
 /// # Errors
 /// When an image cannot be read, or `params` do not fit the network; [`SearchError::Interrupted`] when asked to stop before the last image.
-fn detect(
-    detector: &Detector,
-    params: &Params,
-    images: &TaskImages,
-    settings: &EvalSettings,
-    progress: &dyn Progress,
-    stop: &StopFlag,
-) -> Result<Detected, SearchError> {
-    let size = Size::new(settings.size_px[0], settings.size_px[1]);
+fn detect(of: &Measured<'_>, nms: &NmsSettings) -> Result<Detected, SearchError> {
+    let &Measured { graph, params, images, size_px: [width, height], batch, progress, stop } = of;
+    let size = Size::new(width, height);
     let letterbox = letterbox_graph(size)?;
     let none = Params::from_weights(&letterbox, &Weights::new(), params.device(), Kind::Float)?;
-    let classes = detector.config().classes;
+    let classes = images.classes().len();
     let mut found = Detected::default();
     let all: Vec<usize> = (0..images.len()).collect();
     progress.begin("detect", images.len() as u64, 0);
-    for indices in all.chunks(settings.batch.max(1)) {
+    for indices in all.chunks(batch.max(1)) {
         if stop.is_raised() {
             return Err(SearchError::Interrupted);
         }
@@ -74,7 +55,7 @@ fn detect(
                 fitted.extend(forward(&letterbox, &none, &[&image], Mode::Eval)?);
             }
             let input = Tensor::f_cat(&fitted, 0)?;
-            let outputs = forward(detector.graph(), params, &[&input], Mode::Eval)?;
+            let outputs = forward(graph, params, &[&input], Mode::Eval)?;
             let predictions = outputs.last().ok_or(tch::TchError::Shape("a graph without outputs".into()))?;
             let flat = predictions.f_to_kind(Kind::Float)?.f_to_device(Device::Cpu)?.f_contiguous()?.f_view([-1])?;
             Ok(Vec::try_from(flat)?)
@@ -85,7 +66,7 @@ fn detect(
             .zip(&letterboxes)
             .map_init(NmsScratch::default, |scratch, (rows, letterbox)| {
                 let mut kept = Vec::new();
-                let counts = nms_into(rows, classes, &settings.nms, scratch, &mut kept)?;
+                let counts = nms_into(rows, classes, nms, scratch, &mut kept)?;
                 letterbox.detections_to_source(&mut kept);
                 Ok((kept, counts.not_finite))
             })
@@ -106,15 +87,9 @@ fn detect(
 ///
 /// # Errors
 /// See [`detect`].
-pub(super) fn evaluate(
-    detector: &Detector,
-    params: &Params,
-    images: &TaskImages,
-    settings: &EvalSettings,
-    progress: &dyn Progress,
-    stop: &StopFlag,
-) -> Result<TaskReport, SearchError> {
-    let Detected { by_image, not_finite } = detect(detector, params, images, settings, progress, stop)?;
+pub(super) fn evaluate(of: &Measured<'_>, nms: &NmsSettings) -> Result<TaskReport, SearchError> {
+    let Detected { by_image, not_finite } = detect(of, nms)?;
+    let images = of.images;
     let records: Vec<ImageRecord> = images
         .images()
         .iter()

@@ -1,14 +1,14 @@
 //! A detector while it learns.
 
-use super::evaluate::{EvalSettings, evaluate};
-use super::network::Detector;
+use super::evaluate::evaluate;
 use super::settings::{DetectionSettings, PARTS};
 use crate::descent::descend;
 use crate::error::SearchError;
-use crate::loader::{Annotations, TaskImages};
-use crate::state::{STATE, StateError, entry, insert, part};
-use crate::tasks::task::{Purpose, Setup, Task, TaskReport, numbers, read, require_finite};
-use caf_console::{Progress, StopFlag};
+use crate::loader::Annotations;
+use crate::state::{STATE, StateError, entry};
+use crate::tasks::network::{Init, Network};
+use crate::tasks::setup::{Purpose, Setup};
+use crate::tasks::task::{Measured, Task, TaskReport, numbers, read, require_finite};
 use caf_torch::optim::{Sgd, SgdGroup};
 use caf_torch::{GradOptions, Mode, Params, forward, gradients, host_from_tensor, tensor_from_host};
 use caf_weights::{HostTensor, Weights};
@@ -18,11 +18,8 @@ use tch::Tensor;
 
 /// Network, loss and optimiser.
 pub(super) struct Learner {
-    detector: Detector,
-    classes: Vec<String>,
-    size_px: [usize; 2],
+    network: Network,
     settings: DetectionSettings,
-    params: Params,
     loss: YoloLoss,
     schedule: Schedule,
     groups: Vec<Group>,
@@ -33,34 +30,28 @@ pub(super) struct Learner {
     /// Iterations done when the optimiser last moved.
     stepped_at: usize,
     seed: u64,
-    started: Option<String>,
 }
 
 impl Learner {
     pub fn begin(setup: &Setup<'_>) -> Result<Self, SearchError> {
         let settings: DetectionSettings = read(setup.settings)?;
-        let (detector, start) =
-            Detector::start(settings.network(setup.classes.len()), settings.init.as_deref(), setup.seed)?;
-        start.require_range(settings.init.as_deref(), setup.ir_range)?;
-        let params = Params::from_weights(detector.graph(), &start.weights, setup.device, setup.float)?;
+        let init = settings.init.as_deref().map(Init::read).transpose()?;
+        let config = settings.network(setup.classes.len(), init.as_ref().map(|init| &init.weights))?;
+        let network = Network::begin(config.clone().into(), init, setup)?;
         let [width, height] = setup.size_px;
         let ema = settings.ema && setup.purpose == Purpose::Training;
         let schedule = schedule(&settings, setup);
         schedule.check()?;
         Ok(Learner {
-            loss: YoloLoss::new(detector.config(), &settings.loss, width.max(height))?,
-            groups: Group::of_graph(detector.graph()),
-            sgd: Sgd::new(&params.trainable())?,
-            ema: if ema { Some(Ema::new(detector.graph(), &params, 0)?) } else { None },
-            classes: setup.classes.to_vec(),
-            size_px: setup.size_px,
+            loss: YoloLoss::new(&config, &settings.loss, width.max(height))?,
+            groups: Group::of_graph(network.whole()),
+            sgd: Sgd::new(&network.params().trainable())?,
+            ema: if ema { Some(Ema::new(network.whole(), network.params(), 0)?) } else { None },
             accumulated: None,
             stepped_at: 0,
             seed: setup.seed,
-            started: start.words(settings.init.as_deref()),
-            detector,
+            network,
             settings,
-            params,
             schedule,
         })
     }
@@ -72,7 +63,7 @@ impl Learner {
         annotations: &Annotations,
         mode: Mode,
     ) -> Result<LossValue, SearchError> {
-        let heads = forward(self.detector.heads_graph(), params, &[image], mode)?;
+        let heads = forward(self.network.raw(), params, &[image], mode)?;
         let (targets, regions) = targets(annotations);
         Ok(self.loss.compute(&heads.iter().collect::<Vec<_>>(), &targets, &regions)?)
     }
@@ -95,20 +86,15 @@ impl Learner {
         }
         let decay = self.schedule.scaled_decay();
         let groups: Vec<SgdGroup> = self.groups.iter().map(|group| group.settings(&rates, decay)).collect();
-        let (trainable, sgd) = (self.params.trainable(), &mut self.sgd);
+        let (trainable, sgd) = (self.network.params().trainable(), &mut self.sgd);
         descend("the task network", iteration, &sums, Some(self.settings.optimizer.clip_norm), |gradients| {
             sgd.step(&trainable, gradients, &groups, rates.momentum)
         })?;
         if let Some(ema) = &mut self.ema {
-            ema.update(&self.params)?;
+            ema.update(self.network.params())?;
         }
         self.stepped_at = iteration + 1;
         Ok(())
-    }
-
-    /// What a user gets: the average when there is one.
-    fn result(&self) -> &Params {
-        self.ema.as_ref().map_or(&self.params, Ema::params)
     }
 }
 
@@ -149,8 +135,12 @@ fn targets(annotations: &Annotations) -> (Vec<Target>, Vec<IgnoreRegion>) {
 }
 
 impl Task for Learner {
-    fn params(&self) -> &Params {
-        &self.params
+    fn network(&self) -> &Network {
+        &self.network
+    }
+
+    fn result(&self) -> &Params {
+        self.ema.as_ref().map_or(self.params(), Ema::params)
     }
 
     fn loss(
@@ -169,7 +159,7 @@ impl Task for Learner {
         annotations: &Annotations,
         iteration: usize,
     ) -> Result<Vec<f64>, SearchError> {
-        let (recording, leaves) = self.params.recording()?;
+        let (recording, leaves) = self.params().recording()?;
         let value = self.value(&recording, image, annotations, Mode::train(self.seed, iteration as u64))?;
         let parts = numbers(&[&value.total, &value.boxes, &value.objectness, &value.classes])?;
         require_finite(&PARTS, &parts, iteration)?;
@@ -179,38 +169,20 @@ impl Task for Learner {
         Ok(parts)
     }
 
-    fn started(&self) -> Option<&str> {
-        self.started.as_deref()
-    }
-
     fn rate(&self, iteration: usize) -> f64 {
         self.schedule.at(iteration).others
     }
 
-    fn weights(&self) -> Result<Weights, SearchError> {
-        let mut weights = self.result().to_weights(self.detector.graph())?;
-        self.detector.describe(&mut weights, &self.classes, self.size_px);
-        Ok(weights)
-    }
-
-    fn evaluate(
-        &self,
-        images: &TaskImages,
-        batch: usize,
-        progress: &dyn Progress,
-        stop: &StopFlag,
-    ) -> Result<TaskReport, SearchError> {
-        let settings = EvalSettings { size_px: self.size_px, batch, nms: self.settings.nms.clone() };
-        evaluate(&self.detector, self.result(), images, &settings, progress, stop)
+    fn measure(&self, of: &Measured<'_>) -> Result<TaskReport, SearchError> {
+        evaluate(of, &self.settings.nms)
     }
 
     fn save(&self, state: &mut Weights) -> Result<(), SearchError> {
-        let graph = self.detector.graph();
-        insert(state, "task", &self.params.to_weights(graph)?)?;
+        self.network.save(self.params(), state, "task")?;
         self.sgd.save(state, "task_sgd")?;
         let ema_updates = match &self.ema {
             Some(ema) => {
-                insert(state, "task_ema", &ema.params().to_weights(graph)?)?;
+                self.network.save(ema.params(), state, "task_ema")?;
                 ema.updates()
             }
             None => 0,
@@ -229,10 +201,8 @@ impl Task for Learner {
     }
 
     fn load(&mut self, state: &Weights, folder: &Path) -> Result<(), SearchError> {
-        let graph = self.detector.graph();
-        let (device, float) = (self.params.device(), self.params.kind());
         let refuse = |what: String| StateError::unusable(&folder.join(STATE), what);
-        let params = Params::from_weights(graph, &part(state, "task")?, device, float)?;
+        let params = self.network.saved(state, "task")?;
         let counts = entry(state, folder, "task_counts")?.to_i64_vec()?;
         let [batches, stepped_at, ema_updates] = counts[..] else {
             return Err(refuse(format!("tensor `task_counts`: expected 3 numbers, found {}", counts.len())).into());
@@ -245,15 +215,15 @@ impl Task for Learner {
             return Err(refuse(what).into());
         }
         if self.ema.is_some() {
-            let averaged = Params::from_weights(graph, &part(state, "task_ema")?, device, float)?;
-            self.ema = Some(Ema::new(graph, &averaged, count(ema_updates)? as u64)?);
+            let averaged = self.network.saved(state, "task_ema")?;
+            self.ema = Some(Ema::new(self.network.whole(), &averaged, count(ema_updates)? as u64)?);
         }
         self.accumulated = None;
         if batches > 0 {
             let mut sums = Vec::new();
             for (i, own) in params.trainable().iter().enumerate() {
                 let name = format!("task_accumulated.{i}");
-                let tensor = tensor_from_host(entry(state, folder, &name)?)?.f_to_device(device)?;
+                let tensor = tensor_from_host(entry(state, folder, &name)?)?.f_to_device(params.device())?;
                 if tensor.size() != own.size() {
                     let (expected, found) = (own.size(), tensor.size());
                     return Err(refuse(format!("tensor `{name}`: expected shape {expected:?}, found {found:?}")).into());
@@ -266,7 +236,7 @@ impl Task for Learner {
         let balance: Vec<f64> = balance.into_iter().map(|bits| f64::from_bits(bits.cast_unsigned())).collect();
         self.sgd.load(state, "task_sgd")?;
         self.loss.set_balance(&balance)?;
-        self.params = params;
+        self.network.set_params(params);
         self.stepped_at = stepped_at;
         Ok(())
     }

@@ -2,25 +2,23 @@
 
 mod evaluate;
 mod learner;
-mod network;
 mod report;
 mod settings;
-mod trained;
 
 pub use settings::DetectionSettings;
 
-use super::task::{Setup, Task, TaskKind, Trained, read, resolve};
+use super::setup::Setup;
+use super::task::{Measured, Task, TaskKind, TaskReport, read, resolve};
 use crate::error::SearchError;
 use crate::loader::Annotation;
 use crate::run_settings::{Sides, require_not_negative};
+use caf_net::zoo;
 use caf_report::ScoreChart;
-use caf_weights::TaskFile;
 use caf_yolo::Schedule;
+use evaluate::evaluate;
 use learner::Learner;
 use settings::{KIND, PARTS, SCORES, SIDES};
-use tch::Device;
 use toml::Table;
-use trained::TrainedDetector;
 
 /// The task.
 #[derive(Debug)]
@@ -29,6 +27,10 @@ pub struct Detection;
 impl TaskKind for Detection {
     fn kind(&self) -> &'static str {
         KIND
+    }
+
+    fn network(&self) -> zoo::task::Task {
+        zoo::task::Task::Detection
     }
 
     fn annotation(&self) -> Annotation {
@@ -86,8 +88,8 @@ impl TaskKind for Detection {
         Ok(Box::new(Learner::begin(setup)?))
     }
 
-    fn open(&self, file: &TaskFile, device: Device) -> Result<Option<Box<dyn Trained>>, SearchError> {
-        Ok(TrainedDetector::open(file, device)?.map(|found| Box::new(found) as Box<dyn Trained>))
+    fn measure(&self, of: &Measured<'_>) -> Result<TaskReport, SearchError> {
+        evaluate(of, &DetectionSettings::default().nms)
     }
 }
 

@@ -1,8 +1,10 @@
 //! Settings of a detector's training.
 
+use crate::error::SearchError;
 use crate::run_settings::Sides;
 use caf_geometry::NmsSettings;
-use caf_net::zoo::yolov5::{Variant, YoloConfig};
+use caf_net::zoo::yolov5::{ANCHORS, STRIDES, Variant, YoloConfig};
+use caf_weights::Weights;
 use caf_yolo::{Hyp, Schedule};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -101,13 +103,41 @@ impl Default for OptimizerSettings {
 }
 
 impl DetectionSettings {
-    /// The network for so many classes, with COCO anchors.
-    pub(super) fn network(&self, classes: usize) -> YoloConfig {
+    /// The network for so many classes, with the anchors of the weights that it starts from, or else those of COCO.
+    ///
+    /// # Errors
+    /// When the anchors are no numbers.
+    pub(super) fn network(&self, classes: usize, init: Option<&Weights>) -> Result<YoloConfig, SearchError> {
         let of_variant = YoloConfig::new(self.variant, classes);
-        YoloConfig {
-            width: self.width_multiple.unwrap_or(of_variant.width),
-            depth: self.depth_multiple.unwrap_or(of_variant.depth),
-            ..of_variant
+        let mut anchors_px = of_variant.anchors_px;
+        if let Some(stored) = init.and_then(|weights| weights.get(ANCHORS)).filter(|t| t.shape() == [3, 3, 2]) {
+            // In cells.
+            let mut cells = stored.to_f64_vec()?.into_iter();
+            for (level, stride) in anchors_px.iter_mut().zip(STRIDES) {
+                for (side, value) in level.iter_mut().flatten().zip(&mut cells) {
+                    *side = value * stride as f64;
+                }
+            }
         }
+        let width = self.width_multiple.unwrap_or(of_variant.width);
+        let depth = self.depth_multiple.unwrap_or(of_variant.depth);
+        Ok(YoloConfig { width, depth, anchors_px, ..of_variant })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use caf_weights::initial;
+
+    #[test]
+    fn anchors_are_those_of_the_weights_it_starts_from() {
+        let settings = DetectionSettings { width_multiple: Some(0.125), ..DetectionSettings::default() };
+        let published = settings.network(80, None).unwrap();
+        let mut other = published.clone();
+        other.anchors_px[1][2] = [64.0, 128.0];
+        let weights = initial(caf_net::zoo::yolov5::graph(&other).unwrap().params(), 5).unwrap();
+        assert_eq!(settings.network(80, Some(&weights)).unwrap(), other);
+        assert_eq!(settings.network(80, Some(&Weights::new())).unwrap(), published);
     }
 }

@@ -1,15 +1,12 @@
 //! Measuring a segmentation network on images with class masks.
 
-use super::loss::resized;
 use super::settings::KIND;
 use crate::error::SearchError;
 use crate::loader::{TaskImages, byte_tensor};
-use crate::tasks::task::TaskReport;
-use caf_console::{Progress, StopFlag};
+use crate::tasks::task::{Measured, TaskReport};
 use caf_eval::segmentation::{CONVENTIONS, ConfusionMatrix, Report, percent};
 use caf_image::MASK_IGNORED;
-use caf_net::Graph;
-use caf_torch::{Mode, Params, forward};
+use caf_torch::{Mode, forward};
 use rayon::prelude::*;
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
@@ -44,23 +41,16 @@ struct ClassReport {
     accuracy: Option<f64>,
 }
 
-/// Runs the network (RGB in [0, 1] to class scores) on all images and compares the class of every pixel with their masks.
+/// Runs the network (RGB in [0, 1] to the class of every pixel) on all images and compares its maps with their masks.
 ///
-/// The network sees every image at its own size; its scores are resampled once, bilinear, to that size before the largest is taken: what
-/// an exported model does (`caf_net`'s task network `segformer`), so that the vehicle's class maps are those measured here. Images
-/// of one size that follow each other share a batch.
+/// The network sees every image at its own size, and its map has that size: what an exported model gives on a vehicle is what is
+/// measured here. Images of one size that follow each other share a batch.
 ///
 /// # Errors
-/// When an image cannot be read, or `params` do not fit the network; [`SearchError::Interrupted`] when asked to stop before the last
-/// image.
-pub(super) fn evaluate(
-    graph: &Graph,
-    params: &Params,
-    images: &TaskImages,
-    batch: usize,
-    progress: &dyn Progress,
-    stop: &StopFlag,
-) -> Result<TaskReport, SearchError> {
+/// When an image cannot be read, or the parameters do not fit the network; [`SearchError::Interrupted`] when asked to stop before the
+/// last image.
+pub(super) fn evaluate(of: &Measured<'_>) -> Result<TaskReport, SearchError> {
+    let &Measured { graph, params, images, batch, progress, stop, .. } = of;
     let mut counted = ConfusionMatrix::new(images.classes().len(), Some(MASK_IGNORED));
     let sizes: Vec<(usize, usize)> = images.images().iter().map(|image| image.size).collect();
     progress.begin("segment", images.len() as u64, 0);
@@ -78,10 +68,8 @@ pub(super) fn evaluate(
                 let input =
                     Tensor::f_cat(&bytes, 0)?.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?.f_div_scalar(255.0)?;
                 let outputs = forward(graph, params, &[&input], Mode::Eval)?;
-                let logits = outputs.first().ok_or(tch::TchError::Shape("a network without output".into()))?;
-                let (_, _, height, width) = input.size4()?;
-                let classes = resized(logits, [height as usize, width as usize])?.f_argmax(1, false)?;
-                let flat = classes.f_to_kind(Kind::Uint8)?.f_to_device(Device::Cpu)?.f_contiguous()?.f_view([-1])?;
+                let maps = outputs.first().ok_or(tch::TchError::Shape("a network without output".into()))?;
+                let flat = maps.f_to_device(Device::Cpu)?.f_contiguous()?.f_view([-1])?;
                 Ok(Vec::<u8>::try_from(flat)?)
             })?;
             let pixels = predicted.len() / chunk.len();

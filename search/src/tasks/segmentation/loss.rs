@@ -9,7 +9,7 @@ use tch::{Kind, Reduction, Tensor};
 ///
 /// # Errors
 /// When libtorch refuses.
-pub(super) fn resized(logits: &Tensor, [height, width]: [usize; 2]) -> Result<Tensor, SearchError> {
+fn resized(logits: &Tensor, [height, width]: [usize; 2]) -> Result<Tensor, SearchError> {
     Ok(logits.f_upsample_bilinear2d([height as i64, width as i64], false, None, None)?)
 }
 

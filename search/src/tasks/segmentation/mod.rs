@@ -3,23 +3,21 @@
 mod evaluate;
 mod learner;
 mod loss;
-mod network;
 mod settings;
-mod trained;
 
 pub use settings::{Mean, SegmentationSettings};
 
-use super::task::{Setup, Task, TaskKind, Trained, read, resolve};
+use super::setup::Setup;
+use super::task::{Measured, Task, TaskKind, TaskReport, read, resolve};
 use crate::error::SearchError;
 use crate::loader::Annotation;
 use crate::run_settings::Sides;
+use caf_net::zoo;
 use caf_report::ScoreChart;
-use caf_weights::TaskFile;
+use evaluate::evaluate;
 use learner::Learner;
 use settings::{KIND, PARTS, SCORES, SIDES};
-use tch::Device;
 use toml::Table;
-use trained::TrainedSegmenter;
 
 /// The task.
 #[derive(Debug)]
@@ -28,6 +26,10 @@ pub struct Segmentation;
 impl TaskKind for Segmentation {
     fn kind(&self) -> &'static str {
         KIND
+    }
+
+    fn network(&self) -> zoo::task::Task {
+        zoo::task::Task::Segmentation
     }
 
     fn annotation(&self) -> Annotation {
@@ -70,7 +72,7 @@ impl TaskKind for Segmentation {
         Ok(Box::new(Learner::begin(setup)?))
     }
 
-    fn open(&self, file: &TaskFile, device: Device) -> Result<Option<Box<dyn Trained>>, SearchError> {
-        Ok(TrainedSegmenter::open(file, device)?.map(|found| Box::new(found) as Box<dyn Trained>))
+    fn measure(&self, of: &Measured<'_>) -> Result<TaskReport, SearchError> {
+        evaluate(of)
     }
 }
