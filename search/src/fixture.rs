@@ -1,6 +1,10 @@
-//! A small data set for tests: coloured rectangles on a gradient, warm in infrared.
+//! For tests: a small data set, coloured rectangles on a gradient, warm in infrared; and trainings on it that stop where they should.
 
+use crate::error::SearchError;
 use crate::loader::{Annotation, ImageSource, TaskImages};
+use crate::task_training::{self, Finished, TaskTrainConfig};
+use crate::tasks::TaskSettings;
+use caf_console::{Progress, StopFlag};
 use caf_data::{Dataset, DatasetOptions, Need};
 use caf_image::label::write_labels;
 use caf_image::{Gray8, Label, Rgb8};
@@ -89,4 +93,35 @@ impl Folder {
 /// Its visible images.
 pub fn images(folder: &Folder, cache_mib: usize) -> TaskImages {
     TaskImages::open(&folder.dataset(), &ImageSource::Visible, Annotation::Boxes, cache_mib).unwrap()
+}
+
+/// Raises the flag once so many iterations are done.
+struct StopAfter<'a>(u64, &'a StopFlag);
+
+impl Progress for StopAfter<'_> {
+    fn begin(&self, _: &str, _: u64, _: u64) {}
+    fn advance(&self, done: u64, _: &str) {
+        if done == self.0 {
+            self.1.raise();
+        }
+    }
+    fn end(&self) {}
+    fn say(&self, _: &str) {}
+}
+
+/// A training on all images of a folder, on one thread.
+pub fn task_training(folder: &Folder, kind: &str, settings: &impl serde::Serialize) -> TaskTrainConfig {
+    let mut config = TaskTrainConfig::default();
+    (config.run.size_px, config.run.seed) = ([64, 64], 3);
+    (config.run.device, config.run.threads) = ("cpu".into(), 1);
+    config.data.root = folder.path().to_owned();
+    (config.data.train, config.data.val) = (None, None);
+    config.task = TaskSettings::new(kind, settings).unwrap();
+    config
+}
+
+/// Trains to the end, or until so many iterations are done.
+pub fn train(config: &TaskTrainConfig, out: &Path, stop_after: Option<u64>) -> Result<Finished, SearchError> {
+    let stop = StopFlag::default();
+    task_training::train(config, out, &StopAfter(stop_after.unwrap_or(u64::MAX), &stop), &stop)
 }

@@ -1,28 +1,12 @@
 //! Whole trainings of a tiny segmentation network.
 
 use super::*;
-use crate::error::SearchError;
-use crate::fixture::Folder;
+use crate::fixture::{Folder, task_training, train};
 use crate::loader::{Annotation, ImageSource, TaskImages};
-use crate::tasks::{SegmentationSettings, TaskSettings, open_task};
-use caf_console::{Progress, Silent, StopFlag};
+use crate::tasks::{SegmentationSettings, open_task};
+use caf_console::{Silent, StopFlag};
 use caf_weights::load_safetensors;
-use std::path::Path;
 use tch::Device;
-
-/// Raises the flag once so many iterations are done.
-struct StopAfter<'a>(u64, &'a StopFlag);
-
-impl Progress for StopAfter<'_> {
-    fn begin(&self, _: &str, _: u64, _: u64) {}
-    fn advance(&self, done: u64, _: &str) {
-        if done == self.0 {
-            self.1.raise();
-        }
-    }
-    fn end(&self) {}
-    fn say(&self, _: &str) {}
-}
 
 fn config(folder: &Folder, iterations: usize) -> TaskTrainConfig {
     let mut settings = SegmentationSettings {
@@ -33,19 +17,9 @@ fn config(folder: &Folder, iterations: usize) -> TaskTrainConfig {
     };
     settings.optimizer.rate = 2e-3;
     settings.optimizer.head_factor = 1.0;
-    let mut config = TaskTrainConfig::default();
-    (config.run.size_px, config.run.batch) = ([64, 64], 4);
-    (config.run.iterations, config.run.seed) = (Some(iterations), 3);
-    (config.run.device, config.run.threads) = ("cpu".into(), 1);
-    config.data.root = folder.path().to_owned();
-    (config.data.train, config.data.val) = (None, None);
-    config.task = TaskSettings::new("segmentation", &settings).unwrap();
+    let mut config = task_training(folder, "segmentation", &settings);
+    (config.run.batch, config.run.iterations) = (4, Some(iterations));
     config
-}
-
-fn until(config: &TaskTrainConfig, out: &Path, stop_after: Option<u64>) -> Result<Finished, SearchError> {
-    let stop = StopFlag::default();
-    train(config, out, &StopAfter(stop_after.unwrap_or(u64::MAX), &stop), &stop)
 }
 
 #[test]
@@ -55,7 +29,7 @@ fn training_lowers_the_loss_and_finds_the_shapes() {
     let mut config = config(&folder, 60);
     (config.augment.scale, config.augment.translate) = (0.0, 0.0);
     config.validation.every = Some(60);
-    let done = until(&config, dir.path(), None).unwrap();
+    let done = train(&config, dir.path(), None).unwrap();
     let report = done.last_report.unwrap();
     // Background, box and bar; a network that sees background alone has a third of the first's IoU.
     assert_eq!((report.kind, report.scores.len()), ("segmentation", 3));
@@ -81,11 +55,11 @@ fn a_resumed_training_gives_the_same_bits() {
     let dir = tempfile::tempdir().unwrap();
     let (straight, stopped) = (dir.path().join("straight"), dir.path().join("stopped"));
     let config = config(&folder, 5);
-    until(&config, &straight, None).unwrap();
+    train(&config, &straight, None).unwrap();
     for stop in [1, 3] {
-        assert!(until(&config, &stopped, Some(stop)).unwrap().interrupted);
+        assert!(train(&config, &stopped, Some(stop)).unwrap().interrupted);
     }
-    until(&config, &stopped, None).unwrap();
+    train(&config, &stopped, None).unwrap();
     for file in [files::STATE, files::LAST] {
         let [a, b] = [&straight, &stopped].map(|out| load_safetensors(out.join(file)).unwrap());
         assert!(a.len() > 90 && a.iter().eq(b.iter()), "{file}");
@@ -97,11 +71,11 @@ fn pairs_without_masks_and_masks_of_unknown_classes_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
     let without = Folder::new(4, (48, 40));
-    let text = until(&config(&without, 1), &out, None).unwrap_err().to_string();
+    let text = train(&config(&without, 1), &out, None).unwrap_err().to_string();
     assert!(text.contains("scene0") && text.contains("mask"), "{text}");
     let folder = Folder::with_masks(4, (48, 40));
     std::fs::write(folder.path().join("mask_classes.txt"), "background\nbox\n").unwrap();
-    let text = until(&config(&folder, 1), &out, None).unwrap_err().to_string();
+    let text = train(&config(&folder, 1), &out, None).unwrap_err().to_string();
     assert!(text.contains("masks") && text.contains("class 2"), "{text}");
     assert!(!out.exists());
 }

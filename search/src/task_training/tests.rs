@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::error::SearchError;
-use crate::fixture::{Folder, images};
+use crate::fixture::{Folder, images, task_training, train};
 use crate::loader::{Annotation, ImageSource, Order, Stream, TaskImages};
 use crate::tasks::{DetectionSettings, TaskSettings, open_task};
 use caf_console::{Progress, Silent, StopFlag};
@@ -12,20 +12,6 @@ use caf_net::zoo::yolov5::Variant;
 use caf_weights::{HostTensor, Weights, load_safetensors, save_safetensors};
 use std::path::Path;
 use tch::Device;
-
-/// Raises the flag once so many iterations are done.
-struct StopAfter<'a>(u64, &'a StopFlag);
-
-impl Progress for StopAfter<'_> {
-    fn begin(&self, _: &str, _: u64, _: u64) {}
-    fn advance(&self, done: u64, _: &str) {
-        if done == self.0 {
-            self.1.raise();
-        }
-    }
-    fn end(&self) {}
-    fn say(&self, _: &str) {}
-}
 
 fn detection() -> DetectionSettings {
     let mut settings = DetectionSettings {
@@ -42,23 +28,13 @@ fn detection() -> DetectionSettings {
 }
 
 fn config_of(folder: &Folder, settings: &DetectionSettings) -> TaskTrainConfig {
-    let mut config = TaskTrainConfig::default();
-    config.run.size_px = [64, 64];
-    (config.run.epochs, config.run.batch, config.run.seed) = (3, 2, 3);
-    (config.run.device, config.run.threads) = ("cpu".into(), 1);
-    config.data.root = folder.path().to_owned();
-    (config.data.train, config.data.val) = (None, None);
-    config.task = TaskSettings::new("detection", settings).unwrap();
+    let mut config = task_training(folder, "detection", settings);
+    (config.run.epochs, config.run.batch) = (3, 2);
     config
 }
 
 fn config(folder: &Folder) -> TaskTrainConfig {
     config_of(folder, &detection())
-}
-
-fn train(config: &TaskTrainConfig, out: &Path, stop_after: Option<u64>) -> Result<Finished, SearchError> {
-    let stop = StopFlag::default();
-    super::train(config, out, &StopAfter(stop_after.unwrap_or(u64::MAX), &stop), &stop)
 }
 
 /// Names every tensor whose bits differ.
