@@ -14,3 +14,11 @@ pub struct FusedImage {
     /// The class of every pixel, row-major; empty when the model does not segment.
     pub class_map: Vec<u8>,
 }
+
+impl FusedImage {
+    /// Forgets what was found in the image, and keeps the memory.
+    pub(crate) fn clear_results(&mut self) {
+        self.detections.clear();
+        self.class_map.clear();
+    }
+}

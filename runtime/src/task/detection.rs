@@ -1,7 +1,12 @@
 //! From a model's raw predictions to boxes in pixels of the fused image.
 
 use caf_contract::DetectionContract;
+use caf_engine::View;
 use caf_geometry::{Detection, GeometryError, Letterbox, NmsCounts, NmsScratch, NmsSettings, Size, nms_into};
+
+use super::reading::{ClassNames, VehicleTask};
+use crate::draw::Canvas;
+use crate::image::FusedImage;
 
 /// Suppresses and maps detections; its buffers stop growing after the busiest image.
 #[derive(Debug)]
@@ -18,22 +23,10 @@ impl Detector {
         Ok(Self { contract, settings, scratch: NmsScratch::default() })
     }
 
-    /// Class names in the order of the class numbers.
-    #[must_use]
-    pub fn classes(&self) -> &[String] {
-        &self.contract.classes
-    }
-
     /// The name of a class, `?` for a number the contract does not name.
     #[must_use]
     pub fn class_name(&self, class: u32) -> &str {
         class_name(&self.contract.classes, class)
-    }
-
-    /// Name of the output that it reads.
-    #[must_use]
-    pub fn output(&self) -> &str {
-        &self.contract.output
     }
 
     /// Turns rows of `5 + classes` values into detections, best first, with boxes in pixels of the fused image of that size (0 is
@@ -43,6 +36,33 @@ impl Detector {
         let counts = nms_into(rows, self.contract.classes.len(), &self.settings, &mut self.scratch, out)?;
         letterbox.detections_to_source(out);
         Ok(counts)
+    }
+}
+
+impl VehicleTask for Detector {
+    fn name_classes(&self, names: &mut ClassNames) {
+        names.detection = self.contract.classes.as_slice().into();
+    }
+
+    fn read(&mut self, output: View<'_>, image: Size, out: &mut FusedImage) -> Result<(), GeometryError> {
+        let View::F32(rows) = output else { return Ok(()) };
+        let counts = self.detect(rows, image, &mut out.detections)?;
+        if counts.not_finite > 0 {
+            tracing::warn!(rows = counts.not_finite, "the detector gives values that are not finite");
+        }
+        Ok(())
+    }
+
+    fn covers_image(&self) -> bool {
+        false
+    }
+
+    fn paint(&self, image: Size, out: &mut FusedImage) {
+        let Some(mut canvas) = Canvas::new(&mut out.rgb, image.width, image.height) else { return };
+        for d in &out.detections {
+            let class = usize::try_from(d.class).unwrap_or(0);
+            canvas.detection([d.x1, d.y1, d.x2, d.y2], class, self.class_name(d.class), d.score);
+        }
     }
 }
 

@@ -1,39 +1,24 @@
 //! What a model does besides fusing: one file for each task, one list of them.
 
 pub mod detection;
+mod reading;
 pub mod segmentation;
 
 use std::time::{Duration, Instant};
 
 use caf_contract::{Contract, TaskContract};
-use caf_engine::View;
-use caf_geometry::{GeometryError, NmsSettings, Size};
+use caf_geometry::{GeometryError, NmsSettings};
 
-use crate::draw::Canvas;
 use crate::image::FusedImage;
 use crate::session::Fused;
 use detection::Detector;
+pub use reading::ClassNames;
+use reading::VehicleTask;
 use segmentation::Segmenter;
 
-/// Names of the classes of a model's tasks, by number; empty for a task that it does not have.
-#[derive(Clone, Debug, Default)]
-pub struct ClassNames {
-    /// Of detections.
-    pub detection: std::sync::Arc<[String]>,
-    /// Of a class map.
-    pub segmentation: std::sync::Arc<[String]>,
-}
-
-/// A task with its buffers.
+/// All tasks of a model in the order of painting, each with the place of its output.
 #[derive(Debug)]
-enum Task {
-    Detection(Detector),
-    Segmentation(Segmenter),
-}
-
-/// All tasks of a model, each with the place of its output.
-#[derive(Debug)]
-pub struct Tasks(Vec<(usize, Task)>);
+pub struct Tasks(Vec<(usize, Box<dyn VehicleTask>)>);
 
 impl Tasks {
     /// The tasks of a contract that was checked against its model.
@@ -41,15 +26,16 @@ impl Tasks {
     /// # Errors
     /// For thresholds outside [0, 1].
     pub fn new(contract: &Contract, nms: &NmsSettings) -> Result<Self, GeometryError> {
-        let mut tasks = vec![];
+        let mut tasks: Vec<(usize, Box<dyn VehicleTask>)> = vec![];
         for task in &contract.tasks {
-            let made = match task {
-                TaskContract::Detection(task) => Task::Detection(Detector::new(task.clone(), nms.clone())?),
-                TaskContract::Segmentation(task) => Task::Segmentation(Segmenter::new(task)),
+            let made: Box<dyn VehicleTask> = match task {
+                TaskContract::Detection(task) => Box::new(Detector::new(task.clone(), nms.clone())?),
+                TaskContract::Segmentation(task) => Box::new(Segmenter::new(task)),
             };
             let place = contract.outputs.iter().position(|port| port.name == task.output());
             tasks.extend(place.map(|place| (place, made)));
         }
+        tasks.sort_by_key(|(_, task)| !task.covers_image());
         Ok(Self(tasks))
     }
 
@@ -57,12 +43,7 @@ impl Tasks {
     #[must_use]
     pub fn names(&self) -> ClassNames {
         let mut names = ClassNames::default();
-        for (_, task) in &self.0 {
-            match task {
-                Task::Detection(detector) => names.detection = detector.classes().into(),
-                Task::Segmentation(segmenter) => names.segmentation = segmenter.classes().into(),
-            }
-        }
+        self.0.iter().for_each(|(_, task)| task.name_classes(&mut names));
         names
     }
 
@@ -78,43 +59,17 @@ impl Tasks {
         out: &mut FusedImage,
     ) -> Result<[Duration; 2], GeometryError> {
         let start = Instant::now();
-        out.detections.clear();
-        out.class_map.clear();
+        out.clear_results();
         for (place, task) in &mut self.0 {
-            match (task, fused.output(*place)) {
-                (Task::Detection(detector), Some(View::F32(rows))) => {
-                    let counts = detector.detect(rows, fused.size, &mut out.detections)?;
-                    if counts.not_finite > 0 {
-                        tracing::warn!(rows = counts.not_finite, "the detector gives values that are not finite");
-                    }
-                }
-                (Task::Segmentation(_), Some(View::U8(map))) => out.class_map.extend_from_slice(map),
-                // The contract was checked when the model was loaded.
-                (Task::Detection(_) | Task::Segmentation(_), _) => {}
+            // The contract was checked when the model was loaded: every task has its output.
+            if let Some(output) = fused.output(*place) {
+                task.read(output, fused.size, out)?;
             }
         }
         let read = start.elapsed();
         if draw {
-            self.paint(fused.size, out);
+            self.0.iter().for_each(|(_, task)| task.paint(fused.size, out));
         }
         Ok([read, start.elapsed().saturating_sub(read)])
-    }
-
-    fn paint(&self, size: Size, out: &mut FusedImage) {
-        for (_, task) in &self.0 {
-            if let Task::Segmentation(segmenter) = task {
-                segmenter.paint(&out.class_map, &mut out.rgb);
-            }
-        }
-        for (_, task) in &self.0 {
-            if let Task::Detection(detector) = task
-                && let Some(mut canvas) = Canvas::new(&mut out.rgb, size.width, size.height)
-            {
-                for d in &out.detections {
-                    let class = usize::try_from(d.class).unwrap_or(0);
-                    canvas.detection([d.x1, d.y1, d.x2, d.y2], class, detector.class_name(d.class), d.score);
-                }
-            }
-        }
     }
 }

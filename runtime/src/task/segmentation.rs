@@ -1,10 +1,14 @@
 //! A class for every pixel: painted over the image, counted, coded as runs.
 
 use caf_contract::SegmentationContract;
+use caf_engine::View;
+use caf_geometry::{GeometryError, Size};
 use serde::ser::{Serialize, SerializeSeq, SerializeStruct, Serializer};
 
 use super::detection::class_name;
+use super::reading::{ClassNames, VehicleTask};
 use crate::draw::{Rgb, class_colour};
+use crate::image::FusedImage;
 
 /// Names of classes that are no object: they are not painted, so that the picture stays as it is where nothing was found.
 const BACKGROUND: [&str; 5] = ["background", "unlabelled", "unlabeled", "void", "other"];
@@ -29,14 +33,8 @@ impl Segmenter {
         Self { classes: contract.classes.clone(), colours: contract.classes.iter().enumerate().map(colour).collect() }
     }
 
-    /// Class names by number.
-    #[must_use]
-    pub fn classes(&self) -> &[String] {
-        &self.classes
-    }
-
     /// Blends the colours of the classes half and half with an RGB image of the map's size.
-    pub fn paint(&self, map: &[u8], rgb: &mut [u8]) {
+    pub fn blend(&self, map: &[u8], rgb: &mut [u8]) {
         for (class, pixel) in map.iter().zip(rgb.as_chunks_mut::<3>().0) {
             if let Some(Some(colour)) = self.colours.get(usize::from(*class)) {
                 for (value, colour) in pixel.iter_mut().zip(colour) {
@@ -44,6 +42,27 @@ impl Segmenter {
                 }
             }
         }
+    }
+}
+
+impl VehicleTask for Segmenter {
+    fn name_classes(&self, names: &mut ClassNames) {
+        names.segmentation = self.classes.as_slice().into();
+    }
+
+    fn read(&mut self, output: View<'_>, _: Size, out: &mut FusedImage) -> Result<(), GeometryError> {
+        if let View::U8(map) = output {
+            out.class_map.extend_from_slice(map);
+        }
+        Ok(())
+    }
+
+    fn covers_image(&self) -> bool {
+        true
+    }
+
+    fn paint(&self, _: Size, out: &mut FusedImage) {
+        self.blend(&out.class_map, &mut out.rgb);
     }
 }
 
@@ -159,10 +178,10 @@ mod tests {
     fn classes_are_blended_and_the_background_is_left() {
         let map = [0, 1, 2, 7];
         let mut rgb = [100; 12];
-        Segmenter::new(&contract(Some(vec![[0; 3], [200, 0, 50], [0, 0, 255]]))).paint(&map, &mut rgb);
+        Segmenter::new(&contract(Some(vec![[0; 3], [200, 0, 50], [0, 0, 255]]))).blend(&map, &mut rgb);
         assert_eq!(rgb, [100, 100, 100, 150, 50, 75, 50, 50, 177, 100, 100, 100]);
         let mut rgb = [100; 12];
-        Segmenter::new(&contract(None)).paint(&map, &mut rgb);
+        Segmenter::new(&contract(None)).blend(&map, &mut rgb);
         assert_eq!(rgb[..3], [100; 3]);
         assert!(rgb[3..6] != [100; 3] && rgb[6..9] != rgb[3..6]);
     }
