@@ -227,8 +227,13 @@ fn the_beta_step_of_a_real_search_has_no_side_effects() {
         let [before, after] = [&resting, &out].map(|f| load_safetensors(f.join("state.safetensors")).unwrap());
         assert_eq!(before.get("beta"), after.get("beta"));
         let changed = differing(&resting.join("state.safetensors"), &out.join("state.safetensors"));
-        assert!(!changed.is_empty(), "{method}: the optimiser of β has not moved, so no β step was taken");
-        let foreign: Vec<&String> = changed.iter().filter(|name| !name.starts_with("beta_adam")).collect();
+        let of_optimiser = |name: &&String| name.starts_with("beta_adam");
+        assert!(
+            changed.iter().any(|name| of_optimiser(&name)),
+            "{method}: β's optimiser has not moved: no β step was taken"
+        );
+        // The hypergradients themselves are kept for the log.
+        let foreign: Vec<&String> = changed.iter().filter(|name| !of_optimiser(name) && *name != "signal").collect();
         assert!(foreign.is_empty(), "{method}: {foreign:?}");
         say(&format!("β steps ({method}): {} tensors untouched, {changed:?} moved", before.len() - changed.len()));
     }
