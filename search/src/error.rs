@@ -53,6 +53,9 @@ pub enum SearchError {
         /// What was expected and found.
         what: String,
     },
+    /// Plots and pages.
+    #[error(transparent)]
+    Report(#[from] caf_report::ReportError),
     /// Rendered scenes.
     #[error(transparent)]
     Scene(#[from] caf_scene::SceneError),
@@ -223,6 +226,7 @@ impl SearchError {
             SearchError::Loss(e) => e.is_wrong_call(),
             SearchError::Yolo(e) => e.is_wrong_call(),
             SearchError::Eval(e) => e.is_wrong_call(),
+            SearchError::Report(e) => e.is_wrong_call(),
             SearchError::Scene(e) => e.is_wrong_call(),
             SearchError::Torch(e) => e.is_wrong_call(),
             SearchError::Graph(e) => e.is_wrong_call(),

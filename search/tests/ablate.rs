@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Two image sources and a loss that is trained with two seeds, by a frozen detector, on scenes of a few pixels.
 const STUDY: &str = r#"
@@ -36,7 +36,11 @@ impl Study {
         let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/weights/yolov5n-scenes.safetensors");
         let weights = format!("p1.weights={:?}", weights.canonicalize().unwrap());
         let mut command = Command::new(env!("CARGO_BIN_EXE_caf-search"));
-        command.current_dir(self.path()).args(["ablate", "--config", "study.toml", "--out", out, "--set", &weights]);
+        command.current_dir(self.path()).args(["ablate", "--config", "study.toml", "--out", out]);
+        // A detector that the study trains takes the place of the file.
+        if !more.iter().any(|set| set.starts_with("p1=")) {
+            command.args(["--set", &weights]);
+        }
         command.args(more).env("OMP_NUM_THREADS", "1").env("RAYON_NUM_THREADS", "2");
         command
     }
@@ -45,8 +49,20 @@ impl Study {
         self.command(out, more).output().unwrap()
     }
 
-    fn start(&self, out: &str) -> Child {
-        self.command(out, &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    fn start(&self, out: &str, more: &[&str]) -> Child {
+        self.command(out, more).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Starts the study and kills it, at random moments of the time that all of it takes. A start takes part of the time itself.
+    fn kill(&self, out: &str, times: usize, whole: Duration, more: &[&str]) {
+        let mut turn = 12345_u64;
+        for _ in 0..times {
+            turn = turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let mut child = self.start(out, more);
+            std::thread::sleep(whole.mul_f64(0.1 + 0.4 * ((turn >> 33) as f64 / f64::from(1_u32 << 31))));
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
     }
 
     /// Rows without the time they took, in the order of their text.
@@ -75,33 +91,73 @@ fn left(folder: &Path) -> BTreeSet<String> {
 fn killed_shared_and_copied_studies_have_the_rows_of_an_undisturbed_one() {
     let study = Study::new();
     let began = Instant::now();
-    finished(&study.run("straight", &[]));
+    let compare = "compare=[[\"grad.ir\", \"average\"], [\"grad.ir\", \"random\"]]";
+    finished(&study.run("straight", &["--set", compare]));
     let whole = began.elapsed();
     let expected = study.rows("straight");
     // A header, two image sources once, three losses with two seeds.
     assert_eq!(expected.len(), 1 + 2 + 3 * 2, "{expected:?}");
+    let read = |name: &str| fs::read_to_string(study.path().join("straight").join(name)).unwrap();
+    assert!(read("table.txt").contains("8 of 8 rows are there") && read("table.txt").contains("random (mean of 2)"));
+    assert!(read("p1.svg").contains("grad.ir") && read("report.html").contains("data:image/svg+xml"));
+    let tested = read("tests.csv");
+    assert!(tested.lines().nth(1).unwrap().starts_with("p1,grad.ir,average,2,"), "{tested}");
     let kept = ["beta.toml", "fusion.csv", "fusion.safetensors", "run.lock"].map(str::to_owned);
     assert_eq!(left(&study.path().join("straight")), BTreeSet::from(kept));
 
-    // Killed at random moments: within rendering, trainings, fusing, measuring, writing. A start takes part of the time itself.
-    let mut turn = 12345_u64;
-    for _ in 0..8 {
-        turn = turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let mut child = study.start("killed");
-        std::thread::sleep(whole.mul_f64(0.1 + 0.4 * ((turn >> 33) as f64 / f64::from(1_u32 << 31))));
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
+    // Within rendering, trainings, fusing, measuring, writing.
+    study.kill("killed", 8, whole, &[]);
     // Goes on elsewhere: what lies there from another place is begun again or gone on with.
     fs::rename(study.path().join("killed"), study.path().join("copied")).unwrap();
     finished(&study.run("copied", &[]));
     assert_eq!(study.rows("copied"), expected);
 
-    let mut both = [study.start("shared"), study.start("shared")];
+    let mut both = [study.start("shared", &[]), study.start("shared", &[])];
     for child in &mut both {
         assert!(child.wait().unwrap().success());
     }
     assert_eq!(study.rows("shared"), expected);
+}
+
+/// A detector that the study trains itself, one that is trained anew for each method, and a loss that is searched.
+const WHOLE: [&str; 10] = [
+    "--set",
+    r#"methods=["visible", "only:l1.max", { name = "found", search = { run = { iterations = 3, batch = 1, size_px = [64, 64] } } }]"#,
+    "--set",
+    r#"protocols=["p1", "p2"]"#,
+    "--set",
+    "seeds=[4]",
+    "--set",
+    r#"search={ data = { neighbour_gap = 0 }, task = { variant = "n" } }"#,
+    "--set",
+    r#"p2={ iterations = 3, batch = 2, size_px = [64, 64], save_every = 1, task = { variant = "n" } }"#,
+];
+
+#[test]
+fn searched_losses_and_detectors_trained_on_each_method_are_rows_like_others() {
+    let study = Study::new();
+    let weights =
+        r#"p1={ train = { iterations = 3, batch = 2, size_px = [64, 64], save_every = 1, task = { variant = "n" } } }"#;
+    let text = fs::read_to_string(study.path().join("study.toml")).unwrap();
+    let text: String = text.lines().filter(|line| !line.starts_with("p1 = ")).map(|line| format!("{line}\n")).collect();
+    fs::write(study.path().join("study.toml"), text).unwrap();
+    let all = [&WHOLE[..], &["--set", weights]].concat();
+    let began = Instant::now();
+    finished(&study.run("straight", &all));
+    let whole = began.elapsed();
+    let rows = study.rows("straight");
+    // A header, the visible image by P1 once and by P2 with its seed, two losses by both.
+    assert_eq!(rows.len(), 1 + 2 + 2 * 2, "{rows:?}");
+    let kept = ["beta.toml", "fusion.csv", "fusion.safetensors", "run.lock", "search.csv"].map(str::to_owned);
+    assert_eq!(left(&study.path().join("straight")), BTreeSet::from(kept));
+    assert!(
+        study.path().join("straight/frozen.safetensors").exists() && !study.path().join("straight/frozen").exists()
+    );
+    let found = fs::read_to_string(study.path().join("straight/cells/found.s4/beta.toml")).unwrap();
+    assert!(found.contains("iterations = 3") && found.contains("seed = 4"), "{found}");
+    study.kill("killed", 6, whole, &all);
+    finished(&study.run("killed", &all));
+    assert_eq!(study.rows("killed"), rows);
 }
 
 #[test]
@@ -127,6 +183,12 @@ fn what_rows_rest_on_cannot_change_and_what_does_not_can() {
     let output = study.run("out", &["--set", other, "--set", "seeds=[1]"]);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(text.contains("method x.weights.l1.ir: saved 1.0, now 2.0"), "{text}");
+    // The rows alone are enough for the table.
+    let output = study.run("absent", &["--report"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    fs::remove_file(study.path().join("out/table.txt")).unwrap();
+    finished(&study.run("out", &[&small[..], &["--report"]].concat()));
+    assert!(study.path().join("out/table.txt").exists());
     // Methods, seeds and the machine.
     finished(&study.run("out", &["--set", "methods=[\"max\"]", "--set", "seeds=[1, 2]", "--set", "run.threads=2"]));
     assert_eq!(study.rows("out").len(), 1 + 3);

@@ -4,6 +4,7 @@
 //!   that most published tables use (profile `linfeng`).
 //! - [`detection`]: average precision by the rules of YOLOv5 and of COCO, with ignore regions.
 //! - [`segmentation`]: confusion matrix, IoU and accuracy by the conventions of mmseg and of the MFNet tables.
+//! - [`significance`]: whether two methods differ by more than noise.
 //!
 //! The binary `caf-eval` applies both to folders.
 
@@ -11,6 +12,7 @@ pub mod detection;
 mod error;
 pub mod fusion;
 pub mod segmentation;
+pub mod significance;
 pub mod statistics;
 
 pub use error::EvalError;

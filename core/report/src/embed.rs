@@ -7,7 +7,7 @@ use std::path::Path;
 const MAX_BYTES: u64 = 16 << 20;
 
 /// A picture file as a figure with its caption; one that cannot be read is named in its place.
-pub(crate) fn figure(path: &Path, caption: &str) -> String {
+pub fn figure(path: &Path, caption: &str) -> String {
     let name = path.display().to_string();
     let kind = match path.extension().and_then(|e| e.to_str()) {
         Some("svg") => "image/svg+xml",

@@ -1,11 +1,12 @@
 //! Plots and pages for people.
 //!
-//! [`Log`] reads the CSV log of a run, [`curves`], [`bars`] and [`grouped_bars`] draw SVG, [`Run`] knows which plots a folder of a
+//! [`Log`] reads the CSV log of a run, [`curves`], [`bars`], [`grouped_bars`] and [`dots()`] draw SVG, [`Run`] knows which plots a folder of a
 //! search, of a fusion network's training or of a task's training holds, and [`run_page`] puts settings, plots and pictures of one into
 //! a single HTML file. [`html`] has the pieces that pages are made of.
 
 pub mod html;
 
+mod dots;
 mod embed;
 mod error;
 mod labels;
@@ -14,6 +15,8 @@ mod page;
 mod plot;
 mod run;
 
+pub use dots::{Dots, dots};
+pub use embed::figure;
 pub use error::ReportError;
 pub use log::Log;
 pub use page::run_page;

@@ -43,11 +43,11 @@ pub struct Chart<'a> {
 }
 
 const SIZE_PX: (u32, u32) = (840, 560);
-const FONT: &str = "sans-serif";
+pub(crate) const FONT: &str = "sans-serif";
 /// Height of text. A picture is shown at half its width beside another one, so that this is less than it seems.
-const TEXT_PX: i32 = 19;
+pub(crate) const TEXT_PX: i32 = 19;
 /// What makes text of that height: plotters counts a font's size from its lowest to its highest point.
-const FONT_SIZE: i32 = 23;
+pub(crate) const FONT_SIZE: i32 = 23;
 /// Distance of two labels.
 const LABEL_PX: i32 = TEXT_PX + 3;
 /// Length of the hairline from a line's end to its label.
@@ -59,8 +59,8 @@ const MOST_FAINT: usize = 3;
 /// overflows, and a search that comes near has failed long before.
 const MOST: f64 = 1e30;
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Drawn = Result<(), Box<dyn std::error::Error>>;
+pub(crate) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(crate) type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 /// Draws curves over a common x axis, each with its label and last value at its end.
 ///
@@ -257,7 +257,7 @@ pub fn grouped_bars(path: &Path, title: &str, labels: &[&str], rows: &[(String, 
 }
 
 /// Draws on white and writes the file aside.
-fn save(path: &Path, size_px: (u32, u32), draw: impl FnOnce(&Area<'_>) -> Drawn) -> Result<(), ReportError> {
+pub(crate) fn save(path: &Path, size_px: (u32, u32), draw: impl FnOnce(&Area<'_>) -> Drawn) -> Result<(), ReportError> {
     let mut svg = String::new();
     let drawn = {
         let area = SVGBackend::with_string(&mut svg, size_px).into_drawing_area();
@@ -272,7 +272,7 @@ fn save(path: &Path, size_px: (u32, u32), draw: impl FnOnce(&Area<'_>) -> Drawn)
     caf_file::write(path, svg.as_bytes()).map_err(ReportError::io("write", path))
 }
 
-fn refusal(path: &Path, why: &str) -> ReportError {
+pub(crate) fn refusal(path: &Path, why: &str) -> ReportError {
     ReportError::Plot { path: path.to_owned(), message: format!("nothing to draw: {why}") }
 }
 

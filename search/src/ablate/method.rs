@@ -204,6 +204,18 @@ pub enum Source {
 }
 
 impl Contender {
+    /// Kind of source, for the colour in plots.
+    pub(super) fn family(&self) -> &'static str {
+        match (&self.source, &self.group) {
+            (Source::Image(_), _) => "image",
+            (Source::Network(_), _) => "network",
+            (Source::Search(_), _) => "searched",
+            (Source::Beta(_), Some(_)) => "random",
+            (Source::Beta(beta), None) if beta.weights.len() == 1 => "term",
+            (Source::Beta(_), None) => "loss",
+        }
+    }
+
     /// Whether its images differ from seed to seed.
     pub fn is_trained(&self) -> bool {
         matches!(self.source, Source::Beta(_) | Source::Search(_))

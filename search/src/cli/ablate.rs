@@ -2,7 +2,7 @@
 
 use super::overrides::SettingsArgs;
 use anyhow::{Result, bail};
-use caf_console::{Console, Interrupted, StopFlag, claim, out, write_json};
+use caf_console::{Console, Interrupted, StopFlag, WrongCall, claim, out, print, write_json};
 use caf_search::ablate::{self, Study, files, jobs};
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ pub(super) struct Args {
     /// Print the jobs and what is done of them, and do none.
     #[arg(long, conflicts_with = "report")]
     plan: bool,
-    /// Only draw what is there.
+    /// Only draw what is there: table.txt, table.csv, tests.csv, report.md, report.html and plots in OUT.
     #[arg(long)]
     report: bool,
     /// Write the outcome as JSON.
@@ -39,14 +39,33 @@ pub(super) fn run(args: &Args) -> Result<()> {
         return plan(args, &study, &contenders);
     }
     let (console, stop) = (Console::default(), StopFlag::on_signals()?);
-    let done = ablate::run(&study, &args.out, &console, &stop, &mut |_| Ok(()))?;
+    if args.report {
+        let path = args.out.join(files::ROWS);
+        let rows = ablate::open(&args.out)?;
+        let rows = rows.ok_or_else(|| WrongCall(format!("--report: {}: there is no row yet", path.display())))?;
+        return tell(&ablate::draw(&study, &args.out, &rows)?);
+    }
+    let mut on_row = |rows: &ablate::Rows| ablate::draw(&study, &args.out, rows).map(drop);
+    let done = ablate::run(&study, &args.out, &console, &stop, &mut on_row)?;
     write_json(args.json.as_deref(), &done)?;
+    if let Some(rows) = ablate::open(&args.out)?.filter(|rows| !rows.rows.is_empty()) {
+        tell(&ablate::draw(&study, &args.out, &rows)?)?;
+    }
     out!("{} of {} jobs are done: {}", done.done, done.jobs, args.out.join(files::ROWS).display())?;
     if done.interrupted {
         bail!(Interrupted);
     }
     if !done.failed.is_empty() {
         bail!("{} jobs came to nothing:\n  {}", done.failed.len(), done.failed.join("\n  "));
+    }
+    Ok(())
+}
+
+/// Prints the table, and says where everything lies.
+fn tell(drawn: &ablate::Drawn) -> Result<()> {
+    print(&drawn.text)?;
+    for path in &drawn.files {
+        out!("{}", path.display())?;
     }
     Ok(())
 }
