@@ -214,6 +214,7 @@ fn a_plan_does_nothing_and_bad_studies_are_wrong_calls() {
         ("methods=[{name = \"a\", weights = {\"perceptual.ir\" = 1.0}}]", "loss.vgg"),
         ("methods=[{name = \"a\", search = {run = {seed = 7}}}]", "the study decides run.seed"),
         ("methods=[{name = \"a\", search = {runs = 7}}]", "runs"),
+        ("methods=[{name = \"a\", preset = \"ours\"}]", "paper, settled"),
         ("seeds=[1, 1]", "all different"),
         ("protocols=[\"p3\"]", "p3"),
         ("fusion.iteration=3", "iteration"),

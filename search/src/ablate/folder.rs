@@ -115,8 +115,8 @@ fn identity(study: &Study, contenders: &[Contender]) -> Result<Value, SearchErro
                 let weights: Map<String, Value> = beta.weights.iter().map(|(k, v)| (k.clone(), (*v).into())).collect();
                 json!({ "weights": weights, "loss": LossConfig::spelled_out(&loss) })
             }
-            Source::Search(table) => {
-                let mut config = study.search_config(table, 1, DataSettings::default())?;
+            Source::Search(search) => {
+                let mut config = study.search_config(search, 1, DataSettings::default())?;
                 config.data = DataSettings::default();
                 let mut search = serde_json::to_value(config).unwrap_or_default();
                 for pointer in ["/run/seed", "/run/device", "/run/threads", "/loss/vgg/file"] {

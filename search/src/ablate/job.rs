@@ -59,9 +59,9 @@ impl Job<'_> {
             Source::Image(_) => return task as u64 + 1,
             Source::Network(_) => 0,
             Source::Beta(_) if first => study.fusion.iterations,
-            Source::Search(table) if first => {
-                let search = study.search_config(table, 1, study.data.clone());
-                study.fusion.iterations + search.map_or(0, |config| config.run.end(pairs.train / 2))
+            Source::Search(search) if first => {
+                let config = study.search_config(search, 1, study.data.clone());
+                study.fusion.iterations + config.map_or(0, |config| config.run.end(pairs.train / 2))
             }
             Source::Beta(_) | Source::Search(_) => 0,
         };

@@ -53,7 +53,8 @@ impl Image {
 }
 
 /// A method, or a family of them, of a study file: one of the words `visible`, `infrared`, `average`, `max`, `uniform`, `each`,
-/// `only:TERM`, `file:PATH`, or a table with a `name` and one of `weights`, `network`, `beta`, `search`, `draws` (with `seed`).
+/// `only:TERM`, `file:PATH`, or a table with a `name` and one of `weights`, `network`, `beta`, `search` (with `preset`), `draws` (with
+/// `seed`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Method {
     /// Its name in rows and tables.
@@ -84,8 +85,17 @@ pub enum MethodKind {
     },
     /// The loss of a `beta.toml`.
     Beta(PathBuf),
-    /// The loss that a search finds, run with the seed of the row; settings that differ from `[search]`.
-    Search(Table),
+    /// The loss that a search finds, run with the seed of the row.
+    Search(SearchMethod),
+}
+
+/// Settings of a method's search: the preset, over it `[search]` of the study, over that those of the method.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SearchMethod {
+    /// Name of the preset; the paper's settings without it.
+    pub preset: Option<String>,
+    /// Settings that differ from `[search]`.
+    pub settings: Table,
 }
 
 /// A method in a table.
@@ -105,6 +115,8 @@ struct Given {
     beta: Option<PathBuf>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     search: Option<Table>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    preset: Option<String>,
 }
 
 /// The words that stand for a method.
@@ -133,22 +145,26 @@ impl Method {
     }
 
     fn of_table(given: Given) -> Result<Self, String> {
-        let Given { name, network, weights, draws, seed, beta, search } = given;
+        let Given { name, network, weights, draws, seed, beta, search, preset } = given;
         if seed.is_some() && draws.is_none() {
             return Err(format!("method `{name}`: `seed` goes with `draws`"));
         }
+        let is_search = search.is_some() || preset.is_some();
+        let searched = SearchMethod { preset, settings: search.unwrap_or_default() };
         let mut kinds = [
             network.map(MethodKind::Network),
             weights.map(MethodKind::Weights),
             draws.map(|draws| MethodKind::Random { draws, seed: seed.unwrap_or(1) }),
             beta.map(MethodKind::Beta),
-            search.map(MethodKind::Search),
+            is_search.then_some(MethodKind::Search(searched)),
         ]
         .into_iter()
         .flatten();
         match (kinds.next(), kinds.next()) {
             (Some(kind), None) => Ok(Method { name, kind }),
-            _ => Err(format!("method `{name}`: expected one of `weights`, `network`, `beta`, `search`, `draws`")),
+            _ => Err(format!(
+                "method `{name}`: expected one of `weights`, `network`, `beta`, `search` or `preset`, `draws`"
+            )),
         }
     }
 }
@@ -173,7 +189,9 @@ impl Serialize for Method {
             MethodKind::Weights(weights) => given.weights = Some(weights.clone()),
             MethodKind::Random { draws, seed } => (given.draws, given.seed) = (Some(*draws), Some(*seed)),
             MethodKind::Beta(path) => given.beta = Some(path.clone()),
-            MethodKind::Search(table) => given.search = Some(table.clone()),
+            MethodKind::Search(SearchMethod { preset, settings }) => {
+                (given.preset, given.search) = (preset.clone(), Some(settings.clone()));
+            }
         }
         given.serialize(serializer)
     }
@@ -200,7 +218,7 @@ pub enum Source {
     /// A network trained with this loss.
     Beta(Box<BetaFile>),
     /// A network trained with the loss that a search with these settings finds.
-    Search(Table),
+    Search(SearchMethod),
 }
 
 impl Contender {
@@ -282,7 +300,7 @@ pub fn contenders(study: &Study) -> Result<Vec<Contender>, SearchError> {
                 }
             }
             MethodKind::Beta(path) => one(name, None, Source::Beta(Box::new(BetaFile::read(path)?))),
-            MethodKind::Search(table) => one(name, None, Source::Search(table.clone())),
+            MethodKind::Search(search) => one(name, None, Source::Search(search.clone())),
         }
     }
     require("methods", !all.is_empty(), "one or more", "none")?;
@@ -333,7 +351,7 @@ mod tests {
         let all = study(
             r#"["visible", "uniform", "each", "only:ssim.vi", "file:a/found.toml", { name = "det", network = "det.pth" },
                 { name = "x", weights = { "l1.ir" = 2, "l1.vi" = 0.5 } }, { name = "r", draws = 2 },
-                { name = "ours", search = { run = { batch = 4 } } }]"#,
+                { name = "ours", preset = "settled", search = { run = { batch = 4 } } }]"#,
         );
         let names: Vec<&str> = all.methods.iter().map(|m| m.name.as_str()).collect();
         assert_eq!(names, ["visible", "uniform", "each", "ssim.vi", "found", "det", "x", "r", "ours"]);

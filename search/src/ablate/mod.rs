@@ -25,7 +25,7 @@ mod work;
 
 pub use folder::files;
 pub use job::{Job, Key, jobs};
-pub use method::{Contender, Image, Method, MethodKind, Source, contenders};
+pub use method::{Contender, Image, Method, MethodKind, SearchMethod, Source, contenders};
 pub use report::{Drawn, draw};
 pub use rows::{Row, Rows};
 pub use run::{Finished, open, run};

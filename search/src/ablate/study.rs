@@ -1,11 +1,11 @@
 //! Settings of a study.
 
-use super::method::{Contender, Image, Method, contenders};
+use super::method::{Contender, Image, Method, SearchMethod, Source, contenders};
 use crate::error::SearchError;
 use crate::fusion::{FusionTrainConfig, FusionValidation};
 use crate::loader::ImageSource;
 use crate::run_settings::{DataSettings, FusionSettings, RunSettings, require, require_batch, require_count};
-use crate::search::SearchConfig;
+use crate::search::{PRESETS, SearchConfig, preset};
 use crate::settings::merge;
 use crate::task_training::{TaskTrainConfig, TaskValidation};
 use crate::tasks::TaskSettings;
@@ -257,8 +257,8 @@ impl Study {
         let contenders = contenders(self)?;
         self.fusion_config(Path::new("beta.toml"), 1, self.data.clone()).check()?;
         for contender in &contenders {
-            if let super::method::Source::Search(table) = &contender.source {
-                self.search_config(table, 1, self.data.clone())?.check()?;
+            if let Source::Search(search) = &contender.source {
+                self.search_config(search, 1, self.data.clone())?.check()?;
             }
         }
         if self.protocols.contains(&Protocol::P1) {
@@ -318,7 +318,7 @@ impl Study {
     /// [`SearchError::Setting`] for settings that a search does not know, and for those that the study decides.
     pub(super) fn search_config(
         &self,
-        method: &Table,
+        method: &SearchMethod,
         seed: u64,
         data: DataSettings,
     ) -> Result<SearchConfig, SearchError> {
@@ -335,8 +335,9 @@ impl Study {
             found: found.trim_end().to_owned(),
         };
         let mut whole = Table::try_from(&start).map_err(|e| refuse(e.to_string()))?;
+        merge(&mut whole, preset(method.preset.as_deref().unwrap_or(PRESETS[0].name))?);
         merge(&mut whole, self.search.clone());
-        merge(&mut whole, method.clone());
+        merge(&mut whole, method.settings.clone());
         let config: SearchConfig =
             toml::Value::Table(whole).try_into().map_err(|e: toml::de::Error| refuse(e.to_string()))?;
         let decided = |c: &SearchConfig| {
@@ -346,7 +347,7 @@ impl Study {
         let same = decided(&config) == decided(&start);
         let expected = "settings of the search alone: the study decides run.seed, run.device, run.threads, data.root, \
                         data.train, data.val";
-        require("search", same, expected, method)?;
+        require("search", same, expected, &method.settings)?;
         Ok(config)
     }
 

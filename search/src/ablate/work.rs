@@ -3,7 +3,7 @@
 use super::detector;
 use super::folder::{data, files};
 use super::job::Job;
-use super::method::Source;
+use super::method::{SearchMethod, Source};
 use super::study::{Protocol, Study};
 use crate::error::SearchError;
 use crate::evaluate::{METRICS, fusion_report};
@@ -146,7 +146,7 @@ impl<'a> Bench<'a> {
         if !result.exists() {
             match &job.contender.source {
                 Source::Beta(given) => given.write(&beta)?,
-                Source::Search(table) if !beta.exists() => self.search(table, seed, cell, progress, stop)?,
+                Source::Search(search) if !beta.exists() => self.search(search, seed, cell, progress, stop)?,
                 _ => {}
             }
             // A file that was changed by hand is told here.
@@ -166,14 +166,14 @@ impl<'a> Bench<'a> {
     /// Searches the loss of a method into the cell's `beta.toml`.
     fn search(
         &self,
-        table: &toml::Table,
+        method: &SearchMethod,
         seed: u64,
         cell: &Path,
         progress: &dyn Progress,
         stop: &StopFlag,
     ) -> Result<(), SearchError> {
         let work = cell.join("search");
-        let config = self.study.search_config(table, seed, self.data.clone())?;
+        let config = self.study.search_config(method, seed, self.data.clone())?;
         let done = resumable(&work, progress, || search::run(&config, &work, progress, stop))?;
         if done.interrupted {
             return Err(SearchError::Interrupted);
