@@ -53,7 +53,7 @@ fn pixels(bench: &Bench) {
             ("rgb to gray", PixelFormat::Rgb8, Colour::Gray),
         ] {
             // Rows as GStreamer lays them out, with padding.
-            let view = ImageView::new(&data, width, height, width * format.bytes() + 4, format).unwrap();
+            let view = ImageView::new(&data, Size { width, height }, width * format.bytes() + 4, format).unwrap();
             let values = count * caf_runtime::pixels::channels(colour);
             bench.run_over(&format!("{group}, {name} to bytes"), count, || {
                 to_bytes(black_box(&view), colour, &mut out_bytes[..values]).unwrap()
@@ -79,14 +79,14 @@ fn pixels(bench: &Bench) {
 
 fn align(bench: &Bench) {
     for (width, height) in SIZES {
-        let camera = |w: usize, h: usize| caf_rig::Camera::with_field_of_view(w as u32, h as u32, 50.0);
+        let camera = |w: usize, h: usize| caf_rig::Camera::with_field_of_view(Size::new(w, h), 50.0);
         let mut rig = caf_rig::Rig::aligned(camera(width, height));
         rig.infrared = camera(640, 512);
         rig.vis_from_ir.translation_m = [0.1, 0.0, 0.0];
         let mut aligner = Aligner::new(&rig, 30.0).unwrap();
         let data = bytes(640 * 512 * 2, 3);
         for (name, format) in [("gray 8", PixelFormat::Gray8), ("gray 16", PixelFormat::Gray16Le)] {
-            let view = ImageView::new(&data, 640, 512, 640 * format.bytes(), format).unwrap();
+            let view = ImageView::new(&data, Size::new(640, 512), 640 * format.bytes(), format).unwrap();
             bench.run_over(&format!("align 640x512 to {width}x{height}, {name}"), width * height, || {
                 black_box(&aligner.align(black_box(&view)).unwrap());
             });
@@ -130,7 +130,7 @@ fn draw(bench: &Bench) {
                 })
                 .collect();
             bench.run(&format!("draw {width}x{height}, {count} detections"), || {
-                let mut canvas = Canvas::new(black_box(&mut rgb), width, height).unwrap();
+                let mut canvas = Canvas::new(black_box(&mut rgb), Size { width, height }).unwrap();
                 boxes.iter().enumerate().for_each(|(i, at)| canvas.detection(*at, i % 6, "bicycle", 0.87));
             });
         }
@@ -187,8 +187,8 @@ fn whole_pair(bench: &Bench) {
             ("fuse and detect", common::pipeline_model(folder.path(), "p.onnx", width, height)),
         ];
         let (ir, vi) = (bytes(width * height, 8), bytes(width * height * 3, 9));
-        let ir = ImageView::new(&ir, width, height, width, PixelFormat::Gray8).unwrap();
-        let vi = ImageView::new(&vi, width, height, width * 3, PixelFormat::Rgb8).unwrap();
+        let ir = ImageView::new(&ir, Size { width, height }, width, PixelFormat::Gray8).unwrap();
+        let vi = ImageView::new(&vi, Size { width, height }, width * 3, PixelFormat::Rgb8).unwrap();
         for (name, path) in models {
             let options = EngineOptions { provider: ProviderChoice::Cpu, threads: Some(1) };
             let settings = FusionSettings { draw: true, ..FusionSettings::default() };

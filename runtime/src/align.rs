@@ -1,5 +1,6 @@
 //! Brings the infrared image into the visible camera's geometry with the tables of a rig.
 
+use caf_geometry::Size;
 use caf_rig::{PlaneMut, PlaneRef, RemapTable, Rig, RigError};
 
 use crate::frame::{FULL, FrameError, ImageView, PixelFormat};
@@ -20,7 +21,7 @@ pub enum AlignError {
 #[derive(Debug)]
 pub struct Aligner {
     table: RemapTable,
-    infrared: (usize, usize),
+    infrared: Size,
     source: Vec<u16>,
     aligned: Vec<u16>,
     bytes: Vec<u8>,
@@ -34,15 +35,15 @@ impl Aligner {
     /// As [`RemapTable::vis_from_ir`].
     pub fn new(rig: &Rig, distance_m: f64) -> Result<Self, RigError> {
         let table = RemapTable::vis_from_ir(rig, distance_m)?;
-        let infrared = (rig.infrared.width_px as usize, rig.infrared.height_px as usize);
-        let (source, aligned) = (infrared.0 * infrared.1, table.width_px() * table.height_px());
+        let infrared = rig.infrared.size();
+        let [source, aligned] = [infrared, table.size()].map(|size| size.width * size.height);
         Ok(Self { table, infrared, source: vec![0; source], aligned: vec![0; aligned], bytes: vec![0; aligned * 2] })
     }
 
-    /// Width and height of the aligned image, those of the visible camera.
+    /// Size of the aligned image, that of the visible camera.
     #[must_use]
-    pub fn size_px(&self) -> (usize, usize) {
-        (self.table.width_px(), self.table.height_px())
+    pub fn size(&self) -> Size {
+        self.table.size()
     }
 
     /// Share of the visible image that the infrared camera sees, above 0 and at most 1.
@@ -54,18 +55,13 @@ impl Aligner {
     /// Resamples an infrared image, bilinear; what the infrared camera does not see becomes 0. Colour counts as its luma, and
     /// floats become 16 bits between the limits of the image.
     pub fn align(&mut self, image: &ImageView<'_>) -> Result<ImageView<'_>, AlignError> {
-        let (width, height) = (image.width_px(), image.height_px());
-        if (width, height) != self.infrared {
-            return Err(AlignError::Rig(RigError::PlaneSize {
-                plane: "source",
-                expected_width_px: self.infrared.0,
-                expected_height_px: self.infrared.1,
-                width_px: width,
-                height_px: height,
-            }));
+        let from = image.size();
+        if from != self.infrared {
+            let (plane, expected, found) = ("source", self.infrared, from);
+            return Err(AlignError::Rig(RigError::PlaneSize { plane, expected, found }));
         }
         let mut limits = image.limits();
-        for (row, out) in image.rows().zip(self.source.chunks_exact_mut(width)) {
+        for (row, out) in image.rows().zip(self.source.chunks_exact_mut(from.width)) {
             match image.format() {
                 // 257 · 255 = 65535, so that eight bits keep their share of the full range.
                 PixelFormat::Gray8 => out.iter_mut().zip(row).for_each(|(o, v)| *o = u16::from(*v) * 257),
@@ -81,12 +77,12 @@ impl Aligner {
                 PixelFormat::Rgb8 => out.iter_mut().zip(row.as_chunks().0).for_each(|(o, rgb)| *o = luma_u16(rgb)),
             }
         }
-        let (to_width, to_height) = (self.table.width_px(), self.table.height_px());
-        let source = PlaneRef::new(&self.source, width, height, width)?;
-        let mut target = PlaneMut::new(&mut self.aligned, to_width, to_height, to_width)?;
+        let to = self.table.size();
+        let source = PlaneRef::new(&self.source, from, from.width)?;
+        let mut target = PlaneMut::new(&mut self.aligned, to, to.width)?;
         self.table.apply(&source, &mut target, 0)?;
         self.bytes.as_chunks_mut().0.iter_mut().zip(&self.aligned).for_each(|(o, v)| *o = v.to_le_bytes());
-        let aligned = ImageView::new(&self.bytes, to_width, to_height, to_width * 2, PixelFormat::Gray16Le)?;
+        let aligned = ImageView::new(&self.bytes, to, to.width * 2, PixelFormat::Gray16Le)?;
         Ok(aligned.with_limits(limits))
     }
 }
@@ -107,7 +103,7 @@ mod tests {
     #[test]
     fn an_aligned_rig_changes_nothing_and_a_shifted_one_shifts() {
         let data: Vec<u8> = (0..35).map(|i| i * 7).collect();
-        let view = ImageView::new(&data, 7, 5, 7, PixelFormat::Gray8).unwrap();
+        let view = ImageView::new(&data, Size::new(7, 5), 7, PixelFormat::Gray8).unwrap();
         let mut out = [0; 35];
         to_bytes(&Aligner::new(&rig(0.0), 10.0).unwrap().align(&view).unwrap(), Colour::Gray, &mut out).unwrap();
         assert_eq!(out, data[..]);
@@ -122,16 +118,16 @@ mod tests {
     fn another_size_is_refused_and_colour_counts_as_its_luma() {
         let mut aligner = Aligner::new(&rig(0.0), 10.0).unwrap();
         let data = [0; 7 * 6 * 3];
-        let tall = ImageView::new(&data, 7, 6, 7, PixelFormat::Gray8).unwrap();
-        assert!(aligner.align(&tall).unwrap_err().to_string().contains("7×6"));
+        let tall = ImageView::new(&data, Size::new(7, 6), 7, PixelFormat::Gray8).unwrap();
+        assert!(aligner.align(&tall).unwrap_err().to_string().contains("7x6"));
         let rgb: Vec<u8> = (0..35).flat_map(|i| [i * 7; 3]).collect();
-        let colour = ImageView::new(&rgb, 7, 5, 21, PixelFormat::Rgb8).unwrap();
+        let colour = ImageView::new(&rgb, Size::new(7, 5), 21, PixelFormat::Rgb8).unwrap();
         let mut out = [0; 35];
         to_bytes(&aligner.align(&colour).unwrap(), Colour::Gray, &mut out).unwrap();
         assert!(out.iter().zip(0..35).all(|(v, i)| *v == i * 7));
         let limits = caf_contract::IrLimits { low: 280.0, high: 330.0 };
         let kelvin: Vec<u8> = (0..35_u8).flat_map(|i| (280.0 + f32::from(i)).to_le_bytes()).collect();
-        let kelvin = ImageView::new(&kelvin, 7, 5, 28, PixelFormat::GrayF32Le).unwrap().with_limits(limits);
+        let kelvin = ImageView::new(&kelvin, Size::new(7, 5), 28, PixelFormat::GrayF32Le).unwrap().with_limits(limits);
         to_bytes(&aligner.align(&kelvin).unwrap(), Colour::Gray, &mut out).unwrap();
         assert!(out.iter().zip(0..35_u8).all(|(v, i)| *v == (f32::from(i) / 50.0 * 255.0).round() as u8), "{out:?}");
     }

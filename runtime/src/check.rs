@@ -116,10 +116,10 @@ pub fn check(path: &Path, options: EngineOptions, size: Size, runs: u32) -> Resu
 }
 
 fn time(model: Model, size: Size, runs: u32) -> Result<Timing, PairError> {
-    let Size { width: width_px, height: height_px } = model.fixed_size().unwrap_or(size);
-    let bytes = check_elements("the timed images", &[height_px, width_px, 3]).map_err(SessionError::Images)?;
+    let size = model.fixed_size().unwrap_or(size);
+    let bytes = check_elements("the timed images", &[size.height, size.width, 3]).map_err(SessionError::Images)?;
     let black = vec![0; bytes];
-    let image = |format: PixelFormat| ImageView::new(&black, width_px, height_px, width_px * format.bytes(), format);
+    let image = |format: PixelFormat| ImageView::new(&black, size, size.width * format.bytes(), format);
     let (ir, vi) = (image(PixelFormat::Gray8)?, image(PixelFormat::Rgb8)?);
     let mut fusion = FrameFusion::new(model, &FusionSettings::default())?;
     let mut fused = FusedImage::default();
@@ -138,7 +138,7 @@ fn time(model: Model, size: Size, runs: u32) -> Result<Timing, PairError> {
     }
     let [pre, infer, post, whole] = histograms.map(|h| h.percentiles());
     let first_ms = first.as_secs_f64() * 1e3;
-    Ok(Timing { width_px, height_px, warm_up: WARM_UP, first_ms, pre, infer, post, whole })
+    Ok(Timing { width_px: size.width, height_px: size.height, warm_up: WARM_UP, first_ms, pre, infer, post, whole })
 }
 
 /// The processor as Linux names it: x86 as `model name`, ARM boards as `Model`.

@@ -1,5 +1,7 @@
 //! Boxes and labels painted into an RGB image in place. Everything is clipped at the borders; nothing is allocated.
 
+use caf_geometry::Size;
+
 use crate::font;
 
 /// Red, green, blue.
@@ -28,8 +30,7 @@ pub fn class_colour(class: usize) -> Rgb {
 #[derive(Debug)]
 pub struct Canvas<'a> {
     rgb: &'a mut [u8],
-    width_px: usize,
-    height_px: usize,
+    size: Size,
 }
 
 /// Half-open range of pixels `[from, to)` cut to `[0, limit)`.
@@ -47,18 +48,17 @@ fn edge(v: f32) -> i64 {
 
 impl<'a> Canvas<'a> {
     /// `None` when `rgb` is not `width × height × 3` bytes.
-    pub fn new(rgb: &'a mut [u8], width_px: usize, height_px: usize) -> Option<Self> {
-        let size = width_px.checked_mul(height_px)?.checked_mul(3)?;
-        (rgb.len() == size).then_some(Self { rgb, width_px, height_px })
+    pub fn new(rgb: &'a mut [u8], size: Size) -> Option<Self> {
+        (rgb.len() == size.pixels()?.checked_mul(3)?).then_some(Self { rgb, size })
     }
 
     /// Paints the pixels with `left ≤ x < right` and `top ≤ y < bottom`.
     pub fn fill(&mut self, left: i64, top: i64, right: i64, bottom: i64, colour: Rgb) {
-        let (xs, ys) = (clip(left, right, self.width_px), clip(top, bottom, self.height_px));
+        let (xs, ys) = (clip(left, right, self.size.width), clip(top, bottom, self.size.height));
         if xs.is_empty() {
             return;
         }
-        for row in self.rgb.chunks_exact_mut(self.width_px * 3).take(ys.end).skip(ys.start) {
+        for row in self.rgb.chunks_exact_mut(self.size.width * 3).take(ys.end).skip(ys.start) {
             if let Some(span) = row.get_mut(xs.start * 3..xs.end * 3) {
                 span.as_chunks_mut().0.fill(colour);
             }
@@ -82,7 +82,7 @@ impl<'a> Canvas<'a> {
     pub fn text(&mut self, left: i64, top: i64, scale: i64, colour: Rgb, characters: impl Iterator<Item = char>) {
         let mut x = left;
         for character in characters {
-            if x >= 0 && usize::try_from(x).is_ok_and(|x| x >= self.width_px) {
+            if x >= 0 && usize::try_from(x).is_ok_and(|x| x >= self.size.width) {
                 return;
             }
             for (y, row) in (0_i64..).zip(font::glyph(character)) {
@@ -100,7 +100,7 @@ impl<'a> Canvas<'a> {
     /// A box with `name` and its score in percent on a plate above it (inside it at the upper border).
     pub fn detection(&mut self, box_px: [f32; 4], class: usize, name: &str, score: f32) {
         let colour = class_colour(class);
-        let scale = (self.height_px.min(self.width_px) / 480).max(1) as i64;
+        let scale = (self.size.height.min(self.size.width) / 480).max(1) as i64;
         self.frame(box_px, scale, colour);
         let percent = (score.clamp(0.0, 1.0) * 100.0).round() as u8;
         let digits = [percent / 100, percent / 10 % 10, percent % 10].map(|d| char::from(b'0' + d));
@@ -109,7 +109,7 @@ impl<'a> Canvas<'a> {
         let length = label.clone().count() as i64;
         let (plate_w, plate_h) = ((length * font::ADVANCE as i64 + 1) * scale, (font::HEIGHT as i64 + 2) * scale);
         let [left, top, ..] = box_px.map(edge);
-        let left = left.min(self.width_px as i64 - plate_w).max(0);
+        let left = left.min(self.size.width as i64 - plate_w).max(0);
         let top = if top >= plate_h { top - plate_h } else { top.max(0) };
         self.fill(left, top, left + plate_w, top + plate_h, colour);
         self.text(left + scale, top + scale, scale, INK, label);
@@ -122,7 +122,7 @@ mod tests {
 
     fn painted(width: usize, height: usize, paint: impl FnOnce(&mut Canvas<'_>)) -> Vec<String> {
         let mut rgb = vec![0; width * height * 3];
-        paint(&mut Canvas::new(&mut rgb, width, height).unwrap());
+        paint(&mut Canvas::new(&mut rgb, Size { width, height }).unwrap());
         rgb.chunks_exact(width * 3)
             .map(|row| row.chunks_exact(3).map(|p| if p == [0; 3] { '.' } else { '#' }).collect())
             .collect()
@@ -149,7 +149,7 @@ mod tests {
     fn labels_never_leave_the_image_and_never_panic() {
         for (width, height) in [(1, 1), (3, 2), (17, 9), (64, 48), (1301, 997)] {
             let mut rgb = vec![0; width * height * 3];
-            let mut canvas = Canvas::new(&mut rgb, width, height).unwrap();
+            let mut canvas = Canvas::new(&mut rgb, Size { width, height }).unwrap();
             for corner in [-1e9, -3.0, 0.0, 1.5, 40.0, 1e9, f32::NAN] {
                 canvas.detection([corner, corner, corner + 5.0, corner + 5.0], 100, "traffic light é", f32::NAN);
             }
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_wrong_size_makes_no_canvas() {
-        assert!(Canvas::new(&mut [0; 11], 2, 2).is_none());
-        assert!(Canvas::new(&mut [], usize::MAX, 3).is_none());
+        assert!(Canvas::new(&mut [0; 11], Size::new(2, 2)).is_none());
+        assert!(Canvas::new(&mut [], Size::new(usize::MAX, 3)).is_none());
     }
 }

@@ -80,14 +80,10 @@ impl PixelFormat {
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
     /// Too few bytes for the claimed size.
-    #[error(
-        "a {width_px}x{height_px} {format:?} image with rows {stride_bytes} bytes apart needs {expected} bytes, found {found}"
-    )]
+    #[error("a {size} {format:?} image with rows {stride_bytes} bytes apart needs {expected} bytes, found {found}")]
     Short {
-        /// Width claimed.
-        width_px: usize,
-        /// Height claimed.
-        height_px: usize,
+        /// Size claimed.
+        size: Size,
         /// Layout claimed.
         format: PixelFormat,
         /// Distance between rows claimed.
@@ -98,12 +94,10 @@ pub enum FrameError {
         found: usize,
     },
     /// Rows overlap or there are none.
-    #[error("a {width_px}x{height_px} {format:?} image cannot have rows {stride_bytes} bytes apart")]
+    #[error("a {size} {format:?} image cannot have rows {stride_bytes} bytes apart")]
     Layout {
-        /// Width claimed.
-        width_px: usize,
-        /// Height claimed.
-        height_px: usize,
+        /// Size claimed.
+        size: Size,
         /// Layout claimed.
         format: PixelFormat,
         /// Distance between rows claimed.
@@ -111,12 +105,11 @@ pub enum FrameError {
     },
 }
 
-/// Borrowed pixels: `height_px` rows of `width_px` pixels, `stride_bytes` apart (possibly wider than a row).
+/// Borrowed pixels: rows of an image, `stride_bytes` apart (possibly wider than a row).
 #[derive(Clone, Copy, Debug)]
 pub struct ImageView<'a> {
     data: &'a [u8],
-    width_px: usize,
-    height_px: usize,
+    size: Size,
     stride_bytes: usize,
     format: PixelFormat,
     limits: IrLimits,
@@ -127,35 +120,23 @@ pub(crate) const FULL: IrLimits = IrLimits { low: 0.0, high: 65_535.0 };
 
 impl<'a> ImageView<'a> {
     /// Checks that `data` holds the claimed image; the last row may end at its last pixel.
-    pub fn new(
-        data: &'a [u8],
-        width_px: usize,
-        height_px: usize,
-        stride_bytes: usize,
-        format: PixelFormat,
-    ) -> Result<Self, FrameError> {
-        let row = width_px.saturating_mul(format.bytes());
-        if width_px == 0 || height_px == 0 || stride_bytes < row {
-            return Err(FrameError::Layout { width_px, height_px, format, stride_bytes });
+    pub fn new(data: &'a [u8], size: Size, stride_bytes: usize, format: PixelFormat) -> Result<Self, FrameError> {
+        let row = size.width.saturating_mul(format.bytes());
+        if size.width == 0 || size.height == 0 || stride_bytes < row {
+            return Err(FrameError::Layout { size, format, stride_bytes });
         }
-        let expected = stride_bytes.saturating_mul(height_px - 1).saturating_add(row);
+        let expected = stride_bytes.saturating_mul(size.height - 1).saturating_add(row);
         if data.len() < expected {
             let found = data.len();
-            return Err(FrameError::Short { width_px, height_px, format, stride_bytes, expected, found });
+            return Err(FrameError::Short { size, format, stride_bytes, expected, found });
         }
-        Ok(Self { data, width_px, height_px, stride_bytes, format, limits: FULL })
+        Ok(Self { data, size, stride_bytes, format, limits: FULL })
     }
 
-    /// Width in pixels, at least 1.
+    /// Its size, each side at least 1.
     #[must_use]
-    pub const fn width_px(&self) -> usize {
-        self.width_px
-    }
-
-    /// Height in pixels, at least 1.
-    #[must_use]
-    pub const fn height_px(&self) -> usize {
-        self.height_px
+    pub const fn size(&self) -> Size {
+        self.size
     }
 
     /// Layout of a pixel.
@@ -183,17 +164,17 @@ impl<'a> ImageView<'a> {
         self.limits == FULL
     }
 
-    /// The rows from top to bottom, each `width_px × format.bytes()` long, without the padding between them.
+    /// The rows from top to bottom, each `width × format.bytes()` long, without the padding between them.
     pub fn rows(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let row = self.width_px * self.format.bytes();
-        self.data.chunks(self.stride_bytes).take(self.height_px).filter_map(move |chunk| chunk.get(..row))
+        let row = self.size.width * self.format.bytes();
+        self.data.chunks(self.stride_bytes).take(self.size.height).filter_map(move |chunk| chunk.get(..row))
     }
 }
 
 /// How pixels lie in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// Width and height in pixels.
+    /// Size of the image.
     pub size: Size,
     /// Bytes from the start of a row to the start of the next one.
     pub stride_bytes: usize,
@@ -271,7 +252,7 @@ impl Frame {
     pub fn view(&self) -> Result<ImageView<'_>, FrameError> {
         let Layout { size, stride_bytes, format } = self.layout;
         let bytes = self.pixels.as_deref().map_or(&[][..], Pixels::bytes);
-        ImageView::new(bytes, size.width, size.height, stride_bytes, format)
+        ImageView::new(bytes, size, stride_bytes, format)
     }
 }
 
@@ -284,7 +265,7 @@ mod tests {
     #[test]
     fn rows_skip_the_padding_and_the_last_row_may_be_short() {
         let data: Vec<u8> = (0..8 * 2 + 5).collect();
-        let view = ImageView::new(&data, 5, 3, 8, PixelFormat::Gray8).unwrap();
+        let view = ImageView::new(&data, Size::new(5, 3), 8, PixelFormat::Gray8).unwrap();
         let rows: Vec<&[u8]> = view.rows().collect();
         assert_eq!(rows, [&data[0..5], &data[8..13], &data[16..21]]);
     }
@@ -292,12 +273,18 @@ mod tests {
     #[test]
     fn impossible_images_are_refused() {
         assert!(matches!(
-            ImageView::new(&[0; 20], 5, 3, 8, PixelFormat::Gray8),
+            ImageView::new(&[0; 20], Size::new(5, 3), 8, PixelFormat::Gray8),
             Err(FrameError::Short { expected: 21, found: 20, .. })
         ));
-        assert!(matches!(ImageView::new(&[0; 99], 5, 3, 4, PixelFormat::Gray8), Err(FrameError::Layout { .. })));
-        assert!(matches!(ImageView::new(&[0; 99], 0, 3, 4, PixelFormat::Gray8), Err(FrameError::Layout { .. })));
-        assert!(ImageView::new(&[], usize::MAX, usize::MAX, usize::MAX, PixelFormat::Rgb8).is_err());
+        assert!(matches!(
+            ImageView::new(&[0; 99], Size::new(5, 3), 4, PixelFormat::Gray8),
+            Err(FrameError::Layout { .. })
+        ));
+        assert!(matches!(
+            ImageView::new(&[0; 99], Size::new(0, 3), 4, PixelFormat::Gray8),
+            Err(FrameError::Layout { .. })
+        ));
+        assert!(ImageView::new(&[], Size::new(usize::MAX, usize::MAX), usize::MAX, PixelFormat::Rgb8).is_err());
     }
 
     #[test]

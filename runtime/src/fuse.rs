@@ -181,7 +181,7 @@ pub fn run(model: Model, config: &FuseConfig, done: &mut dyn FnMut(usize, usize)
         let read = start.elapsed();
         let took = fuse(&mut fusion, &ir, &vi, &mut image)
             .map_err(|source| RuntimeError::Named { name: pair.name.clone(), source })?;
-        let (width_px, height_px) = image.size_px;
+        let Size { width: width_px, height: height_px } = image.size;
         if let Some(lines) = &mut lines {
             let detections = Detections { list: &image.detections, classes: &names.detection };
             let map = ClassMap { map: &image.class_map, classes: &names.segmentation, runs: true };
@@ -189,12 +189,11 @@ pub fn run(model: Model, config: &FuseConfig, done: &mut dyn FnMut(usize, usize)
             lines.write(&Line { name: &pair.name, width_px, height_px, detections, class_map })?;
         }
         let start = Instant::now();
-        let size = Size::new(width_px, height_px);
         if let Some(folder) = &config.class_maps {
             let target = folder.join(format!("{}.png", pair.name));
-            caf_image::write_gray(&target, &image.class_map, size)?;
+            caf_image::write_gray(&target, &image.class_map, image.size)?;
         }
-        caf_image::write_rgb(&target, &image.rgb, size)?;
+        caf_image::write_rgb(&target, &image.rgb, image.size)?;
         let durations = [read, took.pre, took.infer, start.elapsed()];
         times.iter_mut().zip(durations).for_each(|(h, d)| h.add(d));
         fused += 1;

@@ -28,15 +28,15 @@ pub enum PairError {
     NoRange(#[from] NoRange),
     /// The images are of different sizes and nothing aligns them.
     #[error(
-        "the infrared image is {}x{} pixels and the visible one {}x{}: scale one of them, in a launch string by \
+        "the infrared image is {infrared} pixels and the visible one {visible}: scale one of them, in a launch string by \
          `! videoscale ! video/x-raw,width={},height={}`, or name with --rig the geometry that aligns them",
-        infrared.0, infrared.1, visible.0, visible.1, visible.0, visible.1
+        visible.width, visible.height
     )]
     Sizes {
-        /// Width and height of the infrared image, after alignment.
-        infrared: (usize, usize),
-        /// Width and height of the visible image.
-        visible: (usize, usize),
+        /// Size of the infrared image, after alignment.
+        infrared: Size,
+        /// Size of the visible image.
+        visible: Size,
     },
     /// The model refuses the images or fails.
     #[error(transparent)]
@@ -147,9 +147,8 @@ impl FrameFusion {
             Some(aligner) => aligner.align(&ranged)?,
             None => ranged,
         };
-        let size = |v: &ImageView<'_>| (v.width_px(), v.height_px());
-        if size(&infrared) != size(visible) {
-            return Err(PairError::Sizes { infrared: size(&infrared), visible: size(visible) });
+        if infrared.size() != visible.size() {
+            return Err(PairError::Sizes { infrared: infrared.size(), visible: visible.size() });
         }
         let align = start.elapsed();
         let fused = self.runner.run(&infrared, visible)?;
@@ -162,9 +161,8 @@ impl Inferred<'_> {
     pub fn finish(self, out: &mut FusedImage) -> Result<PairTimes, PairError> {
         let Self { fused, tasks, draw, align } = self;
         let start = Instant::now();
-        let Size { width, height } = fused.size;
-        out.size_px = (width, height);
-        out.rgb.resize(width * height * 3, 0);
+        out.size = fused.size;
+        out.rgb.resize(fused.size.width * fused.size.height * 3, 0);
         fused.write_rgb(&mut out.rgb)?;
         let post = start.elapsed();
         let [nms, painting] = tasks.finish(&fused, draw, out)?;

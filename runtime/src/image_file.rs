@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use caf_geometry::Size;
 use caf_image::{ImageError, Pixels, Raster, Visible};
 
 use crate::frame::{Camera, FrameError, ImageView, PixelFormat};
@@ -11,10 +12,8 @@ use crate::frame::{Camera, FrameError, ImageView, PixelFormat};
 pub struct Decoded {
     /// The pixels.
     pub data: Vec<u8>,
-    /// Width in pixels.
-    pub width_px: usize,
-    /// Height in pixels.
-    pub height_px: usize,
+    /// Its size.
+    pub size: Size,
     /// Layout of a pixel.
     pub format: PixelFormat,
 }
@@ -22,12 +21,12 @@ pub struct Decoded {
 impl Decoded {
     /// The pixels as an image.
     pub fn view(&self) -> Result<ImageView<'_>, FrameError> {
-        let stride = self.width_px * self.format.bytes();
-        ImageView::new(&self.data, self.width_px, self.height_px, stride, self.format)
+        let stride = self.size.width * self.format.bytes();
+        ImageView::new(&self.data, self.size, stride, self.format)
     }
 
     fn of<T: Copy, const C: usize>(image: &Raster<T, C>, data: Vec<u8>, format: PixelFormat) -> Self {
-        Self { data, width_px: image.width(), height_px: image.height(), format }
+        Self { data, size: image.size(), format }
     }
 }
 
@@ -90,7 +89,7 @@ mod tests {
         let rgb: Vec<u8> = (0..5 * 2 * 3).collect();
         caf_image::write_rgb(&path("colour.png"), &rgb, caf_geometry::Size::new(5, 2)).unwrap();
         let colour = read(&path("colour.png"), Camera::Visible).unwrap();
-        assert_eq!((colour.format, colour.width_px, colour.data), (PixelFormat::Rgb8, 5, rgb));
+        assert_eq!((colour.format, colour.size.width, colour.data), (PixelFormat::Rgb8, 5, rgb));
         let bytes = std::fs::read(path("colour.png")).unwrap();
         std::fs::write(path("short.png"), &bytes[..bytes.len() - 30]).unwrap();
         let error = read(&path("short.png"), Camera::Visible).unwrap_err().to_string();
@@ -102,7 +101,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jpg");
         image::RgbImage::from_fn(64, 48, |x, y| image::Rgb([x as u8, y as u8, 99])).save(&path).unwrap();
-        assert_eq!(read(&path, Camera::Visible).unwrap().width_px, 64);
+        assert_eq!(read(&path, Camera::Visible).unwrap().size.width, 64);
         let bytes = std::fs::read(&path).unwrap();
         for end in [bytes.len() / 2, bytes.len() * 9 / 10, bytes.len() - 1] {
             std::fs::write(&path, &bytes[..end]).unwrap();

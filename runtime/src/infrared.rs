@@ -105,9 +105,10 @@ impl InfraredRange {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use caf_geometry::Size;
 
     fn view(bytes: &[u8]) -> ImageView<'_> {
-        ImageView::new(bytes, bytes.len() / 2, 1, bytes.len(), PixelFormat::Gray16Le).unwrap()
+        ImageView::new(bytes, Size::new(bytes.len() / 2, 1), bytes.len(), PixelFormat::Gray16Le).unwrap()
     }
 
     fn bytes(values: &[u16]) -> Vec<u8> {
@@ -122,7 +123,7 @@ mod tests {
             assert_eq!(range.apply(&view(&data)).unwrap().limits(), IrLimits { low: 7000.0, high: 9000.0 });
         }
         let gray = [1, 2];
-        let gray = ImageView::new(&gray, 2, 1, 2, PixelFormat::Gray8).unwrap();
+        let gray = ImageView::new(&gray, Size::new(2, 1), 2, PixelFormat::Gray8).unwrap();
         assert!(range.apply(&gray).unwrap().is_full_range());
     }
 
@@ -147,7 +148,7 @@ mod tests {
     #[test]
     fn floats_are_mapped_in_their_own_unit_and_have_no_full_range() {
         let kelvin: Vec<u8> = [280.0_f32, 300.0, f32::NAN, 320.0].iter().flat_map(|v| v.to_le_bytes()).collect();
-        let view = ImageView::new(&kelvin, 2, 2, 8, PixelFormat::GrayF32Le).unwrap();
+        let view = ImageView::new(&kelvin, Size::new(2, 2), 8, PixelFormat::GrayF32Le).unwrap();
         assert_eq!(InfraredRange::new(IrRange::Full, Follow::AtOnce).apply(&view).unwrap_err(), NoRange);
         for (range, expected) in
             [(IrRange::Window { min: 280.0, max: 360.0 }, [0, 64, 0, 128]), (IrRange::MinMax, [0, 128, 0, 255])]

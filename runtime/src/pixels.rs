@@ -7,6 +7,7 @@
 //! was trained with, and eight bits as `round(255 · float)`. Colour becomes gray by the luma of BT.601, `0.299 R + 0.587 G + 0.114 B`.
 
 use caf_contract::{Colour, IrSample as _};
+use caf_geometry::Size;
 
 use crate::frame::{ImageView, PixelFormat};
 
@@ -14,12 +15,10 @@ use crate::frame::{ImageView, PixelFormat};
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PixelError {
     /// The tensor is larger or smaller than the image.
-    #[error("a {width_px}x{height_px} image with {channels} channels has {expected} values, the tensor holds {found}")]
+    #[error("a {size} image with {channels} channels has {expected} values, the tensor holds {found}")]
     Size {
-        /// Width of the image.
-        width_px: usize,
-        /// Height of the image.
-        height_px: usize,
+        /// Size of the image.
+        size: Size,
         /// Channels wanted.
         channels: usize,
         /// Values of such an image.
@@ -39,12 +38,12 @@ pub const fn channels(colour: Colour) -> usize {
     }
 }
 
-fn check(found: usize, width_px: usize, height_px: usize, channels: usize) -> Result<(), PixelError> {
-    let expected = width_px.saturating_mul(height_px).saturating_mul(channels);
+fn check(found: usize, size: Size, channels: usize) -> Result<(), PixelError> {
+    let expected = size.width.saturating_mul(size.height).saturating_mul(channels);
     if expected == found && expected > 0 {
         return Ok(());
     }
-    Err(PixelError::Size { width_px, height_px, channels, expected, found })
+    Err(PixelError::Size { size, channels, expected, found })
 }
 
 /// Eight bits of the full range, as [`caf_contract::IrLimits::unit`] gives them: `round(v · 255 / 65535)`; 65535 is 257 · 255,
@@ -100,8 +99,8 @@ fn row_units<'a>(image: &ImageView<'_>, row: &'a [u8]) -> impl Iterator<Item = f
 
 /// Fills a tensor of bytes, height × width × 1 or 3.
 pub fn to_bytes(image: &ImageView<'_>, colour: Colour, out: &mut [u8]) -> Result<(), PixelError> {
-    let (width, n) = (image.width_px(), channels(colour));
-    check(out.len(), width, image.height_px(), n)?;
+    let (width, n) = (image.size().width, channels(colour));
+    check(out.len(), image.size(), n)?;
     for (row, out) in image.rows().zip(out.chunks_exact_mut(width * n)) {
         match (image.format(), n) {
             (PixelFormat::Gray8, 1) | (PixelFormat::Rgb8, 3) => out.copy_from_slice(row),
@@ -123,8 +122,8 @@ pub fn to_bytes(image: &ImageView<'_>, colour: Colour, out: &mut [u8]) -> Result
 
 /// Fills a tensor of floats, 1 or 3 planes of height × width, values in [0, 1].
 pub fn to_floats(image: &ImageView<'_>, colour: Colour, out: &mut [f32]) -> Result<(), PixelError> {
-    let (width, height, n) = (image.width_px(), image.height_px(), channels(colour));
-    check(out.len(), width, height, n)?;
+    let (width, height, n) = (image.size().width, image.size().height, channels(colour));
+    check(out.len(), image.size(), n)?;
     let (first, others) = out.split_at_mut(width * height);
     if image.format() == PixelFormat::Rgb8 && n == 3 {
         let (second, third) = others.split_at_mut(width * height);
@@ -158,7 +157,7 @@ pub fn to_floats(image: &ImageView<'_>, colour: Colour, out: &mut [f32]) -> Resu
 pub fn bytes_to_rgb(fused: &[u8], colour: Colour, rgb: &mut [u8]) -> Result<(), PixelError> {
     let n = channels(colour);
     let pixels = rgb.len() / 3;
-    check(fused.len(), pixels, 1, n)?;
+    check(fused.len(), Size::new(pixels, 1), n)?;
     if n == 3 {
         rgb.copy_from_slice(fused);
     } else {
@@ -171,7 +170,7 @@ pub fn bytes_to_rgb(fused: &[u8], colour: Colour, rgb: &mut [u8]) -> Result<(), 
 pub fn floats_to_rgb(fused: &[f32], colour: Colour, rgb: &mut [u8]) -> Result<(), PixelError> {
     let n = channels(colour);
     let pixels = rgb.len() / 3;
-    check(fused.len(), pixels, 1, n)?;
+    check(fused.len(), Size::new(pixels, 1), n)?;
     let out = rgb.as_chunks_mut().0;
     if n == 1 {
         out.iter_mut().zip(fused).for_each(|(o, v)| *o = [byte(*v); 3]);
@@ -202,7 +201,7 @@ mod tests {
     #[test]
     fn padded_rows_become_dense_tensors() {
         let data = colour_image();
-        let view = ImageView::new(&data, 3, 2, 12, PixelFormat::Rgb8).unwrap();
+        let view = ImageView::new(&data, Size::new(3, 2), 12, PixelFormat::Rgb8).unwrap();
         let mut bytes = [0; 18];
         to_bytes(&view, Colour::Rgb, &mut bytes).unwrap();
         assert_eq!(bytes[..9], data[..9]);
@@ -225,7 +224,7 @@ mod tests {
     #[test]
     fn sixteen_bits_keep_their_full_range() {
         let wide: Vec<u8> = [0_u16, 128, 129, 32768, 65534, 65535].iter().flat_map(|v| v.to_le_bytes()).collect();
-        let view = ImageView::new(&wide, 3, 2, 6, PixelFormat::Gray16Le).unwrap();
+        let view = ImageView::new(&wide, Size::new(3, 2), 6, PixelFormat::Gray16Le).unwrap();
         let mut bytes = [0; 6];
         to_bytes(&view, Colour::Gray, &mut bytes).unwrap();
         assert_eq!(bytes, [0, 0, 1, 128, 255, 255]);
@@ -243,7 +242,7 @@ mod tests {
     fn sixteen_bits_lie_between_the_limits_of_their_image() {
         let wide: Vec<u8> = [0_u16, 7000, 7500, 8000, 9000, 65535].iter().flat_map(|v| v.to_le_bytes()).collect();
         let limits = caf_contract::IrLimits { low: 7000.0, high: 8000.0 };
-        let view = ImageView::new(&wide, 3, 2, 6, PixelFormat::Gray16Le).unwrap().with_limits(limits);
+        let view = ImageView::new(&wide, Size::new(3, 2), 6, PixelFormat::Gray16Le).unwrap().with_limits(limits);
         let (mut bytes, mut colours, mut floats) = ([0; 6], [0; 18], [0.0; 6]);
         to_bytes(&view, Colour::Gray, &mut bytes).unwrap();
         assert_eq!(bytes, [0, 0, 128, 255, 255, 255]);
@@ -255,7 +254,7 @@ mod tests {
 
     #[test]
     fn gray_is_repeated_where_colour_is_wanted() {
-        let view = ImageView::new(&[1, 2, 9, 3, 4], 2, 2, 3, PixelFormat::Gray8).unwrap();
+        let view = ImageView::new(&[1, 2, 9, 3, 4], Size::new(2, 2), 3, PixelFormat::Gray8).unwrap();
         let mut bytes = [0; 12];
         to_bytes(&view, Colour::Rgb, &mut bytes).unwrap();
         assert_eq!(bytes, [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4]);
@@ -280,7 +279,7 @@ mod tests {
         floats_to_rgb(&[f32::INFINITY, f32::NEG_INFINITY, 1e-40, -0.0], Colour::Gray, &mut rgb).unwrap();
         assert_eq!(rgb, [255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         assert!(floats_to_rgb(&[0.0; 3], Colour::Gray, &mut rgb).is_err());
-        let view = ImageView::new(&[0; 4], 2, 2, 2, PixelFormat::Gray8).unwrap();
+        let view = ImageView::new(&[0; 4], Size::new(2, 2), 2, PixelFormat::Gray8).unwrap();
         assert!(matches!(
             to_bytes(&view, Colour::Gray, &mut [0; 5]),
             Err(PixelError::Size { expected: 4, found: 5, .. })

@@ -32,8 +32,8 @@ fn padded(dense: &[u8], row: usize, stride: usize) -> Vec<u8> {
 
 fn fuse(runner: &mut Runner, ir: &ImageView<'_>, vi: &ImageView<'_>) -> Vec<u8> {
     let fused = runner.run(ir, vi).unwrap();
-    assert_eq!(fused.size, Size::new(vi.width_px(), vi.height_px()));
-    let mut out = vec![0; vi.width_px() * vi.height_px() * 3];
+    assert_eq!(fused.size, vi.size());
+    let mut out = vec![0; vi.size().width * vi.size().height * 3];
     fused.write_rgb(&mut out).unwrap();
     out
 }
@@ -50,16 +50,16 @@ fn bytes_floats_and_padded_rows_give_one_result() {
     // The same runner meets several sizes, none a multiple of four.
     for (width, height) in [(37, 22), (41, 19), (37, 22)] {
         let (ir, vi) = (gray(width, height, 1), rgb(width, height, 2));
-        let ir_view = ImageView::new(&ir, width, height, width, PixelFormat::Gray8).unwrap();
-        let vi_view = ImageView::new(&vi, width, height, width * 3, PixelFormat::Rgb8).unwrap();
+        let ir_view = ImageView::new(&ir, Size { width, height }, width, PixelFormat::Gray8).unwrap();
+        let vi_view = ImageView::new(&vi, Size { width, height }, width * 3, PixelFormat::Rgb8).unwrap();
         let expected = fuse(&mut bytes, &ir_view, &vi_view);
         assert!(expected.iter().any(|v| *v != expected[0]), "the model gives a constant image");
         let (wide_ir, wide_vi) = (padded(&ir, width, width + 11), padded(&vi, width * 3, width * 3 + 7));
-        let wide_ir = ImageView::new(&wide_ir, width, height, width + 11, PixelFormat::Gray8).unwrap();
-        let wide_vi = ImageView::new(&wide_vi, width, height, width * 3 + 7, PixelFormat::Rgb8).unwrap();
+        let wide_ir = ImageView::new(&wide_ir, Size { width, height }, width + 11, PixelFormat::Gray8).unwrap();
+        let wide_vi = ImageView::new(&wide_vi, Size { width, height }, width * 3 + 7, PixelFormat::Rgb8).unwrap();
         assert_eq!(fuse(&mut bytes, &wide_ir, &wide_vi), expected);
         let sixteen: Vec<u8> = ir.iter().flat_map(|v| (u16::from(*v) * 257).to_le_bytes()).collect();
-        let sixteen = ImageView::new(&sixteen, width, height, width * 2, PixelFormat::Gray16Le).unwrap();
+        let sixteen = ImageView::new(&sixteen, Size { width, height }, width * 2, PixelFormat::Gray16Le).unwrap();
         assert_eq!(fuse(&mut bytes, &sixteen, &vi_view), expected);
         // Both round once, in the graph and here; sums that lie on a half may fall to either side.
         let same = fuse(&mut floats, &ir_view, &vi_view);
@@ -78,13 +78,13 @@ fn every_pixel_goes_to_its_own_place() {
     let mut runner = Runner::new(Model::load(&path, options()).unwrap());
     let (width, height) = (45, 31);
     let (ir, vi) = (gray(width, height, 1), rgb(width, height, 2));
-    let vi_view = ImageView::new(&vi, width, height, width * 3, PixelFormat::Rgb8).unwrap();
-    let ir_view = ImageView::new(&ir, width, height, width, PixelFormat::Gray8).unwrap();
+    let vi_view = ImageView::new(&vi, Size { width, height }, width * 3, PixelFormat::Rgb8).unwrap();
+    let ir_view = ImageView::new(&ir, Size { width, height }, width, PixelFormat::Gray8).unwrap();
     let before = fuse(&mut runner, &ir_view, &vi_view);
     for (x, y) in [(20, 12), (44, 0), (3, 30)] {
         let mut changed = ir.clone();
         changed[y * width + x] ^= 0xff;
-        let view = ImageView::new(&changed, width, height, width, PixelFormat::Gray8).unwrap();
+        let view = ImageView::new(&changed, Size { width, height }, width, PixelFormat::Gray8).unwrap();
         let after = fuse(&mut runner, &view, &vi_view);
         let moved: Vec<usize> =
             (0..width * height).filter(|i| before[i * 3..i * 3 + 3] != after[i * 3..i * 3 + 3]).collect();
@@ -157,14 +157,14 @@ fn images_of_another_size_than_the_model_are_refused() {
     assert_eq!(model.fixed_size(), Some(Size::new(50, 38)));
     let mut runner = Runner::new(model);
     let (ir, vi) = (gray(50, 38, 1), rgb(50, 38, 2));
-    let ir = ImageView::new(&ir, 50, 38, 50, PixelFormat::Gray8).unwrap();
-    let vi = ImageView::new(&vi, 50, 38, 150, PixelFormat::Rgb8).unwrap();
+    let ir = ImageView::new(&ir, Size::new(50, 38), 50, PixelFormat::Gray8).unwrap();
+    let vi = ImageView::new(&vi, Size::new(50, 38), 150, PixelFormat::Rgb8).unwrap();
     let fused = runner.run(&ir, &vi).unwrap();
     let Some(View::F32(rows)) = fused.output(1) else { panic!("a pipeline predicts floats") };
     assert_eq!(rows.len() % 7, 0);
     assert!(rows.iter().all(|v| v.is_finite()) && !rows.is_empty());
     let small = [0; 49 * 38];
-    let small = ImageView::new(&small, 49, 38, 49, PixelFormat::Gray8).unwrap();
+    let small = ImageView::new(&small, Size::new(49, 38), 49, PixelFormat::Gray8).unwrap();
     let Err(error) = runner.run(&small, &vi) else { panic!("a wrong size passes") };
     assert!(error.to_string().contains("49x38"), "{error}");
     // The refusal leaves the runner usable.

@@ -5,7 +5,7 @@ use crate::named_images::Misfits;
 use crate::state::StateError;
 use crate::weight_file::SaveError;
 use caf_data::DataError;
-use caf_geometry::GeometryError;
+use caf_geometry::{GeometryError, Size};
 use caf_image::IrRange;
 
 use caf_torch::TorchError;
@@ -150,18 +150,18 @@ pub enum SearchError {
     Images(#[from] Misfits),
     /// A crop that no pair is large enough for.
     #[error(
-        "{}: all {pairs} pairs are smaller than the crop of {}x{}, the largest is {}x{}; give a smaller size",
-        root.display(), crop.0, crop.1, largest.0, largest.1
+        "{}: all {pairs} pairs are smaller than the crop of {crop}, the largest is {largest}; give a smaller size",
+        root.display()
     )]
     Crop {
         /// The data set.
         root: PathBuf,
         /// How many pairs.
         pairs: usize,
-        /// Width and height asked for.
-        crop: (usize, usize),
-        /// Width and height of the largest pair.
-        largest: (usize, usize),
+        /// Size asked for.
+        crop: Size,
+        /// Size of the largest pair.
+        largest: Size,
     },
     /// Samples that a task can learn nothing from, or be measured on.
     #[error("{}: none of the {samples} samples to {purpose} has {annotation}", root.display())]

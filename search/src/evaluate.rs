@@ -72,7 +72,7 @@ pub fn fusion_report(
             .map(|(index, path)| {
                 let sample = dataset.load(*index)?;
                 let fused = read_vi(path)?;
-                let fused = Gray8::new(fused.width(), fused.height(), gray_from_rgb(fused.data()))?;
+                let fused = Gray8::new(fused.size(), gray_from_rgb(fused.data()))?;
                 Ok(measure(&sample.ir, &sample.vi, &fused, metrics)?)
             })
             .collect();
@@ -117,11 +117,11 @@ mod tests {
 
     #[test]
     fn every_image_that_does_not_fit_is_named_in_one_error() {
-        let folder = Folder::new(4, (40, 30));
+        let folder = Folder::new(4, Size::new(40, 30));
         let fused = tempfile::tempdir().unwrap();
         let file = |name: &str| fused.path().join(name);
-        write_gray8(&file("scene0.png"), &Gray8::filled(40, 30, 1).unwrap()).unwrap();
-        write_rgb8(&file("scene1.png"), &Rgb8::filled(41, 30, 1).unwrap()).unwrap();
+        write_gray8(&file("scene0.png"), &Gray8::filled(Size::new(40, 30), 1).unwrap()).unwrap();
+        write_rgb8(&file("scene1.png"), &Rgb8::filled(Size::new(41, 30), 1).unwrap()).unwrap();
         std::fs::write(file("scene2.png"), b"no picture").unwrap();
         let report = || fusion_report(&folder.dataset(), fused.path(), &METRICS, &Silent, &StopFlag::default());
         let text = report().unwrap_err().to_string();
@@ -132,7 +132,7 @@ mod tests {
         }
         // Two files with good headers whose pixels cannot be read.
         for name in ["scene1.png", "scene2.png", "scene3.png"] {
-            write_gray8(&file(name), &Gray8::filled(40, 30, 1).unwrap()).unwrap();
+            write_gray8(&file(name), &Gray8::filled(Size::new(40, 30), 1).unwrap()).unwrap();
         }
         for name in ["scene1.png", "scene3.png"] {
             let bytes = std::fs::read(file(name)).unwrap();
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_request_to_stop_is_followed() {
-        let folder = Folder::new(2, (40, 30));
+        let folder = Folder::new(2, Size::new(40, 30));
         let stop = StopFlag::default();
         stop.raise();
         let error = fusion_report(&folder.dataset(), &folder.path().join("vi"), &METRICS, &Silent, &stop).unwrap_err();

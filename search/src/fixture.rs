@@ -6,6 +6,7 @@ use crate::task_training::{self, Finished, TaskTrainConfig};
 use crate::tasks::TaskSettings;
 use caf_console::{Progress, StopFlag};
 use caf_data::{Dataset, DatasetOptions, Need};
+use caf_geometry::Size;
 use caf_image::label::write_labels;
 use caf_image::{Gray8, Label, Rgb8};
 use caf_image::{write_gray8, write_rgb8};
@@ -16,14 +17,14 @@ use tempfile::TempDir;
 pub struct Folder(TempDir);
 
 impl Folder {
-    /// `count` pairs `scene0`, `scene1`, … of a size (width, height), each with one object of class 0 or 1.
-    pub fn new(count: usize, size: (usize, usize)) -> Self {
+    /// `count` pairs `scene0`, `scene1`, … of a size, each with one object of class 0 or 1.
+    pub fn new(count: usize, size: Size) -> Self {
         let dir = tempfile::tempdir().unwrap();
         for sub in ["ir", "vi", "labels", "ignore"] {
             std::fs::create_dir(dir.path().join(sub)).unwrap();
         }
         std::fs::write(dir.path().join("classes.txt"), "box\nbar\n").unwrap();
-        let (width, height) = size;
+        let Size { width, height } = size;
         for i in 0..count {
             let class = i % 2;
             let (w, h) = if class == 0 { (width / 4, height / 3) } else { (width / 2, height / 5) };
@@ -38,8 +39,8 @@ impl Folder {
                 }
             }
             let file = |sub: &str, ext: &str| dir.path().join(sub).join(format!("scene{i}.{ext}"));
-            write_rgb8(&file("vi", "png"), &Rgb8::new(width, height, vi).unwrap()).unwrap();
-            write_gray8(&file("ir", "png"), &Gray8::new(width, height, ir).unwrap()).unwrap();
+            write_rgb8(&file("vi", "png"), &Rgb8::new(size, vi).unwrap()).unwrap();
+            write_gray8(&file("ir", "png"), &Gray8::new(size, ir).unwrap()).unwrap();
             let label = Label {
                 class: class as u32,
                 cx: (x as f32 + w as f32 / 2.0) / width as f32,
@@ -57,18 +58,17 @@ impl Folder {
     }
 
     /// The same with class masks: background, box, bar.
-    pub fn with_masks(count: usize, size: (usize, usize)) -> Self {
+    pub fn with_masks(count: usize, size: Size) -> Self {
         let folder = Folder::new(count, size);
-        let (width, height) = size;
         std::fs::create_dir(folder.path().join("masks")).unwrap();
         std::fs::write(folder.path().join("mask_classes.txt"), "background\nbox\nbar\n").unwrap();
         let dataset = folder.dataset();
         for entry in dataset.entries() {
-            let mut mask = Gray8::filled(width, height, 0).unwrap();
+            let mut mask = Gray8::filled(size, 0).unwrap();
             for label in &entry.labels {
-                let part = label.to_pixels(width, height);
+                let part = label.to_pixels(size);
                 for (i, pixel) in mask.data_mut().iter_mut().enumerate() {
-                    let (x, y) = ((i % width) as f32 + 0.5, (i / width) as f32 + 0.5);
+                    let (x, y) = ((i % size.width) as f32 + 0.5, (i / size.width) as f32 + 0.5);
                     if part.x1 < x && x < part.x2 && part.y1 < y && y < part.y2 {
                         *pixel = label.class as u8 + 1;
                     }
@@ -112,7 +112,7 @@ impl Progress for StopAfter<'_> {
 /// A training on all images of a folder, on one thread.
 pub fn task_training(folder: &Folder, kind: &str, settings: &impl serde::Serialize) -> TaskTrainConfig {
     let mut config = TaskTrainConfig::default();
-    (config.run.size_px, config.run.seed) = ([64, 64], 3);
+    (config.run.size_px, config.run.seed) = (Size::new(64, 64), 3);
     (config.run.device, config.run.threads) = ("cpu".into(), 1);
     config.data.root = folder.path().to_owned();
     (config.data.train, config.data.val) = (None, None);

@@ -38,7 +38,7 @@ pub(crate) fn images_of(
     for entry in dataset.entries() {
         match files.get(&entry.name) {
             Some(path) => {
-                offenders.extend(misfit(path, (entry.width, entry.height)));
+                offenders.extend(misfit(path, entry.size));
                 paths.push(path.clone());
             }
             None => offenders.push(format!("{}: no image of this name in {}", entry.name, folder.display())),
@@ -58,10 +58,10 @@ pub(crate) fn told(error: &dyn Error) -> String {
     text
 }
 
-fn misfit(path: &Path, (width, height): (usize, usize)) -> Option<String> {
+fn misfit(path: &Path, size: Size) -> Option<String> {
     match image_size(path) {
-        Ok(found) if found == Size::new(width, height) => None,
-        Ok(found) => Some(format!("{}: expected {width}x{height} as the pair, found {found}", path.display())),
+        Ok(found) if found == size => None,
+        Ok(found) => Some(format!("{}: expected {size} as the pair, found {found}", path.display())),
         Err(error) => Some(told(&error)),
     }
 }

@@ -7,6 +7,7 @@ use crate::ir_range;
 use crate::loader::Annotation;
 use caf_data::{Dataset, DatasetOptions, Need};
 use caf_fusion_loss::saliency::SaliencyForm;
+use caf_geometry::Size;
 use caf_image::IrRange;
 use caf_net::zoo::fusion::FusionConfig;
 use serde::{Deserialize, Serialize};
@@ -30,9 +31,9 @@ pub struct RunSettings {
     pub iterations: Option<usize>,
     /// Samples in a batch (published: 8).
     pub batch: usize,
-    /// Width and height in pixels of what a network is trained on (published: 320×320): crops of pairs, or whole images fitted into
-    /// it.
-    pub size_px: [usize; 2],
+    /// What a network is trained on (published: 320×320): crops of pairs, or whole images fitted into it. `[width, height]` in files.
+    #[serde(with = "caf_geometry::size::as_pair")]
+    pub size_px: Size,
     /// Iterations between two checkpoints; 1 loses at most the running iteration.
     pub save_every: usize,
 }
@@ -47,7 +48,7 @@ impl Default for RunSettings {
             epochs: 10,
             iterations: None,
             batch: 8,
-            size_px: [320, 320],
+            size_px: Size::new(320, 320),
             save_every: 1,
         }
     }
@@ -88,10 +89,10 @@ impl RunSettings {
         require_count("run.save_every", self.save_every)?;
         require_batch("run.batch", self.batch)?;
         require("run.threads", self.threads <= MAX_THREADS, &format!("at most {MAX_THREADS}"), self.threads)?;
-        for side in self.size_px {
+        for side in self.size_px.wh() {
             require("run.size_px", sides.allow(side), &sides.words(), side)?;
         }
-        let cells = self.size_px.map(|side| side / sides.multiple_of.max(1)).into_iter().product::<usize>();
+        let cells = self.size_px.wh().map(|side| side / sides.multiple_of.max(1)).into_iter().product::<usize>();
         require("run.batch", self.batch * cells > 1, TWO_VALUES, self.batch)
     }
 
@@ -213,7 +214,7 @@ impl Default for FusionSettings {
 
 impl FusionSettings {
     /// Refuses settings out of range, also those of the network.
-    pub(crate) fn check(&self, size_px: [usize; 2]) -> Result<(), SearchError> {
+    pub(crate) fn check(&self, size: Size) -> Result<(), SearchError> {
         require_positive("fusion.rate", self.rate)?;
         self.network.graph().map_err(|error| SearchError::Setting {
             name: "fusion.network",
@@ -221,7 +222,7 @@ impl FusionSettings {
             found: error.to_string(),
         })?;
         let sides = self.network.sides();
-        for side in size_px {
+        for side in size.wh() {
             let expected = || format!("{sides}, which {} takes", self.network.kind());
             require("run.size_px", sides.allows(side), &expected(), side)?;
         }

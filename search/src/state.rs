@@ -213,8 +213,8 @@ pub(crate) fn fingerprint(dataset: &Dataset) -> String {
     }
     for entry in dataset.entries() {
         feed(&mut hash, entry.name.as_bytes());
-        feed(&mut hash, &entry.width.to_le_bytes());
-        feed(&mut hash, &entry.height.to_le_bytes());
+        feed(&mut hash, &entry.size.width.to_le_bytes());
+        feed(&mut hash, &entry.size.height.to_le_bytes());
         for (kind, boxes) in [(0u8, &entry.labels), (1, &entry.ignore)] {
             for Label { class, cx, cy, w, h } in boxes {
                 feed(&mut hash, &[kind]);

@@ -4,6 +4,7 @@
 
 use caf_console::{Progress, Silent, StopFlag};
 use caf_fusion_loss::VggFile;
+use caf_geometry::Size;
 use caf_image::{Gray8, IrRange, Rgb8};
 use caf_image::{write_gray8, write_rgb8};
 use caf_net::zoo::caf::CafConfig;
@@ -60,8 +61,8 @@ impl Pairs {
         for (i, (w, h)) in sizes.iter().enumerate() {
             let noise = |n: usize, step: usize| (0..n).map(|p| ((p * step + i * 31) % 251) as u8).collect::<Vec<_>>();
             let file = |folder: &str, end: &str| dir.path().join(format!("{folder}/n{:04}.{end}", i * 100));
-            write_gray8(&file("ir", "png"), &Gray8::new(*w, *h, noise(w * h, 37 + i)).unwrap()).unwrap();
-            write_rgb8(&file("vi", "png"), &Rgb8::new(*w, *h, noise(w * h * 3, 101 + i)).unwrap()).unwrap();
+            write_gray8(&file("ir", "png"), &Gray8::new(Size::new(*w, *h), noise(w * h, 37 + i)).unwrap()).unwrap();
+            write_rgb8(&file("vi", "png"), &Rgb8::new(Size::new(*w, *h), noise(w * h * 3, 101 + i)).unwrap()).unwrap();
             std::fs::write(file("labels", "txt"), "0 0.5 0.5 0.3 0.4\n").unwrap();
         }
         Pairs(dir)
@@ -81,7 +82,7 @@ impl Pairs {
             threads: 1,
             iterations: Some(iterations),
             batch: 2,
-            size_px: [32, 32],
+            size_px: Size::new(32, 32),
             ..RunSettings::default()
         }
     }
@@ -141,7 +142,7 @@ fn a_search_that_cannot_begin_leaves_nothing_behind() {
         ("broken.safetensors", |c, broken| {
             c.loss.vgg = Some(VggFile { file: broken.to_owned(), ..VggFile::default() })
         }),
-        ("64x64", |c, _| c.run.size_px = [64, 64]),
+        ("64x64", |c, _| c.run.size_px = Size::new(64, 64)),
     ];
     for (word, change) in changes {
         let mut config = pairs.search(1);
@@ -185,7 +186,7 @@ fn one_pair_in_each_half_a_larger_batch_gray_images_and_crops_without_objects_wo
     for (i, name) in ["n0000", "n0100"].into_iter().enumerate() {
         let noise = |n: usize, step: usize| (0..n).map(move |p| (p * step + p / 200 * (i + 3) * 17) % 200);
         let gray: Vec<u8> = noise(200 * 160, 7 + 6 * i).map(|v| v as u8).collect();
-        write_gray8(&pairs.at(&format!("vi/{name}.png")), &Gray8::new(200, 160, gray).unwrap()).unwrap();
+        write_gray8(&pairs.at(&format!("vi/{name}.png")), &Gray8::new(Size::new(200, 160), gray).unwrap()).unwrap();
         let warm: Vec<u16> = noise(200 * 160, 31 + 8 * i).map(|v| 3000 + v as u16).collect();
         let ir = image::ImageBuffer::<image::Luma<u16>, _>::from_raw(200, 160, warm).unwrap();
         ir.save(pairs.at(&format!("ir/{name}.png"))).unwrap();
@@ -230,7 +231,7 @@ fn a_batch_that_is_a_single_value_is_refused_and_the_smallest_larger_one_stays_f
     let error = searched(&alone, &out).unwrap_err();
     assert!(matches!(error, SearchError::Setting { name: "run.batch", .. }) && !out.exists(), "{error}");
     // Two cells of one image.
-    alone.run.size_px = [64, 32];
+    alone.run.size_px = Size::new(64, 32);
     searched(&alone, &out).unwrap();
     let state = load_safetensors(out.join("state.safetensors")).unwrap();
     let variances: Vec<_> = state.iter().filter(|(name, _)| name.ends_with("running_var")).collect();
@@ -294,9 +295,9 @@ fn small_pairs_are_counted_and_only_small_pairs_are_refused() {
     assert!(text.contains("2 of 4 pairs are smaller than the crop of 32x32"), "{text}");
     assert!(text.contains("by up to 1.60") && text.contains("n0100 20x40"), "{text}");
     let mut large = pairs.fusion(1);
-    large.run.size_px = [41, 32];
+    large.run.size_px = Size::new(41, 32);
     let error = train(&large, &pairs.at("large"), &told, &StopFlag::default()).unwrap_err();
-    assert!(matches!(error, SearchError::Crop { pairs: 4, largest: (40, 36), .. }), "{error}");
+    assert!(matches!(error, SearchError::Crop { pairs: 4, largest: Size { width: 40, height: 36 }, .. }), "{error}");
     assert!(!pairs.at("large").exists());
 }
 

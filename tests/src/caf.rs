@@ -83,7 +83,7 @@ impl Pair {
     /// Compares the whole pair: samples, statistics, 8-bit image, published result.
     fn check_whole(&self, rows: &mut Rows<'_>, key: &str, runner: &mut dyn Runner) {
         let raw = runner.run(&[plane(&self.ir), plane(&self.luma)]).remove(0);
-        let raw = Plane::new(self.ir.width(), self.ir.height(), as_floats(&raw).to_vec()).unwrap();
+        let raw = Plane::new(self.ir.size(), as_floats(&raw).to_vec()).unwrap();
         let (stride, samples) = strided(&self.crop, key);
         add_raw(rows, &format!("whole images, every {stride}th pixel"), Spread::of(&every(&raw, stride), &samples));
         check_statistics(rows, "whole images", raw.data(), &self.meta[key]["full"]);
@@ -97,7 +97,7 @@ impl Pair {
         if key == PUBLISHED && published.is_file() {
             let coloured = recolour(&Quantize::TruncateWrap.plane(&raw), &self.vi).unwrap();
             let expected = read_vi(&published).unwrap();
-            assert_eq!(coloured.size_wh(), expected.size_wh(), "{}", published.display());
+            assert_eq!(coloured.size(), expected.size(), "{}", published.display());
             let unequal = coloured.pixels().zip(expected.pixels()).filter(|(a, b)| a != b).count();
             let spread = Spread::of(coloured.data(), expected.data());
             add_levels(rows, "published colour images", spread, unequal, raw.data().len());

@@ -1,6 +1,7 @@
 //! The parity table: network × engine × largest error.
 
 use caf_engine::{Array, Values};
+use caf_geometry::Size;
 use caf_golden::Tally;
 
 /// Boxes as shares of the image's width and height, libtorch against ONNX Runtime and both against the original: what is
@@ -76,11 +77,12 @@ impl<'a> Rows<'a> {
     }
 
     /// Adds boxes, four coordinates each (x, y, x, y or x, y, width, height), in pixels and as shares of the image they lie in.
-    pub fn boxes(&mut self, what: &str, found: &[f32], expected: &[f32], size_wh: [usize; 2], tolerance_px: f64) {
+    pub fn boxes(&mut self, what: &str, found: &[f32], expected: &[f32], image: Size, tolerance_px: f64) {
         assert!(found.len().is_multiple_of(4), "{what}: {} values are no boxes", found.len());
         self.close(&format!("{what} (px)"), found, expected, tolerance_px);
+        let sides = image.wh();
         let share = |boxes: &[f32]| -> Vec<f64> {
-            boxes.iter().enumerate().map(|(i, v)| f64::from(*v) / size_wh[i % 2] as f64).collect()
+            boxes.iter().enumerate().map(|(i, v)| f64::from(*v) / sides[i % 2] as f64).collect()
         };
         self.close(&format!("{what} (of the image)"), &share(found), &share(expected), RELATIVE_BOXES);
     }
@@ -97,7 +99,7 @@ impl<'a> Rows<'a> {
         };
         let [boxes, rest] =
             [|c| c < 4, |c| c >= 4].map(|take: fn(usize) -> bool| [part(found, take), part(expected, take)]);
-        self.boxes(&format!("{what}, boxes"), &boxes[0], &boxes[1], layout.size_wh, tolerances[0]);
+        self.boxes(&format!("{what}, boxes"), &boxes[0], &boxes[1], layout.image, tolerances[0]);
         self.close(&format!("{what}, probabilities"), &rest[0], &rest[1], tolerances[1]);
     }
 }
@@ -107,8 +109,8 @@ impl<'a> Rows<'a> {
 pub struct Layout {
     /// Values of a row: four of the box, objectness, classes.
     pub columns: usize,
-    /// Width and height in pixels of the image that boxes lie in.
-    pub size_wh: [usize; 2],
+    /// Size of the image that boxes lie in.
+    pub image: Size,
 }
 
 #[cfg(test)]
@@ -127,7 +129,7 @@ mod tests {
     fn boxes_are_also_compared_as_shares_of_the_image() {
         let mut tally = Tally::new("boxes_are_also_compared_as_shares_of_the_image");
         tally.case("one");
-        let layout = Layout { columns: 6, size_wh: [20, 10] };
+        let layout = Layout { columns: 6, image: Size::new(20, 10) };
         let rows = [&[0.0, 0.0, 0.0, 4.0, 0.5, 0.25][..], &[0.0, 0.0, 0.0, 1.0, 0.5, 0.25]];
         Rows::new(&mut tally, "net", "engine").detections("decoded", rows, &layout, [3.0, 1e-5]);
         tally.finish();

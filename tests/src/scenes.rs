@@ -1,6 +1,7 @@
 //! A small rendered data set, and settings that search and train on it in seconds.
 
 use caf_data::{Dataset, DatasetOptions, Need};
+use caf_geometry::Size;
 use caf_net::zoo::caf::CafConfig;
 use caf_net::zoo::yolov5::Variant;
 use caf_scene::{Condition, DatasetSpec, write_dataset};
@@ -13,10 +14,10 @@ use caf_search::tasks::{DetectionSettings, SegmentationSettings, TaskSettings};
 use caf_weights::{Weights, load_safetensors};
 use std::path::{Path, PathBuf};
 
-/// Width and height of the images in pixels.
-pub const SIZE_PX: [usize; 2] = [112, 80];
-/// Width and height of what the networks are trained on.
-pub const CROP_PX: [usize; 2] = [64, 64];
+/// Size of the images.
+pub const SIZE: Size = Size::new(112, 80);
+/// Size of what the networks are trained on.
+pub const CROP: Size = Size::new(64, 64);
 
 /// Rendered pairs in a temporary folder.
 pub struct Scenes(tempfile::TempDir);
@@ -28,8 +29,7 @@ impl Scenes {
         let spec = DatasetSpec {
             count: 8,
             seed,
-            width_px: SIZE_PX[0] as u32,
-            height_px: SIZE_PX[1] as u32,
+            size: SIZE,
             conditions: vec![Condition::Day, Condition::Night],
             frames_per_scene: 1,
             val_share: 0.5,
@@ -69,7 +69,7 @@ impl Scenes {
             threads: 1,
             iterations: Some(iterations),
             batch: 2,
-            size_px: CROP_PX,
+            size_px: CROP,
             ..RunSettings::default()
         }
     }
@@ -122,7 +122,7 @@ impl Scenes {
         task.optimizer.warmup = Some(2);
         TaskTrainConfig {
             images: ImageSource::Folder(images.to_owned()),
-            run: RunSettings { iterations: None, epochs: 1, size_px: [128, 96], ..self.run(5, 1) },
+            run: RunSettings { iterations: None, epochs: 1, size_px: Size::new(128, 96), ..self.run(5, 1) },
             data: self.data(),
             task: TaskSettings::new("detection", &task).unwrap(),
             ..TaskTrainConfig::default()

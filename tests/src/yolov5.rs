@@ -9,7 +9,7 @@ use crate::checkpoint::{Checkpoint, checkpoints};
 use crate::engine::Load;
 use crate::parity::{Layout, Rows, Spread};
 use caf_engine::Array;
-use caf_geometry::{Detection, Letterbox, NmsSettings, nms};
+use caf_geometry::{Detection, Letterbox, NmsSettings, Size, nms};
 use caf_golden::{Tally, count, files, items, json, number, numbers, stem};
 use caf_net::Graph;
 use caf_net::zoo::yolov5::{STRIDES, YoloConfig, graph};
@@ -136,10 +136,10 @@ impl Photograph {
         );
     }
 
-    /// Width and height of the network's input.
-    fn size_wh(&self) -> [usize; 2] {
+    /// Size of the network's input.
+    fn size(&self) -> Size {
         let shape = self.data.get("image_u8").unwrap().shape();
-        [shape[2], shape[1]]
+        Size::new(shape[2], shape[1])
     }
 
     /// Decoded rows: all, every nth, the candidates, and column sums.
@@ -147,7 +147,7 @@ impl Photograph {
         let [_, rows, columns] = decoded.shape[..] else { panic!("predictions of shape {:?}", decoded.shape) };
         let values = as_floats(decoded);
         let row = |i: usize| &values[i * columns..][..columns];
-        let layout = Layout { columns, size_wh: self.size_wh() };
+        let layout = Layout { columns, image: self.size() };
         let mut add = |what: &str, found: &[f32], expected: &[f32]| {
             table.detections(what, [found, expected], &layout, [BOXES_PX, PROBABILITIES]);
         };
@@ -179,10 +179,10 @@ impl Photograph {
     /// Detections after suppression by every stored setting, as sets, in network and in source pixels.
     fn check_detections(&self, table: &mut Rows<'_>, decoded: &Array) {
         let columns = decoded.shape[2];
-        let size = |v: &Value| (count(&v[0]), count(&v[1]));
+        let size = |v: &Value| Size::new(count(&v[1]), count(&v[0]));
         let (source, network_size) = (size(&self.json["source_hw"]), size(&self.json["letterbox"]["new_shape_hw"]));
         let scale_up = self.json["letterbox"]["scaleup"].as_bool().unwrap();
-        let letterbox = Letterbox::new(source.0, source.1, network_size.0, network_size.1, scale_up).unwrap();
+        let letterbox = Letterbox::new(source, network_size, scale_up).unwrap();
         let cases = self.json["nms"].as_object().unwrap();
         assert!(!cases.is_empty(), "{}: no suppression", self.name);
         for (name, args) in cases {
@@ -195,17 +195,17 @@ impl Photograph {
                 expected.chunks_exact(6).flat_map(|row| &row[range.clone()]).copied().collect()
             };
             let boxes: Vec<f32> = found.iter().flat_map(|d| [d.x1, d.y1, d.x2, d.y2]).collect();
-            table.boxes(&format!("{name}, boxes"), &boxes, &part(0..4), self.size_wh(), DETECTION[0]);
+            table.boxes(&format!("{name}, boxes"), &boxes, &part(0..4), self.size(), DETECTION[0]);
             let scores: Vec<f32> = found.iter().map(|d| d.score).collect();
             table.close(&format!("{name}, scores"), &scores, &part(4..5), DETECTION[1]);
             // The stored boxes come from the detection script's mapping.
             let to_source = |d: &Detection| {
-                let b = letterbox.box_to_source_from_sizes(d.xyxy()).clip(source.0, source.1);
+                let b = letterbox.box_to_source_from_sizes(d.xyxy()).clip(source);
                 [b.x1, b.y1, b.x2, b.y2]
             };
             let mapped: Vec<f32> = found.iter().flat_map(to_source).collect();
             let tolerance = DETECTION[0] / letterbox.ratio.min(1.0);
-            table.boxes(&format!("{name}, source"), &mapped, &native, [source.1, source.0], tolerance);
+            table.boxes(&format!("{name}, source"), &mapped, &native, source, tolerance);
         }
     }
 

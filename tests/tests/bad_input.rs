@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use caf_console::{Silent, StopFlag};
+use caf_geometry::Size;
 use caf_image::{Gray8, Rgb8};
 use caf_image::{write_gray8, write_rgb8};
 use caf_search::error::SearchError;
@@ -11,7 +12,7 @@ use caf_search::loader::{Annotation, ImageSource, TaskImages};
 use caf_search::search::run;
 use caf_search::task_training;
 use caf_tests::fixture;
-use caf_tests::scenes::{SIZE_PX, Scenes};
+use caf_tests::scenes::{SIZE, Scenes};
 use caf_weights::{HostTensor, Weights, WeightsError, save_safetensors};
 use std::path::{Path, PathBuf};
 
@@ -51,7 +52,8 @@ fn every_misfit_of_a_folder_is_in_one_error() {
     let names: Vec<String> = scenes.dataset("train.txt").names().map(str::to_owned).collect();
     let file = |folder: &str, name: &str, end: &str| scenes.root().join(folder).join(format!("{name}.{end}"));
     std::fs::remove_file(file("vi", &names[0], "png")).unwrap();
-    write_gray8(&file("ir", &names[1], "png"), &Gray8::filled(SIZE_PX[0] + 1, SIZE_PX[1], 9).unwrap()).unwrap();
+    write_gray8(&file("ir", &names[1], "png"), &Gray8::filled(Size::new(SIZE.width + 1, SIZE.height), 9).unwrap())
+        .unwrap();
     std::fs::write(file("labels", &names[2], "txt"), "0 0.5 0.5 0.1 0.1\n77 0.5 0.5 0.1 0.1\n0 0.5 0.5 nan 0.1\n")
         .unwrap();
     std::fs::remove_file(file("labels", &names[3], "txt")).unwrap();
@@ -61,7 +63,7 @@ fn every_misfit_of_a_folder_is_in_one_error() {
     for name in &names {
         assert!(text.contains(name.as_str()), "{name} is not in {text}");
     }
-    let sizes = [format!("{}", SIZE_PX[0] + 1), format!("{}", SIZE_PX[0])];
+    let sizes = [format!("{}", SIZE.width + 1), format!("{}", SIZE.width)];
     for part in sizes.iter().map(String::as_str).chain(["77", ":2", ":3"]) {
         assert!(text.contains(part), "{part} is not in {text}");
     }
@@ -209,7 +211,8 @@ fn fused_images_that_do_not_belong_to_the_pairs_are_listed() {
     std::fs::create_dir(&fused).unwrap();
     let dataset = scenes.dataset("train.txt");
     let names: Vec<&str> = dataset.names().collect();
-    write_rgb8(&fused.join(format!("{}.png", names[0])), &Rgb8::filled(SIZE_PX[1], SIZE_PX[0], 5).unwrap()).unwrap();
+    write_rgb8(&fused.join(format!("{}.png", names[0])), &Rgb8::filled(Size::new(SIZE.height, SIZE.width), 5).unwrap())
+        .unwrap();
     let error = TaskImages::open(&dataset, &ImageSource::Folder(fused), Annotation::Boxes, 0).unwrap_err();
     let text = chain(&error);
     assert!(names.iter().all(|name| text.contains(name)), "{text}");

@@ -13,7 +13,7 @@ use caf_search::task_training::{self, files};
 use caf_tests::arrays::{as_bytes, as_floats, plane_bytes, rgb_bytes};
 use caf_tests::engine::{LIBTORCH, ONNX_FOLDED};
 use caf_tests::parity::{Layout, Rows, Spread};
-use caf_tests::scenes::{SIZE_PX, Scenes};
+use caf_tests::scenes::{SIZE, Scenes};
 use caf_tests::yolov5::{BOXES_PX, PROBABILITIES};
 
 #[test]
@@ -53,7 +53,7 @@ fn from_rendered_pairs_to_a_model_on_onnx_runtime() {
 
     let fusion = FusionFile::open(&fusion_path).unwrap();
     let task = TaskFile::open(&tasked.join(files::LAST), None).unwrap();
-    let [width, height] = SIZE_PX;
+    let Size { width, height } = SIZE;
     let settings = Settings { size: Some(Size { width, height }), ..Settings::default() };
     let model = Model::new(Parts::Pipeline(&fusion, &task), &settings).unwrap();
     assert!(model.contract().fuses());
@@ -67,7 +67,7 @@ fn from_rendered_pairs_to_a_model_on_onnx_runtime() {
     // A value on a half may be rounded up by one engine and down by the other: detectors are compared behind the same image.
     let lone = Model::new(Parts::Task(&task), &settings).unwrap();
     let mut detectors = [LIBTORCH, ONNX_FOLDED].map(|(_, load)| load(lone.graph(), lone.weights()));
-    let layout = Layout { columns: 5 + detector.classes.len(), size_wh: [128, 96] };
+    let layout = Layout { columns: 5 + detector.classes.len(), image: detector.input };
     for entry in scenes.dataset("val.txt").entries() {
         tally.case(&entry.name);
         let (ir, vi) = (read_ir(&entry.ir, IrRange::Full).unwrap(), read_vi(&entry.vi).unwrap());

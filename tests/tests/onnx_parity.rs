@@ -72,8 +72,8 @@ struct Network<'a> {
     weights: &'a Weights,
     /// What it is run on, where the shape of the input does not tell.
     on: &'a str,
-    /// Width and height of the image that boxes lie in, where it is not the first input itself.
-    boxes_in: Option<[usize; 2]>,
+    /// Size of the image that boxes lie in, where it is not the first input itself.
+    boxes_in: Option<Size>,
 }
 
 /// Adds the distances of ONNX Runtime's outputs from libtorch's, under names that say what each output is.
@@ -84,14 +84,14 @@ fn against_libtorch(tally: &mut Tally, network: &Network<'_>, engines: &[(&str, 
         let mut runner = load(network.graph, network.weights);
         for (input, expected) in inputs.iter().zip(&expected) {
             tally.case(&format!("{} {:?} {}", network.name, input[0].shape, network.on));
-            let size_wh = network.boxes_in.unwrap_or_else(|| [input[0].shape[3], input[0].shape[2]]);
+            let image = network.boxes_in.unwrap_or_else(|| Size::new(input[0].shape[3], input[0].shape[2]));
             let found = runner.run(input);
             let outputs = graph_outputs(network.graph);
             assert!(outputs.len() == found.len() && found.len() == expected.len(), "{}: outputs", network.name);
             let engines = format!("{engine} - libtorch");
             let mut rows = Rows::new(tally, network.name, &engines);
             for ((output, found), expected) in outputs.into_iter().zip(&found).zip(expected) {
-                add(&mut rows, output, [found, expected], size_wh);
+                add(&mut rows, output, [found, expected], image);
             }
         }
     }
@@ -101,7 +101,7 @@ fn graph_outputs(graph: &Graph) -> Vec<&str> {
     graph.outputs().iter().map(|output| output.name.as_str()).collect()
 }
 
-fn add(rows: &mut Rows<'_>, output: &str, [found, expected]: [&Array; 2], size_wh: [usize; 2]) {
+fn add(rows: &mut Rows<'_>, output: &str, [found, expected]: [&Array; 2], image: Size) {
     if !["predictions", "task.decode"].contains(&output) {
         let tolerance = if matches!(found.values, caf_engine::Values::U8(_)) { LEVELS } else { ENGINES };
         rows.add(output, Spread::of_arrays(found, expected), tolerance);
@@ -109,7 +109,7 @@ fn add(rows: &mut Rows<'_>, output: &str, [found, expected]: [&Array; 2], size_w
     }
     assert_eq!(found.shape, expected.shape, "{output}");
     let tolerances = if output == "predictions" { PREDICTIONS } else { RESAMPLED };
-    let layout = Layout { columns: *found.shape.last().unwrap(), size_wh };
+    let layout = Layout { columns: *found.shape.last().unwrap(), image };
     rows.detections("predictions", [as_floats(found), as_floats(expected)], &layout, tolerances);
 }
 
@@ -150,7 +150,7 @@ fn a_pipeline_of_the_official_checkpoints_agrees_on_real_pairs() {
     let fusion = FusionFile::open(&save(dir.path(), &checkpoint.name, &checkpoint.weights)).unwrap();
     let name = format!("{} + {}", checkpoint.name, detector.name);
     for pair in &caf::pairs(&caf_folder) {
-        let (width, height) = pair.ir.size_wh();
+        let Size { width, height } = pair.ir.size();
         let settings = Settings {
             size: Some(Size { width, height }),
             task_size: Some(Size { width: 320, height: 320 }),
@@ -175,8 +175,8 @@ fn a_pipeline_of_the_official_checkpoints_agrees_on_real_pairs() {
 }
 
 /// The size of a model's letterbox, if it has a detector.
-fn boxes_in(model: &Model) -> Option<[usize; 2]> {
-    Some(model.contract().detection()?.input.wh())
+fn boxes_in(model: &Model) -> Option<Size> {
+    Some(model.contract().detection()?.input)
 }
 
 fn save(folder: &Path, name: &str, weights: &Weights) -> PathBuf {
@@ -361,7 +361,7 @@ fn colour_inside_the_graph_is_that_of_the_programs_outside_it() {
     let (height, width) = (23, 31);
     let ir = fixture::image_bytes(height * width, width, 41);
     let vi = fixture::image_bytes(height * width * 3, width * 3, 42);
-    let visible = caf_image::Rgb8::new(width, height, vi.clone()).unwrap();
+    let visible = caf_image::Rgb8::new(Size { width, height }, vi.clone()).unwrap();
     let luma = caf_image::color::luma(&visible);
     let unit = ir.iter().map(|v| f32::from(*v) / 255.0).collect();
     let fused = ONNX_FOLDED.1(gray.graph(), gray.weights())

@@ -33,11 +33,11 @@ fn a_view_of_a_letterbox_is_the_letterbox_of_the_graph() {
         let expected = caf_reference::run(&b.finish(), &Weights::new(), &[array]).remove(0);
 
         let fit = Letterbox::within(source, target).unwrap();
-        let (rows, columns) = fit.resized_hw;
+        let Size { width: columns, height: rows } = fit.resized;
         let scale = (columns as f64 / width as f64, rows as f64 / height as f64);
         let shift = (fit.left_right.0 as f64, fit.top_bottom.0 as f64);
-        let view = View::new((width, height), (target.width, target.height), scale, shift).unwrap();
-        let found = view.render(&Plane::new(width, height, pixels).unwrap(), GRAY as f32).unwrap();
+        let view = View::new(source, target, scale, shift).unwrap();
+        let found = view.render(&Plane::new(source, pixels).unwrap(), GRAY as f32).unwrap();
 
         assert_eq!(found.data().len(), expected.values.len());
         for (found, expected) in found.data().iter().zip(&expected.values) {

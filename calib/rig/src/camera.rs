@@ -1,3 +1,4 @@
+use caf_geometry::Size;
 use serde::{Deserialize, Serialize};
 
 use crate::error::RigError;
@@ -24,7 +25,8 @@ pub struct Camera {
 impl Camera {
     /// A camera with square pixels, the principal point in the middle and the given horizontal field of view.
     #[must_use]
-    pub fn with_field_of_view(width_px: u32, height_px: u32, horizontal_deg: f64) -> Camera {
+    pub fn with_field_of_view(size: Size, horizontal_deg: f64) -> Camera {
+        let [width_px, height_px] = size.wh().map(|side| u32::try_from(side).unwrap_or(u32::MAX));
         let f = f64::from(width_px) / 2.0 / (horizontal_deg.to_radians() / 2.0).tan();
         Camera {
             width_px,
@@ -34,6 +36,12 @@ impl Camera {
             cx_px: f64::from(width_px) / 2.0,
             cy_px: f64::from(height_px) / 2.0,
         }
+    }
+
+    /// Size of its images.
+    #[must_use]
+    pub fn size(&self) -> Size {
+        Size::new(self.width_px as usize, self.height_px as usize)
     }
 
     /// Checks that extents and focal lengths are positive and everything is finite. `place` names the camera in errors.
@@ -116,7 +124,7 @@ mod tests {
 
     #[test]
     fn ninety_degrees_see_as_far_sideways_as_ahead() {
-        let camera = Camera::with_field_of_view(200, 100, 90.0);
+        let camera = Camera::with_field_of_view(Size::new(200, 100), 90.0);
         let edge = camera.project([3.0, 0.0, 3.0]).unwrap();
         assert!((edge[0] - 200.0).abs() < 1e-9 && edge[1] == 50.0, "{edge:?}");
         assert!(camera.project([0.0, 0.0, -1.0]).is_none());
@@ -125,7 +133,7 @@ mod tests {
 
     #[test]
     fn an_image_holds_its_pixels_to_their_edges() {
-        let camera = Camera::with_field_of_view(64, 48, 60.0);
+        let camera = Camera::with_field_of_view(Size::new(64, 48), 60.0);
         for inside in [[0.0, 0.0], [0.5, 0.5], [63.999, 47.999]] {
             assert!(camera.contains(inside), "{inside:?}");
         }
@@ -136,7 +144,7 @@ mod tests {
 
     #[test]
     fn wrong_values_are_named() {
-        let mut camera = Camera::with_field_of_view(64, 48, 60.0);
+        let mut camera = Camera::with_field_of_view(Size::new(64, 48), 60.0);
         camera.fy_px = f64::NAN;
         assert!(camera.validate("visible").unwrap_err().to_string().starts_with("visible.fy_px"));
         camera.fy_px = 50.0;

@@ -1,3 +1,4 @@
+use caf_geometry::Size;
 use std::path::PathBuf;
 
 /// Why a rig, a table or an image plane cannot be used.
@@ -52,28 +53,20 @@ pub enum RigError {
         distance_m: f64,
     },
     /// An image plane does not fit the table it is used with.
-    #[error("{plane} plane: expected {expected_width_px}×{expected_height_px}, found {width_px}×{height_px}")]
+    #[error("{plane} plane: expected {expected}, found {found}")]
     PlaneSize {
         /// `source` or `destination`.
         plane: &'static str,
-        /// Width of the table.
-        expected_width_px: usize,
-        /// Height of the table.
-        expected_height_px: usize,
-        /// Width of the plane.
-        width_px: usize,
-        /// Height of the plane.
-        height_px: usize,
+        /// Size of the table.
+        expected: Size,
+        /// Size of the plane.
+        found: Size,
     },
     /// A buffer is too short for the plane it should hold, or rows overlap.
-    #[error(
-        "plane of {width_px}×{height_px} with a stride of {stride}: expected at least {expected} elements, found {found}"
-    )]
+    #[error("plane of {size} with a stride of {stride}: expected at least {expected} elements, found {found}")]
     PlaneBuffer {
-        /// Width in pixels.
-        width_px: usize,
-        /// Height in pixels.
-        height_px: usize,
+        /// Size of the plane.
+        size: Size,
         /// Elements from one row to the next.
         stride: usize,
         /// Elements needed.

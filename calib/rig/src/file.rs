@@ -110,11 +110,12 @@ impl Rig {
 mod tests {
     use super::*;
     use crate::matrix::Mat3;
+    use caf_geometry::Size;
 
     fn rig() -> Rig {
         Rig {
-            visible: Camera::with_field_of_view(640, 480, 63.0),
-            infrared: Camera::with_field_of_view(320, 256, 55.0),
+            visible: Camera::with_field_of_view(Size::new(640, 480), 63.0),
+            infrared: Camera::with_field_of_view(Size::new(320, 256), 55.0),
             vis_from_ir: Pose {
                 rotation: Mat3::from_rotation_vector([0.01, -0.03, 0.02]),
                 translation_m: [0.12, -0.02, 0.04],

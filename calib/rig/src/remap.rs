@@ -1,3 +1,5 @@
+use caf_geometry::Size;
+
 use crate::camera::Camera;
 use crate::error::RigError;
 use crate::rig::Rig;
@@ -49,8 +51,7 @@ impl Sample for u16 {
 #[derive(Clone, Copy, Debug)]
 pub struct PlaneRef<'a, T> {
     data: &'a [T],
-    width_px: usize,
-    height_px: usize,
+    size: Size,
     stride: usize,
 }
 
@@ -58,17 +59,16 @@ pub struct PlaneRef<'a, T> {
 #[derive(Debug)]
 pub struct PlaneMut<'a, T> {
     data: &'a mut [T],
-    width_px: usize,
-    height_px: usize,
+    size: Size,
     stride: usize,
 }
 
-fn check(len: usize, width_px: usize, height_px: usize, stride: usize) -> Result<(), RigError> {
+fn check(len: usize, size: Size, stride: usize) -> Result<(), RigError> {
     // The last row needs no padding behind it.
-    let expected = height_px.saturating_sub(1).checked_mul(stride).and_then(|rows| rows.checked_add(width_px));
+    let expected = size.height.saturating_sub(1).checked_mul(stride).and_then(|rows| rows.checked_add(size.width));
     let expected = expected.unwrap_or(usize::MAX);
-    if stride < width_px || len < expected {
-        return Err(RigError::PlaneBuffer { width_px, height_px, stride, expected, found: len });
+    if stride < size.width || len < expected {
+        return Err(RigError::PlaneBuffer { size, stride, expected, found: len });
     }
     Ok(())
 }
@@ -78,9 +78,9 @@ impl<'a, T> PlaneRef<'a, T> {
     ///
     /// # Errors
     /// [`RigError::PlaneBuffer`] when rows overlap or the buffer is too short.
-    pub fn new(data: &'a [T], width_px: usize, height_px: usize, stride: usize) -> Result<Self, RigError> {
-        check(data.len(), width_px, height_px, stride)?;
-        Ok(Self { data, width_px, height_px, stride })
+    pub fn new(data: &'a [T], size: Size, stride: usize) -> Result<Self, RigError> {
+        check(data.len(), size, stride)?;
+        Ok(Self { data, size, stride })
     }
 }
 
@@ -89,9 +89,9 @@ impl<'a, T> PlaneMut<'a, T> {
     ///
     /// # Errors
     /// [`RigError::PlaneBuffer`] when rows overlap or the buffer is too short.
-    pub fn new(data: &'a mut [T], width_px: usize, height_px: usize, stride: usize) -> Result<Self, RigError> {
-        check(data.len(), width_px, height_px, stride)?;
-        Ok(Self { data, width_px, height_px, stride })
+    pub fn new(data: &'a mut [T], size: Size, stride: usize) -> Result<Self, RigError> {
+        check(data.len(), size, stride)?;
+        Ok(Self { data, size, stride })
     }
 }
 
@@ -109,14 +109,15 @@ impl Tap {
     const OUTSIDE: u16 = u16::MAX;
 }
 
+/// The tap of a pixel that the source does not show.
+const OUTSIDE: Tap = Tap { x: Tap::OUTSIDE, y: 0, wx: 0, wy: 0 };
+
 /// For each pixel of the visible image, where to read the infrared image: made once, applied to every frame.
 #[derive(Clone, Debug)]
 pub struct RemapTable {
     taps: Vec<Tap>,
-    width_px: usize,
-    height_px: usize,
-    source_width_px: usize,
-    source_height_px: usize,
+    size: Size,
+    source: Size,
 }
 
 impl RemapTable {
@@ -131,36 +132,22 @@ impl RemapTable {
         check_size("visible", &rig.visible)?;
         check_size("infrared", &rig.infrared)?;
         let ir_from_vis = rig.vis_from_ir_at(distance_m)?.inverse()?;
-        let (width_px, height_px) = (rig.visible.width_px, rig.visible.height_px);
-        let mut taps = Vec::with_capacity(width_px as usize * height_px as usize);
-        for y in 0..height_px {
-            for x in 0..width_px {
-                let source = ir_from_vis.map([f64::from(x) + 0.5, f64::from(y) + 0.5]);
-                taps.push(source.map_or(Tap { x: Tap::OUTSIDE, y: 0, wx: 0, wy: 0 }, |at| {
-                    tap(at, rig.infrared.width_px, rig.infrared.height_px)
-                }));
+        let (size, source) = (rig.visible.size(), rig.infrared.size());
+        let mut taps = Vec::with_capacity(size.width * size.height);
+        for y in 0..rig.visible.height_px {
+            for x in 0..rig.visible.width_px {
+                let at = ir_from_vis.map([f64::from(x) + 0.5, f64::from(y) + 0.5]);
+                taps.push(at.map_or(OUTSIDE, |at| tap(at, source)));
             }
         }
-        let table = RemapTable {
-            taps,
-            width_px: width_px as usize,
-            height_px: height_px as usize,
-            source_width_px: rig.infrared.width_px as usize,
-            source_height_px: rig.infrared.height_px as usize,
-        };
+        let table = RemapTable { taps, size, source };
         if table.coverage() > 0.0 { Ok(table) } else { Err(RigError::NoOverlap { distance_m }) }
     }
 
-    /// Width of the destination (visible) image.
+    /// Size of the destination (visible) image.
     #[must_use]
-    pub fn width_px(&self) -> usize {
-        self.width_px
-    }
-
-    /// Height of the destination (visible) image.
-    #[must_use]
-    pub fn height_px(&self) -> usize {
-        self.height_px
+    pub fn size(&self) -> Size {
+        self.size
     }
 
     /// Share of the destination that the source covers, above 0 and at most 1.
@@ -181,25 +168,18 @@ impl RemapTable {
         destination: &mut PlaneMut<'_, T>,
         fill: T,
     ) -> Result<(), RigError> {
-        let size = |plane, expected: (usize, usize), found: (usize, usize)| {
-            if expected == found {
-                return Ok(());
+        for (plane, expected, found) in
+            [("source", self.source, source.size), ("destination", self.size, destination.size)]
+        {
+            if expected != found {
+                return Err(RigError::PlaneSize { plane, expected, found });
             }
-            Err(RigError::PlaneSize {
-                plane,
-                expected_width_px: expected.0,
-                expected_height_px: expected.1,
-                width_px: found.0,
-                height_px: found.1,
-            })
-        };
-        size("source", (self.source_width_px, self.source_height_px), (source.width_px, source.height_px))?;
-        size("destination", (self.width_px, self.height_px), (destination.width_px, destination.height_px))?;
+        }
         // An image of a single column or row is its own neighbour.
-        let right = usize::from(source.width_px > 1);
-        let below = if source.height_px > 1 { source.stride } else { 0 };
+        let right = usize::from(source.size.width > 1);
+        let below = if source.size.height > 1 { source.stride } else { 0 };
         let corners = [0, right, below, below + right];
-        let rows = self.taps.chunks_exact(self.width_px).zip(destination.data.chunks_mut(destination.stride));
+        let rows = self.taps.chunks_exact(self.size.width).zip(destination.data.chunks_mut(destination.stride));
         for (taps, row) in rows {
             for (tap, out) in taps.iter().zip(row) {
                 *out = fetch(source, *tap, corners).unwrap_or(fill);
@@ -225,22 +205,21 @@ fn check_size(name: &str, camera: &Camera) -> Result<(), RigError> {
 }
 
 /// The tap of a pixel position on the source, [0, width) × [0, height).
-fn tap([x, y]: [f64; 2], width_px: u32, height_px: u32) -> Tap {
-    let outside = Tap { x: Tap::OUTSIDE, y: 0, wx: 0, wy: 0 };
-    let axis = |v: f64, extent: u32| {
-        if !(0.0..f64::from(extent)).contains(&v) {
+fn tap([x, y]: [f64; 2], source: Size) -> Tap {
+    let axis = |v: f64, extent: usize| {
+        if !(0.0..extent as f64).contains(&v) {
             return None;
         }
         // From centre to centre: between the edge and the outermost centre that pixel alone counts.
-        let from_first = (v - 0.5).clamp(0.0, f64::from(extent) - 1.0);
+        let from_first = (v - 0.5).clamp(0.0, extent as f64 - 1.0);
         // Rounded as a whole, so that 3.9999 becomes 4 and not 3 + 1024/1024.
         let fixed = (from_first * f64::from(ONE)).round() as u32;
-        let whole = (fixed >> WEIGHT_BITS).min(extent.saturating_sub(2));
+        let whole = (fixed >> WEIGHT_BITS).min(extent.saturating_sub(2) as u32);
         Some((whole as u16, (fixed - (whole << WEIGHT_BITS)) as u16))
     };
-    match (axis(x, width_px), axis(y, height_px)) {
+    match (axis(x, source.width), axis(y, source.height)) {
         (Some((x, wx)), Some((y, wy))) => Tap { x, y, wx, wy },
-        _ => outside,
+        _ => OUTSIDE,
     }
 }
 
@@ -261,8 +240,8 @@ mod tests {
     use crate::rig::Pose;
 
     fn rig() -> Rig {
-        let mut rig = Rig::aligned(Camera::with_field_of_view(37, 29, 50.0));
-        rig.infrared = Camera::with_field_of_view(30, 22, 46.0);
+        let mut rig = Rig::aligned(Camera::with_field_of_view(Size::new(37, 29), 50.0));
+        rig.infrared = Camera::with_field_of_view(Size::new(30, 22), 46.0);
         rig.vis_from_ir =
             Pose { rotation: Mat3::from_rotation_vector([0.02, 0.01, -0.05]), translation_m: [0.1, 0.02, 0.0] };
         rig
@@ -270,26 +249,30 @@ mod tests {
 
     #[test]
     fn an_aligned_rig_copies_every_pixel() {
-        let table = RemapTable::vis_from_ir(&Rig::aligned(Camera::with_field_of_view(7, 5, 60.0)), 10.0).unwrap();
+        let table =
+            RemapTable::vis_from_ir(&Rig::aligned(Camera::with_field_of_view(Size::new(7, 5), 60.0)), 10.0).unwrap();
         assert_eq!(table.coverage(), 1.0);
         let source: Vec<u8> = (0..35).map(|v| v * 7).collect();
         let mut out = vec![0u8; 35];
-        let from = PlaneRef::new(&source, 7, 5, 7).unwrap();
-        table.apply(&from, &mut PlaneMut::new(&mut out, 7, 5, 7).unwrap(), 0).unwrap();
+        let from = PlaneRef::new(&source, Size::new(7, 5), 7).unwrap();
+        table.apply(&from, &mut PlaneMut::new(&mut out, Size::new(7, 5), 7).unwrap(), 0).unwrap();
         assert_eq!(out, source);
     }
 
     #[test]
     fn the_last_column_and_row_are_read_and_a_single_one_is_enough() {
         for (width, height) in [(1, 1), (1, 4), (5, 1), (2, 2), (6, 3)] {
-            let table = RemapTable::vis_from_ir(&Rig::aligned(Camera::with_field_of_view(width, height, 60.0)), 10.0);
-            let (width, height) = (width as usize, height as usize);
+            let table =
+                RemapTable::vis_from_ir(&Rig::aligned(Camera::with_field_of_view(Size { width, height }, 60.0)), 10.0);
             let stride = width + 3;
             let source: Vec<u16> = (0..(stride * height) as u16).map(|v| v * 977).collect();
             // The last row ends at its last pixel: nothing behind it may be needed.
-            let from = PlaneRef::new(&source[..stride * (height - 1) + width], width, height, stride).unwrap();
+            let from = PlaneRef::new(&source[..stride * (height - 1) + width], Size { width, height }, stride).unwrap();
             let mut out = vec![7u16; width * height];
-            table.unwrap().apply(&from, &mut PlaneMut::new(&mut out, width, height, width).unwrap(), 9).unwrap();
+            table
+                .unwrap()
+                .apply(&from, &mut PlaneMut::new(&mut out, Size { width, height }, width).unwrap(), 9)
+                .unwrap();
             assert!(out.chunks(width).zip(source.chunks(stride)).all(|(a, b)| a == &b[..width]), "{width}x{height}");
         }
     }
@@ -307,8 +290,8 @@ mod tests {
             }
         }
         let mut out = vec![7u16; stride_out * 29];
-        let from = PlaneRef::new(&source, 30, 22, stride_in).unwrap();
-        table.apply(&from, &mut PlaneMut::new(&mut out, 37, 29, stride_out).unwrap(), 9).unwrap();
+        let from = PlaneRef::new(&source, Size::new(30, 22), stride_in).unwrap();
+        table.apply(&from, &mut PlaneMut::new(&mut out, Size::new(37, 29), stride_out).unwrap(), 9).unwrap();
         let (mut inside, mut outside, mut border) = (0, 0, 0);
         for (y, row) in out.chunks(stride_out).enumerate() {
             assert!(row[37..].iter().all(|v| *v == 7));
@@ -336,14 +319,14 @@ mod tests {
     fn half_the_size_is_covered_to_the_edge_and_read_between_the_centres() {
         // The same view in half as many pixels: target centre x + 0.5 lies at (x + 0.5) / 2 of the source, which is a
         // quarter of a pixel from its nearest centre.
-        let mut rig = Rig::aligned(Camera::with_field_of_view(8, 2, 60.0));
-        rig.infrared = Camera::with_field_of_view(4, 1, 60.0);
+        let mut rig = Rig::aligned(Camera::with_field_of_view(Size::new(8, 2), 60.0));
+        rig.infrared = Camera::with_field_of_view(Size::new(4, 1), 60.0);
         let table = RemapTable::vis_from_ir(&rig, 10.0).unwrap();
         assert_eq!(table.coverage(), 1.0);
         let source = [0u8, 40, 120, 80];
         let mut out = [7u8; 16];
-        let from = PlaneRef::new(&source, 4, 1, 4).unwrap();
-        table.apply(&from, &mut PlaneMut::new(&mut out, 8, 2, 8).unwrap(), 9).unwrap();
+        let from = PlaneRef::new(&source, Size::new(4, 1), 4).unwrap();
+        table.apply(&from, &mut PlaneMut::new(&mut out, Size::new(8, 2), 8).unwrap(), 9).unwrap();
         for row in out.chunks(8) {
             assert_eq!(row, [0, 10, 30, 60, 100, 110, 90, 80]);
         }
@@ -373,11 +356,11 @@ mod tests {
         let table = RemapTable::vis_from_ir(&rig(), 8.0).unwrap();
         let source = vec![0u8; 30 * 22];
         let mut out = vec![0u8; 37 * 29];
-        assert!(matches!(PlaneRef::new(&source, 30, 23, 30), Err(RigError::PlaneBuffer { .. })));
-        assert!(matches!(PlaneRef::new(&source, 30, 22, 29), Err(RigError::PlaneBuffer { .. })));
-        assert!(matches!(PlaneRef::new(&source, 3, usize::MAX, 8), Err(RigError::PlaneBuffer { .. })));
-        let small = PlaneRef::new(&source, 22, 30, 22).unwrap();
-        let mut to = PlaneMut::new(&mut out, 37, 29, 37).unwrap();
+        assert!(matches!(PlaneRef::new(&source, Size::new(30, 23), 30), Err(RigError::PlaneBuffer { .. })));
+        assert!(matches!(PlaneRef::new(&source, Size::new(30, 22), 29), Err(RigError::PlaneBuffer { .. })));
+        assert!(matches!(PlaneRef::new(&source, Size::new(3, usize::MAX), 8), Err(RigError::PlaneBuffer { .. })));
+        let small = PlaneRef::new(&source, Size::new(22, 30), 22).unwrap();
+        let mut to = PlaneMut::new(&mut out, Size::new(37, 29), 37).unwrap();
         assert!(matches!(table.apply(&small, &mut to, 0), Err(RigError::PlaneSize { plane: "source", .. })));
     }
 

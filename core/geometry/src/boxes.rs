@@ -1,5 +1,6 @@
 //! Axis-parallel boxes in pixels, 32-bit as in the detector.
 
+use crate::size::Size;
 use serde::{Deserialize, Serialize};
 
 /// Added to the union of two boxes by YOLOv5, so that two empty boxes have an IoU of 0 and not 0/0.
@@ -63,9 +64,9 @@ impl Xyxy {
         if area > 0.0 { self.intersection(region) / area } else { 0.0 }
     }
 
-    /// The box cut to an image of `height` × `width` pixels.
-    pub fn clip(self, height: usize, width: usize) -> Self {
-        let (h, w) = (height as f32, width as f32);
+    /// The box cut to an image of this size.
+    pub fn clip(self, image: Size) -> Self {
+        let (w, h) = (image.width as f32, image.height as f32);
         Self::new(self.x1.max(0.0).min(w), self.y1.max(0.0).min(h), self.x2.max(0.0).min(w), self.y2.max(0.0).min(h))
     }
 
@@ -91,15 +92,15 @@ impl Cxcywh {
         Self { cx, cy, w, h }
     }
 
-    /// A label in fractions of the image, as in YOLO's text files, in pixels of an image of `height` × `width`.
-    pub fn to_pixels(self, height: usize, width: usize) -> Self {
-        let (h, w) = (height as f32, width as f32);
+    /// A label in fractions of the image, as in YOLO's text files, in pixels of an image of this size.
+    pub fn to_pixels(self, image: Size) -> Self {
+        let (w, h) = (image.width as f32, image.height as f32);
         Self::new(self.cx * w, self.cy * h, self.w * w, self.h * h)
     }
 
-    /// Pixels of an image of `height` × `width` as fractions of it.
-    pub fn to_fractions(self, height: usize, width: usize) -> Self {
-        let (h, w) = (height as f32, width as f32);
+    /// Pixels of an image of this size as fractions of it.
+    pub fn to_fractions(self, image: Size) -> Self {
+        let (w, h) = (image.width as f32, image.height as f32);
         Self::new(self.cx / w, self.cy / h, self.w / w, self.h / h)
     }
 }
@@ -126,9 +127,9 @@ mod tests {
         let b = Xyxy::new(3.0, 5.0, 11.0, 6.0);
         assert_eq!(Xyxy::from(Cxcywh::from(b)), b);
         assert_eq!(Cxcywh::from(b), Cxcywh::new(7.0, 5.5, 8.0, 1.0));
-        let f = Cxcywh::new(0.5, 0.25, 0.1, 0.5);
-        assert_eq!(f.to_pixels(100, 200), Cxcywh::new(100.0, 25.0, 20.0, 50.0));
-        assert_eq!(f.to_pixels(128, 256).to_fractions(128, 256), f);
+        let (f, size) = (Cxcywh::new(0.5, 0.25, 0.1, 0.5), Size::new(256, 128));
+        assert_eq!(f.to_pixels(Size::new(200, 100)), Cxcywh::new(100.0, 25.0, 20.0, 50.0));
+        assert_eq!(f.to_pixels(size).to_fractions(size), f);
     }
 
     #[test]
@@ -143,8 +144,8 @@ mod tests {
 
     #[test]
     fn clip_keeps_the_inside() {
-        assert_eq!(Xyxy::new(-3.0, 2.0, 900.0, 1e9).clip(48, 64), Xyxy::new(0.0, 2.0, 64.0, 48.0));
+        assert_eq!(Xyxy::new(-3.0, 2.0, 900.0, 1e9).clip(Size::new(64, 48)), Xyxy::new(0.0, 2.0, 64.0, 48.0));
         // NaN becomes the border instead of travelling on.
-        assert!(Xyxy::new(f32::NAN, 0.0, 1.0, 1.0).clip(4, 4).is_finite());
+        assert!(Xyxy::new(f32::NAN, 0.0, 1.0, 1.0).clip(Size::new(4, 4)).is_finite());
     }
 }

@@ -61,11 +61,3 @@ impl GeometryError {
         matches!(self, Self::Setting { .. } | Self::SizeText { .. })
     }
 }
-
-/// Refuses a size without pixels or with more than can be counted.
-pub(crate) fn check_size(what: &'static str, width: usize, height: usize) -> Result<(), GeometryError> {
-    match height.checked_mul(width) {
-        Some(n) if n > 0 && n <= isize::MAX as usize => Ok(()),
-        _ => Err(GeometryError::Size { what, width, height }),
-    }
-}

@@ -1,7 +1,7 @@
 //! Fitting an image into the detector's input: resized with its proportions kept, the rest filled with gray.
 
 use crate::boxes::Xyxy;
-use crate::error::{GeometryError, check_size};
+use crate::error::GeometryError;
 use crate::nms::Detection;
 use crate::size::Size;
 
@@ -11,17 +11,17 @@ pub const FILL: u8 = 114;
 /// The geometry of one letterbox, by the rule of YOLOv5.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Letterbox {
-    /// Height and width of the source in pixels.
-    pub src_hw: (usize, usize),
-    /// Height and width after resizing, before padding.
-    pub resized_hw: (usize, usize),
-    /// Height and width with padding. Equal to the requested size unless made by [`Letterbox::auto`].
-    pub out_hw: (usize, usize),
+    /// The image to be fitted.
+    pub source: Size,
+    /// The image after resizing, before padding.
+    pub resized: Size,
+    /// The image with padding. Equal to the requested size unless made by [`Letterbox::auto`].
+    pub output: Size,
     /// Pixels of the resized image per pixel of the source, the same for both axes.
     pub ratio: f64,
     /// Half of the padding, horizontal then vertical, **not rounded**. Boxes are mapped with these halves although the
     /// borders are whole pixels; training and evaluation of YOLOv5 share that half-pixel convention.
-    pub pad_wh: (f64, f64),
+    pub half_padding_px: (f64, f64),
     /// Whole rows above and below.
     pub top_bottom: (usize, usize),
     /// Whole columns left and right.
@@ -29,33 +29,25 @@ pub struct Letterbox {
 }
 
 impl Letterbox {
-    /// Fits `src_h` × `src_w` into exactly `dst_h` × `dst_w`. Without `scale_up` a smaller source keeps its size.
+    /// Fits `source` into exactly `output`. Without `scale_up` a smaller source keeps its size.
     ///
     /// A source so long that its short side would vanish keeps one pixel of it.
     ///
     /// # Errors
     /// [`GeometryError::Size`] when a side is zero.
-    pub fn new(src_h: usize, src_w: usize, dst_h: usize, dst_w: usize, scale_up: bool) -> Result<Self, GeometryError> {
-        Self::fit(src_h, src_w, dst_h, dst_w, scale_up, None)
+    pub fn new(source: Size, output: Size, scale_up: bool) -> Result<Self, GeometryError> {
+        Self::fit(source, output, scale_up, None)
     }
 
-    /// As [`Letterbox::new`], but pads only up to the next multiple of `stride`, so that the output may be smaller than
-    /// `dst_h` × `dst_w`.
+    /// As [`Letterbox::new`], but pads only up to the next multiple of `stride`, so that the output may be smaller than `most`.
     ///
     /// # Errors
     /// [`GeometryError::Size`] when a side is zero, [`GeometryError::Setting`] when `stride` is.
-    pub fn auto(
-        src_h: usize,
-        src_w: usize,
-        dst_h: usize,
-        dst_w: usize,
-        scale_up: bool,
-        stride: usize,
-    ) -> Result<Self, GeometryError> {
+    pub fn auto(source: Size, most: Size, scale_up: bool, stride: usize) -> Result<Self, GeometryError> {
         if stride == 0 {
             return Err(GeometryError::Setting { name: "stride", expected: "at least 1 pixel", found: 0.0 });
         }
-        Self::fit(src_h, src_w, dst_h, dst_w, scale_up, Some(stride))
+        Self::fit(source, most, scale_up, Some(stride))
     }
 
     /// How training's validation, evaluation and vehicle fit an image into a network's `input`: as large as its proportions allow,
@@ -64,62 +56,48 @@ impl Letterbox {
     /// # Errors
     /// [`GeometryError::Size`] when a side is zero.
     pub fn within(image: Size, input: Size) -> Result<Self, GeometryError> {
-        Self::new(image.height, image.width, input.height, input.width, true)
+        Self::new(image, input, true)
     }
 
-    fn fit(
-        src_h: usize,
-        src_w: usize,
-        dst_h: usize,
-        dst_w: usize,
-        scale_up: bool,
-        stride: Option<usize>,
-    ) -> Result<Self, GeometryError> {
-        check_size("letterbox source", src_w, src_h)?;
-        check_size("letterbox output", dst_w, dst_h)?;
-        let mut ratio = (dst_h as f64 / src_h as f64).min(dst_w as f64 / src_w as f64);
+    fn fit(source: Size, most: Size, scale_up: bool, stride: Option<usize>) -> Result<Self, GeometryError> {
+        check_size("letterbox source", source)?;
+        check_size("letterbox output", most)?;
+        let mut ratio = (most.height as f64 / source.height as f64).min(most.width as f64 / source.width as f64);
         if !scale_up {
             ratio = ratio.min(1.0);
         }
-        let side = |src: usize, dst: usize| ((src as f64 * ratio).round_ties_even() as usize).clamp(1, dst);
-        let resized_hw = (side(src_h, dst_h), side(src_w, dst_w));
-        let rest = |dst: usize, resized: usize| {
-            let rest = dst - resized;
+        let side = |from: usize, most: usize| ((from as f64 * ratio).round_ties_even() as usize).clamp(1, most);
+        let resized = Size::new(side(source.width, most.width), side(source.height, most.height));
+        let half = |most: usize, resized: usize| {
+            let rest = most - resized;
             stride.map_or(rest, |s| rest % s) as f64 / 2.0
         };
-        let pad_wh = (rest(dst_w, resized_hw.1), rest(dst_h, resized_hw.0));
+        let half_padding_px = (half(most.width, resized.width), half(most.height, resized.height));
         // A half is 0.5 away from both neighbours; the tenth decides which side gets the extra pixel.
         let borders =
             |half: f64| ((half - 0.1).round_ties_even().max(0.0) as usize, (half + 0.1).round_ties_even() as usize);
-        let (left_right, top_bottom) = (borders(pad_wh.0), borders(pad_wh.1));
-        Ok(Self {
-            src_hw: (src_h, src_w),
-            resized_hw,
-            out_hw: (resized_hw.0 + top_bottom.0 + top_bottom.1, resized_hw.1 + left_right.0 + left_right.1),
-            ratio,
-            pad_wh,
-            top_bottom,
-            left_right,
-        })
+        let (left_right, top_bottom) = (borders(half_padding_px.0), borders(half_padding_px.1));
+        let output =
+            Size::new(resized.width + left_right.0 + left_right.1, resized.height + top_bottom.0 + top_bottom.1);
+        Ok(Self { source, resized, output, ratio, half_padding_px, top_bottom, left_right })
     }
 
     /// A box of the source in pixels of the letterboxed image.
     pub fn box_to_letterbox(&self, source: Xyxy) -> Xyxy {
-        source.scale_then_shift(self.ratio as f32, self.pad_wh.0 as f32, self.pad_wh.1 as f32)
+        source.scale_then_shift(self.ratio as f32, self.half_padding_px.0 as f32, self.half_padding_px.1 as f32)
     }
 
     /// A box of the letterboxed image in pixels of the source, not clipped: the inverse of
     /// [`box_to_letterbox`](Self::box_to_letterbox), and what YOLOv5's validation does.
     pub fn box_to_source(&self, letterboxed: Xyxy) -> Xyxy {
-        letterboxed.unshift_then_divide(self.ratio as f32, self.pad_wh.0 as f32, self.pad_wh.1 as f32)
+        letterboxed.unshift_then_divide(self.ratio as f32, self.half_padding_px.0 as f32, self.half_padding_px.1 as f32)
     }
 
     /// Brings detections of the letterboxed image back to the source, cut at its borders; what lies outside is left out. The one way
     /// for evaluation and vehicle.
     pub fn detections_to_source(&self, detections: &mut Vec<Detection>) {
-        let (height, width) = self.src_hw;
         detections.retain_mut(|d| {
-            *d = d.with_box(self.box_to_source(d.xyxy()).clip(height, width));
+            *d = d.with_box(self.box_to_source(d.xyxy()).clip(self.source));
             d.x2 > d.x1 && d.y2 > d.y1
         });
     }
@@ -129,10 +107,19 @@ impl Letterbox {
     /// Differs from the other by at most `0.25 / ratio` pixels. Only for comparing with that script's output.
     pub fn box_to_source_from_sizes(&self, letterboxed: Xyxy) -> Xyxy {
         let side = |out: usize, src: usize| out as f64 / src as f64;
-        let gain = side(self.out_hw.0, self.src_hw.0).min(side(self.out_hw.1, self.src_hw.1));
+        let gain = side(self.output.height, self.source.height).min(side(self.output.width, self.source.width));
         let half = |out: usize, src: usize| ((out as f64 - src as f64 * gain) / 2.0) as f32;
-        let (dw, dh) = (half(self.out_hw.1, self.src_hw.1), half(self.out_hw.0, self.src_hw.0));
-        letterboxed.unshift_then_divide(gain as f32, dw, dh)
+        let dx = half(self.output.width, self.source.width);
+        let dy = half(self.output.height, self.source.height);
+        letterboxed.unshift_then_divide(gain as f32, dx, dy)
+    }
+}
+
+/// Refuses a size without pixels or with more than can be counted.
+fn check_size(what: &'static str, size: Size) -> Result<(), GeometryError> {
+    match size.pixels() {
+        Some(n) if n > 0 && n <= isize::MAX as usize => Ok(()),
+        _ => Err(GeometryError::Size { what, width: size.width, height: size.height }),
     }
 }
 
@@ -142,15 +129,17 @@ mod tests {
 
     #[test]
     fn borders_fill_the_output_for_every_size() {
-        for src_h in [1, 2, 3, 17, 218, 417, 480] {
-            for src_w in [1, 5, 64, 333, 640, 1999] {
+        let output = Size::new(256, 320);
+        for height in [1, 2, 3, 17, 218, 417, 480] {
+            for width in [1, 5, 64, 333, 640, 1999] {
+                let source = Size { width, height };
                 for scale_up in [false, true] {
-                    let l = Letterbox::new(src_h, src_w, 320, 256, scale_up).unwrap();
-                    assert_eq!(l.out_hw, (320, 256), "{src_h}x{src_w}");
-                    let a = Letterbox::auto(src_h, src_w, 320, 256, scale_up, 32).unwrap();
-                    assert!(a.out_hw.0 <= 320 && a.out_hw.1 <= 256);
+                    let l = Letterbox::new(source, output, scale_up).unwrap();
+                    assert_eq!(l.output, output, "{source}");
+                    let a = Letterbox::auto(source, output, scale_up, 32).unwrap();
+                    assert!(a.output.height <= 320 && a.output.width <= 256);
                     if scale_up {
-                        assert_eq!((a.out_hw.0 % 32, a.out_hw.1 % 32), (0, 0), "{src_h}x{src_w}");
+                        assert_eq!((a.output.height % 32, a.output.width % 32), (0, 0), "{source}");
                     }
                 }
             }
@@ -159,7 +148,7 @@ mod tests {
 
     #[test]
     fn boxes_return() {
-        let l = Letterbox::new(374, 554, 320, 320, true).unwrap();
+        let l = Letterbox::within(Size::new(554, 374), Size::new(320, 320)).unwrap();
         let b = Xyxy::new(10.0, 20.0, 300.0, 200.0);
         let back = l.box_to_source(l.box_to_letterbox(b));
         for (a, b) in [(back.x1, b.x1), (back.y1, b.y1), (back.x2, b.x2), (back.y2, b.y2)] {
@@ -169,8 +158,8 @@ mod tests {
 
     #[test]
     fn impossible_sizes_are_refused() {
-        assert!(Letterbox::new(0, 4, 8, 8, true).is_err());
-        assert!(Letterbox::auto(4, 4, 8, 8, true, 0).is_err());
+        assert!(Letterbox::within(Size::new(4, 0), Size::new(8, 8)).is_err());
+        assert!(Letterbox::auto(Size::new(4, 4), Size::new(8, 8), true, 0).is_err());
     }
 
     #[test]

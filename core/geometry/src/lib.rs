@@ -14,7 +14,7 @@ pub mod decode;
 mod error;
 pub mod letterbox;
 pub mod nms;
-mod size;
+pub mod size;
 
 pub use boxes::{Cxcywh, Xyxy};
 pub use error::GeometryError;

@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// Width and height in pixels. Parsed from text each is from 1 to 65535; made in code they are what the code says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Size {
     /// Columns.
@@ -38,6 +38,52 @@ impl Size {
     #[must_use]
     pub const fn pixels(self) -> Option<usize> {
         self.width.checked_mul(self.height)
+    }
+}
+
+/// A size as `[width, height]`, for files that hold it so: `#[serde(with = "caf_geometry::size::as_pair")]`.
+pub mod as_pair {
+    use super::Size;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    /// Writes two numbers.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(size: &Size, serializer: S) -> Result<S::Ok, S::Error> {
+        size.wh().serialize(serializer)
+    }
+
+    /// Reads two numbers.
+    ///
+    /// # Errors
+    /// Those of the deserializer.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Size, D::Error> {
+        let [width, height] = <[usize; 2]>::deserialize(deserializer)?;
+        Ok(Size { width, height })
+    }
+}
+
+/// As [`as_pair`], of a size that need not be there.
+pub mod as_optional_pair {
+    use super::Size;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    /// Writes two numbers, or nothing.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(size: &Option<Size>, serializer: S) -> Result<S::Ok, S::Error> {
+        size.map(Size::wh).serialize(serializer)
+    }
+
+    /// Reads two numbers.
+    ///
+    /// # Errors
+    /// Those of the deserializer.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Size>, D::Error> {
+        let sides = Option::<[usize; 2]>::deserialize(deserializer)?;
+        Ok(sides.map(|[width, height]| Size { width, height }))
     }
 }
 

@@ -104,11 +104,11 @@ impl Quantize {
 /// # Errors
 /// [`ImageError::Shape`] when the two sizes differ.
 pub fn recolour(luma: &Gray8, visible: &Rgb8) -> Result<Rgb8, ImageError> {
-    if luma.size_wh() != visible.size_wh() {
+    if luma.size() != visible.size() {
         return Err(ImageError::Shape {
             what: "size of the plane to be coloured",
-            expected: format!("{:?}, as the visible image", visible.size_wh()),
-            found: format!("{:?}", luma.size_wh()),
+            expected: format!("{}, as the visible image", visible.size()),
+            found: luma.size().to_string(),
         });
     }
     let mut out = Vec::with_capacity(visible.data().len());
@@ -116,7 +116,7 @@ pub fn recolour(luma: &Gray8, visible: &Rgb8) -> Result<Rgb8, ImageError> {
         let [_, cr, cb] = ycrcb8_from_rgb8(rgb);
         out.extend_from_slice(&rgb8_from_ycrcb8([y, cr, cb]));
     }
-    Raster::new(visible.width(), visible.height(), out)
+    Raster::new(visible.size(), out)
 }
 
 /// Whether every pixel has three equal channels.
@@ -128,6 +128,7 @@ pub fn is_gray(rgb: &Rgb8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use caf_geometry::Size;
 
     #[test]
     fn float_round_trip() {
@@ -180,11 +181,11 @@ mod tests {
 
     #[test]
     fn recolouring_needs_equal_sizes_and_keeps_gray() {
-        let visible = Rgb8::new(2, 1, vec![9, 9, 9, 200, 200, 200]).unwrap();
-        let fused = Gray8::new(2, 1, vec![50, 60]).unwrap();
+        let visible = Rgb8::new(Size::new(2, 1), vec![9, 9, 9, 200, 200, 200]).unwrap();
+        let fused = Gray8::new(Size::new(2, 1), vec![50, 60]).unwrap();
         assert_eq!(recolour(&fused, &visible).unwrap().data(), [50, 50, 50, 60, 60, 60]);
-        assert!(recolour(&Gray8::filled(1, 1, 0).unwrap(), &visible).is_err());
+        assert!(recolour(&Gray8::filled(Size::new(1, 1), 0).unwrap(), &visible).is_err());
         assert!(is_gray(&visible));
-        assert!(!is_gray(&Rgb8::new(1, 1, vec![1, 2, 1]).unwrap()));
+        assert!(!is_gray(&Rgb8::new(Size::new(1, 1), vec![1, 2, 1]).unwrap()));
     }
 }

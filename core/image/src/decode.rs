@@ -1,5 +1,6 @@
 //! From files to upright arrays.
 
+use caf_geometry::Size;
 use std::io::{BufRead, Cursor, Seek};
 use std::path::Path;
 
@@ -83,10 +84,10 @@ pub fn decode_fourth(path: &Path) -> Result<Pixels, ImageError> {
     let (width, height) = (image.width() as usize, image.height() as usize);
     let pixels = match image {
         DynamicImage::ImageRgba8(rgba) => {
-            Pixels::Gray8(Raster::new(width, height, rgba.pixels().map(|p| p.0[3]).collect())?)
+            Pixels::Gray8(Raster::new(Size { width, height }, rgba.pixels().map(|p| p.0[3]).collect())?)
         }
         DynamicImage::ImageRgba16(rgba) => {
-            Pixels::Gray16(Raster::new(width, height, rgba.pixels().map(|p| p.0[3]).collect())?)
+            Pixels::Gray16(Raster::new(Size { width, height }, rgba.pixels().map(|p| p.0[3]).collect())?)
         }
         other => {
             let (expected, found) = ("an image of four channels", format!("{:?} pixels", other.color()));
@@ -139,9 +140,7 @@ fn libjpeg(bytes: &[u8]) -> Option<DynamicImage> {
 /// As [`decode`]; [`ImageError::Samples`] for floats.
 pub fn read_vi(path: &Path) -> Result<Rgb8, ImageError> {
     match visible(decode(path)?, path)? {
-        Visible::Gray(gray) => {
-            Raster::new(gray.width(), gray.height(), gray.data().iter().flat_map(|v| [*v; 3]).collect())
-        }
+        Visible::Gray(gray) => Raster::new(gray.size(), gray.data().iter().flat_map(|v| [*v; 3]).collect()),
         Visible::Rgb(rgb) => Ok(rgb),
     }
 }
@@ -164,8 +163,8 @@ pub fn visible(pixels: Pixels, path: &Path) -> Result<Visible, ImageError> {
     Ok(match pixels {
         Pixels::Gray8(gray) => Visible::Gray(gray),
         Pixels::Rgb8(rgb) => Visible::Rgb(rgb),
-        Pixels::Gray16(gray) => Visible::Gray(Raster::new(gray.width(), gray.height(), bytes(gray.data()))?),
-        Pixels::Rgb16(rgb) => Visible::Rgb(Raster::new(rgb.width(), rgb.height(), bytes(rgb.data()))?),
+        Pixels::Gray16(gray) => Visible::Gray(Raster::new(gray.size(), bytes(gray.data()))?),
+        Pixels::Rgb16(rgb) => Visible::Rgb(Raster::new(rgb.size(), bytes(rgb.data()))?),
         Pixels::Float { found, .. } => {
             let expected = "a visible image of 8 or 16 bits (PNG, JPEG, BMP, TIFF, WebP, PGM, PPM)";
             return Err(ImageError::Samples { path: path.to_owned(), expected, found });
@@ -198,21 +197,21 @@ impl Pixels {
         let (width, height) = (image.width() as usize, image.height() as usize);
         Ok(match image {
             DynamicImage::ImageLuma8(_) | DynamicImage::ImageLumaA8(_) => {
-                Self::Gray8(Raster::new(width, height, image.into_luma8().into_raw())?)
+                Self::Gray8(Raster::new(Size { width, height }, image.into_luma8().into_raw())?)
             }
             DynamicImage::ImageLuma16(_) | DynamicImage::ImageLumaA16(_) => {
-                Self::Gray16(Raster::new(width, height, image.into_luma16().into_raw())?)
+                Self::Gray16(Raster::new(Size { width, height }, image.into_luma16().into_raw())?)
             }
             DynamicImage::ImageRgb16(_) | DynamicImage::ImageRgba16(_) => {
-                Self::Rgb16(Raster::new(width, height, image.into_rgb16().into_raw())?)
+                Self::Rgb16(Raster::new(Size { width, height }, image.into_rgb16().into_raw())?)
             }
             DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_) => {
                 let rgb = image.into_rgb32f();
                 let gray = |p: &image::Rgb<f32>| (0.299 * p.0[0] + 0.587 * p.0[1]) + 0.114 * p.0[2];
-                let plane = Raster::new(width, height, rgb.pixels().map(gray).collect())?;
+                let plane = Raster::new(Size { width, height }, rgb.pixels().map(gray).collect())?;
                 Self::Float { plane, found: "32-bit float samples".to_owned() }
             }
-            other => Self::Rgb8(Raster::new(width, height, other.into_rgb8().into_raw())?),
+            other => Self::Rgb8(Raster::new(Size { width, height }, other.into_rgb8().into_raw())?),
         })
     }
 
@@ -272,7 +271,7 @@ fn turned<T: Copy, const C: usize>(image: &Raster<T, C>, orientation: Orientatio
             data.extend(image.pixel(x, y).into_iter().flatten());
         }
     }
-    Raster::new(width, height, data)
+    Raster::new(Size { width, height }, data)
 }
 
 /// Stored size and orientation of a TIFF, also of one with samples that only [`tiff_wide`] reads.
@@ -324,7 +323,7 @@ fn tiff_wide(bytes: &[u8]) -> Result<Option<Pixels>, image::ImageError> {
     let broken = |error: ImageError| {
         image::ImageError::Decoding(image::error::DecodingError::new(image::ImageFormat::Tiff.into(), error))
     };
-    let plane = Raster::new(width as usize, height as usize, samples).map_err(broken)?;
+    let plane = Raster::new(Size::new(width as usize, height as usize), samples).map_err(broken)?;
     let float = Pixels::Float { plane, found: format!("{bits}-bit {kind} samples") };
     float.turned(orientation).map(Some).map_err(broken)
 }

@@ -190,12 +190,13 @@ mod tests {
     use super::*;
     use crate::raster::Gray8;
     use crate::write::write_gray8;
+    use caf_geometry::Size;
 
     #[test]
     fn leftovers_are_passed_over_and_everything_else_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        let image = Gray8::filled(4, 3, 9).unwrap();
+        let image = Gray8::filled(Size::new(4, 3), 9).unwrap();
         for name in ["a.png", "b b.png", "it's \"q\".png", "夜景#1.png", "-dash.png", "x.y.z.png", ".hidden.png"] {
             write_gray8(&path(name), &image).unwrap();
         }
@@ -228,7 +229,7 @@ mod tests {
         use std::os::unix::ffi::OsStrExt as _;
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        write_gray8(&path("a.png"), &Gray8::filled(4, 3, 9).unwrap()).unwrap();
+        write_gray8(&path("a.png"), &Gray8::filled(Size::new(4, 3), 9).unwrap()).unwrap();
         std::os::unix::fs::symlink("a.png", path("b.png")).unwrap();
         std::os::unix::fs::symlink("nowhere.png", path("c.png")).unwrap();
         std::fs::write(path("x").with_file_name(OsStr::from_bytes(b"bad\xFF.png")), b"").unwrap();
@@ -246,7 +247,7 @@ mod tests {
         for folder in [&ir, &vi] {
             std::fs::create_dir(folder).unwrap();
         }
-        let image = Gray8::filled(4, 3, 9).unwrap();
+        let image = Gray8::filled(Size::new(4, 3), 9).unwrap();
         for name in ["ir/a.png", "vi/a.bmp", "ir/only.png", "vi/alone.png"] {
             write_gray8(&root.path().join(name), &image).unwrap();
         }

@@ -30,10 +30,10 @@ pub fn unit_plane(pixels: Pixels, range: IrRange, path: &Path, scratch: &mut IrS
     let counts = match pixels {
         Pixels::Gray8(gray) => {
             let data = gray.data().iter().map(|&v| f32::from(v) / 255.0).collect();
-            return Raster::new(gray.width(), gray.height(), data);
+            return Raster::new(gray.size(), data);
         }
         Pixels::Rgb8(rgb) => {
-            return Raster::new(rgb.width(), rgb.height(), rgb.pixels().map(|p| gray_of_8(*p)).collect());
+            return Raster::new(rgb.size(), rgb.pixels().map(|p| gray_of_8(*p)).collect());
         }
         Pixels::Float { mut plane, found } => {
             let Some(limits) = range.limits_f32(plane.data(), scratch) else {
@@ -55,7 +55,7 @@ pub fn unit_plane(pixels: Pixels, range: IrRange, path: &Path, scratch: &mut IrS
 }
 
 fn counts_of(rgb: &Raster<u16, 3>) -> Result<Raster<u16, 1>, ImageError> {
-    Raster::new(rgb.width(), rgb.height(), rgb.pixels().map(|p| gray_of_16(*p)).collect())
+    Raster::new(rgb.size(), rgb.pixels().map(|p| gray_of_16(*p)).collect())
 }
 
 impl Pixels {

@@ -7,7 +7,7 @@
 use std::fmt::{self, Write as _};
 use std::path::Path;
 
-use caf_geometry::{Cxcywh, Xyxy};
+use caf_geometry::{Cxcywh, Size, Xyxy};
 use serde::{Deserialize, Serialize};
 
 use crate::error::ImageError;
@@ -42,15 +42,15 @@ pub struct Label {
 impl Label {
     /// The label of a box in pixels of an image of this size.
     #[must_use]
-    pub fn from_pixels(class: u32, bounds: Xyxy, width: usize, height: usize) -> Self {
-        let Cxcywh { cx, cy, w, h } = Cxcywh::from(bounds).to_fractions(height, width);
+    pub fn from_pixels(class: u32, bounds: Xyxy, image: Size) -> Self {
+        let Cxcywh { cx, cy, w, h } = Cxcywh::from(bounds).to_fractions(image);
         Self { class, cx, cy, w, h }
     }
 
     /// The box in pixels of an image of this size.
     #[must_use]
-    pub fn to_pixels(&self, width: usize, height: usize) -> Xyxy {
-        Xyxy::from(Cxcywh::new(self.cx, self.cy, self.w, self.h).to_pixels(height, width))
+    pub fn to_pixels(&self, image: Size) -> Xyxy {
+        Xyxy::from(Cxcywh::new(self.cx, self.cy, self.w, self.h).to_pixels(image))
     }
 }
 
@@ -297,7 +297,7 @@ impl Bounds {
 impl Outline {
     /// Writes `id` to the pixels whose centres lie in the outline (even-odd rule).
     pub fn draw(&self, id: u8, mask: &mut Gray8) {
-        let (width, height) = mask.size_wh();
+        let Size { width, height } = mask.size();
         let ends = self.points.iter().skip(1).chain(self.points.first());
         let edges: Vec<([f64; 2], [f64; 2])> = self.points.iter().copied().zip(ends.copied()).collect();
         let mut crossings = Vec::new();
@@ -343,7 +343,7 @@ mod tests {
     use super::*;
 
     fn edges(label: &Label) -> [f32; 4] {
-        let b = label.to_pixels(1, 1);
+        let b = label.to_pixels(Size::new(1, 1));
         [b.x1, b.y1, b.x2, b.y2]
     }
 
@@ -411,7 +411,7 @@ mod tests {
         assert_eq!(file.notes, LabelNotes { duplicates: 1, clipped: 0, outlines: 2 });
         let found = edges(&file.labels[0]);
         assert!(found.iter().zip([0.2, 0.2, 0.6, 0.6]).all(|(a, b)| (a - b).abs() < 1e-6), "{found:?}");
-        let mut mask = Gray8::filled(100, 100, 0).unwrap();
+        let mut mask = Gray8::filled(Size::new(100, 100), 0).unwrap();
         file.outlines.iter().for_each(|o| o.draw(o.class as u8 + 1, &mut mask));
         // By the definition, pixel centre by pixel centre.
         for (i, id) in mask.data().iter().enumerate() {
@@ -438,9 +438,9 @@ mod tests {
     #[test]
     fn pixels_and_back() {
         let label = Label { class: 3, cx: 0.25, cy: 0.5, w: 0.125, h: 0.25 };
-        let pixels = label.to_pixels(64, 32);
+        let pixels = label.to_pixels(Size::new(64, 32));
         assert_eq!((pixels.x1, pixels.y1, pixels.x2, pixels.y2), (12.0, 12.0, 20.0, 20.0));
-        assert_eq!(Label::from_pixels(3, pixels, 64, 32), label);
+        assert_eq!(Label::from_pixels(3, pixels, Size::new(64, 32)), label);
         assert_eq!(format(&[label]), "3 0.250000 0.500000 0.125000 0.250000\n");
     }
 }

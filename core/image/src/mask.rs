@@ -1,5 +1,6 @@
 //! Class masks: one class id a pixel, read without any mapping of values.
 
+use caf_geometry::Size;
 use std::path::Path;
 
 use crate::decode::{Pixels, decode_bytes};
@@ -26,14 +27,14 @@ pub fn read_mask(path: &Path) -> Result<Gray8, ImageError> {
         Pixels::Gray8(ids) => Ok(ids),
         Pixels::Gray16(gray) => {
             let id = |v: &u16| u8::try_from(*v).map_err(|_| refused(format!("the value {v}")));
-            Raster::new(gray.width(), gray.height(), gray.data().iter().map(id).collect::<Result<_, _>>()?)
+            Raster::new(gray.size(), gray.data().iter().map(id).collect::<Result<_, _>>()?)
         }
         Pixels::Rgb8(rgb) => {
             let id = |p: &[u8; 3]| match *p {
                 [r, g, b] if r == g && g == b => Ok(r),
                 colour => Err(refused(format!("the colour {colour:?}"))),
             };
-            Raster::new(rgb.width(), rgb.height(), rgb.pixels().map(id).collect::<Result<_, _>>()?)
+            Raster::new(rgb.size(), rgb.pixels().map(id).collect::<Result<_, _>>()?)
         }
         Pixels::Rgb16(_) => Err(refused("16-bit colours".to_owned())),
         Pixels::Float { found, .. } => Err(refused(found)),
@@ -69,7 +70,7 @@ fn png_ids(bytes: &[u8]) -> Option<Result<Gray8, ImageError>> {
         ids.take(width).collect()
     };
     let ids = packed.chunks_exact(line.max(1)).take(height).flat_map(row).collect();
-    Some(Raster::new(width, height, ids))
+    Some(Raster::new(Size { width, height }, ids))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::raster::{Gray8, Raster, Rgb8};
 /// # Errors
 /// [`ImageError::Write`] or [`ImageError::Encode`] with the path.
 pub fn write_gray8(path: &Path, image: &Gray8) -> Result<(), ImageError> {
-    write_png(path, image.data(), image.size_wh(), ExtendedColorType::L8)
+    write_png(path, image.data(), image.size(), ExtendedColorType::L8)
 }
 
 /// Writes a 16-bit gray PNG.
@@ -22,7 +22,7 @@ pub fn write_gray8(path: &Path, image: &Gray8) -> Result<(), ImageError> {
 /// [`ImageError::Write`] or [`ImageError::Encode`] with the path.
 pub fn write_gray16(path: &Path, image: &Raster<u16, 1>) -> Result<(), ImageError> {
     let bytes: Vec<u8> = image.data().iter().flat_map(|v| v.to_ne_bytes()).collect();
-    write_png(path, &bytes, image.size_wh(), ExtendedColorType::L16)
+    write_png(path, &bytes, image.size(), ExtendedColorType::L16)
 }
 
 /// Writes an 8-bit RGB PNG.
@@ -30,7 +30,7 @@ pub fn write_gray16(path: &Path, image: &Raster<u16, 1>) -> Result<(), ImageErro
 /// # Errors
 /// [`ImageError::Write`] or [`ImageError::Encode`] with the path.
 pub fn write_rgb8(path: &Path, image: &Rgb8) -> Result<(), ImageError> {
-    write_png(path, image.data(), image.size_wh(), ExtendedColorType::Rgb8)
+    write_png(path, image.data(), image.size(), ExtendedColorType::Rgb8)
 }
 
 /// As [`write_rgb8`], of interleaved bytes in row-major order.
@@ -61,10 +61,10 @@ fn write_bytes_of(
             (format!("{channels} byte(s) for each of {size} pixels"), format!("{} bytes", data.len()));
         return Err(ImageError::Shape { what: "image samples", expected, found });
     }
-    write_png(path, data, (size.width, size.height), color)
+    write_png(path, data, size, color)
 }
 
-fn write_png(path: &Path, data: &[u8], size: (usize, usize), color: ExtendedColorType) -> Result<(), ImageError> {
+fn write_png(path: &Path, data: &[u8], size: Size, color: ExtendedColorType) -> Result<(), ImageError> {
     let side = |n: usize| {
         u32::try_from(n).map_err(|_| ImageError::Shape {
             what: "PNG side",
@@ -74,7 +74,7 @@ fn write_png(path: &Path, data: &[u8], size: (usize, usize), color: ExtendedColo
     };
     let mut bytes = Vec::new();
     image::codecs::png::PngEncoder::new(&mut bytes)
-        .write_image(data, side(size.0)?, side(size.1)?, color)
+        .write_image(data, side(size.width)?, side(size.height)?, color)
         .map_err(|source| ImageError::Encode { path: path.to_owned(), source })?;
     write_bytes(path, &bytes)
 }

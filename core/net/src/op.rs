@@ -246,7 +246,7 @@ pub enum Op {
         /// Columns added on the right.
         right: usize,
     },
-    /// Fits an image of any size into a fixed one by the rule of [`caf_geometry::Letterbox::new`] with enlarging: resampled as by
+    /// Fits an image of any size into a fixed one by the rule of [`caf_geometry::Letterbox::within`]: resampled as by
     /// [`Op::ResizeBilinear`] with its proportions kept, the rest filled, the smaller half of the rest above and on the left.
     Letterbox {
         /// Size afterwards.

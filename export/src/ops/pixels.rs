@@ -79,7 +79,7 @@ pub(super) fn resize_like(w: &mut Writer, site: &Site<'_>) -> Result<(), ExportE
 pub(super) fn letterbox(w: &mut Writer, site: &Site<'_>, size: Size, value: f64) -> Result<(), ExportError> {
     let x = site.one()?;
     if let [_, _, Some(height), Some(width)] = site.extents(0).as_slice() {
-        return fixed_letterbox(w, site, [*height, *width], size, value);
+        return fixed_letterbox(w, site, Size::new(*width, *height), size, value);
     }
     let part = |name: &str| site.inner(name);
     let source = w.node("Shape", &[x], part("source"), &[("start", Attr::Int(2))])?;
@@ -119,27 +119,21 @@ fn fitted(w: &mut Writer, part: &dyn Fn(&str) -> String, source: &str, size: Siz
     w.node("Cast", &[&limited], part("resized.size"), &to_int)
 }
 
-fn fixed_letterbox(
-    w: &mut Writer,
-    site: &Site<'_>,
-    [height, width]: [usize; 2],
-    size: Size,
-    value: f64,
-) -> Result<(), ExportError> {
-    let fit = Letterbox::new(height, width, size.height, size.width, true)?;
-    let (resized, borders) = (fit.resized_hw, [fit.top_bottom, fit.left_right]);
+fn fixed_letterbox(w: &mut Writer, site: &Site<'_>, source: Size, size: Size, value: f64) -> Result<(), ExportError> {
+    let fit = Letterbox::within(source, size)?;
+    let (resized, borders) = (fit.resized, [fit.top_bottom, fit.left_right]);
     let mut image = site.one()?.to_owned();
     let padded = borders != [(0, 0); 2];
-    if resized != (height, width) {
+    if resized != source {
         let output = if padded { site.inner("resized") } else { site.result() };
-        image = resize(w, site, [resized.0, resized.1], output)?;
+        image = resize(w, site, [resized.height, resized.width], output)?;
     }
     if padded {
         let [(top, bottom), (left, right)] = borders.map(|(a, b)| (a as i64, b as i64));
         let pads = w.ints(&site.inner("pads"), &[0, 0, top, left, 0, 0, bottom, right])?;
         let value = w.scalar(value)?;
         w.node("Pad", &[&image, &pads, &value], site.result(), &[("mode", Attr::Text("constant"))])?;
-    } else if resized == (height, width) {
+    } else if resized == source {
         w.node("Identity", &[&image], site.result(), &[])?;
     }
     Ok(())
@@ -212,11 +206,11 @@ mod tests {
                 let found = engine.run(&[("source", source)]).unwrap().remove(0).1;
                 let Values::F32(found) = found.values else { panic!("floats expected") };
                 for (w, found) in (1..=2000).zip(found.chunks_exact(2)) {
-                    let fit = Letterbox::new(h, w, height, width, true).unwrap();
-                    let expected = [fit.resized_hw.0 as f32, fit.resized_hw.1 as f32];
+                    let fit = Letterbox::within(Size::new(w, h), Size { width, height }).unwrap();
+                    let expected = [fit.resized.height as f32, fit.resized.width as f32];
                     assert_eq!(found, expected, "{w}x{h} into {width}x{height}");
                     // The graph halves the rest with whole numbers.
-                    let halves = [height - fit.resized_hw.0, width - fit.resized_hw.1].map(|rest| rest / 2);
+                    let halves = [height - fit.resized.height, width - fit.resized.width].map(|rest| rest / 2);
                     assert_eq!(halves, [fit.top_bottom.0, fit.left_right.0], "{w}x{h} into {width}x{height}");
                 }
             }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use caf_geometry::Size;
 use caf_runtime::frame::{Camera, FrameError};
 use caf_runtime::sink::kind::SinkError;
 use caf_runtime::source::error::SourceError;
@@ -81,12 +82,10 @@ pub enum GstError {
         found: String,
     },
     /// A buffer could not be mapped.
-    #[error("the {width_px}x{height_px} buffer of the camera cannot be read")]
+    #[error("the {size} buffer of the camera cannot be read")]
     Map {
-        /// Width from the stream's description.
-        width_px: u32,
-        /// Height from the stream's description.
-        height_px: u32,
+        /// Size from the stream's description.
+        size: Size,
     },
     /// A buffer does not hold the image it claims.
     #[error(transparent)]
@@ -130,17 +129,14 @@ pub enum GstError {
         reason: String,
     },
     /// The image changed its size, which a video cannot.
-    #[error(
-        "{path}: the video is {}x{} pixels and cannot go on with an image of {}x{}; it ends before it",
-        expected.0, expected.1, found.0, found.1
-    )]
+    #[error("{path}: the video is {expected} pixels and cannot go on with an image of {found}; it ends before it")]
     Size {
         /// The file.
         path: PathBuf,
-        /// Width and height of the video.
-        expected: (usize, usize),
-        /// Width and height of the frame.
-        found: (usize, usize),
+        /// Size of the video.
+        expected: Size,
+        /// Size of the frame.
+        found: Size,
     },
 }
 

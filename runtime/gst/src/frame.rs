@@ -76,7 +76,7 @@ impl Frames {
             gst_video::VideoFormat::Rgb => PixelFormat::Rgb8,
             other => return Err(GstError::Format { found: other.to_string() }),
         };
-        let unreadable = || GstError::Map { width_px: info.width(), height_px: info.height() };
+        let unreadable = || GstError::Map { size: Size::new(info.width() as usize, info.height() as usize) };
         let frame = gst_video::VideoFrame::from_buffer_readable(buffer, info).map_err(|_| unreadable())?;
         let stride = frame.plane_stride().first().copied().and_then(|s| usize::try_from(s).ok());
         let stride_bytes = stride.ok_or_else(unreadable)?;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use caf_file::Aside;
+use caf_geometry::Size;
 use caf_runtime::result::PairResult;
 use caf_runtime::sink::kind::{Sent, Sink, SinkError, SinkKind};
 use gstreamer as gst;
@@ -67,12 +68,12 @@ impl VideoSink {
         GstError::Video { path: self.path.clone(), element: element.to_owned(), reason: reason.to_string() }
     }
 
-    fn run(&self, width_px: usize, height_px: usize, rate: (i32, i32), origin_ns: i64) -> Result<Running, GstError> {
-        let size = |v: usize| u32::try_from(v).map_err(|_| self.refused("appsrc", format!("{v} pixels are too many")));
+    fn run(&self, image: Size, rate: (i32, i32), origin_ns: i64) -> Result<Running, GstError> {
+        let side = |v: usize| u32::try_from(v).map_err(|_| self.refused("appsrc", format!("{v} pixels are too many")));
         // Containers want a rate; 30 stands in for a camera that does not say. Every frame keeps its own time anyway.
         let rate =
             if rate.0 > 0 && rate.1 > 0 { gst::Fraction::new(rate.0, rate.1) } else { gst::Fraction::new(30, 1) };
-        let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgb, size(width_px)?, size(height_px)?)
+        let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::Rgb, side(image.width)?, side(image.height)?)
             .fps(rate)
             .build()
             .map_err(|e| self.refused("appsrc", e))?;
@@ -123,15 +124,15 @@ impl VideoSink {
     /// Adds an image of `width × height × 3` bytes of RGB, shown from `time_ns` on. Times must grow.
     ///
     /// After [`GstError::Size`] the file can still be finished; after any other error it is given up.
-    fn add(&mut self, rgb: &[u8], size_px: (usize, usize), time_ns: i64, rate: (i32, i32)) -> Result<(), GstError> {
+    fn add(&mut self, rgb: &[u8], size: Size, time_ns: i64, rate: (i32, i32)) -> Result<(), GstError> {
         let running = match self.running.take() {
             Some(running) => running,
-            None => self.run(size_px.0, size_px.1, rate, time_ns)?,
+            None => self.run(size, rate, time_ns)?,
         };
-        let expected = (running.info.width() as usize, running.info.height() as usize);
-        if expected != size_px || rgb.len() != size_px.0 * size_px.1 * 3 {
+        let expected = Size::new(running.info.width() as usize, running.info.height() as usize);
+        if expected != size || rgb.len() != size.width * size.height * 3 {
             self.running = Some(running);
-            return Err(GstError::Size { path: self.path.clone(), expected, found: size_px });
+            return Err(GstError::Size { path: self.path.clone(), expected, found: size });
         }
         let time = u64::try_from(time_ns.saturating_sub(running.origin_ns)).unwrap_or(0);
         let pushed = fill(&running, rgb, time);
@@ -169,7 +170,7 @@ impl Sink for VideoSink {
     }
 
     fn write(&mut self, result: &PairResult) -> Result<Sent, SinkError> {
-        self.add(&result.image.rgb, result.image.size_px, result.time_ns, result.rate)?;
+        self.add(&result.image.rgb, result.image.size, result.time_ns, result.rate)?;
         Ok(Sent::Written)
     }
 

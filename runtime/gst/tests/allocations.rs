@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use caf_contract::{Element, Extent, Port};
 use caf_engine::{EngineOptions, ProviderChoice, library};
-use caf_geometry::NmsSettings;
+use caf_geometry::{NmsSettings, Size};
 use caf_gst::frame::Frames;
 use caf_net::zoo::pipeline::{ColourMode, Samples};
 use caf_runtime::frame::{Camera, Frame};
@@ -279,7 +279,7 @@ fn nothing_is_allocated_for_a_frame() {
     gst::init().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let size = (97, 62);
-    let camera = |(width, height): (u32, u32)| caf_rig::Camera::with_field_of_view(width, height, 50.0);
+    let camera = |(width, height): (usize, usize)| caf_rig::Camera::with_field_of_view(Size { width, height }, 50.0);
     let mut rig = caf_rig::Rig::aligned(camera((97, 62)));
     rig.infrared = camera((45, 33));
     let receiver = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
+use caf_geometry::Size;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ fn frame(camera: Camera, format: &str, width: usize, height: usize) -> (PixelFor
         panic!("{format}: no frame, {:?}", port.failure())
     };
     let view = frame.view().unwrap();
-    assert_eq!((view.width_px(), view.height_px()), (width, height));
+    assert_eq!(view.size(), Size { width, height });
     let pixels = |row: &[u8]| match view.format() {
         PixelFormat::Gray8 => row.iter().map(|v| [*v; 3]).collect(),
         // The upper byte is the share of the full range, in either byte order of the camera.

@@ -86,7 +86,7 @@ impl Runner {
             check_elements("the model's images", &[size.height, size.width, 3]).map_err(SessionError::Images)
         };
         let black = vec![0; rgb(ir)?.max(rgb(vi)?)];
-        let view = |s: Size| ImageView::new(&black, s.width, s.height, s.width * 3, PixelFormat::Rgb8);
+        let view = |s: Size| ImageView::new(&black, s, s.width * 3, PixelFormat::Rgb8);
         let (Ok(ir), Ok(vi)) = (view(ir), view(vi)) else { return Ok(None) };
         let start = Instant::now();
         self.run(&ir, &vi)?;
@@ -100,7 +100,7 @@ impl Runner {
     /// When the model takes no images of that size, or inference fails.
     pub fn run(&mut self, ir: &ImageView<'_>, vi: &ImageView<'_>) -> Result<Fused<'_>, SessionError> {
         let start = Instant::now();
-        let [ir_size, vi_size] = [ir, vi].map(|image| Size::new(image.width_px(), image.height_px()));
+        let [ir_size, vi_size] = [ir, vi].map(|image| image.size());
         let mut bound = match self.bound.take() {
             Some(bound) if (bound.ir, bound.vi) == (ir_size, vi_size) => bound,
             _ => bind(&self.engine, &self.contract, ir_size, vi_size)?,

@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use caf_geometry::Size;
-
 use super::error::SourceError;
 use super::kind::{Pace, Source, SourceKind, SourceSettings};
 use super::port::Port;
@@ -156,7 +154,7 @@ impl Reader {
     fn read(&self, sequence: u64, entry: &Entry) -> Result<Frame, SourceError> {
         let image = image_file::read(&entry.path, self.port.camera())
             .map_err(|e| SourceError::File { path: entry.path.clone(), reason: e.to_string() })?;
-        let size = Size::new(image.width_px, image.height_px);
+        let size = image.size;
         let layout = Layout { size, stride_bytes: size.width * image.format.bytes(), format: image.format };
         let (camera, capture_ns) = (self.port.camera(), entry.stamped_ns.saturating_sub(self.latency_ns));
         let mut frame = Frame::new(camera, sequence, capture_ns, layout, Box::new(image.data))

@@ -58,7 +58,7 @@ impl VehicleTask for Detector {
     }
 
     fn paint(&self, image: Size, out: &mut FusedImage) {
-        let Some(mut canvas) = Canvas::new(&mut out.rgb, image.width, image.height) else { return };
+        let Some(mut canvas) = Canvas::new(&mut out.rgb, image) else { return };
         for d in &out.detections {
             let class = usize::try_from(d.class).unwrap_or(0);
             canvas.detection([d.x1, d.y1, d.x2, d.y2], class, self.class_name(d.class), d.score);

@@ -4,6 +4,7 @@ use rand::Rng;
 use rand::seq::IndexedRandom;
 use serde::{Deserialize, Serialize};
 
+use caf_geometry::Size;
 use caf_image::Label;
 
 use crate::error::DataError;
@@ -13,10 +14,8 @@ use crate::view::View;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CropSettings {
-    /// Columns of a crop, at least 1.
-    pub width_px: usize,
-    /// Rows of a crop, at least 1.
-    pub height_px: usize,
+    /// Size of a crop, each side at least 1.
+    pub size: Size,
     /// How often left and right are exchanged, in \[0,1\].
     pub mirror_probability: f64,
     /// How often a crop is placed on an object, where there is one, in \[0,1\]: small crops of large images are mostly empty.
@@ -32,16 +31,12 @@ impl CropSettings {
     ///
     /// # Errors
     /// [`DataError::Setting`] for a probability outside \[0,1\], [`DataError::Shape`] for an empty size.
-    pub fn draw<R: Rng + ?Sized>(
-        &self,
-        source_wh: (usize, usize),
-        objects: &[Label],
-        rng: &mut R,
-    ) -> Result<View, DataError> {
+    pub fn draw<R: Rng + ?Sized>(&self, source: Size, objects: &[Label], rng: &mut R) -> Result<View, DataError> {
         check_range("mirror_probability", self.mirror_probability, 0.0, 1.0)?;
         check_range("object_probability", self.object_probability, 0.0, 1.0)?;
-        let target_wh = (self.width_px, self.height_px);
-        let enlarge = (target_wh.0 as f64 / source_wh.0 as f64).max(target_wh.1 as f64 / source_wh.1 as f64).max(1.0);
+        let target = self.size;
+        let enlarge =
+            (target.width as f64 / source.width as f64).max(target.height as f64 / source.height as f64).max(1.0);
         let aimed = self.object_probability > 0.0 && rng.random_bool(self.object_probability);
         let aim = if aimed { objects.choose(rng) } else { None };
         let mut shift = |source: usize, target: usize, centre: Option<f64>| {
@@ -56,10 +51,10 @@ impl CropSettings {
             0.0 - rng.random_range(first as u64..=last as u64) as f64
         };
         let shift = (
-            shift(source_wh.0, target_wh.0, aim.map(|o| f64::from(o.cx))),
-            shift(source_wh.1, target_wh.1, aim.map(|o| f64::from(o.cy))),
+            shift(source.width, target.width, aim.map(|o| f64::from(o.cx))),
+            shift(source.height, target.height, aim.map(|o| f64::from(o.cy))),
         );
-        let view = View::new(source_wh, target_wh, (enlarge, enlarge), shift)?;
+        let view = View::new(source, target, (enlarge, enlarge), shift)?;
         Ok(if rng.random_bool(self.mirror_probability) { view.mirrored() } else { view })
     }
 }
@@ -84,26 +79,21 @@ impl Default for ScaleShiftSettings {
 }
 
 impl ScaleShiftSettings {
-    /// A view that fits an image of `source_wh` into `target_wh`, centred, then scales and
+    /// A view that fits a `source` into `target`, centred, then scales and
     /// shifts it; what the image does not reach is border.
     ///
     /// # Errors
     /// [`DataError::Setting`] for a setting outside its range, [`DataError::Shape`] for an empty size.
-    pub fn draw<R: Rng + ?Sized>(
-        &self,
-        source_wh: (usize, usize),
-        target_wh: (usize, usize),
-        rng: &mut R,
-    ) -> Result<View, DataError> {
+    pub fn draw<R: Rng + ?Sized>(&self, source: Size, target: Size, rng: &mut R) -> Result<View, DataError> {
         // A scale of 1 could draw an image of no size.
         check_range("scale", self.scale, 0.0, 0.99)?;
         check_range("translate", self.translate, 0.0, 1.0)?;
         check_range("mirror_probability", self.mirror_probability, 0.0, 1.0)?;
-        let fit = (target_wh.0 as f64 / source_wh.0 as f64).min(target_wh.1 as f64 / source_wh.1 as f64);
+        let fit = (target.width as f64 / source.width as f64).min(target.height as f64 / source.height as f64);
         let gain = rng.random_range(1.0 - self.scale..=1.0 + self.scale);
         let mut offset = |side: usize| rng.random_range(-self.translate..=self.translate) * side as f64;
-        let offset_px = (offset(target_wh.0), offset(target_wh.1));
-        let view = View::centred(source_wh, target_wh, fit * gain, offset_px)?;
+        let offset_px = (offset(target.width), offset(target.height));
+        let view = View::centred(source, target, fit * gain, offset_px)?;
         Ok(if rng.random_bool(self.mirror_probability) { view.mirrored() } else { view })
     }
 }
@@ -122,8 +112,8 @@ mod tests {
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 
-    fn crop(width_px: usize, height_px: usize) -> CropSettings {
-        CropSettings { width_px, height_px, mirror_probability: 0.5, object_probability: 0.0 }
+    fn crop(width: usize, height: usize) -> CropSettings {
+        CropSettings { size: Size { width, height }, mirror_probability: 0.5, object_probability: 0.0 }
     }
 
     #[test]
@@ -142,7 +132,7 @@ mod tests {
                 };
                 objects.iter().any(inside)
             };
-            (0..400).filter(|_| hit(settings.draw((100, 80), objects, &mut rng).unwrap())).count()
+            (0..400).filter(|_| hit(settings.draw(Size::new(100, 80), objects, &mut rng).unwrap())).count()
         };
         assert_eq!(hits(1.0, &objects), 400);
         // A crop covers a hundredth of the image.
@@ -157,8 +147,8 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let (mut corners, mut mirrored) = (std::collections::BTreeSet::new(), 0);
         for _ in 0..400 {
-            let view = settings.draw((10, 7), &[], &mut rng).unwrap();
-            assert_eq!(view.target_wh(), (8, 6));
+            let view = settings.draw(Size::new(10, 7), &[], &mut rng).unwrap();
+            assert_eq!(view.target(), Size::new(8, 6));
             let frame = caf_geometry::Xyxy::new(0.0, 0.0, 8.0, 6.0);
             let part = view.unmap_box(frame);
             assert!(part.x1 >= 0.0 && part.y1 >= 0.0 && part.x2 <= 10.0 && part.y2 <= 7.0, "{part:?}");
@@ -173,9 +163,9 @@ mod tests {
     fn small_images_are_enlarged_to_cover_the_crop() {
         let settings = crop(32, 32);
         let mut rng = ChaCha8Rng::seed_from_u64(2);
-        let image = caf_image::Plane::filled(40, 16, 0.5).unwrap();
+        let image = caf_image::Plane::filled(Size::new(40, 16), 0.5).unwrap();
         for _ in 0..50 {
-            let view = settings.draw((40, 16), &[], &mut rng).unwrap();
+            let view = settings.draw(Size::new(40, 16), &[], &mut rng).unwrap();
             // Any border would show, for it is not 0.5.
             assert!(view.render(&image, 9.0).unwrap().data().iter().all(|&v| (v - 0.5).abs() < 1e-6));
         }
@@ -186,7 +176,7 @@ mod tests {
         let settings = ScaleShiftSettings::default();
         let draw = |seed| {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            (0..8).map(|_| settings.draw((50, 33), (64, 64), &mut rng).unwrap()).collect::<Vec<_>>()
+            (0..8).map(|_| settings.draw(Size::new(50, 33), Size::new(64, 64), &mut rng).unwrap()).collect::<Vec<_>>()
         };
         assert_eq!(draw(7), draw(7));
         assert_ne!(draw(7), draw(8));
@@ -195,7 +185,7 @@ mod tests {
     #[test]
     fn without_randomness_the_image_is_fitted_and_centred() {
         let settings = ScaleShiftSettings { scale: 0.0, translate: 0.0, mirror_probability: 0.0 };
-        let view = settings.draw((40, 20), (80, 80), &mut ChaCha8Rng::seed_from_u64(0)).unwrap();
+        let view = settings.draw(Size::new(40, 20), Size::new(80, 80), &mut ChaCha8Rng::seed_from_u64(0)).unwrap();
         let whole = Label { class: 0, cx: 0.5, cy: 0.5, w: 1.0, h: 1.0 };
         let mapped = view.map_labels(&[whole], CutRule::default()).kept;
         assert_eq!(mapped, [Label { class: 0, cx: 0.5, cy: 0.5, w: 1.0, h: 0.5 }]);
@@ -209,12 +199,15 @@ mod tests {
             ScaleShiftSettings { translate: -0.1, ..Default::default() },
             ScaleShiftSettings { mirror_probability: f64::NAN, ..Default::default() },
         ] {
-            assert!(matches!(bad.draw((4, 4), (4, 4), &mut rng), Err(DataError::Setting { .. })), "{bad:?}");
+            assert!(
+                matches!(bad.draw(Size::new(4, 4), Size::new(4, 4), &mut rng), Err(DataError::Setting { .. })),
+                "{bad:?}"
+            );
         }
-        assert!(matches!(crop(0, 4).draw((4, 4), &[], &mut rng), Err(DataError::Shape { .. })));
+        assert!(matches!(crop(0, 4).draw(Size::new(4, 4), &[], &mut rng), Err(DataError::Shape { .. })));
         let often = CropSettings { object_probability: 1.5, ..crop(2, 2) };
         assert!(matches!(
-            often.draw((4, 4), &[], &mut rng),
+            often.draw(Size::new(4, 4), &[], &mut rng),
             Err(DataError::Setting { name: "object_probability", .. })
         ));
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use caf_geometry::Size;
 use caf_image::ImageError;
 
 use crate::leakage_report::LeakageReport;
@@ -75,14 +76,14 @@ pub enum DataError {
         found: String,
     },
     /// A pair changed on disk after the data set was opened.
-    #[error("{}: expected {expected:?} (width, height) as when the data set was opened, found {found:?}", path.display())]
+    #[error("{}: expected {expected} pixels as when the data set was opened, found {found}", path.display())]
     Changed {
         /// The file.
         path: PathBuf,
-        /// Width and height at opening.
-        expected: (usize, usize),
-        /// Width and height now.
-        found: (usize, usize),
+        /// Size at opening.
+        expected: Size,
+        /// Size now.
+        found: Size,
     },
     /// An index past the end of the data set.
     #[error("pair {index} of a data set of {len}")]

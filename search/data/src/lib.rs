@@ -5,7 +5,6 @@
 //! * Images are those of `caf-image`: a visible image is 8-bit **RGB**, an infrared image is one `f32` plane in \[0,1\], both upright.
 //! * Pixel coordinates are continuous: pixel `i` covers the half-open interval `[i, i + 1)`, so an image of width `w`
 //!   spans `[0, w]` and the centre of its first pixel is at 0.5. Boxes in pixels are in these coordinates, those of `caf-geometry`.
-//! * A pair of sizes is named for its order: `_wh` is width, height.
 //! * Labels are YOLO: class, centre and size relative to the image, in \[0,1\].
 //! * Everything random takes the generator as an argument; the same generator gives the same result on every machine.
 

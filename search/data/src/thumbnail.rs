@@ -1,5 +1,6 @@
 //! A pair shrunk to 16×16 in both cameras.
 
+use caf_geometry::Size;
 use caf_image::Plane;
 
 use crate::sample::Sample;
@@ -41,7 +42,7 @@ struct Cells {
 
 impl Cells {
     fn of(plane: &Plane) -> Self {
-        let (width, height) = plane.size_wh();
+        let Size { width, height } = plane.size();
         let mut cells = vec![0f64; THUMBNAIL_SIDE * THUMBNAIL_SIDE];
         for (row, line) in cells.chunks_exact_mut(THUMBNAIL_SIDE).enumerate() {
             for (column, cell) in line.iter_mut().enumerate() {
@@ -98,10 +99,10 @@ mod tests {
 
     #[test]
     fn correlation_sees_through_brightness_and_contrast() {
-        let ramp = Plane::new(64, 48, (0..64 * 48).map(|i| (i % 64) as f32 / 64.0).collect()).unwrap();
-        let dim = Plane::new(64, 48, ramp.data().iter().map(|v| 0.1 + 0.5 * v).collect()).unwrap();
-        let flipped = Plane::new(64, 48, ramp.data().iter().map(|v| 1.0 - v).collect()).unwrap();
-        let flat = Plane::filled(64, 48, 0.3).unwrap();
+        let ramp = Plane::new(Size::new(64, 48), (0..64 * 48).map(|i| (i % 64) as f32 / 64.0).collect()).unwrap();
+        let dim = Plane::new(Size::new(64, 48), ramp.data().iter().map(|v| 0.1 + 0.5 * v).collect()).unwrap();
+        let flipped = Plane::new(Size::new(64, 48), ramp.data().iter().map(|v| 1.0 - v).collect()).unwrap();
+        let flat = Plane::filled(Size::new(64, 48), 0.3).unwrap();
         let of = Cells::of;
         assert!((of(&ramp).correlation(&of(&dim)) - 1.0).abs() < 1e-5);
         assert_ne!(of(&ramp), of(&dim), "alike, but not the same picture");

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests stop at the line that fails")]
 
+use caf_geometry::Size;
 use std::path::{Path, PathBuf};
 
 use caf_golden::{Tally, count, find, folders, json, number, stem};
@@ -29,7 +30,7 @@ fn plane(tensors: &SafeTensors<'_>, name: &str) -> Plane {
     let [1, 1, height, width] = *tensor.shape() else { panic!("{name}: shape {:?}", tensor.shape()) };
     assert_eq!(tensor.dtype(), Dtype::F32);
     let values = tensor.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-    Plane::new(width, height, values).unwrap()
+    Plane::new(Size { width, height }, values).unwrap()
 }
 
 fn image_u8<const C: usize>(tensors: &SafeTensors<'_>, name: &str) -> Raster<u8, C> {
@@ -40,12 +41,12 @@ fn image_u8<const C: usize>(tensors: &SafeTensors<'_>, name: &str) -> Raster<u8,
         [height, width, channels] if C == channels => (height, width),
         ref other => panic!("{name}: shape {other:?}, expected {C} channels"),
     };
-    Raster::new(width, height, tensor.data().to_vec()).unwrap()
+    Raster::new(Size { width, height }, tensor.data().to_vec()).unwrap()
 }
 
 /// The bits of the part of `full` that starts at `offset` (x, y) and has the size of `like`.
 fn cut(full: &Plane, like: &Plane, offset: (usize, usize)) -> Vec<u32> {
-    let (width, height) = like.size_wh();
+    let Size { width, height } = like.size();
     let places = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
     places.map(|(x, y)| full.pixel(x + offset.0, y + offset.1).unwrap()[0].to_bits()).collect()
 }
@@ -165,7 +166,7 @@ fn raw_outputs_become_the_published_pixels() {
             // The published files are results of the Det weights, computed on other hardware: the README measured a
             // largest difference of 1 and at most 10 of 786432 pixels, and suggests 1 and 100.
             let colour = every(&read_vi(&pair.join("vi.png")).unwrap(), step).concat();
-            let colour = Rgb8::new(raw.width(), raw.height(), colour).unwrap();
+            let colour = Rgb8::new(raw.size(), colour).unwrap();
             let found = recolour(&Quantize::TruncateWrap.plane(&raw), &colour).unwrap();
             let expected = every(&read_vi(&official).unwrap(), step);
             tally.close("published values (levels)", found.data(), expected.as_flattened(), 1.0);

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use caf_geometry::Size;
 use std::path::{Path, PathBuf};
 
 use caf_data::layout::ALL;
@@ -16,9 +17,10 @@ fn image(root: &Path, path: &str) {
     let lower = path.to_lowercase().replace("flir", "").replace("ir_det", "");
     // The content decides, so that a `.jpg` may hold a PNG here.
     if lower.contains("ir") || lower.contains("infra") || lower.contains("label") || lower.contains("masks") {
-        write_gray8(&at, &Gray8::filled(8, 6, if lower.contains("label") { 2 } else { 40 }).unwrap()).unwrap();
+        write_gray8(&at, &Gray8::filled(Size::new(8, 6), if lower.contains("label") { 2 } else { 40 }).unwrap())
+            .unwrap();
     } else {
-        write_rgb8(&at, &Rgb8::new(8, 6, [10, 20, 30].repeat(48)).unwrap()).unwrap();
+        write_rgb8(&at, &Rgb8::new(Size::new(8, 6), [10, 20, 30].repeat(48)).unwrap()).unwrap();
     }
 }
 

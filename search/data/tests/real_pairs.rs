@@ -9,6 +9,7 @@ use caf_data::leakage::{LeakageOptions, check_disjoint};
 use caf_data::split::{Scenes, SplitSettings, split};
 use caf_data::view::CutRule;
 use caf_data::{DataError, Dataset, DatasetOptions, Need};
+use caf_geometry::Size;
 use caf_golden::{find, folders, say};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
@@ -94,21 +95,21 @@ fn our_split_of_real_names_is_disjoint() {
 fn augmented_labels_stay_inside_and_keep_their_count() {
     let Some(root) = find("augmented_labels_stay_inside_and_keep_their_count", "data") else { return };
     let mut rng = ChaCha8Rng::seed_from_u64(0);
-    let crop = CropSettings { width_px: 320, height_px: 320, mirror_probability: 0.5, object_probability: 0.5 };
+    let crop = CropSettings { size: Size::new(320, 320), mirror_probability: 0.5, object_probability: 0.5 };
     let (mut before, mut after) = (0, 0);
     for set in split_sets(&root) {
         let data = listed(&set, "val.txt");
         for index in (0..data.len()).step_by(data.len().div_ceil(6)) {
             let sample = data.load(index).unwrap();
             let views = [
-                crop.draw(sample.ir.size_wh(), &sample.labels, &mut rng).unwrap(),
-                ScaleShiftSettings::default().draw(sample.ir.size_wh(), (320, 320), &mut rng).unwrap(),
+                crop.draw(sample.ir.size(), &sample.labels, &mut rng).unwrap(),
+                ScaleShiftSettings::default().draw(sample.ir.size(), Size::new(320, 320), &mut rng).unwrap(),
             ];
             for view in views {
                 let seen = view.apply(&sample, CutRule::default()).unwrap();
-                assert_eq!((seen.ir.size_wh(), seen.vi.size_wh()), ((320, 320), (320, 320)));
+                assert_eq!((seen.ir.size(), seen.vi.size()), (Size::new(320, 320), Size::new(320, 320)));
                 for label in &seen.labels {
-                    let b = label.to_pixels(1, 1);
+                    let b = label.to_pixels(Size::new(1, 1));
                     assert!(b.x1 >= -1e-6 && b.y1 >= -1e-6 && b.x2 <= 1.0 + 1e-6 && b.y2 <= 1.0 + 1e-6, "{label:?}");
                 }
                 before += sample.labels.len();

@@ -3,7 +3,7 @@
 //! `cargo bench -p caf-fusion-loss` uses features that have learned nothing: their values do not change the time.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use caf_fusion_loss::{FusionLoss, LineageSetting, LossConfig, Saliency, Vgg, VggFile, Weighting};
+use caf_fusion_loss::{FusionLoss, LossConfig, Saliency, Vgg, Weighting};
 use caf_golden::Bench;
 use std::hint::black_box;
 use tch::{Device, Kind, Tensor};

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use caf_geometry::Size;
 use caf_scene::{Condition, Label, Rendered, Scene, SceneSpec};
 use image::{Rgb, RgbImage};
 
@@ -29,7 +30,8 @@ fn run() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1);
     let out = PathBuf::from(arguments.next().ok_or("expected the path of the picture to write")?);
     let mut number = |default: u64| arguments.next().map_or(Ok(default), |text| text.parse());
-    let (seed, width, height) = (number(1)?, number(256)? as u32, number(192)? as u32);
+    let (seed, size) = (number(1)?, Size::new(number(256)? as usize, number(192)? as usize));
+    let [width, height] = size.wh().map(|side| side as u32);
     let per_condition = number(4)?;
     let mut conditions = arguments.map(|name| name.parse()).collect::<Result<Vec<Condition>, _>>()?;
     if conditions.is_empty() {
@@ -40,8 +42,7 @@ fn run() -> Result<(), Failure> {
     let (mut rendered, mut spent) = (0, Duration::ZERO);
     for condition in conditions {
         for i in 0..per_condition {
-            let spec =
-                SceneSpec { seed: seed + i, width_px: width, height_px: height, condition: Some(condition), rig: None };
+            let spec = SceneSpec { seed: seed + i, size, condition: Some(condition), rig: None };
             let scene = Scene::generate(&spec)?;
             let start = Instant::now();
             let pair = scene.render(0.0);
@@ -50,16 +51,13 @@ fn run() -> Result<(), Failure> {
             rendered += 1;
         }
     }
-    println!(
-        "{rendered} pairs of {width}×{height}: {:.1} ms each",
-        spent.as_secs_f64() * 1e3 / f64::from(rendered.max(1))
-    );
+    println!("{rendered} pairs of {size}: {:.1} ms each", spent.as_secs_f64() * 1e3 / f64::from(rendered.max(1)));
     sheet.save(&out)?;
     Ok(())
 }
 
 fn paste(sheet: &mut RgbImage, pair: &Rendered, x0: u32, y0: u32) {
-    let [width, height] = pair.vi_size_px;
+    let [width, height] = pair.vi_size.wh().map(|side| side as u32);
     for y in 0..height {
         for x in 0..width {
             let i = (y * width + x) as usize;

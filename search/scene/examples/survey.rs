@@ -5,6 +5,7 @@
 
 use std::process::ExitCode;
 
+use caf_geometry::Size;
 use caf_scene::{Class, Condition, Contrast, Instance, SEEN_FROM, Scene, SceneSpec, contrasts};
 use rayon::prelude::*;
 
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
 fn run() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1);
     let mut number = |default: u64| arguments.next().map_or(Ok(default), |text| text.parse::<u64>());
-    let (seed, width, height) = (number(1)?, u32::try_from(number(256)?)?, u32::try_from(number(192)?)?);
+    let (seed, size) = (number(1)?, Size::new(number(256)?.try_into()?, number(192)?.try_into()?));
     let scenes = number(60)?;
     println!(
         "| condition | class | objects | both | infrared only | visible only | neither | infrared | visible | size px |"
@@ -33,9 +34,7 @@ fn run() -> Result<(), Failure> {
     for condition in Condition::ALL {
         let found = (seed..seed + scenes)
             .into_par_iter()
-            .map(|seed| {
-                measure(&SceneSpec { seed, width_px: width, height_px: height, condition: Some(condition), rig: None })
-            })
+            .map(|seed| measure(&SceneSpec { seed, size, condition: Some(condition), rig: None }))
             .collect::<Result<Vec<_>, Failure>>()?;
         let found: Vec<Measured> = found.into_iter().flatten().collect();
         report(condition.name(), &found);

@@ -1,5 +1,6 @@
 //! Boxes, ignore regions and masks, from what the visible camera's geometry sees.
 
+use caf_geometry::Size;
 use serde::{Deserialize, Serialize};
 
 use super::Class;
@@ -54,9 +55,9 @@ pub struct Instance {
 impl Instance {
     /// The box relative to an image of this size.
     #[must_use]
-    pub fn label(&self, width_px: u32, height_px: u32) -> Label {
+    pub fn label(&self, image: Size) -> Label {
         let [x0, y0, x1, y1] = self.box_px.map(f64::from);
-        let (w, h) = (f64::from(width_px.max(1)), f64::from(height_px.max(1)));
+        let (w, h) = (image.width.max(1) as f64, image.height.max(1) as f64);
         Label {
             class: self.class,
             cx: (x0 + x1) / 2.0 / w,
@@ -69,7 +70,7 @@ impl Instance {
 
 /// Instance number of every pixel, and the objects in sight in order of their numbers.
 pub(crate) fn annotate(raster: &Raster, solids: &[Solid], objects: &[Object]) -> (Vec<u16>, Vec<Instance>) {
-    let (width, height) = (raster.view.width / SAMPLES, raster.view.height / SAMPLES);
+    let (width, height) = (raster.view.size.width / SAMPLES, raster.view.size.height / SAMPLES);
     let mut map = Vec::with_capacity(width * height);
     let mut samples = vec![0u32; objects.len() + 1];
     let mut found: Vec<Option<([u32; 4], u32)>> = vec![None; objects.len() + 1];
@@ -108,7 +109,7 @@ pub(crate) fn annotate(raster: &Raster, solids: &[Solid], objects: &[Object]) ->
 
 fn pixel_instances(raster: &Raster, solids: &[Solid], x: usize, y: usize) -> [u16; SAMPLES * SAMPLES] {
     std::array::from_fn(|i| {
-        let at = (y * SAMPLES + i / SAMPLES) * raster.view.width + x * SAMPLES + i % SAMPLES;
+        let at = (y * SAMPLES + i / SAMPLES) * raster.view.size.width + x * SAMPLES + i % SAMPLES;
         match raster.through(at).0 {
             Seen::Solid(index) => solids.get(usize::from(index)).map_or(NO_INSTANCE, |solid| solid.instance),
             Seen::Sky | Seen::Ground => NO_INSTANCE,
@@ -160,7 +161,7 @@ mod tests {
             visible_share: 1.0,
             ignored: false,
         };
-        let label = instance.label(100, 200);
+        let label = instance.label(Size::new(100, 200));
         assert_eq!((label.cx, label.cy, label.w, label.h), (0.2, 0.2, 0.2, 0.2));
     }
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use caf_geometry::Size;
 use caf_rig::Rig;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -17,10 +18,8 @@ use super::{Class, Condition, Scene, SceneError, SceneSpec};
 pub struct ClipSpec {
     /// Decides the scene.
     pub seed: u64,
-    /// Width of the visible frames.
-    pub width_px: u32,
-    /// Height of the visible frames.
-    pub height_px: u32,
+    /// Size of the visible frames.
+    pub size: Size,
     /// Drawn from the seed when `None`.
     pub condition: Option<Condition>,
     /// Length; at most an hour.
@@ -54,13 +53,8 @@ pub struct ClipSummary {
 /// As [`write_dataset`](super::write_dataset).
 pub fn write_clip(root: &Path, spec: &ClipSpec, progress: &(dyn Fn(usize) + Sync)) -> Result<ClipSummary, SceneError> {
     let frames = frame_count(spec)?;
-    let scene = Scene::generate(&SceneSpec {
-        seed: spec.seed,
-        width_px: spec.width_px,
-        height_px: spec.height_px,
-        condition: spec.condition,
-        rig: spec.rig,
-    })?;
+    let scene =
+        Scene::generate(&SceneSpec { seed: spec.seed, size: spec.size, condition: spec.condition, rig: spec.rig })?;
     let staged = Staged::new(root, spec.replace)?;
     for folder in ["ir", "vi", "labels", "ignore"] {
         let path = staged.path().join(folder);
@@ -79,8 +73,8 @@ pub fn write_clip(root: &Path, spec: &ClipSpec, progress: &(dyn Fn(usize) + Sync
             let (visible_s, infrared_s) = times(frame);
             let pair = scene.render_skewed(visible_s, infrared_s);
             let file = |folder: &str, end: &str| staged.path().join(folder).join(format!("{frame:06}.{end}"));
-            write_gray(&file("ir", "png"), &pair.ir, pair.ir_size_px)?;
-            write_rgb(&file("vi", "png"), &pair.vi, pair.vi_size_px)?;
+            write_gray(&file("ir", "png"), &pair.ir, pair.ir_size)?;
+            write_rgb(&file("vi", "png"), &pair.vi, pair.vi_size)?;
             write_text(&file("labels", "txt"), &label_text(&pair.labels))?;
             write_text(&file("ignore", "txt"), &label_text(&pair.ignore))?;
             progress(done.fetch_add(1, Ordering::Relaxed) + 1);

@@ -79,7 +79,7 @@ impl Moments {
 /// is empty is left out.
 #[must_use]
 pub fn contrasts(pair: &Rendered) -> Vec<Contrast> {
-    if pair.vi_size_px != pair.ir_size_px {
+    if pair.vi_size != pair.ir_size {
         return Vec::new();
     }
     let labelled = pair.objects.iter().filter(|object| !object.ignored);
@@ -106,7 +106,7 @@ pub(crate) fn contrast_of(pair: &Rendered, object: &Instance) -> Option<Contrast
 
 /// Infrared, luma, red, green, blue: inside the object and in its ring.
 fn levels(pair: &Rendered, number: u16, box_px: [u32; 4]) -> ([Moments; 5], [Moments; 5]) {
-    let [width, height] = pair.vi_size_px.map(i64::from);
+    let [width, height] = pair.vi_size.wh().map(|side| side as i64);
     let at = |x: i64, y: i64| {
         let inside = (0..width).contains(&x) && (0..height).contains(&y);
         inside.then(|| pair.instances.get((y * width + x) as usize).copied()).flatten()

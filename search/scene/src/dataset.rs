@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use caf_geometry::Size;
 use caf_rig::{Camera, Rig};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -22,10 +23,8 @@ pub struct DatasetSpec {
     pub count: usize,
     /// The scenes' seeds follow from it.
     pub seed: u64,
-    /// Width of both images.
-    pub width_px: u32,
-    /// Height of both images.
-    pub height_px: u32,
+    /// Size of both images.
+    pub size: Size,
     /// Conditions that the scenes go through in turn; all when empty.
     pub conditions: Vec<Condition>,
     /// Pairs of each scene, 0.7 s apart; at least 1.
@@ -72,8 +71,8 @@ pub struct DatasetSummary {
 struct Record<'a> {
     version: u32,
     seed: u64,
-    width_px: u32,
-    height_px: u32,
+    width_px: usize,
+    height_px: usize,
     classes: Vec<&'static str>,
     mask_values: &'static str,
     pairs: &'a [SceneEntry],
@@ -116,13 +115,13 @@ pub fn write_dataset(
     write_text(&staged.path().join("classes.txt"), &lines(&classes))?;
     let of_masks: Vec<&str> = std::iter::once("background").chain(classes).collect();
     write_text(&staged.path().join("mask_classes.txt"), &lines(&of_masks))?;
-    let camera = Camera::with_field_of_view(spec.width_px, spec.height_px, FIELD_OF_VIEW_DEG);
+    let camera = Camera::with_field_of_view(spec.size, FIELD_OF_VIEW_DEG);
     Rig::aligned(camera).write(&staged.path().join("rig.toml"))?;
     let record = Record {
         version: 1,
         seed: spec.seed,
-        width_px: spec.width_px,
-        height_px: spec.height_px,
+        width_px: spec.size.width,
+        height_px: spec.size.height,
         classes: classes.to_vec(),
         mask_values: "0 background, class id + 1, 255 ignored",
         pairs: &entries,
@@ -195,18 +194,13 @@ fn write_pair(
     spec: &DatasetSpec,
     entry: &SceneEntry,
 ) -> Result<([usize; Class::ALL.len()], usize), SceneError> {
-    let scene = Scene::generate(&SceneSpec {
-        seed: entry.seed,
-        width_px: spec.width_px,
-        height_px: spec.height_px,
-        condition: Some(entry.condition),
-        rig: None,
-    })?;
+    let scene =
+        Scene::generate(&SceneSpec { seed: entry.seed, size: spec.size, condition: Some(entry.condition), rig: None })?;
     let pair = scene.render(entry.t_s);
     let file = |folder: &str, extension: &str| root.join(folder).join(format!("{}.{extension}", entry.name));
-    write_gray(&file("ir", "png"), &pair.ir, pair.ir_size_px)?;
-    write_rgb(&file("vi", "png"), &pair.vi, pair.vi_size_px)?;
-    write_gray(&file("masks", "png"), &pair.mask, pair.vi_size_px)?;
+    write_gray(&file("ir", "png"), &pair.ir, pair.ir_size)?;
+    write_rgb(&file("vi", "png"), &pair.vi, pair.vi_size)?;
+    write_gray(&file("masks", "png"), &pair.mask, pair.vi_size)?;
     write_text(&file("labels", "txt"), &label_text(&pair.labels))?;
     write_text(&file("ignore", "txt"), &label_text(&pair.ignore))?;
     Ok((count(&pair.labels), pair.ignore.len()))
@@ -230,8 +224,7 @@ mod tests {
         DatasetSpec {
             count: 30,
             seed: 3,
-            width_px: 64,
-            height_px: 48,
+            size: Size::new(64, 48),
             conditions: Vec::new(),
             frames_per_scene: 2,
             val_share: 1.0 / 3.0,

@@ -1,26 +1,25 @@
+use caf_geometry::Size;
 use std::path::PathBuf;
 
 /// Why a scene cannot be drawn or written.
 #[derive(Debug, thiserror::Error)]
 pub enum SceneError {
     /// An image size that is not supported.
-    #[error("image of {width_px}×{height_px}: expected 32 to 4096 pixels each way")]
+    #[error("image of {found}: expected 32 to 4096 pixels each way")]
     Size {
-        /// Width asked for.
-        width_px: u32,
-        /// Height asked for.
-        height_px: u32,
+        /// Size asked for.
+        found: Size,
     },
     /// A rig that is not valid.
     #[error("the scene's rig is not valid")]
     Rig(#[from] caf_rig::RigError),
     /// The rig's visible camera is not of the scene's size.
-    #[error("the rig's visible camera: expected {}×{} pixels, found {}×{}", expected[0], expected[1], found[0], found[1])]
+    #[error("the rig's visible camera: expected {expected} pixels, found {found}")]
     RigSize {
         /// Size of the scene.
-        expected: [u32; 2],
+        expected: Size,
         /// Size of the camera.
-        found: [u32; 2],
+        found: Size,
     },
     /// A setting that is outside what it means.
     #[error("{setting}: expected {expected}, found {found}")]

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use caf_geometry::Size;
 use image::ExtendedColorType;
 use serde::Serialize;
 use tempfile::TempDir;
@@ -81,20 +82,17 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Scen
     write_text(path, &(text + "\n"))
 }
 
-pub(crate) fn write_gray(path: &Path, levels: &[u8], size_px: [u32; 2]) -> Result<(), SceneError> {
-    write_image(path, levels, size_px, ExtendedColorType::L8)
+pub(crate) fn write_gray(path: &Path, levels: &[u8], size: Size) -> Result<(), SceneError> {
+    write_image(path, levels, size, ExtendedColorType::L8)
 }
 
-pub(crate) fn write_rgb(path: &Path, levels: &[u8], size_px: [u32; 2]) -> Result<(), SceneError> {
-    write_image(path, levels, size_px, ExtendedColorType::Rgb8)
+pub(crate) fn write_rgb(path: &Path, levels: &[u8], size: Size) -> Result<(), SceneError> {
+    write_image(path, levels, size, ExtendedColorType::Rgb8)
 }
 
-fn write_image(
-    path: &Path,
-    levels: &[u8],
-    [width, height]: [u32; 2],
-    colour: ExtendedColorType,
-) -> Result<(), SceneError> {
+fn write_image(path: &Path, levels: &[u8], size: Size, colour: ExtendedColorType) -> Result<(), SceneError> {
+    // A scene has at most 4096 pixels a side.
+    let [width, height] = size.wh().map(|side| side as u32);
     image::save_buffer_with_format(path, levels, width, height, colour, image::ImageFormat::Png)
         .map_err(|source| SceneError::Image { path: path.to_owned(), source })
 }

@@ -18,7 +18,7 @@ const SKY_BELOW_AIR_K: f32 = 8.0;
 
 /// Apparent temperature of every pixel in °C.
 pub(crate) fn temperatures(moment: &Moment<'_>, raster: &Raster) -> Vec<f32> {
-    let (width, height) = (raster.view.width / SAMPLES, raster.view.height / SAMPLES);
+    let (width, height) = (raster.view.size.width / SAMPLES, raster.view.size.height / SAMPLES);
     let mut out = Vec::with_capacity(width * height);
     for py in 0..height {
         for px in 0..width {

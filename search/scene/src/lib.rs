@@ -40,6 +40,7 @@ mod vector;
 mod view;
 mod visible;
 
+use caf_geometry::Size;
 use caf_rig::{Camera, Mat3, Pose, Rig};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -114,10 +115,8 @@ impl Class {
 pub struct SceneSpec {
     /// Decides everything else.
     pub seed: u64,
-    /// Width of the visible image (and of the infrared one, without a rig), 32–4096.
-    pub width_px: u32,
-    /// Height, 32–4096.
-    pub height_px: u32,
+    /// Size of the visible image (and of the infrared one, without a rig), 32–4096 pixels each way.
+    pub size: Size,
     /// Drawn from the seed when `None`.
     pub condition: Option<Condition>,
     /// Two cameras of one's own, the visible one of the size above; `None` for images that coincide pixel by pixel.
@@ -138,10 +137,10 @@ pub struct Scene {
 /// An image pair with its annotation; the annotation belongs to the visible image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rendered {
-    /// Visible width and height in pixels.
-    pub vi_size_px: [u32; 2],
-    /// Infrared width and height in pixels.
-    pub ir_size_px: [u32; 2],
+    /// Size of the visible image.
+    pub vi_size: Size,
+    /// Size of the infrared image.
+    pub ir_size: Size,
     /// Gray levels, warm is bright, row-major.
     pub ir: Vec<u8>,
     /// Interleaved red, green, blue, row-major.
@@ -172,10 +171,9 @@ impl Rendered {
     }
 
     fn write_annotation(&mut self) {
-        let [width_px, height_px] = self.vi_size_px;
         let labels = |ignored| {
             let chosen = self.objects.iter().filter(move |o| o.ignored == ignored);
-            chosen.map(|o| o.label(width_px, height_px)).collect()
+            chosen.map(|o| o.label(self.vi_size)).collect()
         };
         (self.labels, self.ignore) = (labels(false), labels(true));
         self.mask = annotate::class_mask(&self.instances, &self.objects);
@@ -192,10 +190,10 @@ struct VisibleHalf {
 /// Two cameras as a vehicle has them: the infrared one beside the visible one, slightly turned, with a wider view and its own
 /// delay. For images of the given size.
 #[must_use]
-pub fn offset_rig(width_px: u32, height_px: u32) -> Rig {
+pub fn offset_rig(size: Size) -> Rig {
     Rig {
-        visible: Camera::with_field_of_view(width_px, height_px, FIELD_OF_VIEW_DEG),
-        infrared: Camera::with_field_of_view(width_px, height_px, FIELD_OF_VIEW_DEG + 4.0),
+        visible: Camera::with_field_of_view(size, FIELD_OF_VIEW_DEG),
+        infrared: Camera::with_field_of_view(size, FIELD_OF_VIEW_DEG + 4.0),
         vis_from_ir: Pose {
             rotation: Mat3::from_rotation_vector([0.006, -0.012, 0.008]),
             translation_m: [-0.12, -0.03, 0.01],
@@ -211,17 +209,16 @@ impl Scene {
     /// [`SceneError::Size`] for images outside 32–4096 pixels, [`SceneError::Rig`] and [`SceneError::RigSize`] for a rig that
     /// is not valid or not of the image's size.
     pub fn generate(spec: &SceneSpec) -> Result<Scene, SceneError> {
-        let size = [spec.width_px, spec.height_px];
-        let camera = Camera::with_field_of_view(spec.width_px, spec.height_px, FIELD_OF_VIEW_DEG);
+        let camera = Camera::with_field_of_view(spec.size, FIELD_OF_VIEW_DEG);
         let rig = spec.rig.unwrap_or_else(|| Rig::aligned(camera));
         rig.validate()?;
-        let visible_px = [rig.visible.width_px, rig.visible.height_px];
-        if visible_px != size {
-            return Err(SceneError::RigSize { expected: size, found: visible_px });
+        let [visible, infrared] = [rig.visible.size(), rig.infrared.size()];
+        if visible != spec.size {
+            return Err(SceneError::RigSize { expected: spec.size, found: visible });
         }
-        for [width_px, height_px] in [visible_px, [rig.infrared.width_px, rig.infrared.height_px]] {
-            if !(32..=4096).contains(&width_px) || !(32..=4096).contains(&height_px) {
-                return Err(SceneError::Size { width_px, height_px });
+        for found in [visible, infrared] {
+            if !found.wh().iter().all(|side| (32..=4096).contains(side)) {
+                return Err(SceneError::Size { found });
             }
         }
         let mut rng = ChaCha8Rng::seed_from_u64(spec.seed);
@@ -268,8 +265,8 @@ impl Scene {
             self.infrared_half(&moment, &raster, infrared_s)
         };
         let mut pair = Rendered {
-            vi_size_px: [self.rig.visible.width_px, self.rig.visible.height_px],
-            ir_size_px: [self.rig.infrared.width_px, self.rig.infrared.height_px],
+            vi_size: self.rig.visible.size(),
+            ir_size: self.rig.infrared.size(),
             labels: Vec::new(),
             ignore: Vec::new(),
             mask: Vec::new(),

@@ -26,7 +26,7 @@ pub(crate) fn patches(raster: &Raster, px: usize, py: usize) -> ([Option<Patch>;
     let mut count = 0;
     for i in 0..PER_PIXEL {
         let (x, y) = (px * SAMPLES + i % SAMPLES, py * SAMPLES + i / SAMPLES);
-        let at = y * raster.view.width + x;
+        let at = y * raster.view.size.width + x;
         let (seen, t) = raster.through(at);
         let pane = raster.pane(at);
         let (x, y) = (x as f32 + 0.5, y as f32 + 0.5);

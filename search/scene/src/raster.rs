@@ -50,7 +50,7 @@ impl Raster {
         if solid.pane && self.panes.is_empty() {
             self.panes = vec![(f32::INFINITY, SKY); self.seen.len()];
         }
-        let width = self.view.width;
+        let width = self.view.size.width;
         let counts = self.alone.len() > 1;
         let mut fresh = 0;
         for y in y0..y1 {
@@ -111,10 +111,10 @@ impl Raster {
     /// Depth of the nearest surface at a sample position; infinite outside the buffer.
     pub fn depth_at(&self, x: f32, y: f32) -> f32 {
         let (x, y) = (x.floor(), y.floor());
-        if x < 0.0 || y < 0.0 || x >= self.view.width as f32 || y >= self.view.height as f32 {
+        if x < 0.0 || y < 0.0 || x >= self.view.size.width as f32 || y >= self.view.size.height as f32 {
             return f32::INFINITY;
         }
-        self.depth.get(y as usize * self.view.width + x as usize).copied().unwrap_or(f32::INFINITY)
+        self.depth.get(y as usize * self.view.size.width + x as usize).copied().unwrap_or(f32::INFINITY)
     }
 
     /// The point that sample position (x, y) sees at depth `t`, and the direction of its ray.
@@ -125,10 +125,10 @@ impl Raster {
 }
 
 fn background(view: &View) -> (Vec<f32>, Vec<u16>) {
-    let samples = view.width * view.height;
+    let samples = view.size.width * view.size.height;
     let (mut depth, mut seen) = (Vec::with_capacity(samples), Vec::with_capacity(samples));
-    for y in 0..view.height {
-        for x in 0..view.width {
+    for y in 0..view.size.height {
+        for x in 0..view.size.width {
             let (origin, dir) = view.ray(x as f32 + 0.5, y as f32 + 0.5);
             let t = -origin.y / dir.y;
             if dir.y < -1e-6 && t > 0.0 {
@@ -158,7 +158,7 @@ mod tests {
     }
 
     fn draw(solids: &[Solid], instances: usize) -> Raster {
-        let camera = caf_rig::Camera::with_field_of_view(80, 60, 60.0);
+        let camera = caf_rig::Camera::with_field_of_view(caf_geometry::Size::new(80, 60), 60.0);
         let stance = Stance::looking(v3(0.0, 1.5, 0.0), 0.0, 0.0);
         Raster::draw(View::camera(&camera, &stance, 1), solids, instances)
     }

@@ -1,5 +1,6 @@
 //! From pixels to rays and back. Sample i covers [i, i + 1), its ray goes through i + 0.5.
 
+use caf_geometry::Size;
 use caf_rig::Camera;
 
 use super::vector::{V3, mix, v3};
@@ -17,10 +18,8 @@ pub(crate) struct View {
     scale: [f32; 2],
     centre: [f32; 2],
     parallel: bool,
-    /// Samples across.
-    pub width: usize,
-    /// Samples down.
-    pub height: usize,
+    /// Samples across and down.
+    pub size: Size,
 }
 
 /// Part of an image.
@@ -80,8 +79,7 @@ impl View {
             scale: [(camera.fx_px * k) as f32, (camera.fy_px * k) as f32],
             centre: [(camera.cx_px * k) as f32, (camera.cy_px * k) as f32],
             parallel: false,
-            width: camera.width_px as usize * samples,
-            height: camera.height_px as usize * samples,
+            size: Size::new(camera.size().width * samples, camera.size().height * samples),
         }
     }
 
@@ -99,8 +97,7 @@ impl View {
             scale: [scale, scale],
             centre: [centre, centre],
             parallel: true,
-            width: samples,
-            height: samples,
+            size: Size::new(samples, samples),
         }
     }
 
@@ -156,7 +153,7 @@ impl View {
             let to = (high.floor() + 1.0).min(extent as f32);
             (from < to).then_some([from as usize, to as usize])
         };
-        Some(Window { x: range(x, self.width)?, y: range(y, self.height)?, nearest_m: nearest })
+        Some(Window { x: range(x, self.size.width)?, y: range(y, self.size.height)?, nearest_m: nearest })
     }
 }
 
@@ -168,7 +165,7 @@ mod tests {
 
     #[test]
     fn rays_hit_what_projects_there_and_agree_with_the_rig() {
-        let camera = Camera::with_field_of_view(64, 48, 60.0);
+        let camera = Camera::with_field_of_view(Size::new(64, 48), 60.0);
         let stance = Stance::looking(v3(0.5, 1.4, 3.0), 0.1, 0.05);
         for samples in [1, 2] {
             let view = View::camera(&camera, &stance, samples);
@@ -186,7 +183,7 @@ mod tests {
 
     #[test]
     fn the_infrared_camera_stands_where_the_rig_says() {
-        let rig = crate::offset_rig(96, 72);
+        let rig = crate::offset_rig(Size::new(96, 72));
         let stance = Stance::looking(v3(0.2, 1.4, 2.0), 0.08, 0.03);
         let visible = View::camera(&rig.visible, &stance, 1);
         let infrared = View::camera(&rig.infrared, &stance.infrared_of(&rig.vis_from_ir), 1);
@@ -200,8 +197,11 @@ mod tests {
 
     #[test]
     fn windows_hold_every_ray_that_hits_the_box() {
-        let view =
-            View::camera(&Camera::with_field_of_view(64, 48, 60.0), &Stance::looking(v3(0.0, 1.4, 0.0), 0.1, 0.03), 1);
+        let view = View::camera(
+            &Camera::with_field_of_view(Size::new(64, 48), 60.0),
+            &Stance::looking(v3(0.0, 1.4, 0.0), 0.1, 0.03),
+            1,
+        );
         let slab = |y| Slab { y, x: [1.0, 6.0], z: [-8.0, 9.0] };
         let (block, low, high) = Shape::block(&Frame::new(V3::default(), 0.0), slab(0.0), slab(3.0));
         let window = view.window(low, high).unwrap();

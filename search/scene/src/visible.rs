@@ -10,7 +10,7 @@ use super::vector::{V3, smoothstep};
 
 /// Radiance of every pixel, three planes.
 pub(crate) fn radiance(moment: &Moment<'_>, raster: &Raster) -> [Vec<f32>; 3] {
-    let (width, height) = (raster.view.width / SAMPLES, raster.view.height / SAMPLES);
+    let (width, height) = (raster.view.size.width / SAMPLES, raster.view.size.height / SAMPLES);
     let mut planes = [(); 3].map(|()| Vec::with_capacity(width * height));
     for py in 0..height {
         for px in 0..width {

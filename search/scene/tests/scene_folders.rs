@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use caf_data::{Dataset, DatasetOptions};
+use caf_geometry::Size;
 use caf_rig::Rig;
 use caf_scene::{ClipSpec, Condition, DatasetSpec, SceneError, offset_rig, write_clip, write_dataset};
 
@@ -16,8 +17,7 @@ fn spec() -> DatasetSpec {
     DatasetSpec {
         count: 20,
         seed: 11,
-        width_px: 96,
-        height_px: 72,
+        size: Size::new(96, 72),
         conditions: Vec::new(),
         frames_per_scene: 2,
         val_share: 0.5,
@@ -84,7 +84,7 @@ fn a_full_folder_is_kept_unless_it_may_be_replaced() {
     assert_eq!(relative(&root), before);
     write_dataset(&root, &DatasetSpec { count: 3, replace: true, ..spec() }, &|_| ()).unwrap();
     assert_eq!(fs::read_dir(root.join("ir")).unwrap().count(), 3);
-    let refused = write_dataset(&root, &DatasetSpec { width_px: 8, replace: true, ..spec() }, &|_| ());
+    let refused = write_dataset(&root, &DatasetSpec { size: Size::new(8, 72), replace: true, ..spec() }, &|_| ());
     assert!(matches!(refused, Err(SceneError::Size { .. })));
     assert_eq!(fs::read_dir(root.join("ir")).unwrap().count(), 3, "a failed request leaves the old set");
     assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 1, "nothing is left beside it");
@@ -96,11 +96,10 @@ fn a_full_folder_is_kept_unless_it_may_be_replaced() {
 fn a_clip_has_frames_times_and_its_rig() {
     let parent = tempfile::tempdir().unwrap();
     let root = parent.path().join("clip");
-    let rig = offset_rig(96, 72);
+    let rig = offset_rig(Size::new(96, 72));
     let clip = ClipSpec {
         seed: 4,
-        width_px: 96,
-        height_px: 72,
+        size: Size::new(96, 72),
         condition: Some(Condition::Night),
         seconds: 0.5,
         fps: 10.0,

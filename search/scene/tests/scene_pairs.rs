@@ -3,13 +3,14 @@
 // Helpers of tests may fail loudly too.
 #![allow(clippy::unwrap_used)]
 
+use caf_geometry::Size;
 use caf_scene::{
     Class, Condition, Contrast, LEAST_SHARE, MASK_IGNORED, Rendered, SEEN_FROM, Scene, SceneSpec, contrasts, offset_rig,
 };
 use rayon::prelude::*;
 
 fn spec(seed: u64, condition: Option<Condition>) -> SceneSpec {
-    SceneSpec { seed, width_px: 192, height_px: 144, condition, rig: None }
+    SceneSpec { seed, size: Size::new(192, 144), condition, rig: None }
 }
 
 fn pair(seed: u64, condition: Option<Condition>) -> Rendered {
@@ -50,7 +51,7 @@ fn boxes_and_masks_are_the_extents_of_the_pixels() {
     let pairs: Vec<Rendered> = (0..30u64).into_par_iter().map(|seed| pair(seed, None)).collect();
     let (mut labels, mut ignored) = (0, 0);
     for pair in &pairs {
-        let [width, height] = pair.vi_size_px;
+        let [width, height] = pair.vi_size.wh().map(|side| side as u32);
         assert_eq!((pair.vi.len(), pair.ir.len()), (3 * (width * height) as usize, (width * height) as usize));
         for object in &pair.objects {
             let (mut x0, mut y0, mut x1, mut y1, mut pixels) = (u32::MAX, u32::MAX, 0, 0, 0);
@@ -65,7 +66,7 @@ fn boxes_and_masks_are_the_extents_of_the_pixels() {
             assert_eq!((object.box_px, object.pixels), ([x0, y0, x1, y1], pixels));
             assert!(object.ignored || object.visible_share >= LEAST_SHARE);
             assert!(object.visible_share > 0.0 && object.visible_share <= 1.0, "{object:?}");
-            let label = object.label(width, height);
+            let label = object.label(pair.vi_size);
             let listed = if object.ignored { &pair.ignore } else { &pair.labels };
             assert!(listed.contains(&label));
             // Half a thousandth of a pixel.
@@ -176,7 +177,7 @@ fn an_infrared_image_of_another_time_or_place_is_another() {
     let (together, apart) = (scene.render(0.5), scene.render_skewed(0.5, 0.8));
     assert_eq!(together.vi, apart.vi);
     assert_eq!(apart.ir, scene.render(0.8).ir);
-    let rig = offset_rig(192, 144);
+    let rig = offset_rig(Size::new(192, 144));
     let offset =
         Scene::generate(&SceneSpec { rig: Some(rig), ..spec(seed, Some(Condition::Day)) }).unwrap().render(0.5);
     assert_eq!(offset.vi, together.vi, "the visible camera is the same");
@@ -185,12 +186,12 @@ fn an_infrared_image_of_another_time_or_place_is_another() {
 
 #[test]
 fn sizes_and_rigs_that_do_not_fit_are_refused() {
-    for (width_px, height_px) in [(0, 96), (31, 96), (96, 5000)] {
-        assert!(Scene::generate(&SceneSpec { width_px, height_px, ..spec(1, None) }).is_err());
+    for (width, height) in [(0, 96), (31, 96), (96, 5000)] {
+        assert!(Scene::generate(&SceneSpec { size: Size { width, height }, ..spec(1, None) }).is_err());
     }
-    let error = Scene::generate(&SceneSpec { rig: Some(offset_rig(96, 72)), ..spec(1, None) }).unwrap_err();
-    assert!(error.to_string().contains("expected 192×144 pixels, found 96×72"), "{error}");
-    let mut rig = offset_rig(192, 144);
+    let error = Scene::generate(&SceneSpec { rig: Some(offset_rig(Size::new(96, 72))), ..spec(1, None) }).unwrap_err();
+    assert!(error.to_string().contains("expected 192x144 pixels, found 96x72"), "{error}");
+    let mut rig = offset_rig(Size::new(192, 144));
     rig.infrared.fx_px = -1.0;
     assert!(Scene::generate(&SceneSpec { rig: Some(rig), ..spec(1, None) }).is_err());
 }

@@ -11,6 +11,7 @@ use crate::task_training::{TaskTrainConfig, TaskValidation};
 use crate::tasks::TaskSettings;
 use caf_data::augment::ScaleShiftSettings;
 use caf_fusion_loss::LossConfig;
+use caf_geometry::Size;
 use caf_net::zoo::fusion::FusionConfig;
 use caf_scene::{Condition, DatasetSpec};
 use serde::{Deserialize, Serialize};
@@ -99,7 +100,8 @@ pub struct SceneSettings {
     /// Seed of the scenes.
     pub seed: u64,
     /// Width and height of both images.
-    pub size_px: [u32; 2],
+    #[serde(with = "caf_geometry::size::as_pair")]
+    pub size_px: Size,
     /// Share of the pairs that go to `val.txt`.
     pub val_share: f64,
     /// Conditions that the scenes go through in turn; all without it.
@@ -109,18 +111,16 @@ pub struct SceneSettings {
 
 impl Default for SceneSettings {
     fn default() -> Self {
-        SceneSettings { count: 400, seed: 1, size_px: [256, 192], val_share: 0.25, conditions: Vec::new() }
+        SceneSettings { count: 400, seed: 1, size_px: Size::new(256, 192), val_share: 0.25, conditions: Vec::new() }
     }
 }
 
 impl SceneSettings {
     pub(super) fn spec(&self) -> DatasetSpec {
-        let [width_px, height_px] = self.size_px;
         DatasetSpec {
             count: self.count,
             seed: self.seed,
-            width_px,
-            height_px,
+            size: self.size_px,
             conditions: self.conditions.clone(),
             frames_per_scene: 1,
             val_share: self.val_share,
@@ -138,7 +138,8 @@ pub struct FusionPart {
     /// Crops in a batch.
     pub batch: usize,
     /// Width and height of the crops.
-    pub size_px: [usize; 2],
+    #[serde(with = "caf_geometry::size::as_pair")]
+    pub size_px: Size,
     /// Iterations between two checkpoints.
     pub save_every: usize,
     /// Adam's learning rate.
@@ -153,7 +154,7 @@ pub struct FusionPart {
 impl Default for FusionPart {
     fn default() -> Self {
         let FusionSettings { network, rate, init } = FusionSettings::default();
-        FusionPart { iterations: 1000, batch: 8, size_px: [320, 320], save_every: 20, rate, network, init }
+        FusionPart { iterations: 1000, batch: 8, size_px: Size::new(320, 320), save_every: 20, rate, network, init }
     }
 }
 
@@ -166,7 +167,8 @@ pub struct TaskPart {
     /// Images in a batch.
     pub batch: usize,
     /// Width and height of the network's input.
-    pub size_px: [usize; 2],
+    #[serde(with = "caf_geometry::size::as_pair")]
+    pub size_px: Size,
     /// Iterations between two checkpoints.
     pub save_every: usize,
     /// Random views.
@@ -190,8 +192,8 @@ pub struct FrozenSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<PathBuf>,
     /// Width and height of a detector's input; that of its training without it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub size_px: Option<[usize; 2]>,
+    #[serde(with = "caf_geometry::size::as_optional_pair", skip_serializing_if = "Option::is_none")]
+    pub size_px: Option<Size>,
     /// In place of a file: it is trained once, as a job of the study, on the training pairs, an equal share of them as each of
     /// `images`, so that no kind of image has a head start.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -351,7 +353,7 @@ impl Study {
         Ok(config)
     }
 
-    fn run_settings(&self, [iterations, batch, save_every]: [usize; 3], size_px: [usize; 2], seed: u64) -> RunSettings {
+    fn run_settings(&self, [iterations, batch, save_every]: [usize; 3], size_px: Size, seed: u64) -> RunSettings {
         let Machine { device, threads } = self.run.clone();
         let epochs = RunSettings::default().epochs;
         RunSettings { seed, device, threads, epochs, iterations: Some(iterations), batch, size_px, save_every }

@@ -18,13 +18,14 @@ use crate::task_training::{self, files as task_files};
 use crate::tasks::{TaskKind, Trained, open_task};
 use caf_console::{Progress, StopFlag};
 use caf_data::Dataset;
+use caf_geometry::Size;
 use std::path::{Path, PathBuf};
 use tch::Device;
 
 /// Images in a batch that is measured.
 const BATCH: usize = 16;
 /// Input of a detector whose file does not say what it was trained on, px.
-const USUAL_SIZE_PX: [usize; 2] = [640, 640];
+const USUAL_SIZE: Size = Size::new(640, 640);
 
 /// What all jobs of a process share.
 pub(super) struct Bench<'a> {
@@ -239,13 +240,13 @@ fn scores(
     network: &Trained,
     val: &Dataset,
     fused: &Path,
-    size_px: Option<[usize; 2]>,
+    size: Option<Size>,
     annotation: Annotation,
     stop: &StopFlag,
 ) -> Result<Vec<Option<f64>>, SearchError> {
     let images = TaskImages::open(val, &ImageSource::Folder(fused.to_owned()), annotation, 0)?;
-    let size_px = size_px.or(network.image_size_px()).unwrap_or(USUAL_SIZE_PX);
-    let report = network.evaluate(&images, size_px, BATCH, &caf_console::Silent, stop)?;
+    let size = size.or(network.image_size()).unwrap_or(USUAL_SIZE);
+    let report = network.evaluate(&images, size, BATCH, &caf_console::Silent, stop)?;
     let scores = report.scores.into_iter().map(|score| Some(score).filter(|score| score.is_finite()));
     Ok(scores.chain(report.by_class).collect())
 }

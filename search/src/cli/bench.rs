@@ -59,11 +59,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
 }
 
 fn tell(report: &BenchReport) -> Result<()> {
-    let [width, height] = report.size_px;
+    let size = report.size_px;
     let BenchReport { batch, terms, device, threads, iterations, .. } = report;
-    out!(
-        "{width}x{height}, batch {batch}, {terms} terms, {device}, {threads} threads; medians of {iterations} iterations"
-    )?;
+    out!("{size}, batch {batch}, {terms} terms, {device}, {threads} threads; medians of {iterations} iterations")?;
     out!("{:<8} {:>9} {:>14} {:>10}  passes (forward, backward, tangent)", "phase", "ms", "conv GFLOP", "GFLOP/s")?;
     for phase in &report.phases {
         let passes: Vec<String> = phase

@@ -65,7 +65,6 @@ fn condition(text: &str) -> Result<Condition, String> {
 pub(super) fn run(args: &Args) -> Result<()> {
     Paths::default().fills("--out", args.out.as_path()).writes("--json", args.json.as_deref()).check()?;
     claim(args.json.as_deref())?;
-    let [width_px, height_px] = args.size.wh().map(|n| u32::try_from(n).unwrap_or(u32::MAX));
     let (total, what) = match args.clip {
         Some(seconds) => ((seconds * args.fps).round() as u64, "render clip"),
         None => (args.count as u64, "render scenes"),
@@ -86,13 +85,12 @@ pub(super) fn run(args: &Args) -> Result<()> {
             }
             let spec = ClipSpec {
                 seed: args.seed,
-                width_px,
-                height_px,
+                size: args.size,
                 condition: args.condition.first().copied(),
                 seconds,
                 fps: args.fps,
                 infrared_skew_ms: args.skew_ms,
-                rig: args.offset_rig.then(|| offset_rig(width_px, height_px)),
+                rig: args.offset_rig.then(|| offset_rig(args.size)),
                 replace: args.replace,
             };
             let summary = write_clip(&args.out, &spec, &tick).map_err(refused)?;
@@ -109,8 +107,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
             let spec = DatasetSpec {
                 count: args.count,
                 seed: args.seed,
-                width_px,
-                height_px,
+                size: args.size,
                 conditions: args.condition.clone(),
                 frames_per_scene: args.frames_per_scene,
                 val_share: args.val_share,

@@ -89,12 +89,11 @@ fn keep_sources(job: &FuseJob<'_>) -> Result<(), SearchError> {
 /// The fused luma with the visible image's Cb and Cr. Replacing Y alone moves red, green and blue by the same amount.
 pub(super) fn coloured(vi: &Rgb8, luma: &Plane) -> Result<Rgb8, SearchError> {
     let before = color::luma(vi);
-    let (width, height) = luma.size_wh();
-    let mut rgb = Vec::with_capacity(width * height * 3);
+    let mut rgb = Vec::with_capacity(vi.data().len());
     for (pixel, (y, fused)) in vi.pixels().zip(before.data().iter().zip(luma.data())) {
         rgb.extend(pixel.map(|channel| Quantize::ClampRound.apply(f32::from(channel) / 255.0 + (fused - y))));
     }
-    Ok(Rgb8::new(width, height, rgb)?)
+    Ok(Rgb8::new(luma.size(), rgb)?)
 }
 
 #[cfg(test)]
@@ -103,6 +102,7 @@ mod tests {
     use crate::fixture::Folder;
     use crate::fusion::Method;
     use caf_console::Silent;
+    use caf_geometry::Size;
     use tch::Device;
 
     fn fuse(folder: &Folder, out: &Path) -> Result<FuseReport, SearchError> {
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn no_folder_is_made_for_pairs_that_cannot_be_read() {
-        let folder = Folder::new(2, (40, 30));
+        let folder = Folder::new(2, Size::new(40, 30));
         let out = folder.path().join("fused");
         let pixels = folder.path().join("vi/scene0.png");
         let bytes = std::fs::read(&pixels).unwrap();
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn the_sources_are_never_replaced() {
-        let folder = Folder::new(1, (40, 30));
+        let folder = Folder::new(1, Size::new(40, 30));
         let before = std::fs::read(folder.path().join("vi/scene0.png")).unwrap();
         for out in ["vi", "ir", "ir/../vi/."] {
             let error = fuse(&folder, &folder.path().join(out)).unwrap_err();

@@ -4,6 +4,7 @@ use crate::error::SearchError;
 use crate::fusion_net::FusionNet;
 use crate::loader::plane_tensor;
 use caf_data::Sample;
+use caf_geometry::Size;
 use caf_image::Plane;
 use caf_torch::Mode;
 use serde::{Deserialize, Serialize};
@@ -56,18 +57,19 @@ impl Fuser {
     /// When libtorch refuses, or the network's output is not finite.
     pub fn luma(&self, sample: &Sample) -> Result<Plane, SearchError> {
         let vi = sample.vi_luma();
-        let (width, height) = vi.size_wh();
+        let size = vi.size();
         match self {
             Fuser::Pixel(rule) => {
                 let fused = sample.ir.data().iter().zip(vi.data()).map(|(a, b)| rule(*a, *b)).collect();
-                Ok(Plane::new(width, height, fused)?)
+                Ok(Plane::new(size, fused)?)
             }
             Fuser::Network(net) => {
                 let device = net.params.device();
-                let tensor = |plane: &Plane| plane_tensor(plane.data(), [1, 1, height, width], device, Kind::Float);
+                let tensor =
+                    |plane: &Plane| plane_tensor(plane.data(), [1, 1, size.height, size.width], device, Kind::Float);
                 let (ir, vi) = (tensor(&sample.ir)?, tensor(&vi)?);
                 let fused = tch::no_grad(|| net.fuse(&net.params, &ir, &vi, Mode::Eval))?;
-                luma_of(&fused, (width, height), &sample.name)
+                luma_of(&fused, size, &sample.name)
             }
         }
     }
@@ -77,10 +79,10 @@ impl Fuser {
 ///
 /// # Errors
 /// [`SearchError::NonFiniteImage`] with the pair's name.
-pub(super) fn luma_of(fused: &Tensor, (width, height): (usize, usize), name: &str) -> Result<Plane, SearchError> {
+pub(super) fn luma_of(fused: &Tensor, size: Size, name: &str) -> Result<Plane, SearchError> {
     let values = Vec::<f32>::try_from(fused.f_to_device(Device::Cpu)?.f_contiguous()?.f_view([-1])?)?;
     if values.iter().any(|v| !v.is_finite()) {
         return Err(SearchError::NonFiniteImage { name: name.to_owned() });
     }
-    Ok(Plane::new(width, height, values.into_iter().map(|v| v.clamp(0.0, 1.0)).collect())?)
+    Ok(Plane::new(size, values.into_iter().map(|v| v.clamp(0.0, 1.0)).collect())?)
 }

@@ -2,6 +2,7 @@
 
 use super::folder::coloured;
 use crate::error::SearchError;
+use caf_geometry::Size;
 use caf_image::color::Quantize;
 use caf_image::{Plane, Rgb8};
 
@@ -22,7 +23,7 @@ impl Panel {
     pub fn add(&mut self, ir: &Plane, vi: &Rgb8, fused: &Plane) -> Result<(), SearchError> {
         let gray = Quantize::ClampRound.plane(ir);
         let repeated = gray.data().iter().flat_map(|v| [*v; 3]).collect();
-        let ir = Rgb8::new(gray.width(), gray.height(), repeated)?;
+        let ir = Rgb8::new(gray.size(), repeated)?;
         self.rows.push(vec![ir, vi.clone(), coloured(vi, fused)?]);
         Ok(())
     }
@@ -36,7 +37,7 @@ impl Panel {
         let height_of = |row: &Vec<Rgb8>| row.iter().map(Rgb8::height).max().unwrap_or(0) + GAP_PX;
         let width = self.rows.iter().map(width_of).max().unwrap_or(0);
         let height = self.rows.iter().map(height_of).sum::<usize>() + GAP_PX;
-        let mut canvas = Rgb8::filled(width, height, 255)?;
+        let mut canvas = Rgb8::filled(Size { width, height }, 255)?;
         let mut top = GAP_PX;
         for row in &self.rows {
             let mut left = GAP_PX;

@@ -54,7 +54,6 @@ pub fn train(
     let training = FusionTraining::new(config, &beta, &pairs, device)?;
     training.net.tell(progress);
     progress.say(&training.loss.status());
-    let [width_px, height_px] = run.size_px;
     let mut running = Running {
         end: run.end(pairs.len()),
         validation: val.map(|val| Validation::new(val, config)).transpose()?,
@@ -62,7 +61,7 @@ pub fn train(
             order: Order { seed: run.seed, stream: Stream::Train, samples: pairs.len(), batch: run.batch },
             store: Arc::new(PairStore::new(pairs, data.saliency, 0, data.cache_bytes())),
             // Pairs are read without labels: there is nothing to place a crop on.
-            crop: CropSettings { width_px, height_px, mirror_probability: 0.5, object_probability: 0.0 },
+            crop: CropSettings { size: run.size_px, mirror_probability: 0.5, object_probability: 0.0 },
         },
         feed: None,
         last_loss: None,

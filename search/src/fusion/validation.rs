@@ -12,6 +12,7 @@ use crate::record::{Record, Row};
 use crate::run_settings::require;
 use caf_console::StopFlag;
 use caf_data::Dataset;
+use caf_geometry::Size;
 use caf_image::Plane;
 use caf_image::color::{Quantize, luma};
 use caf_image::write_rgb8;
@@ -86,8 +87,8 @@ impl Validation {
         let count = config.validation.pairs.min(pairs.len());
         let chosen: Vec<usize> = (0..count).map(|i| i * pairs.len() / count).collect();
         for entry in chosen.iter().filter_map(|i| pairs.entries().get(*i)) {
-            let found = format!("{} of {}x{}", entry.name, entry.width, entry.height);
-            let fits = entry.width.min(entry.height) >= LEAST_SIDE_PX;
+            let found = format!("{} of {}", entry.name, entry.size);
+            let fits = entry.size.width.min(entry.size.height) >= LEAST_SIDE_PX;
             require("data.val", fits, &format!("pairs of at least {LEAST_SIDE_PX} pixels a side"), found)?;
         }
         let store = PairStore::new(pairs, config.data.saliency, 0, 0);
@@ -130,12 +131,12 @@ impl Validation {
                 return Ok(false);
             }
             let pair = self.store.get(*index)?;
-            let (width, height) = pair.ir.size_wh();
+            let Size { width, height } = pair.ir.size();
             let device = training.net.params.device();
             let tensor = |plane: &Plane| plane_tensor(plane.data(), [1, 1, height, width], device, Kind::Float);
             let planes = [&tensor(&pair.ir)?, &tensor(&luma(&pair.vi))?, &tensor(&pair.saliency)?];
             let (fused, total, terms) = tch::no_grad(|| training.evaluate(&training.net.params, planes, Mode::Eval))?;
-            let fused = luma_of(&fused, (width, height), &pair.name)?;
+            let fused = luma_of(&fused, pair.ir.size(), &pair.name)?;
             let mut row = vec![f64::try_from(&total)?];
             row.extend(measure(&pair.ir, &pair.vi, &Quantize::ClampRound.plane(&fused), &METRICS)?);
             row.extend(terms);

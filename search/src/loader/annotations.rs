@@ -4,6 +4,7 @@ use crate::error::SearchError;
 use caf_data::Entry;
 use caf_data::view::{CutRule, View};
 use caf_data::{Dataset, DatasetOptions, Need};
+use caf_geometry::Size;
 use caf_image::{Gray8, IrRange, Label};
 use caf_image::{ImageError, MASK_IGNORED};
 use std::path::{Path, PathBuf};
@@ -100,9 +101,9 @@ pub struct Annotations {
 }
 
 impl Annotations {
-    /// Of images of a height and width.
-    pub fn new([height, width]: [usize; 2]) -> Self {
-        Annotations { shape: [0, height, width], ..Annotations::default() }
+    /// Of images of a size.
+    pub fn new(size: Size) -> Self {
+        Annotations { shape: [0, size.height, size.width], ..Annotations::default() }
     }
 
     /// Adds an image.

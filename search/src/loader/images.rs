@@ -10,6 +10,7 @@ use caf_data::Dataset;
 use caf_data::Entry;
 use caf_data::augment::ScaleShiftSettings;
 use caf_data::view::BORDER;
+use caf_geometry::Size;
 use caf_image::color::Quantize;
 use caf_image::{Gray8, Label, Rgb8};
 use caf_image::{IrRange, read_vi};
@@ -84,8 +85,8 @@ pub struct TaskImage {
     pub name: String,
     /// The file.
     pub path: PathBuf,
-    /// Width and height.
-    pub size: (usize, usize),
+    /// Its size.
+    pub size: Size,
     /// Objects.
     pub labels: Vec<Label>,
     /// Regions that are neither right nor wrong.
@@ -155,7 +156,7 @@ impl TaskImages {
         let image = |(entry, path): (&Entry, PathBuf)| TaskImage {
             name: entry.name.clone(),
             path,
-            size: (entry.width, entry.height),
+            size: entry.size,
             labels: entry.labels.clone(),
             ignore: entry.ignore.clone(),
             has_mask: annotation == Annotation::Masks && entry.has_mask(),
@@ -215,12 +216,12 @@ impl TaskImages {
                 ImageSource::Infrared => {
                     let plane = entry.read_ir(self.infrared.unwrap_or_default())?;
                     let bytes = plane.data().iter().flat_map(|v| [Quantize::ClampRound.apply(*v); 3]).collect();
-                    Rgb8::new(plane.width(), plane.height(), bytes)?
+                    Rgb8::new(plane.size(), bytes)?
                 }
                 ImageSource::Folder(_) => read_vi(&image.path)?,
             };
-            if pixels.size_wh() != image.size {
-                let (path, expected, found) = (image.path.clone(), image.size, pixels.size_wh());
+            if pixels.size() != image.size {
+                let (path, expected, found) = (image.path.clone(), image.size, pixels.size());
                 return Err(caf_data::DataError::Changed { path, expected, found }.into());
             }
             let mask = match entry.read_mask()?.filter(|_| image.has_mask) {
@@ -248,8 +249,8 @@ pub struct ImageBatches {
     pub order: Order,
     /// Random views.
     pub augment: ScaleShiftSettings,
-    /// Width and height of the network input.
-    pub size_px: [usize; 2],
+    /// Size of the network input.
+    pub size: Size,
 }
 
 /// A batch in host memory.
@@ -272,17 +273,17 @@ impl ImageBatches {
     /// When an image cannot be read.
     pub fn load(&self, iteration: usize) -> Result<HostImages, SearchError> {
         let members = self.order.members(iteration);
-        let [width, height] = self.size_px;
+        let Size { width, height } = self.size;
         let mut batch = HostImages {
             names: Vec::new(),
             pixels: Vec::with_capacity(members.len() * width * height * 3),
             shape: [members.len(), height, width],
-            annotations: Annotations::new([height, width]),
+            annotations: Annotations::new(self.size),
         };
-        let mut frame = Rgb8::filled(width, height, BORDER)?;
+        let mut frame = Rgb8::filled(self.size, BORDER)?;
         for (slot, index) in members.into_iter().enumerate() {
             let Some(image) = self.images.images().get(index) else { continue };
-            let view = self.augment.draw(image.size, (width, height), &mut self.order.random(iteration, slot))?;
+            let view = self.augment.draw(image.size, self.size, &mut self.order.random(iteration, slot))?;
             let pixels = self.images.load(index)?;
             view.render_into(&pixels.image, BORDER, &mut frame)?;
             batch.pixels.extend_from_slice(frame.data());
@@ -332,7 +333,7 @@ mod tests {
 
     #[test]
     fn infrared_is_replicated_and_visible_is_as_it_is() {
-        let folder = Folder::new(2, (40, 30));
+        let folder = Folder::new(2, Size::new(40, 30));
         let infrared = TaskImages::open(&folder.dataset(), &ImageSource::Infrared, Annotation::Boxes, 0).unwrap();
         assert_eq!(infrared.load(0).unwrap().image.pixel(0, 0), Some([230; 3]));
         assert_eq!(images(&folder, 0).load(0).unwrap().image.pixel(0, 0), Some([220, 40, 30]));
@@ -340,7 +341,7 @@ mod tests {
 
     #[test]
     fn sixteen_bit_infrared_is_mapped_as_the_data_set_says() {
-        let folder = Folder::new(1, (40, 30));
+        let folder = Folder::new(1, Size::new(40, 30));
         let mut values: Vec<u16> = vec![1000; 40 * 30];
         values[7] = 2000;
         let picture = image::ImageBuffer::<image::Luma<u16>, _>::from_raw(40, 30, values).unwrap();
@@ -358,22 +359,22 @@ mod tests {
 
     #[test]
     fn every_missing_or_misshapen_image_of_a_folder_is_listed() {
-        let folder = Folder::new(3, (40, 30));
+        let folder = Folder::new(3, Size::new(40, 30));
         let fused = tempfile::tempdir().unwrap();
-        write_rgb8(&fused.path().join("scene0.png"), &Rgb8::filled(40, 30, 1).unwrap()).unwrap();
-        write_rgb8(&fused.path().join("scene1.png"), &Rgb8::filled(41, 30, 1).unwrap()).unwrap();
+        write_rgb8(&fused.path().join("scene0.png"), &Rgb8::filled(Size::new(40, 30), 1).unwrap()).unwrap();
+        write_rgb8(&fused.path().join("scene1.png"), &Rgb8::filled(Size::new(41, 30), 1).unwrap()).unwrap();
         let source = ImageSource::Folder(fused.path().to_owned());
         let text = TaskImages::open(&folder.dataset(), &source, Annotation::Boxes, 0).unwrap_err().to_string();
         assert!(text.contains("2 problem(s)") && text.contains("found 41x30") && text.contains("scene2"), "{text}");
-        write_rgb8(&fused.path().join("scene1.png"), &Rgb8::filled(40, 30, 1).unwrap()).unwrap();
-        write_rgb8(&fused.path().join("scene2.png"), &Rgb8::filled(40, 30, 7).unwrap()).unwrap();
+        write_rgb8(&fused.path().join("scene1.png"), &Rgb8::filled(Size::new(40, 30), 1).unwrap()).unwrap();
+        write_rgb8(&fused.path().join("scene2.png"), &Rgb8::filled(Size::new(40, 30), 7).unwrap()).unwrap();
         let open = TaskImages::open(&folder.dataset(), &source, Annotation::Boxes, 0).unwrap();
         assert_eq!(open.load(2).unwrap().image.pixel(3, 3), Some([7; 3]));
     }
 
     #[test]
     fn the_fingerprint_follows_source_and_labels() {
-        let folder = Folder::new(2, (40, 30));
+        let folder = Folder::new(2, Size::new(40, 30));
         let before = images(&folder, 0).fingerprint().to_owned();
         assert_eq!(before, images(&folder, 0).fingerprint());
         let infrared = TaskImages::open(&folder.dataset(), &ImageSource::Infrared, Annotation::Boxes, 0).unwrap();
@@ -385,12 +386,12 @@ mod tests {
     fn batches(folder: &Folder) -> ImageBatches {
         let images = Arc::new(images(folder, 0));
         let order = Order { seed: 5, stream: Stream::Train, samples: images.len(), batch: 3 };
-        ImageBatches { images, order, augment: ScaleShiftSettings::default(), size_px: [64, 32] }
+        ImageBatches { images, order, augment: ScaleShiftSettings::default(), size: Size::new(64, 32) }
     }
 
     #[test]
     fn bytes_become_channels_first_floats_and_every_image_has_its_annotations() {
-        let folder = Folder::new(3, (40, 30));
+        let folder = Folder::new(3, Size::new(40, 30));
         let batch = batches(&folder).load(0).unwrap();
         assert_eq!((batch.shape, batch.annotations.shape, batch.names.len()), ([3, 32, 64], [3, 32, 64], 3));
         let tensor = batch.tensor(Device::Cpu).unwrap();
@@ -405,7 +406,7 @@ mod tests {
 
     #[test]
     fn a_picture_that_cannot_be_read_is_an_error_with_its_path() {
-        let folder = Folder::new(3, (40, 30));
+        let folder = Folder::new(3, Size::new(40, 30));
         let batches = batches(&folder);
         std::fs::write(folder.path().join("vi/scene1.png"), b"no picture").unwrap();
         let error = batches.load(0).unwrap_err();

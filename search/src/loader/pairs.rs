@@ -8,6 +8,7 @@ use caf_data::Dataset;
 use caf_data::augment::CropSettings;
 use caf_data::view::BORDER;
 use caf_fusion_loss::saliency::{SaliencyForm, infrared_weight};
+use caf_geometry::Size;
 use caf_image::color::Quantize;
 use caf_image::{Plane, Rgb8, color};
 use rayon::prelude::*;
@@ -67,7 +68,6 @@ impl PairStore {
 
     fn prepare(&self, index: usize) -> Result<PreparedPair, SearchError> {
         let sample = self.dataset.load(index)?;
-        let (width, height) = sample.ir.size_wh();
         let luma = sample.vi_luma();
         let [ir, vi] = [&sample.ir, &luma].map(|plane| Quantize::ClampRound.plane(plane));
         let path = self.dataset.entries().get(index).and_then(|entry| entry.mask.as_deref()).unwrap_or(Path::new(""));
@@ -75,7 +75,7 @@ impl PairStore {
         let weights = infrared_weight(ir.data(), vi.data(), self.form)?;
         Ok(PreparedPair {
             name: sample.name,
-            saliency: Plane::new(width, height, weights)?,
+            saliency: Plane::new(sample.ir.size(), weights)?,
             ir: sample.ir,
             vi: sample.vi,
             annotated: Annotated { labels: sample.labels, ignore: sample.ignore, mask },
@@ -99,8 +99,8 @@ pub struct PairBatches {
 pub struct HostPairs {
     /// Names of the pairs.
     pub names: Vec<String>,
-    /// Height and width of every plane.
-    pub size: [usize; 2],
+    /// Size of every plane.
+    pub size: Size,
     /// Infrared in [0, 1].
     pub ir: Vec<f32>,
     /// Visible luma in [0, 1].
@@ -134,7 +134,7 @@ impl PairBatches {
             .enumerate()
             .map(|(slot, index)| self.crop(iteration, slot, *index))
             .collect::<Result<_, SearchError>>()?;
-        let size = [self.crop.height_px, self.crop.width_px];
+        let size = self.crop.size;
         let mut batch = HostPairs { size, annotations: Annotations::new(size), ..HostPairs::default() };
         for crop in crops {
             let luma = color::luma(&crop.vi);
@@ -155,7 +155,7 @@ impl PairBatches {
         let pair = self.store.get(index)?;
         let mut random = self.order.random(iteration, slot);
         // A crop lies within its pair: what the border is shows nowhere.
-        let view = self.crop.draw(pair.ir.size_wh(), &pair.annotated.labels, &mut random)?;
+        let view = self.crop.draw(pair.ir.size(), &pair.annotated.labels, &mut random)?;
         Ok(Cropped {
             name: pair.name.clone(),
             ir: view.render(&pair.ir, 0.0)?,
@@ -190,8 +190,9 @@ impl PairBatch {
     /// When libtorch refuses.
     pub fn new(host: HostPairs, device: Device, kind: Kind) -> Result<Self, SearchError> {
         let n = host.names.len();
-        let plane =
-            |values: &[f32], channels| plane_tensor(values, [n, channels, host.size[0], host.size[1]], device, kind);
+        let plane = |values: &[f32], channels| {
+            plane_tensor(values, [n, channels, host.size.height, host.size.width], device, kind)
+        };
         Ok(PairBatch {
             ir: plane(&host.ir, 1)?,
             vi: plane(&host.luma, 1)?,

@@ -8,6 +8,7 @@ use crate::error::SearchError;
 use crate::loader::{Annotation, Annotations, PairBatch};
 use crate::run_settings::require_count;
 use caf_fusion_loss::{FusionLoss, Vgg};
+use caf_geometry::Size;
 use caf_image::Label;
 use caf_torch::Passes;
 use rand::{Rng, SeedableRng};
@@ -29,7 +30,8 @@ pub struct BenchSettings {
 #[derive(Clone, Debug, Serialize)]
 pub struct BenchReport {
     /// Width and height, px.
-    pub size_px: [usize; 2],
+    #[serde(serialize_with = "caf_geometry::size::as_pair::serialize")]
+    pub size_px: Size,
     /// Pairs in a batch.
     pub batch: usize,
     /// Terms of the fusion loss.
@@ -159,14 +161,15 @@ fn random_batch(
     random: &mut ChaCha8Rng,
     device: Device,
 ) -> Result<PairBatch, SearchError> {
-    let [width, height] = config.run.size_px;
+    let size = config.run.size_px;
+    let Size { width, height } = size;
     let mut plane = |channels: usize, largest: f32| {
         let values: Vec<f32> = (0..n * channels * width * height).map(|_| random.random::<f32>() * largest).collect();
         crate::loader::plane_tensor(&values, [n, channels, height, width], device, Kind::Float)
     };
     let [ir, vi, saliency]: [Result<Tensor, SearchError>; 3] = [0; 3].map(|_| plane(1, 1.0));
     let colour = plane(3, 0.1)?;
-    let mut annotations = Annotations::new([height, width]);
+    let mut annotations = Annotations::new(size);
     annotations.shape[0] = n;
     match config.task.kind().annotation() {
         Annotation::Boxes => {

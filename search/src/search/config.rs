@@ -155,13 +155,14 @@ mod tests {
     use super::*;
     use crate::settings::load;
     use crate::tasks::DetectionSettings;
+    use caf_geometry::Size;
     use caf_net::zoo::yolov5::Variant;
 
     #[test]
     fn the_defaults_are_the_papers() {
         let c: SearchConfig = load(None, &[]).unwrap();
         assert_eq!(c, SearchConfig::default());
-        assert_eq!((c.run.epochs, c.run.batch, c.run.size_px), (10, 8, [320, 320]));
+        assert_eq!((c.run.epochs, c.run.batch, c.run.size_px), (10, 8, Size::new(320, 320)));
         assert_eq!((c.beta.rate, c.beta.decay, c.fusion.rate), (5e-2, 0.998, 1e-4));
         let task: DetectionSettings = c.task.table().clone().try_into().unwrap();
         assert_eq!((c.task.kind().kind(), task.variant), ("detection", Variant::S));
@@ -207,11 +208,11 @@ mod tests {
             assert!(error.to_string().contains(name) && error.is_wrong_call(), "{error}");
         }
         let mut small = SearchConfig::default();
-        (small.run.batch, small.run.size_px) = (1, [32, 32]);
+        (small.run.batch, small.run.size_px) = (1, Size::new(32, 32));
         assert!(small.check().unwrap_err().to_string().contains("run.batch"));
-        small.run.size_px = [32, 64];
+        small.run.size_px = Size::new(32, 64);
         small.check().unwrap();
-        (small.run.batch, small.run.size_px) = (2, [32, 32]);
+        (small.run.batch, small.run.size_px) = (2, Size::new(32, 32));
         small.check().unwrap();
     }
 }

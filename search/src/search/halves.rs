@@ -87,7 +87,6 @@ impl Halves {
     ) -> Result<[Feed<HostPairs>; 2], SearchError> {
         let (run, data) = (&config.run, &config.data);
         let feed = |half: &Dataset, stream, batch, range| {
-            let [width_px, height_px] = run.size_px;
             let object_probability = data.crops_on_objects;
             let batches = PairBatches {
                 store: Arc::new(PairStore::new(
@@ -97,7 +96,7 @@ impl Halves {
                     data.cache_bytes() / 2,
                 )),
                 order: Order { seed: run.seed, stream, samples: half.len(), batch },
-                crop: CropSettings { width_px, height_px, mirror_probability: 0.5, object_probability },
+                crop: CropSettings { size: run.size_px, mirror_probability: 0.5, object_probability },
             };
             Feed::start(move |iteration| batches.load(iteration), range, data.workers, half.root())
         };

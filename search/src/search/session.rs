@@ -63,7 +63,7 @@ impl Session {
             settings: config.task.table(),
             purpose: Purpose::Search,
             classes: pairs.classes,
-            size_px: run.size_px,
+            size: run.size_px,
             batch: run.batch,
             batches: iterations_per_epoch,
             end,

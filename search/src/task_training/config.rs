@@ -5,6 +5,7 @@ use crate::loader::ImageSource;
 use crate::run_settings::{DataSettings, RunSettings, require_batch, require_count};
 use crate::tasks::TaskSettings;
 use caf_data::augment::ScaleShiftSettings;
+use caf_geometry::Size;
 use serde::{Deserialize, Serialize};
 
 /// Everything that decides how a task network is trained; unknown keys are refused.
@@ -46,7 +47,7 @@ impl Default for TaskValidation {
 
 impl Default for TaskTrainConfig {
     fn default() -> Self {
-        let (size_px, batch) = ([640, 640], 16);
+        let (size_px, batch) = (Size::new(640, 640), 16);
         TaskTrainConfig {
             images: ImageSource::Visible,
             run: RunSettings { epochs: 50, save_every: 50, batch, size_px, ..RunSettings::default() },
@@ -94,7 +95,7 @@ mod tests {
         let set = |text: &str| load::<TaskTrainConfig>(None, &[text.to_owned()]);
         let config = set("augment.scale=0.25").unwrap();
         let expected = ScaleShiftSettings { scale: 0.25, ..ScaleShiftSettings::default() };
-        assert_eq!((config.augment, config.run.size_px), (expected, [640, 640]));
+        assert_eq!((config.augment, config.run.size_px), (expected, Size::new(640, 640)));
         assert_eq!(set("run.batch=4").unwrap().run.epochs, 50);
         assert_eq!(set("data.root=x").unwrap().data.train, Some("train.txt".into()));
         for text in ["augment.mosaic=1.0", "run.epoch=3", "validation.nms=1", "ema=true", "task.ema=1"] {

@@ -5,6 +5,7 @@ use crate::fixture::{Folder, task_training, train};
 use crate::loader::{Annotation, ImageSource, TaskImages};
 use crate::tasks::{SegmentationSettings, open_task};
 use caf_console::{Silent, StopFlag};
+use caf_geometry::Size;
 use caf_weights::load_safetensors;
 use tch::Device;
 
@@ -24,7 +25,7 @@ fn config(folder: &Folder, iterations: usize) -> TaskTrainConfig {
 
 #[test]
 fn training_lowers_the_loss_and_finds_the_shapes() {
-    let folder = Folder::with_masks(8, (64, 64));
+    let folder = Folder::with_masks(8, Size::new(64, 64));
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(&folder, 60);
     (config.augment.scale, config.augment.translate) = (0.0, 0.0);
@@ -44,14 +45,14 @@ fn training_lowers_the_loss_and_finds_the_shapes() {
     let dataset = config.data.open(None, Some(Annotation::Masks)).unwrap();
     let images = TaskImages::open(&dataset, &ImageSource::Visible, Annotation::Masks, 0).unwrap();
     let measured = |size| trained.evaluate(&images, size, 3, &Silent, &StopFlag::default());
-    assert_eq!(measured([64, 64]).unwrap(), report);
+    assert_eq!(measured(Size::new(64, 64)).unwrap(), report);
     // A segmenter sees every image at its own size, whatever it was trained on.
-    assert_eq!(measured([96, 64]).unwrap(), report);
+    assert_eq!(measured(Size::new(96, 64)).unwrap(), report);
 }
 
 #[test]
 fn a_resumed_training_gives_the_same_bits() {
-    let folder = Folder::with_masks(6, (48, 40));
+    let folder = Folder::with_masks(6, Size::new(48, 40));
     let dir = tempfile::tempdir().unwrap();
     let (straight, stopped) = (dir.path().join("straight"), dir.path().join("stopped"));
     let config = config(&folder, 5);
@@ -70,10 +71,10 @@ fn a_resumed_training_gives_the_same_bits() {
 fn pairs_without_masks_and_masks_of_unknown_classes_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
-    let without = Folder::new(4, (48, 40));
+    let without = Folder::new(4, Size::new(48, 40));
     let text = train(&config(&without, 1), &out, None).unwrap_err().to_string();
     assert!(text.contains("scene0") && text.contains("mask"), "{text}");
-    let folder = Folder::with_masks(4, (48, 40));
+    let folder = Folder::with_masks(4, Size::new(48, 40));
     std::fs::write(folder.path().join("mask_classes.txt"), "background\nbox\n").unwrap();
     let text = train(&config(&folder, 1), &out, None).unwrap_err().to_string();
     assert!(text.contains("masks") && text.contains("class 2"), "{text}");

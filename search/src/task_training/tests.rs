@@ -7,6 +7,7 @@ use crate::loader::{Annotation, ImageSource, Order, Stream, TaskImages};
 use crate::tasks::{DetectionSettings, TaskSettings, open_task};
 use caf_console::{Progress, Silent, StopFlag};
 use caf_data::{Dataset, DatasetOptions, Need};
+use caf_geometry::Size;
 use caf_image::IrRange;
 use caf_net::zoo::yolov5::Variant;
 use caf_weights::{HostTensor, Weights, load_safetensors, save_safetensors};
@@ -58,7 +59,7 @@ fn log(path: &Path) -> Vec<String> {
 
 #[test]
 fn a_resumed_training_gives_the_same_bits() {
-    let folder = Folder::new(7, (48, 40));
+    let folder = Folder::new(7, Size::new(48, 40));
     let dir = tempfile::tempdir().unwrap();
     let (straight, stopped) = (dir.path().join("straight"), dir.path().join("stopped"));
     let whole = train(&config(&folder), &straight, None).unwrap();
@@ -89,7 +90,7 @@ fn a_resumed_training_gives_the_same_bits() {
 
 #[test]
 fn a_killed_training_goes_on_from_its_last_state() {
-    let folder = Folder::new(5, (48, 40));
+    let folder = Folder::new(5, Size::new(48, 40));
     let dir = tempfile::tempdir().unwrap();
     let (straight, killed) = (dir.path().join("straight"), dir.path().join("killed"));
     let mut config = config(&folder);
@@ -110,11 +111,11 @@ fn a_killed_training_goes_on_from_its_last_state() {
 
 #[test]
 fn a_single_image_of_one_cell_is_refused_and_two_stay_finite() {
-    let folder = Folder::new(5, (48, 40));
+    let folder = Folder::new(5, Size::new(48, 40));
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
     let mut config = config(&folder);
-    (config.run.size_px, config.run.epochs, config.run.batch) = ([32, 32], 1, 1);
+    (config.run.size_px, config.run.epochs, config.run.batch) = (Size::new(32, 32), 1, 1);
     let error = train(&config, &out, None).unwrap_err();
     assert!(matches!(error, SearchError::Setting { name: "run.batch", .. }) && !out.exists(), "{error}");
     config.run.batch = 2;
@@ -126,7 +127,7 @@ fn a_single_image_of_one_cell_is_refused_and_two_stay_finite() {
 
 #[test]
 fn a_state_that_no_training_of_this_length_reaches_is_refused() {
-    let folder = Folder::new(4, (48, 40));
+    let folder = Folder::new(4, Size::new(48, 40));
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(&folder);
     config.run.epochs = 2;
@@ -151,7 +152,7 @@ fn a_state_that_no_training_of_this_length_reaches_is_refused() {
 
 #[test]
 fn the_result_says_how_infrared_was_read() {
-    let folder = Folder::new(2, (48, 40));
+    let folder = Folder::new(2, Size::new(48, 40));
     // Of visible images it means nothing.
     for (source, said) in [(ImageSource::Infrared, Some("\"min_max\"")), (ImageSource::Visible, None)] {
         let mut config = config(&folder);
@@ -167,7 +168,7 @@ fn the_result_says_how_infrared_was_read() {
 
 #[test]
 fn a_folder_of_another_training_is_refused_with_what_differs() {
-    let folder = Folder::new(4, (48, 40));
+    let folder = Folder::new(4, Size::new(48, 40));
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(&folder);
     config.run.epochs = 1;
@@ -176,7 +177,7 @@ fn a_folder_of_another_training_is_refused_with_what_differs() {
     other.run.seed = 4;
     let text = train(&other, dir.path(), None).unwrap_err().to_string();
     assert!(text.contains("run.seed: saved 3, now 4"), "{text}");
-    let five = Folder::new(5, (48, 40));
+    let five = Folder::new(5, Size::new(48, 40));
     config.data.root = five.path().to_owned();
     let text = train(&config, dir.path(), None).unwrap_err().to_string();
     assert!(text.contains("training images") && text.contains("validation images"), "{text}");
@@ -184,7 +185,7 @@ fn a_folder_of_another_training_is_refused_with_what_differs() {
 
 #[test]
 fn a_finished_training_is_found_finished_and_left_as_it_is() {
-    let folder = Folder::new(4, (48, 40));
+    let folder = Folder::new(4, Size::new(48, 40));
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(&folder);
     config.run.epochs = 2;
@@ -211,7 +212,7 @@ fn a_finished_training_is_found_finished_and_left_as_it_is() {
 
 #[test]
 fn nothing_is_made_for_a_training_that_cannot_begin() {
-    let folder = Folder::new(4, (48, 40));
+    let folder = Folder::new(4, Size::new(48, 40));
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
     let absent = DetectionSettings { init: Some(dir.path().join("absent.pt")), ..detection() };
@@ -225,7 +226,7 @@ fn nothing_is_made_for_a_training_that_cannot_begin() {
     assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
     assert!(!out.exists());
     // Nobody has labelled anything.
-    let folder = Folder::new(2, (48, 40));
+    let folder = Folder::new(2, Size::new(48, 40));
     for i in 0..2 {
         std::fs::write(folder.path().join(format!("labels/scene{i}.txt")), "").unwrap();
     }
@@ -236,7 +237,7 @@ fn nothing_is_made_for_a_training_that_cannot_begin() {
 
 #[test]
 fn a_loss_that_is_no_number_stops_and_names_the_part() {
-    let folder = Folder::new(4, (48, 40));
+    let folder = Folder::new(4, Size::new(48, 40));
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(&folder);
     config.run.epochs = 1;
@@ -265,7 +266,7 @@ fn a_loss_that_is_no_number_stops_and_names_the_part() {
 
 #[test]
 fn training_lowers_the_loss_and_its_result_can_be_loaded_and_measured() {
-    let folder = Folder::new(8, (64, 64));
+    let folder = Folder::new(8, Size::new(64, 64));
     let dir = tempfile::tempdir().unwrap();
     let mut settings = detection();
     settings.optimizer.nominal_batch = 4;
@@ -289,7 +290,7 @@ fn training_lowers_the_loss_and_its_result_can_be_loaded_and_measured() {
     let trained = open_task(&dir.path().join(files::LAST), Device::Cpu).unwrap();
     assert_eq!(trained.classes().unwrap(), ["box", "bar"]);
     let measured = |folder: &Folder| {
-        let (images, size) = (images(folder, 0), trained.image_size_px().unwrap());
+        let (images, size) = (images(folder, 0), trained.image_size().unwrap());
         trained.evaluate(&images, size, 16, &Silent, &StopFlag::default())
     };
     let report = measured(&folder).unwrap();
@@ -304,7 +305,7 @@ fn training_lowers_the_loss_and_its_result_can_be_loaded_and_measured() {
 
 #[test]
 fn the_folder_of_a_running_training_is_in_use() {
-    let folder = Folder::new(4, (48, 40));
+    let folder = Folder::new(4, Size::new(48, 40));
     let dir = tempfile::tempdir().unwrap();
     /// Starts a second training within the first.
     struct Second<'a>(&'a TaskTrainConfig, &'a Path);
@@ -326,7 +327,7 @@ fn the_folder_of_a_running_training_is_in_use() {
 
 #[test]
 fn images_of_pairs_without_labels_are_refused() {
-    let folder = Folder::new(2, (48, 40));
+    let folder = Folder::new(2, Size::new(48, 40));
     std::fs::remove_file(folder.path().join("labels/scene1.txt")).unwrap();
     let options = DatasetOptions { labels: Need::Optional, ..DatasetOptions::default() };
     let dataset = Dataset::open(folder.path(), &options).unwrap();

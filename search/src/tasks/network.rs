@@ -22,7 +22,7 @@ pub struct Network {
     raw: Graph,
     params: Params,
     classes: Vec<String>,
-    size_px: [usize; 2],
+    size: Size,
     started: Option<String>,
 }
 
@@ -77,8 +77,8 @@ impl Network {
             started = Some(format!("{taken} of {of} entries taken from {}, the rest is fresh", init.path.display()));
         }
         let params = Params::from_weights(&whole, &weights, setup.device, setup.float)?;
-        let (classes, size_px) = (setup.classes.to_vec(), setup.size_px);
-        Ok(Network { config, whole, raw, params, classes, size_px, started })
+        let (classes, size) = (setup.classes.to_vec(), setup.size);
+        Ok(Network { config, whole, raw, params, classes, size, started })
     }
 
     /// The network with its decoding: what is measured and exported.
@@ -97,8 +97,8 @@ impl Network {
     }
 
     /// Width and height of the training images.
-    pub fn size_px(&self) -> [usize; 2] {
-        self.size_px
+    pub fn size(&self) -> Size {
+        self.size
     }
 
     /// How much of a file it was started from.
@@ -112,7 +112,7 @@ impl Network {
     /// When a tensor cannot be copied.
     pub fn weights(&self, params: &Params) -> Result<Weights, SearchError> {
         let mut weights = params.to_weights(&self.whole)?;
-        let [width, height] = self.size_px;
+        let Size { width, height } = self.size;
         let (classes, image_size) = (Some(self.classes.clone()), Some(Size { width, height }));
         Metadata { classes, image_size, ..Metadata::of_network(&self.config) }.write_to(&mut weights);
         Ok(weights)
@@ -175,7 +175,7 @@ mod tests {
             settings: &settings,
             purpose: Purpose::Training,
             classes: &classes,
-            size_px: [64, 32],
+            size: Size::new(64, 32),
             batch: 1,
             batches: 1,
             end: 1,

@@ -1,5 +1,6 @@
 //! Where a task begins.
 
+use caf_geometry::Size;
 use caf_image::IrRange;
 use tch::{Device, Kind};
 use toml::Table;
@@ -23,7 +24,7 @@ pub struct Setup<'a> {
     /// Class names by number.
     pub classes: &'a [String],
     /// Width and height of the training images.
-    pub size_px: [usize; 2],
+    pub size: Size,
     /// Images in a batch.
     pub batch: usize,
     /// Batches in an epoch.

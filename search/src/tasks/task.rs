@@ -6,6 +6,7 @@ use crate::error::SearchError;
 use crate::loader::{Annotation, Annotations, TaskImages};
 use crate::run_settings::Sides;
 use caf_console::{Progress, StopFlag};
+use caf_geometry::Size;
 use caf_net::{Graph, zoo};
 use caf_report::ScoreChart;
 use caf_torch::{Mode, Params};
@@ -77,7 +78,7 @@ pub struct Measured<'a> {
     /// Images with annotations, of the network's classes by number.
     pub images: &'a TaskImages,
     /// Width and height that images are fitted into, where the task fits them.
-    pub size_px: [usize; 2],
+    pub size: Size,
     /// Images in a batch.
     pub batch: usize,
     /// Told how far it is.
@@ -155,8 +156,8 @@ pub trait Task {
         progress: &dyn Progress,
         stop: &StopFlag,
     ) -> Result<TaskReport, SearchError> {
-        let (graph, size_px) = (self.network().whole(), self.network().size_px());
-        self.measure(&Measured { graph, params: self.result(), images, size_px, batch, progress, stop })
+        let (graph, size) = (self.network().whole(), self.network().size());
+        self.measure(&Measured { graph, params: self.result(), images, size, batch, progress, stop })
     }
 
     /// Adds everything that its next step depends on to a state, under names that begin with `task`.
@@ -201,8 +202,8 @@ impl TaskReport {
 }
 
 /// Refuses an input size that a network does not take.
-pub(crate) fn require_size(sides: Sides, [width, height]: [usize; 2]) -> Result<(), SearchError> {
-    match [width, height].into_iter().find(|side| !sides.allow(*side)) {
+pub(crate) fn require_size(sides: Sides, size: Size) -> Result<(), SearchError> {
+    match size.wh().into_iter().find(|side| !sides.allow(*side)) {
         Some(side) => Err(SearchError::Setting { name: "size", expected: sides.words(), found: side.to_string() }),
         None => Ok(()),
     }

@@ -24,7 +24,7 @@ pub struct Trained {
     /// How many classes it tells apart.
     number: usize,
     classes: Option<Vec<String>>,
-    image_size_px: Option<[usize; 2]>,
+    image_size: Option<Size>,
     ir_range: Option<IrRange>,
 }
 
@@ -47,8 +47,8 @@ impl Trained {
         })?;
         let (graph, ir_range) = (network.graph()?, ir_range::of_file(metadata, &file.path)?);
         let params = Params::from_weights(&graph, &file.weights, device, Kind::Float)?;
-        let (classes, image_size_px) = (metadata.classes.clone(), metadata.image_size.map(Size::wh));
-        Ok(Trained { task, graph, params, number: network.classes(), classes, image_size_px, ir_range })
+        let (classes, image_size) = (metadata.classes.clone(), metadata.image_size);
+        Ok(Trained { task, graph, params, number: network.classes(), classes, image_size, ir_range })
     }
 
     /// What it is for.
@@ -67,8 +67,8 @@ impl Trained {
     }
 
     /// Width and height of the images it was trained on, when its file says so.
-    pub fn image_size_px(&self) -> Option<[usize; 2]> {
-        self.image_size_px
+    pub fn image_size(&self) -> Option<Size> {
+        self.image_size
     }
 
     /// How the infrared of its training became [0, 1], when its file says so.
@@ -83,15 +83,15 @@ impl Trained {
     pub fn evaluate(
         &self,
         images: &TaskImages,
-        size_px: [usize; 2],
+        size: Size,
         batch: usize,
         progress: &dyn Progress,
         stop: &StopFlag,
     ) -> Result<TaskReport, SearchError> {
-        require_size(self.task.sides(), size_px)?;
+        require_size(self.task.sides(), size)?;
         self.require_own_classes(images)?;
         let (graph, params) = (&self.graph, &self.params);
-        self.task.measure(&Measured { graph, params, images, size_px, batch, progress, stop })
+        self.task.measure(&Measured { graph, params, images, size, batch, progress, stop })
     }
 
     /// Refuses images of other classes; a network whose file names none takes the images' names.
@@ -124,13 +124,13 @@ mod tests {
             };
             let original = open(&weights);
             assert_eq!(original.graph.params(), graph.params(), "{}", kind.kind);
-            assert_eq!((original.number, original.classes(), original.image_size_px()), (2, None, None));
+            assert_eq!((original.number, original.classes(), original.image_size()), (2, None, None));
             let (classes, image_size) = (Some(vec!["a".into(), "b".into()]), Some(Size::new(64, 32)));
             Metadata { classes, image_size, ..Metadata::of_network(&network) }.write_to(&mut weights);
             let found = open(&weights);
             assert_eq!(found.task.network(), network.task(), "{}", kind.kind);
             assert_eq!(found.classes().unwrap(), ["a", "b"]);
-            assert_eq!(found.image_size_px(), Some([64, 32]));
+            assert_eq!(found.image_size(), Some(Size::new(64, 32)));
         }
     }
 }

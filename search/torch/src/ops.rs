@@ -180,8 +180,8 @@ fn affine(x: &Tensor, scale: f64, shift: f64) -> Result<Tensor, TchError> {
     if shift == 0.0 { Ok(y) } else { y.f_add_scalar(shift) }
 }
 
-fn resize(x: &Tensor, size_hw: [i64; 2]) -> Result<Tensor, TchError> {
-    x.f_upsample_bilinear2d(size_hw, false, None, None)
+fn resize(x: &Tensor, [height, width]: [i64; 2]) -> Result<Tensor, TchError> {
+    x.f_upsample_bilinear2d([height, width], false, None, None)
 }
 
 /// Columns left, columns right, rows above, rows below.
@@ -191,9 +191,9 @@ fn pad(x: &Tensor, borders: [usize; 4], value: f64) -> Result<Tensor, TchError> 
 
 fn letterbox(x: &Tensor, size: Size, value: f64) -> Result<Tensor, TchError> {
     let (_, _, h, w) = x.size4()?;
-    let fit = Letterbox::new(h as usize, w as usize, size.height, size.width, true)
+    let fit = Letterbox::within(Size::new(w as usize, h as usize), size)
         .map_err(|error| TchError::Shape(error.to_string()))?;
-    let (height, width) = fit.resized_hw;
+    let Size { width, height } = fit.resized;
     let resized = if (height as i64, width as i64) == (h, w) {
         x.shallow_clone()
     } else {

@@ -4,6 +4,7 @@
 mod letterbox;
 mod suppression;
 
+use caf_geometry::Size;
 use caf_golden::{count, items, json, number};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
@@ -37,10 +38,10 @@ fn pair(v: &Value) -> [f64; 2] {
     [number(&v[0]), number(&v[1])]
 }
 
-/// Two whole numbers.
-fn sizes(v: &Value) -> (usize, usize) {
+/// A size written as height, width.
+fn size_hw(v: &Value) -> Size {
     assert_eq!(items(v).len(), 2);
-    (count(&v[0]), count(&v[1]))
+    Size::new(count(&v[1]), count(&v[0]))
 }
 
 /// Shape and values of a float32 tensor, if the file has it.

@@ -1,6 +1,6 @@
 //! Decoding and suppression against the original's.
 
-use crate::{Photograph, f32s, sizes};
+use crate::{Photograph, f32s, size_hw};
 use caf_geometry::decode::{ANCHORS_PX, HeadShape, decode_level};
 use caf_geometry::{Detection, Letterbox, NmsSettings, nms};
 use caf_golden::{Tally, count, files, find, items, json, number, stem};
@@ -76,9 +76,8 @@ fn photographs() {
         let file = case.tensors();
         let (shape, rows) = f32s(&file, "decoded").or_else(|| f32s(&file, "candidate_rows")).unwrap();
         let classes = shape.last().unwrap() - 5;
-        let ((src_h, src_w), l) = (sizes(&case.json["source_hw"]), &case.json["letterbox"]);
-        let (dst_h, dst_w) = sizes(&l["new_shape_hw"]);
-        let l = Letterbox::new(src_h, src_w, dst_h, dst_w, l["scaleup"].as_bool().unwrap()).unwrap();
+        let (source, l) = (size_hw(&case.json["source_hw"]), &case.json["letterbox"]);
+        let l = Letterbox::new(source, size_hw(&l["new_shape_hw"]), l["scaleup"].as_bool().unwrap()).unwrap();
         for (name, args) in case.json["nms"].as_object().unwrap() {
             tally.case(&format!("{} {name}", case.name));
             let found = nms(&rows, classes, &settings(args)).unwrap();
@@ -89,7 +88,7 @@ fn photographs() {
             tally.equal("number of detections", &[found.len()], &[count(&args["count"])]);
             // The stored boxes come from the detection script's mapping.
             let native = |d: &Detection| {
-                let b = l.box_to_source_from_sizes(d.xyxy()).clip(src_h, src_w);
+                let b = l.box_to_source_from_sizes(d.xyxy()).clip(source);
                 [b.x1, b.y1, b.x2, b.y2]
             };
             let mapped: Vec<f32> = matched.iter().flat_map(native).collect();

@@ -74,7 +74,7 @@ fn sizes_come_from_headers_alone() {
     let cause = std::error::Error::source(&cut).unwrap().to_string();
     assert!(matches!(cut, ImageError::Decode { .. }) && cause.contains("ends before its JPEG frame header"), "{cause}");
 
-    write_gray8(&png, &Gray8::filled(19, 7, 9).unwrap()).unwrap();
+    write_gray8(&png, &Gray8::filled(Size::new(19, 7), 9).unwrap()).unwrap();
     let whole = std::fs::read(&png).unwrap();
     assert_eq!(inspect(&png).unwrap().size, Size::new(19, 7));
     std::fs::write(&png, &whole[..20]).unwrap();
@@ -99,7 +99,7 @@ fn a_jpeg_cut_anywhere_is_an_error() {
     let path = folder.path().join("a.jpg");
     let bytes = jpeg(64, 48);
     std::fs::write(&path, &bytes).unwrap();
-    assert_eq!(read_vi(&path).unwrap().size_wh(), (64, 48));
+    assert_eq!(read_vi(&path).unwrap().size(), Size::new(64, 48));
     for cut in (3..bytes.len()).step_by(61).chain([bytes.len() - 1, bytes.len() - 2]) {
         std::fs::write(&path, &bytes[..cut]).unwrap();
         assert!(read_vi(&path).is_err() && inspect(&path).is_err(), "cut at {cut} of {}", bytes.len());
@@ -139,7 +139,7 @@ fn pgm_of_8_and_16_bits_keeps_counts_and_its_maximum() {
     let path = folder.path().join("a.pgm");
     // Samples of 16 bits are big-endian; 16383 is what a 14-bit camera's kit writes as the largest.
     std::fs::write(&path, [&b"P5\n# kit\n3 1\n16383\n"[..], &[0x1C, 0x84, 0x20, 0x80, 0x3F, 0xFF]].concat()).unwrap();
-    let counts = Raster::new(3, 1, vec![0x1C84_u16, 0x2080, 0x3FFF]).unwrap();
+    let counts = Raster::new(Size::new(3, 1), vec![0x1C84_u16, 0x2080, 0x3FFF]).unwrap();
     assert_eq!(decode(&path).unwrap(), Pixels::Gray16(counts));
     for maximum in [256_u32, 1023, 4095, 16383, 32767, 65535] {
         let bytes: Vec<u8> = (0..=maximum).flat_map(|v| (v as u16).to_be_bytes()).collect();
@@ -151,9 +151,9 @@ fn pgm_of_8_and_16_bits_keeps_counts_and_its_maximum() {
     let window = IrRange::Window { min: 7300.0, max: 8320.0 };
     assert_eq!(read_ir(&path, window).unwrap().data(), [0.0, 1.0, 1.0]);
     std::fs::write(&path, [&b"P5 3 1 100\n"[..], &[0, 50, 100]].concat()).unwrap();
-    assert_eq!(decode(&path).unwrap(), Pixels::Gray8(Gray8::new(3, 1, vec![0, 128, 255]).unwrap()));
+    assert_eq!(decode(&path).unwrap(), Pixels::Gray8(Gray8::new(Size::new(3, 1), vec![0, 128, 255]).unwrap()));
     std::fs::write(&path, b"P2 2 1 255 7 255\n").unwrap();
-    assert_eq!(decode(&path).unwrap(), Pixels::Gray8(Gray8::new(2, 1, vec![7, 255]).unwrap()));
+    assert_eq!(decode(&path).unwrap(), Pixels::Gray8(Gray8::new(Size::new(2, 1), vec![7, 255]).unwrap()));
     std::fs::write(&path, b"P5 3 1 255\n\x01").unwrap();
     assert!(matches!(decode(&path), Err(ImageError::Decode { .. })), "cut off");
 }
@@ -204,7 +204,7 @@ fn images_stand_upright_in_every_orientation() {
 fn sixteen_bit_infrared() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("a.png");
-    crate::write::write_gray16(&path, &Raster::new(3, 1, vec![1000_u16, 2000, 3000]).unwrap()).unwrap();
+    crate::write::write_gray16(&path, &Raster::new(Size::new(3, 1), vec![1000_u16, 2000, 3000]).unwrap()).unwrap();
     assert_eq!(read_ir(&path, IrRange::Full).unwrap().data(), [1000.0 / 65535.0, 2000.0 / 65535.0, 3000.0 / 65535.0]);
     assert_eq!(read_ir(&path, IrRange::MinMax).unwrap().data(), [0.0, 0.5, 1.0]);
     assert_eq!(read_ir(&path, IrRange::Window { min: 0.0, max: 2000.0 }).unwrap().data(), [0.5, 1.0, 1.0]);
@@ -243,9 +243,9 @@ fn the_fourth_channel_is_an_image_of_its_own() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("a.png");
     image::RgbaImage::from_raw(2, 1, vec![1, 2, 3, 40, 5, 6, 7, 80]).unwrap().save(&path).unwrap();
-    assert_eq!(decode_fourth(&path).unwrap(), Pixels::Gray8(Gray8::new(2, 1, vec![40, 80]).unwrap()));
+    assert_eq!(decode_fourth(&path).unwrap(), Pixels::Gray8(Gray8::new(Size::new(2, 1), vec![40, 80]).unwrap()));
     assert_eq!(read_vi(&path).unwrap().data(), [1, 2, 3, 5, 6, 7]);
-    write_rgb8(&path, &Rgb8::filled(2, 1, 1).unwrap()).unwrap();
+    write_rgb8(&path, &Rgb8::filled(Size::new(2, 1), 1).unwrap()).unwrap();
     let error = decode_fourth(&path).unwrap_err().to_string();
     assert!(error.contains("a.png") && error.contains("four channels"), "{error}");
 }
@@ -255,7 +255,7 @@ fn infrared_stored_in_colour_keeps_equal_channels_exactly() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("a.png");
     let data: Vec<u8> = (0..=255u8).flat_map(|v| [v, v, v]).collect();
-    write_rgb8(&path, &Rgb8::new(256, 1, data).unwrap()).unwrap();
+    write_rgb8(&path, &Rgb8::new(Size::new(256, 1), data).unwrap()).unwrap();
     let plane = read_ir(&path, IrRange::Full).unwrap();
     for (v, &got) in plane.data().iter().enumerate() {
         assert_eq!(got.to_bits(), (v as f32 / 255.0).to_bits());
@@ -268,7 +268,7 @@ fn infrared_stored_in_colour_keeps_equal_channels_exactly() {
 #[test]
 fn a_failed_write_leaves_nothing() {
     let folder = TempDir::new().unwrap();
-    let image = Gray8::filled(4, 4, 1).unwrap();
+    let image = Gray8::filled(Size::new(4, 4), 1).unwrap();
     let error = write_gray8(&folder.path().join("missing/a.png"), &image).unwrap_err();
     assert!(matches!(error, ImageError::Write { .. }), "{error}");
     let taken = folder.path().join("taken");

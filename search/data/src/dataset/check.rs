@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use caf_geometry::Size;
 use caf_image::label::{LabelFile, LabelNotes, Outline};
 use caf_image::{Header, ImageProblem, Label, header};
 
@@ -59,7 +60,7 @@ impl Check<'_> {
             found.compare(&item.name, (ir_path, ir), (path, about));
         }
         let Some(Header { size, .. }) = ir else { return found };
-        let labels = self.read_labels(item, (size.width, size.height), &mut found);
+        let labels = self.read_labels(item, size, &mut found);
         let outlines = if mask.is_none() { self.outlines(labels.as_ref()) } else { None };
         self.require(item, labels.is_some(), mask.is_some() || outlines.is_some(), &mut found);
         let labels = labels.filter(|_| self.labels != Need::Ignore);
@@ -74,8 +75,7 @@ impl Check<'_> {
             ir: ir_path.clone(),
             vi: item.vi.clone(),
             mask: mask.cloned(),
-            width: size.width,
-            height: size.height,
+            size,
             labelled,
             labels: file.labels,
             ignore,
@@ -86,7 +86,7 @@ impl Check<'_> {
     }
 
     /// The labels of a pair, if there is such a file and somebody wants it: for boxes, or for the outlines of a mask.
-    fn read_labels(&self, item: &Item, size: (usize, usize), found: &mut Checked) -> Option<ReadLabels> {
+    fn read_labels(&self, item: &Item, size: Size, found: &mut Checked) -> Option<ReadLabels> {
         match item.labels.as_ref()? {
             Boxes::Yolo(path) if self.labels != Need::Ignore || self.masks != Need::Ignore => {
                 self.read_yolo(path, found)

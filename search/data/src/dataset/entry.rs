@@ -1,5 +1,6 @@
 //! One checked pair: its files, size and boxes, and the reading of its pixels.
 
+use caf_geometry::Size;
 use std::path::{Path, PathBuf};
 
 use caf_image::label::Outline;
@@ -20,10 +21,8 @@ pub struct Entry {
     pub vi: PathBuf,
     /// The file of the class mask, when there is one; its size is that of the pair.
     pub mask: Option<PathBuf>,
-    /// Columns of both images.
-    pub width: usize,
-    /// Rows of both images.
-    pub height: usize,
+    /// Size of both images.
+    pub size: Size,
     /// Objects; empty when the pair has no label file or labels are ignored.
     pub labels: Vec<Label>,
     /// Regions that are neither right nor wrong.
@@ -48,7 +47,7 @@ impl Entry {
         } else {
             read_ir(&self.ir, range)?
         };
-        self.of_its_size(&self.ir, plane.size_wh()).map(|()| plane)
+        self.of_its_size(&self.ir, plane.size()).map(|()| plane)
     }
 
     /// The visible half, see [`read_vi`].
@@ -57,7 +56,7 @@ impl Entry {
     /// Those of [`read_vi`]; [`DataError::Changed`] when the file has another size than at opening.
     pub fn read_vi(&self) -> Result<Rgb8, DataError> {
         let image = read_vi(&self.vi)?;
-        self.of_its_size(&self.vi, image.size_wh()).map(|()| image)
+        self.of_its_size(&self.vi, image.size()).map(|()| image)
     }
 
     /// Whether [`Entry::read_mask`] gives a mask.
@@ -80,10 +79,10 @@ impl Entry {
     pub fn read_mask(&self) -> Result<Option<Gray8>, DataError> {
         if let Some(path) = &self.mask {
             let mask = read_mask(path)?;
-            return self.of_its_size(path, mask.size_wh()).map(|()| Some(mask));
+            return self.of_its_size(path, mask.size()).map(|()| Some(mask));
         }
         let Some(outlines) = &self.outlines else { return Ok(None) };
-        let mut mask = Gray8::filled(self.width, self.height, 0)?;
+        let mut mask = Gray8::filled(self.size, 0)?;
         for outline in outlines {
             // Numbers that no mask can hold were refused at opening.
             outline.draw(u8::try_from(outline.class + 1).unwrap_or(u8::MAX), &mut mask);
@@ -91,8 +90,8 @@ impl Entry {
         Ok(Some(mask))
     }
 
-    fn of_its_size(&self, path: &Path, found: (usize, usize)) -> Result<(), DataError> {
-        let expected = (self.width, self.height);
+    fn of_its_size(&self, path: &Path, found: Size) -> Result<(), DataError> {
+        let expected = self.size;
         if found == expected { Ok(()) } else { Err(DataError::Changed { path: path.to_owned(), expected, found }) }
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use caf_geometry::Size;
 use caf_image::list::write_names;
 use caf_image::{Gray8, ImageError, ImageProblem, Rgb8, write_gray8, write_rgb8};
 use tempfile::TempDir;
@@ -13,7 +14,7 @@ fn good() -> TempDir {
     for (index, name) in ["a", "b", "c"].into_iter().enumerate() {
         gray(root, &format!("ir/{name}.png"), 12, 8, index as u8);
         let colour = (0..12 * 8 * 3).map(|i| (i * 3 + index) as u8).collect();
-        write_rgb8(&root.join(format!("vi/{name}.png")), &Rgb8::new(12, 8, colour).unwrap()).unwrap();
+        write_rgb8(&root.join(format!("vi/{name}.png")), &Rgb8::new(Size::new(12, 8), colour).unwrap()).unwrap();
         text(root, &format!("labels/{name}.txt"), "1 0.5 0.5 0.25 0.5\n");
     }
     text(root, "classes.txt", "person\ncar\n");
@@ -21,7 +22,7 @@ fn good() -> TempDir {
 }
 
 fn gray(root: &Path, path: &str, width: usize, height: usize, value: u8) {
-    write_gray8(&root.join(path), &Gray8::filled(width, height, value).unwrap()).unwrap();
+    write_gray8(&root.join(path), &Gray8::filled(Size { width, height }, value).unwrap()).unwrap();
 }
 
 fn text(root: &Path, path: &str, content: &str) {
@@ -48,7 +49,7 @@ fn a_good_folder_opens_and_loads() {
     assert_eq!(data.names().collect::<Vec<_>>(), ["a", "b", "c"]);
     assert_eq!(data.classes(), ["person", "car"]);
     let sample = data.load(1).unwrap();
-    assert_eq!((sample.ir.size_wh(), sample.vi.size_wh()), ((12, 8), (12, 8)));
+    assert_eq!((sample.ir.size(), sample.vi.size()), (Size::new(12, 8), Size::new(12, 8)));
     assert_eq!(sample.ir.data()[0], 1.0 / 255.0);
     assert_eq!((sample.labels.len(), sample.ignore.len(), sample.vi_is_gray), (1, 1, false));
     assert_eq!(data.entries()[1].mask, Some(folder.path().join("masks/b.png")));
@@ -56,7 +57,7 @@ fn a_good_folder_opens_and_loads() {
     assert_eq!(sample.mask, None, "masks are read when asked for");
     let masked = DatasetOptions { masks: Need::Optional, ..options(Need::Ignore, None) };
     let masked = Dataset::open(folder.path(), &masked).unwrap();
-    assert_eq!(masked.load(1).unwrap().mask, Some(Gray8::filled(12, 8, 255).unwrap()));
+    assert_eq!(masked.load(1).unwrap().mask, Some(Gray8::filled(Size::new(12, 8), 255).unwrap()));
     assert_eq!(masked.load(0).unwrap().mask, None);
     let needed = DatasetOptions { masks: Need::Required, ..options(Need::Ignore, None) };
     let missing = offences(folder.path(), &needed);
@@ -217,7 +218,10 @@ fn files_that_change_or_break_after_opening_are_named() {
     let folder = good();
     let data = Dataset::open(folder.path(), &DatasetOptions::default()).unwrap();
     gray(folder.path(), "ir/a.png", 6, 6, 0);
-    assert!(matches!(data.load(0), Err(DataError::Changed { found: (6, 6), expected: (12, 8), .. })));
+    assert!(matches!(
+        data.load(0),
+        Err(DataError::Changed { found: Size { width: 6, height: 6 }, expected: Size { width: 12, height: 8 }, .. })
+    ));
     let path = folder.path().join("vi/b.png");
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
@@ -270,7 +274,7 @@ fn outlines_make_a_mask_where_one_is_wanted() {
         let inside = (3..9).contains(&(i % 12)) && (2..6).contains(&(i / 12));
         assert_eq!(*id, if inside { 2 } else { 0 }, "pixel {i}");
     }
-    assert_eq!(data.load(1).unwrap().mask, Some(Gray8::filled(12, 8, 0).unwrap()));
+    assert_eq!(data.load(1).unwrap().mask, Some(Gray8::filled(Size::new(12, 8), 0).unwrap()));
     let optional = Dataset::open(root, &masked(Need::Optional)).unwrap();
     assert_eq!(optional.load(1).unwrap().mask, None, "an empty file says nothing about masks");
     let named =

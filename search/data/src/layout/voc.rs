@@ -1,5 +1,6 @@
 //! Boxes in the XML of the PASCAL VOC challenge.
 
+use caf_geometry::Size;
 use caf_image::label::{Label, LabelFile, LineProblem};
 
 /// What a file of annotations says, in fractions of the image.
@@ -13,7 +14,7 @@ pub(crate) struct VocFile {
 
 /// Reads `annotation/object` elements: `name`, and `bndbox` with `xmin`, `ymin`, `xmax`, `ymax`, the edges of the box in pixels, or
 /// with `x`, `y`, `w`, `h`, its upper left corner and its size. What is wrong becomes a problem with its line.
-pub(crate) fn read_voc(text: &str, classes: &[String], (width, height): (usize, usize)) -> VocFile {
+pub(crate) fn read_voc(text: &str, classes: &[String], image: Size) -> VocFile {
     let mut file = VocFile::default();
     let problem = |line, expected: String, found: String| LineProblem { line, expected, found };
     let document = match roxmltree::Document::parse(text.trim_start_matches('\u{feff}')) {
@@ -38,9 +39,9 @@ pub(crate) fn read_voc(text: &str, classes: &[String], (width, height): (usize, 
     if let Some(size) = root.children().find(|c| c.has_tag_name("size")) {
         let side = |name: &str| child(size, name).and_then(|t| t.parse::<usize>().ok()).filter(|n| *n > 0);
         if let (Some(w), Some(h)) = (side("width"), side("height"))
-            && (w, h) != (width, height)
+            && Size::new(w, h) != image
         {
-            let expected = format!("boxes of the image's size, {width}x{height}");
+            let expected = format!("boxes of the image's size, {image}");
             file.objects.problems.push(problem(line(size), expected, format!("{w}x{h}")));
             return file;
         }
@@ -70,7 +71,7 @@ pub(crate) fn read_voc(text: &str, classes: &[String], (width, height): (usize, 
             );
             continue;
         };
-        let (w, h) = (width as f64, height as f64);
+        let (w, h) = (image.width as f64, image.height as f64);
         let edges = [x1 / w, y1 / h, x2 / w, y2 / h];
         let class = u32::try_from(class).unwrap_or(u32::MAX);
         let added = if child(object, "difficult").as_deref() == Some("1") {
@@ -97,7 +98,7 @@ mod tests {
     fn read(objects: &str) -> VocFile {
         let text =
             format!("<annotation>\n<size><width>100</width><height>50</height></size>\n{objects}\n</annotation>");
-        read_voc(&text, &CLASSES.map(str::to_owned), (100, 50))
+        read_voc(&text, &CLASSES.map(str::to_owned), Size::new(100, 50))
     }
 
     fn object(name: &str, edges: [&str; 4], rest: &str) -> String {
@@ -133,10 +134,11 @@ mod tests {
         assert_eq!(file.objects.problems.iter().map(|p| p.line).collect::<Vec<_>>(), [3, 4, 5, 6, 7, 8]);
         assert!(file.objects.problems[0].expected.contains("People, Car"));
         for (text, line) in [("<annotation>\n</other>", 2), ("<other/>", 1), ("", 1)] {
-            let file = read_voc(text, &[], (1, 1));
+            let file = read_voc(text, &[], Size::new(1, 1));
             assert_eq!((file.objects.problems.len(), file.objects.problems[0].line), (1, line), "{text}");
         }
-        let other = read_voc("<annotation><size><width>9</width><height>9</height></size></annotation>", &[], (8, 9));
+        let other =
+            read_voc("<annotation><size><width>9</width><height>9</height></size></annotation>", &[], Size::new(8, 9));
         assert!(other.objects.problems[0].to_string().contains("expected boxes of the image's size, 8x9, found 9x9"));
     }
 }

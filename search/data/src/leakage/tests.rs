@@ -1,6 +1,7 @@
 use super::*;
 use crate::dataset::DatasetOptions;
 use crate::split::Scenes;
+use caf_geometry::Size;
 use caf_image::list::write_names as write_name_list;
 use caf_image::{Gray8, write_gray8};
 use rand::{Rng as _, SeedableRng as _};
@@ -17,7 +18,7 @@ fn pair(root: &Path, name: &str, seed: u64, noise: u8) {
             .map(|_| picture.random_range(30..200u8) + if noise > 0 { jitter.random_range(0..=noise) } else { 0 })
             .collect();
         std::fs::create_dir_all(root.join(camera)).unwrap();
-        write_gray8(&root.join(format!("{camera}/{name}.png")), &Gray8::new(32, 32, data).unwrap()).unwrap();
+        write_gray8(&root.join(format!("{camera}/{name}.png")), &Gray8::new(Size::new(32, 32), data).unwrap()).unwrap();
     }
 }
 

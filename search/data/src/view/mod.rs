@@ -6,7 +6,7 @@
 
 mod resample;
 
-use caf_geometry::Xyxy;
+use caf_geometry::{Size, Xyxy};
 use caf_image::{Gray8, Label, MASK_IGNORED, Raster};
 
 use crate::error::DataError;
@@ -24,8 +24,8 @@ const NOTHING_PX: f32 = 1e-3;
 /// A mapping from a source image to a target frame; see the module's page for the equation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct View {
-    source_wh: (usize, usize),
-    target_wh: (usize, usize),
+    source: Size,
+    target: Size,
     scale: (f64, f64),
     shift: (f64, f64),
 }
@@ -56,22 +56,22 @@ pub struct CutBoxes {
 }
 
 impl View {
-    /// The part of `width` × `height` pixels whose upper left corner is pixel (`x`, `y`), at the scale of the source.
+    /// The part of this size whose upper left corner is pixel (`x`, `y`), at the scale of the source.
     ///
     /// # Errors
     /// [`DataError::Shape`] when the part is empty or not inside the source .
-    pub fn crop(source_wh: (usize, usize), x: usize, y: usize, width: usize, height: usize) -> Result<Self, DataError> {
+    pub fn crop(source: Size, x: usize, y: usize, part: Size) -> Result<Self, DataError> {
         let fits = |offset: usize, length: usize, side: usize| {
             length > 0 && offset.checked_add(length).is_some_and(|end| end <= side)
         };
-        if !fits(x, width, source_wh.0) || !fits(y, height, source_wh.1) {
+        if !fits(x, part.width, source.width) || !fits(y, part.height, source.height) {
             return Err(DataError::Shape {
                 what: "crop",
-                expected: format!("at least one pixel, inside {}x{}", source_wh.0, source_wh.1),
-                found: format!("{width}x{height} at ({x}, {y})"),
+                expected: format!("at least one pixel, inside {source}"),
+                found: format!("{part} at ({x}, {y})"),
             });
         }
-        Self::new(source_wh, (width, height), (1.0, 1.0), (-(x as f64), -(y as f64)))
+        Self::new(source, part, (1.0, 1.0), (-(x as f64), -(y as f64)))
     }
 
     /// Scales by `scale` (target pixels per source pixel) in both directions and puts the centre of the source at the
@@ -80,36 +80,26 @@ impl View {
     /// # Errors
     /// [`DataError::Shape`] for an empty size, [`DataError::Setting`] for a scale that is not positive and finite or an
     /// offset that is not finite.
-    pub fn centred(
-        source_wh: (usize, usize),
-        target_wh: (usize, usize),
-        scale: f64,
-        offset_px: (f64, f64),
-    ) -> Result<Self, DataError> {
+    pub fn centred(source: Size, target: Size, scale: f64, offset_px: (f64, f64)) -> Result<Self, DataError> {
         let shift =
             |source: usize, target: usize, offset: f64| target as f64 / 2.0 + offset - scale * source as f64 / 2.0;
         Self::new(
-            source_wh,
-            target_wh,
+            source,
+            target,
             (scale, scale),
-            (shift(source_wh.0, target_wh.0, offset_px.0), shift(source_wh.1, target_wh.1, offset_px.1)),
+            (shift(source.width, target.width, offset_px.0), shift(source.height, target.height, offset_px.1)),
         )
     }
 
-    /// Any view: `x' = scale.0 * x + shift.0`, `y' = scale.1 * y + shift.1`, sizes as width, height.
+    /// Any view: `x' = scale.0 * x + shift.0`, `y' = scale.1 * y + shift.1`.
     ///
     /// # Errors
     /// [`DataError::Shape`] for an empty size, [`DataError::Setting`] for scales that are not positive and finite or
     /// shifts that are not finite.
-    pub fn new(
-        source_wh: (usize, usize),
-        target_wh: (usize, usize),
-        scale: (f64, f64),
-        shift: (f64, f64),
-    ) -> Result<Self, DataError> {
-        for (what, size) in [("source of a view", source_wh), ("target of a view", target_wh)] {
-            if size.0 == 0 || size.1 == 0 {
-                let found = format!("{}x{}", size.0, size.1);
+    pub fn new(source: Size, target: Size, scale: (f64, f64), shift: (f64, f64)) -> Result<Self, DataError> {
+        for (what, size) in [("source of a view", source), ("target of a view", target)] {
+            if size.width == 0 || size.height == 0 {
+                let found = size.to_string();
                 return Err(DataError::Shape { what, expected: "width and height of at least 1".into(), found });
             }
         }
@@ -121,7 +111,7 @@ impl View {
                 found: format!("scales {scale:?}, shifts {shift:?}"),
             });
         }
-        Ok(Self { source_wh, target_wh, scale, shift })
+        Ok(Self { source, target, scale, shift })
     }
 
     /// The same view with left and right exchanged in the target.
@@ -129,7 +119,7 @@ impl View {
     pub fn mirrored(self) -> Self {
         Self {
             scale: (-self.scale.0, self.scale.1),
-            shift: (self.target_wh.0 as f64 - self.shift.0, self.shift.1),
+            shift: (self.target.width as f64 - self.shift.0, self.shift.1),
             ..self
         }
     }
@@ -140,16 +130,16 @@ impl View {
         self.scale.0 < 0.0
     }
 
-    /// Width and height of the source.
+    /// Size of the source.
     #[must_use]
-    pub fn source_wh(&self) -> (usize, usize) {
-        self.source_wh
+    pub fn source(&self) -> Size {
+        self.source
     }
 
-    /// Width and height of the target.
+    /// Size of the target.
     #[must_use]
-    pub fn target_wh(&self) -> (usize, usize) {
-        self.target_wh
+    pub fn target(&self) -> Size {
+        self.target
     }
 
     /// A box of the source in the target's pixels, not cut.
@@ -175,14 +165,14 @@ impl View {
     pub fn map_labels(&self, labels: &[Label], rule: CutRule) -> CutBoxes {
         let mut out = CutBoxes::default();
         for label in labels {
-            let whole = self.map_box(label.to_pixels(self.source_wh.0, self.source_wh.1));
-            let cut = whole.clip(self.target_wh.1, self.target_wh.0);
+            let whole = self.map_box(label.to_pixels(self.source));
+            let cut = whole.clip(self.target);
             let side = (cut.x2 - cut.x1).min(cut.y2 - cut.y1);
             if side < NOTHING_PX {
                 continue;
             }
             let is_object = side >= rule.min_side_px && cut.area() > rule.min_area_fraction * whole.area();
-            let label = Label::from_pixels(label.class, cut, self.target_wh.0, self.target_wh.1);
+            let label = Label::from_pixels(label.class, cut, self.target);
             if is_object { out.kept.push(label) } else { out.remainders.push(label) }
         }
         out
@@ -218,7 +208,7 @@ impl View {
         source: &Raster<T, C>,
         border: T,
     ) -> Result<Raster<T, C>, DataError> {
-        let mut target = Raster::filled(self.target_wh.0, self.target_wh.1, border)?;
+        let mut target = Raster::filled(self.target, border)?;
         self.render_into(source, border, &mut target)?;
         Ok(target)
     }
@@ -236,17 +226,15 @@ impl View {
         border: T,
         target: &mut Raster<T, C>,
     ) -> Result<(), DataError> {
-        for (what, expected, found) in [
-            ("source of a view", self.source_wh, source.size_wh()),
-            ("target of a view", self.target_wh, target.size_wh()),
-        ] {
+        for (what, expected, found) in
+            [("source of a view", self.source, source.size()), ("target of a view", self.target, target.size())]
+        {
             if expected != found {
-                let (expected, found) = (format!("{expected:?} (width, height)"), format!("{found:?}"));
-                return Err(DataError::Shape { what, expected, found });
+                return Err(DataError::Shape { what, expected: expected.to_string(), found: found.to_string() });
             }
         }
-        let x_axis = Axis::new(self.scale.0, self.shift.0, self.source_wh.0);
-        let y_axis = Axis::new(self.scale.1, self.shift.1, self.source_wh.1);
+        let x_axis = Axis::new(self.scale.0, self.shift.0, self.source.width);
+        let y_axis = Axis::new(self.scale.1, self.shift.1, self.source.height);
         resample::render(source, &x_axis, &y_axis, border, target);
         Ok(())
     }
@@ -257,19 +245,21 @@ impl View {
     /// # Errors
     /// [`DataError::Shape`] when `source` has not the size of the view's source.
     pub fn render_mask(&self, source: &Gray8) -> Result<Gray8, DataError> {
-        if source.size_wh() != self.source_wh {
+        if source.size() != self.source {
             return Err(DataError::Shape {
                 what: "source of a view",
-                expected: format!("{:?} (width, height)", self.source_wh),
-                found: format!("{:?}", source.size_wh()),
+                expected: self.source.to_string(),
+                found: source.size().to_string(),
             });
         }
-        let x_axis = Axis::new(self.scale.0, self.shift.0, self.source_wh.0);
-        let y_axis = Axis::new(self.scale.1, self.shift.1, self.source_wh.1);
-        let columns: Vec<Option<usize>> = (0..self.target_wh.0).map(|x| x_axis.nearest(x)).collect();
-        let mut target = Gray8::filled(self.target_wh.0, self.target_wh.1, MASK_IGNORED)?;
-        for (y, row) in target.data_mut().chunks_exact_mut(self.target_wh.0).enumerate() {
-            let Some(ids) = y_axis.nearest(y).and_then(|y| source.data().get(y * self.source_wh.0..)) else { continue };
+        let x_axis = Axis::new(self.scale.0, self.shift.0, self.source.width);
+        let y_axis = Axis::new(self.scale.1, self.shift.1, self.source.height);
+        let columns: Vec<Option<usize>> = (0..self.target.width).map(|x| x_axis.nearest(x)).collect();
+        let mut target = Gray8::filled(self.target, MASK_IGNORED)?;
+        for (y, row) in target.data_mut().chunks_exact_mut(self.target.width).enumerate() {
+            let Some(ids) = y_axis.nearest(y).and_then(|y| source.data().get(y * self.source.width..)) else {
+                continue;
+            };
             for (out, x) in row.iter_mut().zip(&columns) {
                 *out = x.and_then(|x| ids.get(x)).copied().unwrap_or(MASK_IGNORED);
             }

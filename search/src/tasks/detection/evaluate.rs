@@ -5,8 +5,7 @@ use crate::error::SearchError;
 use crate::loader::byte_tensor;
 use crate::tasks::task::{Measured, TaskReport};
 use caf_eval::detection::{ImageRecord, Label};
-use caf_geometry::{Detection, Letterbox, NmsScratch, NmsSettings, Size, nms_into};
-use caf_image::Rgb8;
+use caf_geometry::{Detection, Letterbox, NmsScratch, NmsSettings, nms_into};
 use caf_net::zoo::pipeline::letterbox_graph;
 use caf_torch::{Mode, Params, forward};
 use caf_weights::Weights;
@@ -30,8 +29,7 @@ struct Detected {
 /// # Errors
 /// When an image cannot be read, or `params` do not fit the network; [`SearchError::Interrupted`] when asked to stop before the last image.
 fn detect(of: &Measured<'_>, nms: &NmsSettings) -> Result<Detected, SearchError> {
-    let &Measured { graph, params, images, size_px: [width, height], batch, progress, stop } = of;
-    let size = Size::new(width, height);
+    let &Measured { graph, params, images, size, batch, progress, stop } = of;
     let letterbox = letterbox_graph(size)?;
     let none = Params::from_weights(&letterbox, &Weights::new(), params.device(), Kind::Float)?;
     let classes = images.classes().len();
@@ -43,11 +41,8 @@ fn detect(of: &Measured<'_>, nms: &NmsSettings) -> Result<Detected, SearchError>
             return Err(SearchError::Interrupted);
         }
         let loaded = indices.par_iter().map(|index| images.load(*index)).collect::<Result<Vec<_>, SearchError>>()?;
-        let size_of = |image: &Rgb8| Size::new(image.width(), image.height());
-        let letterboxes = loaded
-            .iter()
-            .map(|pixels| Letterbox::within(size_of(&pixels.image), size))
-            .collect::<Result<Vec<_>, _>>()?;
+        let letterboxes =
+            loaded.iter().map(|pixels| Letterbox::within(pixels.image.size(), size)).collect::<Result<Vec<_>, _>>()?;
         let rows = tch::no_grad(|| -> Result<Vec<f32>, SearchError> {
             let mut fitted = Vec::with_capacity(loaded.len());
             for pixels in &loaded {
@@ -95,8 +90,7 @@ pub(super) fn evaluate(of: &Measured<'_>, nms: &NmsSettings) -> Result<TaskRepor
         .iter()
         .zip(by_image)
         .map(|(image, detections)| {
-            let (width, height) = image.size;
-            let bbox = |l: &caf_image::Label| l.to_pixels(width, height);
+            let bbox = |l: &caf_image::Label| l.to_pixels(image.size);
             let labels = image.labels.iter().map(|l| Label { class: l.class, bbox: bbox(l) }).collect();
             ImageRecord { labels, ignore: image.ignore.iter().map(bbox).collect(), detections }
         })

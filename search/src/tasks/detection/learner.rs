@@ -9,6 +9,7 @@ use crate::state::{STATE, StateError, entry};
 use crate::tasks::network::{Init, Network};
 use crate::tasks::setup::{Purpose, Setup};
 use crate::tasks::task::{Measured, Task, TaskReport, numbers, read, require_finite};
+use caf_geometry::Size;
 use caf_torch::optim::{Sgd, SgdGroup};
 use caf_torch::{GradOptions, Mode, Params, forward, gradients, host_from_tensor, tensor_from_host};
 use caf_weights::{HostTensor, Weights};
@@ -38,7 +39,7 @@ impl Learner {
         let init = settings.init.as_deref().map(Init::read).transpose()?;
         let config = settings.network(setup.classes.len(), init.as_ref().map(|init| &init.weights))?;
         let network = Network::begin(config.clone().into(), init, setup)?;
-        let [width, height] = setup.size_px;
+        let Size { width, height } = setup.size;
         let ema = settings.ema && setup.purpose == Purpose::Training;
         let schedule = schedule(&settings, setup);
         schedule.check()?;

@@ -5,6 +5,7 @@ use crate::error::SearchError;
 use crate::loader::{TaskImages, byte_tensor};
 use crate::tasks::task::{Measured, TaskReport};
 use caf_eval::segmentation::{CONVENTIONS, ConfusionMatrix, Report, percent};
+use caf_geometry::Size;
 use caf_image::MASK_IGNORED;
 use caf_torch::{Mode, forward};
 use rayon::prelude::*;
@@ -52,7 +53,7 @@ struct ClassReport {
 pub(super) fn evaluate(of: &Measured<'_>) -> Result<TaskReport, SearchError> {
     let &Measured { graph, params, images, batch, progress, stop, .. } = of;
     let mut counted = ConfusionMatrix::new(images.classes().len(), Some(MASK_IGNORED));
-    let sizes: Vec<(usize, usize)> = images.images().iter().map(|image| image.size).collect();
+    let sizes: Vec<Size> = images.images().iter().map(|image| image.size).collect();
     progress.begin("segment", images.len() as u64, 0);
     let mut done = 0;
     for same in sizes.chunk_by(|a, b| a == b) {

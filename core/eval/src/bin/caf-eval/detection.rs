@@ -154,16 +154,16 @@ fn size_of(
     fixed: Option<Size>,
     pictures: &BTreeMap<String, PathBuf>,
     offences: &mut Vec<Offence>,
-) -> Option<(usize, usize)> {
-    if let Some(Size { width, height }) = fixed {
-        return Some((height, width));
+) -> Option<Size> {
+    if fixed.is_some() {
+        return fixed;
     }
     let Some(path) = pictures.get(name) else {
         offences.push(Offence::of(name, Reason::Missing { option: "--images" }));
         return None;
     };
     match caf_image::image_size(path) {
-        Ok(Size { width, height }) => Some((height, width)),
+        Ok(size) => Some(size),
         Err(error) => {
             offences.push(Offence::of(path, error.into()));
             None

@@ -8,7 +8,6 @@ use caf_console::{Console, OutputError, Paths, Progress as _, claim, print, writ
 use caf_contract::IrSample as _;
 use caf_eval::fusion::{Metric, PROFILES, Picture, Profile, Scores, score};
 use caf_eval::statistics::Summary;
-use caf_geometry::Size;
 use caf_image::{ImageError, IrRange, IrScratch, Pixels, byte_of, decode, unit_plane};
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -163,20 +162,15 @@ fn measure(files: &Files, range: IrRange, profile: &Profile, metrics: &[Metric])
 
 /// The picture of a file; `range` says how infrared of more than 8 bits becomes 8.
 fn read(path: &Path, range: Option<IrRange>) -> Result<Picture, Reason> {
-    let of = |size: (usize, usize)| Size::new(size.0, size.1);
     Ok(match (decode(path)?, range) {
-        (Pixels::Gray8(gray), _) => Picture::gray(gray.data().to_vec(), of(gray.size_wh()))?,
-        (Pixels::Rgb8(rgb), _) => Picture::rgb(rgb.data().to_vec(), of(rgb.size_wh()))?,
+        (Pixels::Gray8(gray), _) => Picture::gray(gray.data().to_vec(), gray.size())?,
+        (Pixels::Rgb8(rgb), _) => Picture::rgb(rgb.data().to_vec(), rgb.size())?,
         (wide, Some(range)) => {
             let plane = unit_plane(wide, range, path, &mut IrScratch::default())?;
-            Picture::gray(plane.data().iter().map(|v| u8::from_unit(*v)).collect(), of(plane.size_wh()))?
+            Picture::gray(plane.data().iter().map(|v| u8::from_unit(*v)).collect(), plane.size())?
         }
-        (Pixels::Gray16(gray), None) => {
-            Picture::gray(gray.data().iter().map(|v| byte_of(*v)).collect(), of(gray.size_wh()))?
-        }
-        (Pixels::Rgb16(rgb), None) => {
-            Picture::rgb(rgb.data().iter().map(|v| byte_of(*v)).collect(), of(rgb.size_wh()))?
-        }
+        (Pixels::Gray16(gray), None) => Picture::gray(gray.data().iter().map(|v| byte_of(*v)).collect(), gray.size())?,
+        (Pixels::Rgb16(rgb), None) => Picture::rgb(rgb.data().iter().map(|v| byte_of(*v)).collect(), rgb.size())?,
         (Pixels::Float { found, .. }, None) => {
             let expected = "an image of 8 or 16 bits (PNG, JPEG, BMP, TIFF, WebP, PGM, PPM)";
             return Err(ImageError::Samples { path: path.to_owned(), expected, found }.into());

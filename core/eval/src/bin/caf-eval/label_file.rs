@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use caf_eval::detection::Label;
-use caf_geometry::{Cxcywh, Detection, Xyxy};
+use caf_geometry::{Cxcywh, Detection, Size, Xyxy};
 use caf_image::label::{LabelFile, LabelNotes, MAX_CLASSES};
 
 use crate::failure::{Offence, Reason};
@@ -15,9 +15,9 @@ struct Row {
     confidence: f32,
 }
 
-/// Labels (or ignore regions) of one image of `hw` pixels: lines `class cx cy w h`, or outlines, as every program reads them. What
+/// Labels (or ignore regions) of one image of this size: lines `class cx cy w h`, or outlines, as every program reads them. What
 /// was set right is added to `notes`.
-pub fn labels(path: &Path, hw: (usize, usize), notes: &mut LabelNotes, offences: &mut Vec<Offence>) -> Vec<Label> {
+pub fn labels(path: &Path, image: Size, notes: &mut LabelNotes, offences: &mut Vec<Offence>) -> Vec<Label> {
     let Some(text) = text(path, offences) else { return vec![] };
     let file = LabelFile::parse(&text, None);
     offences.extend(file.problems.into_iter().map(|problem| {
@@ -25,30 +25,26 @@ pub fn labels(path: &Path, hw: (usize, usize), notes: &mut LabelNotes, offences:
         Offence { place: path.to_owned(), line: Some(problem.line), reason }
     }));
     notes.add(file.notes);
-    let bbox = |l: &caf_image::Label| l.to_pixels(hw.1, hw.0);
+    let bbox = |l: &caf_image::Label| l.to_pixels(image);
     file.labels.iter().map(|l| Label { class: l.class, bbox: bbox(l) }).collect()
 }
 
-/// Detections of one image of `hw` pixels: lines `class cx cy w h confidence`, boxes relative to the image; they may reach over its
+/// Detections of one image of this size: lines `class cx cy w h confidence`, boxes relative to the image; they may reach over its
 /// edges.
-pub fn detections(path: &Path, hw: (usize, usize), offences: &mut Vec<Offence>) -> Vec<Detection> {
+pub fn detections(path: &Path, image: Size, offences: &mut Vec<Offence>) -> Vec<Detection> {
     let Some(text) = text(path, offences) else { return vec![] };
     let mut detections = vec![];
     let lines = text.strip_prefix('\u{feff}').unwrap_or(&text).lines().enumerate();
     for (i, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
         match row(line) {
             Ok(Row { class, bbox, confidence }) => {
-                let Xyxy { x1, y1, x2, y2 } = pixels(bbox, hw);
+                let Xyxy { x1, y1, x2, y2 } = bbox.to_pixels(image).into();
                 detections.push(Detection { x1, y1, x2, y2, score: confidence, class });
             }
             Err(reason) => offences.push(Offence { place: path.to_owned(), line: Some(i + 1), reason }),
         }
     }
     detections
-}
-
-fn pixels(bbox: Cxcywh, (height, width): (usize, usize)) -> Xyxy {
-    bbox.to_pixels(height, width).into()
 }
 
 fn text(path: &Path, offences: &mut Vec<Offence>) -> Option<String> {
