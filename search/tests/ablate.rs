@@ -122,7 +122,7 @@ fn killed_shared_and_copied_studies_have_the_rows_of_an_undisturbed_one() {
 /// A detector that the study trains itself, one that is trained anew for each method, and a loss that is searched.
 const WHOLE: [&str; 10] = [
     "--set",
-    r#"methods=["visible", "only:l1.max", { name = "found", search = { run = { iterations = 3, batch = 1, size_px = [64, 64] } } }]"#,
+    r#"methods=["visible", "only:l1.max", { name = "found", search = { run = { iterations = 3, batch = 1, size_px = [64, 64] }, task = { init = "frozen" } } }]"#,
     "--set",
     r#"protocols=["p1", "p2"]"#,
     "--set",
@@ -228,4 +228,19 @@ fn a_plan_does_nothing_and_bad_studies_are_wrong_calls() {
         assert_eq!(output.status.code(), Some(2), "{set}: {text}");
         assert!(text.contains(part) && !study.path().join("out").exists(), "{set}: {part}: {text}");
     }
+}
+
+#[test]
+fn the_studies_of_the_documentation_are_studies() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut found = 0;
+    for study in fs::read_dir(root.join("docs/studies")).unwrap().map(|entry| entry.unwrap().path().join("study.toml"))
+    {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_caf-search"));
+        let out = study.with_file_name("absent");
+        command.current_dir(&root).args(["ablate", "--plan"]).arg("--config").arg(&study).arg("--out").arg(&out);
+        finished(&command.output().unwrap());
+        found += 1;
+    }
+    assert!(found > 0);
 }

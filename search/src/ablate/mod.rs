@@ -13,6 +13,7 @@
 
 mod detector;
 mod folder;
+mod identity;
 mod job;
 mod method;
 mod report;

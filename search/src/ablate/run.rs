@@ -1,6 +1,7 @@
 //! The loop over the jobs of a study.
 
-use super::folder::{claim, files, render, wait_for};
+use super::folder::{files, render, wait_for};
+use super::identity::claim;
 use super::job::{Job, Pairs, jobs};
 use super::method::Contender;
 use super::rows::{Row, Rows};

@@ -66,7 +66,7 @@ pub struct Study {
     pub loss: LossConfig,
     /// How fusion networks are trained.
     pub fusion: FusionPart,
-    /// Settings of all searches, over which those of a method are put.
+    /// Settings of all searches, over which those of a method are put. `task.init = "frozen"` starts from the network of `[p1]`.
     #[serde(skip_serializing_if = "Table::is_empty")]
     pub search: Table,
     /// The frozen task network.
@@ -235,6 +235,14 @@ impl Default for Study {
     }
 }
 
+/// The word in `task.init` of a search that stands for the frozen network of the study.
+const FROZEN: &str = "frozen";
+
+/// Whether the task network of a search starts as the frozen one.
+pub(super) fn starts_frozen(config: &SearchConfig) -> bool {
+    config.task.table().get("init").and_then(toml::Value::as_str) == Some(FROZEN)
+}
+
 impl Study {
     /// Refuses settings out of range and methods that cannot be; the methods one by one. Files of losses are read.
     ///
@@ -258,12 +266,15 @@ impl Study {
         }
         let contenders = contenders(self)?;
         self.fusion_config(Path::new("beta.toml"), 1, self.data.clone()).check()?;
+        let mut needs_frozen = self.protocols.contains(&Protocol::P1);
         for contender in &contenders {
             if let Source::Search(search) = &contender.source {
-                self.search_config(search, 1, self.data.clone())?.check()?;
+                let config = self.search_config(search, 1, self.data.clone())?;
+                config.check()?;
+                needs_frozen |= starts_frozen(&config);
             }
         }
-        if self.protocols.contains(&Protocol::P1) {
+        if needs_frozen {
             let one = self.p1.weights.is_some() != self.p1.train.is_some();
             let found = if self.p1.train.is_some() { "both" } else { "neither" };
             require("p1", one, "either `weights` or `train`", found)?;

@@ -4,7 +4,7 @@ use super::detector;
 use super::folder::{data, files};
 use super::job::Job;
 use super::method::{SearchMethod, Source};
-use super::study::{Protocol, Study};
+use super::study::{Protocol, Study, starts_frozen};
 use crate::error::SearchError;
 use crate::evaluate::{METRICS, fusion_report};
 use crate::file::write_text;
@@ -15,7 +15,7 @@ use crate::run_settings::DataSettings;
 use crate::search::{self, BetaFile};
 use crate::state::StateError;
 use crate::task_training::{self, files as task_files};
-use crate::tasks::{TaskKind, Trained, open_task};
+use crate::tasks::{TaskKind, TaskSettings, Trained, open_task};
 use caf_console::{Progress, StopFlag};
 use caf_data::Dataset;
 use caf_geometry::Size;
@@ -174,7 +174,12 @@ impl<'a> Bench<'a> {
         stop: &StopFlag,
     ) -> Result<(), SearchError> {
         let work = cell.join("search");
-        let config = self.study.search_config(method, seed, self.data.clone())?;
+        let mut config = self.study.search_config(method, seed, self.data.clone())?;
+        if starts_frozen(&config) {
+            let mut table = config.task.table().clone();
+            table.insert("init".to_owned(), self.frozen_file(progress, stop)?.to_string_lossy().into_owned().into());
+            config.task = TaskSettings::new(config.task.kind().kind(), &table)?;
+        }
         let done = resumable(&work, progress, || search::run(&config, &work, progress, stop))?;
         if done.interrupted {
             return Err(SearchError::Interrupted);
@@ -188,17 +193,17 @@ impl<'a> Bench<'a> {
     fn frozen(&mut self, progress: &dyn Progress, stop: &StopFlag) -> Result<&Trained, SearchError> {
         let network = match self.frozen.take() {
             Some(network) => network,
-            None => {
-                let path = match (&self.study.p1.weights, &self.study.p1.train) {
-                    (None, Some(part)) => {
-                        detector::trained(self.folder, self.study, part, self.device, progress, stop)?
-                    }
-                    (weights, _) => weights.clone().unwrap_or_default(),
-                };
-                open_task(&path, self.device)?
-            }
+            None => open_task(&self.frozen_file(progress, stop)?, self.device)?,
         };
         Ok(self.frozen.insert(network))
+    }
+
+    /// Its file.
+    fn frozen_file(&self, progress: &dyn Progress, stop: &StopFlag) -> Result<PathBuf, SearchError> {
+        match (&self.study.p1.weights, &self.study.p1.train) {
+            (None, Some(part)) => detector::trained(self.folder, self.study, part, self.device, progress, stop),
+            (weights, _) => Ok(weights.clone().unwrap_or_default()),
+        }
     }
 
     /// A task network trained on the fused training pairs: that of the last iteration, since pairs that are measured choose nothing.

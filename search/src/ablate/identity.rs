@@ -1,0 +1,219 @@
+//! Whether a folder belongs to the study at hand.
+
+use super::folder::files;
+use super::method::{Contender, Source};
+use super::study::Study;
+use crate::error::SearchError;
+use crate::file::{write_text, write_toml};
+use crate::run_settings::DataSettings;
+use crate::search::SearchConfig;
+use crate::state::{StateError, differing, fingerprint};
+use caf_fusion_loss::LossConfig;
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+use std::path::{Path, PathBuf};
+
+/// Settings that may change without changing a row, beside lists that may grow.
+const FREE: [&str; 12] = [
+    "/seeds",
+    "/protocols",
+    "/methods",
+    "/compare",
+    "/run",
+    "/search",
+    "/data/root",
+    "/data/cache_mib",
+    "/data/workers",
+    "/fusion/save_every",
+    "/p1/train/save_every",
+    "/p2/save_every",
+];
+
+/// What rows rest on: settings, contents of files in place of their names, and what each method is.
+///
+/// # Errors
+/// When a file or the data set cannot be read.
+fn identity(study: &Study, contenders: &[Contender]) -> Result<Value, SearchError> {
+    let mut settings = serde_json::to_value(study).unwrap_or_default();
+    for pointer in FREE {
+        remove(&mut settings, pointer);
+    }
+    let mut hashed = Map::new();
+    let vgg = study.loss.vgg.as_ref().map(|vgg| &vgg.file);
+    let files = [
+        ("/loss/vgg/file", vgg),
+        ("/p1/weights", study.p1.weights.as_ref()),
+        ("/fusion/init", study.fusion.init.as_ref()),
+    ];
+    for (pointer, path) in files.into_iter().filter_map(|(pointer, path)| Some((pointer, path?))) {
+        remove(&mut settings, pointer);
+        hashed.insert(pointer.trim_start_matches('/').replace('/', "."), hash(path)?.into());
+    }
+    if study.scenes.is_none() {
+        for (name, list) in [("data.train", &study.data.train), ("data.val", &study.data.val)] {
+            hashed.insert(name.to_owned(), fingerprint(&study.data.open(list.as_deref(), None)?).into());
+        }
+    }
+    let mut methods = Map::new();
+    for contender in contenders {
+        let what = match &contender.source {
+            Source::Image(image) => json!({ "image": image }),
+            Source::Network(path) => json!({ "network": hash(path)? }),
+            Source::Beta(beta) => {
+                let mut loss = beta.loss.clone();
+                if let Some(vgg) = &mut loss.vgg {
+                    vgg.file = PathBuf::new();
+                }
+                let weights: Map<String, Value> = beta.weights.iter().map(|(k, v)| (k.clone(), (*v).into())).collect();
+                json!({ "weights": weights, "loss": LossConfig::spelled_out(&loss) })
+            }
+            Source::Search(search) => {
+                // The pairs are those of the study.
+                let config = study.search_config(search, 1, DataSettings::default())?;
+                json!({ "search": search_identity(&config) })
+            }
+        };
+        methods.insert(contender.name.clone(), what);
+    }
+    Ok(json!({ "settings": settings, "files": hashed, "methods": methods }))
+}
+
+fn remove(value: &mut Value, pointer: &str) {
+    if let Some((parent, last)) = pointer.rsplit_once('/')
+        && let Some(map) = value.pointer_mut(parent).and_then(Value::as_object_mut)
+    {
+        map.remove(last);
+    }
+}
+
+fn hash(path: &Path) -> Result<String, SearchError> {
+    let bytes = std::fs::read(path).map_err(SearchError::io("read", path))?;
+    Ok(Sha256::digest(&bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Makes the folder that of the study, or sees that it is. Methods, seeds and protocols may have been added or left out; what a row
+/// rests on must be as it was. Only the owner of the study's lock may call this.
+///
+/// # Errors
+/// [`SearchError::State`] with all that differs.
+pub(super) fn claim(folder: &Path, study: &Study, contenders: &[Contender]) -> Result<(), SearchError> {
+    let path = folder.join(files::IDENTITY);
+    let mut now = identity(study, contenders)?;
+    if let Some(saved) = read_identity(&path)? {
+        let saved = with_defaults(saved);
+        let mut found = Vec::new();
+        for part in ["settings", "files"] {
+            differing("", &saved[part], &now[part], &mut found);
+        }
+        let (Some(before), Some(methods)) = (saved["methods"].as_object(), now["methods"].as_object_mut()) else {
+            return Err(StateError::unusable(&path, "expected the methods of a study, found none").into());
+        };
+        for (name, method) in before {
+            match methods.get(name) {
+                Some(same) => differing(&format!("method {name}"), method, same, &mut found),
+                // Its rows are still there.
+                None => {
+                    methods.insert(name.clone(), method.clone());
+                }
+            }
+        }
+        if !found.is_empty() {
+            return Err(StateError::Foreign { path: folder.join(files::STUDY), differing: found }.into());
+        }
+    }
+    let text = serde_json::to_string_pretty(&now).map_err(|source| SearchError::Json { path: path.clone(), source })?;
+    write_text(&path, &text)?;
+    write_toml(&folder.join(files::STUDY), study)
+}
+
+/// What an earlier version saved, with the defaults of settings that it did not know: they are what it did.
+fn with_defaults(mut saved: Value) -> Value {
+    let mut settings = serde_json::to_value(Study::default()).unwrap_or_default();
+    FREE.into_iter().chain(["/p1", "/p2", "/methods"]).for_each(|pointer| remove(&mut settings, pointer));
+    fill(&mut saved["settings"], &settings);
+    let loss = serde_json::to_value(LossConfig::default()).unwrap_or_default();
+    let search = search_identity(&SearchConfig::default());
+    for method in saved["methods"].as_object_mut().into_iter().flat_map(|methods| methods.values_mut()) {
+        for (name, defaults) in [("loss", &loss), ("search", &search)] {
+            if let Some(part) = method.get_mut(name) {
+                fill(part, defaults);
+            }
+        }
+    }
+    saved
+}
+
+/// Adds what is absent, but nothing to a table of another kind.
+fn fill(value: &mut Value, defaults: &Value) {
+    let (Some(map), Some(defaults)) = (value.as_object_mut(), defaults.as_object()) else { return };
+    if map.get("kind") != defaults.get("kind") {
+        return;
+    }
+    for (key, default) in defaults {
+        match map.get_mut(key) {
+            Some(value) => fill(value, default),
+            None => {
+                map.insert(key.clone(), default.clone());
+            }
+        }
+    }
+}
+
+fn search_identity(config: &SearchConfig) -> Value {
+    let mut search = serde_json::to_value(config).unwrap_or_default();
+    let data = ["/data/root", "/data/train", "/data/val", "/data/cache_mib", "/data/workers"];
+    let run = ["/run/seed", "/run/device", "/run/threads", "/run/save_every"];
+    for pointer in data.into_iter().chain(run).chain(["/loss/vgg/file"]) {
+        remove(&mut search, pointer);
+    }
+    search
+}
+
+fn read_identity(path: &Path) -> Result<Option<Value>, SearchError> {
+    match std::fs::read(path) {
+        Ok(bytes) => {
+            let json = |source| SearchError::Json { path: path.to_owned(), source };
+            Ok(Some(serde_json::from_slice(&bytes).map_err(json)?))
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(SearchError::io("read", path)(e)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ablate::contenders;
+    use crate::settings::load;
+
+    #[test]
+    fn a_folder_of_an_earlier_version_has_the_defaults_of_what_that_did_not_know() {
+        let folder = tempfile::tempdir().unwrap();
+        let methods = r#"methods=["uniform", { name = "found", preset = "settled" }]"#;
+        let set = [methods, "scenes.count=8", "metrics=true"].map(str::to_owned);
+        let study: Study = load(None, &set).unwrap();
+        let all = contenders(&study).unwrap();
+        claim(folder.path(), &study, &all).unwrap();
+        let path = folder.path().join(files::IDENTITY);
+        let mut saved = read_identity(&path).unwrap().unwrap();
+        for pointer in [
+            "/settings/loss/weighting",
+            "/settings/fusion/network",
+            "/methods/uniform/loss/saliency",
+            "/methods/found/search/beta/decay",
+        ] {
+            assert!(saved.pointer(pointer).is_some(), "{pointer}: {saved}");
+            remove(&mut saved, pointer);
+        }
+        std::fs::write(&path, saved.to_string()).unwrap();
+        claim(folder.path(), &study, &all).unwrap();
+        // What is no default is not taken for granted.
+        remove(&mut saved, "/methods/found/search/beta/freeze_iterations");
+        saved["settings"]["metrics"] = false.into();
+        std::fs::write(&path, saved.to_string()).unwrap();
+        let text = claim(folder.path(), &study, &all).unwrap_err().to_string();
+        for part in ["metrics: saved false, now true", "method found.search.beta.freeze_iterations: saved 0, now 160"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+}
