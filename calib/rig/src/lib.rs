@@ -15,14 +15,12 @@
 mod camera;
 mod error;
 mod file;
-mod homography;
 mod matrix;
 mod remap;
 mod rig;
 
 pub use camera::Camera;
 pub use error::RigError;
-pub use homography::Homography;
-pub use matrix::{Mat3, Vec3};
+pub use matrix::{Homography, Mat3, Vec3};
 pub use remap::{PlaneMut, PlaneRef, RemapTable, Sample};
 pub use rig::{Latency, Pose, Rig};

@@ -2,8 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::camera::Camera;
 use crate::error::RigError;
-use crate::homography::Homography;
-use crate::matrix::{Mat3, Vec3};
+use crate::matrix::{Homography, Mat3, Vec3};
 
 /// How far a rotation read from a file may be from orthonormal: rounding to seven digits stays below it, a wrong sign or a
 /// scaled matrix does not.

@@ -1,6 +1,5 @@
 //! Each op of `caf-net` as ONNX nodes.
 
-mod bytes;
 mod layers;
 mod pixels;
 mod shapes;
@@ -50,8 +49,8 @@ pub(crate) fn emit(w: &mut Writer, site: &Site<'_>) -> Result<(), ExportError> {
         Op::Pad { top, bottom, left, right, value } => pixels::pad(w, site, [*top, *bottom, *left, *right], *value),
         Op::ReflectPad { top, bottom, left, right } => pixels::reflect_pad(w, site, [*top, *bottom, *left, *right]),
         Op::Letterbox { size, value } => pixels::letterbox(w, site, *size, *value),
-        Op::UnitFromBytes => bytes::unit_from_bytes(w, site),
-        Op::BytesFromUnit => bytes::bytes_from_unit(w, site),
+        Op::UnitFromBytes => pixels::unit_from_bytes(w, site),
+        Op::BytesFromUnit => pixels::bytes_from_unit(w, site),
     }
 }
 

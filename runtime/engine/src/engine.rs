@@ -1,6 +1,5 @@
 //! A model on a provider.
 
-use crate::array::{Array, Values};
 use crate::binding::{Binding, Slot};
 use crate::error::EngineError;
 use crate::library::library;
@@ -10,6 +9,24 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{Session, SessionInputValue};
 use ort::value::{Outlet, Tensor, TensorElementType, ValueType};
 use std::path::Path;
+
+/// Elements of an array, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// 32-bit floats.
+    F32(Vec<f32>),
+    /// Bytes.
+    U8(Vec<u8>),
+}
+
+/// A dense array in host memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Array {
+    /// Extents, outermost first.
+    pub shape: Vec<usize>,
+    /// Elements.
+    pub values: Values,
+}
 
 /// How to load a model.
 #[derive(Clone, Copy, Debug, Default)]

@@ -4,16 +4,14 @@
 //! explicitly; nothing falls back in silence. [`Engine::contract`] reads what the model promises and refuses a model that is not
 //! so. Arrays are run once with [`Engine::run`]; frames again and again with a [`Binding`], whose memory is made once.
 
-mod array;
 mod binding;
 mod engine;
 mod error;
 mod library;
 mod provider;
 
-pub use array::{Array, Values};
 pub use binding::{Binding, Slot, View, ViewMut};
-pub use engine::{Engine, EngineOptions};
+pub use engine::{Array, Engine, EngineOptions, Values};
 pub use error::EngineError;
 pub use library::{LIBRARY_VARIABLE, Library, LibraryError, library};
 pub use provider::{Provider, ProviderChoice, ProviderError, ProviderFault, gpu_is_present, probe};

@@ -6,14 +6,12 @@
 mod annotations;
 mod cache;
 mod feed;
-mod fit;
 mod images;
 mod order;
 mod pairs;
 
 pub use annotations::{Annotated, Annotation, Annotations};
 pub use feed::Feed;
-pub use fit::check_crop;
 pub use images::{HostImages, ImageBatches, ImageSource, Pixels, TaskImage, TaskImages, byte_tensor, unit_tensor};
 pub use order::{Order, Stream};
-pub use pairs::{HostPairs, PairBatch, PairBatches, PairStore, PreparedPair, plane_tensor};
+pub use pairs::{HostPairs, PairBatch, PairBatches, PairStore, PreparedPair, check_crop, plane_tensor};

@@ -9,7 +9,6 @@
 mod conv;
 mod convert;
 mod device;
-mod draws;
 mod error;
 mod forward;
 mod grad;

@@ -1,8 +1,7 @@
 //! Each op of `caf-net` on libtorch.
 
 use crate::conv::{Window, convolve};
-use crate::draws::unit;
-use crate::mode::Mode;
+use crate::mode::{Mode, unit};
 use crate::params::Params;
 use caf_geometry::{Letterbox, Size};
 use caf_net::{Activation, Conv, DropUnit, Extent, LayerNorm, Linear, Norm, Op};
