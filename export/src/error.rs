@@ -88,6 +88,14 @@ pub enum ExportError {
         /// Its reason.
         source: std::io::Error,
     },
+    /// A list of classes in which a line is no class name of its own.
+    #[error("{}, line {}: {}", path.display(), problem.line, problem)]
+    Classes {
+        /// The file.
+        path: PathBuf,
+        /// The first such line.
+        problem: caf_contract::classes::ClassProblem,
+    },
     /// A combination of settings that makes no model.
     #[error("{0}")]
     Settings(String),
@@ -146,6 +154,7 @@ impl ExportError {
             | Self::Network { .. }
             | Self::IrRange { .. }
             | Self::Text { .. }
+            | Self::Classes { .. }
             | Self::Write { .. }
             | Self::Broken { .. }
             | Self::Incomparable { .. } => false,

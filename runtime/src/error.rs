@@ -65,7 +65,7 @@ pub enum RuntimeError {
     #[error(transparent)]
     File(#[from] ImageError),
     /// A stage panicked.
-    #[error("the {stage} stage ended by a defect of this program")]
+    #[error("the {stage} stage ended with an internal error (a bug in this program)")]
     Stage {
         /// Which stage.
         stage: &'static str,

@@ -1,7 +1,7 @@
 //! Measuring fused images: fusion metrics against their sources.
 
 use crate::error::SearchError;
-use crate::named_images::{Misfits, images_of, told};
+use crate::named_images::{Misfits, images_of};
 use caf_console::{Progress, StopFlag};
 use caf_data::Dataset;
 use caf_eval::EvalError;
@@ -79,7 +79,7 @@ pub fn fusion_report(
         for one in measured {
             match one {
                 Ok(row) => rows.push(row),
-                Err(error) => offenders.push(told(&error)),
+                Err(error) => offenders.push(caf_console::told(&error)),
             }
         }
         done += some.len();

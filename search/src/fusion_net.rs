@@ -97,7 +97,8 @@ impl FusionNet {
     /// When the network takes no images of that size, or libtorch refuses.
     pub fn fuse(&self, params: &Params, ir: &Tensor, vi: &Tensor, mode: Mode) -> Result<Tensor, SearchError> {
         if let [.., height, width] = ir.size()[..] {
-            self.config.check_size([height, width].map(|side| usize::try_from(side).unwrap_or(0)))?;
+            // A tensor's extents are never negative.
+            self.config.check_size([height, width].map(|side| side.unsigned_abs() as usize))?;
         }
         let mut outputs = forward(&self.graph, params, &[ir, vi], mode)?;
         outputs.pop().ok_or_else(|| tch::TchError::Shape("the fusion network has no output".to_owned()).into())

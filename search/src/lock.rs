@@ -31,7 +31,10 @@ impl FolderLock {
             Ok(()) => Ok(Some(FolderLock { _file: Some(file) })),
             Err(TryLockError::WouldBlock) => Err(SearchError::InUse { path: folder.to_owned() }),
             Err(TryLockError::Error(error)) => {
-                progress.say(&format!("{}: cannot be locked ({error}): start no second run here", path.display()));
+                progress.say(&format!(
+                    "{}: cannot be locked ({error}): a second run in this folder would not be noticed",
+                    path.display()
+                ));
                 Ok(Some(FolderLock { _file: None }))
             }
         }

@@ -3,7 +3,6 @@
 use caf_data::Dataset;
 use caf_geometry::Size;
 use caf_image::{ImageError, folder, image_size};
-use std::error::Error;
 use std::path::{Path, PathBuf};
 
 /// How many offenders a message spells out; the rest is counted.
@@ -47,22 +46,11 @@ pub(crate) fn images_of(
     Ok(paths)
 }
 
-/// An error with its causes in one line.
-pub(crate) fn told(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
-
 fn misfit(path: &Path, size: Size) -> Option<String> {
     match image_size(path) {
         Ok(found) if found == size => None,
         Ok(found) => Some(format!("{}: expected {size} as the pair, found {found}", path.display())),
-        Err(error) => Some(told(&error)),
+        Err(error) => Some(caf_console::told(&error)),
     }
 }
 

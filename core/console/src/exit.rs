@@ -1,5 +1,6 @@
 //! How a program begins and ends.
 
+use std::error::Error;
 use std::process::ExitCode;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
@@ -46,20 +47,17 @@ pub fn exit_code(result: anyhow::Result<()>, is_wrong_call: impl FnOnce(&anyhow:
     if error.is::<Interrupted>() {
         return ExitCode::from(INTERRUPTED);
     }
-    crate::say!("error: {}", told_once(&error));
+    crate::say!("error: {}", told(error.as_ref()));
     ExitCode::from(if error.is::<WrongCall>() || is_wrong_call(&error) { 2 } else { 1 })
 }
 
-/// The error and its causes, without those whose words an outer message holds already.
-fn told_once(error: &anyhow::Error) -> String {
-    error.chain().fold(String::new(), |text, cause| {
-        let cause = cause.to_string();
-        match text.as_str() {
-            "" => cause,
-            told if told.contains(&cause) => text,
-            told => format!("{told}: {cause}"),
-        }
-    })
+/// An error and its causes in one line, without those whose words an outer message holds already.
+#[must_use]
+pub fn told(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes
+        .map(ToString::to_string)
+        .fold(error.to_string(), |text, cause| if text.contains(&cause) { text } else { format!("{text}: {cause}") })
 }
 
 #[cfg(test)]
@@ -70,7 +68,7 @@ mod tests {
     fn a_cause_is_told_once() {
         let missing = std::io::Error::new(std::io::ErrorKind::NotFound, "no such file");
         let error = anyhow::Error::from(missing).context("a.onnx: no such file").context("the model");
-        assert_eq!(told_once(&error), "the model: a.onnx: no such file");
+        assert_eq!(told(error.as_ref()), "the model: a.onnx: no such file");
     }
 
     #[test]

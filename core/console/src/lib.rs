@@ -17,7 +17,7 @@ mod paths;
 mod progress;
 mod stop;
 
-pub use exit::{EXIT_CODES, Interrupted, WrongCall, exit_code, start_log};
+pub use exit::{EXIT_CODES, Interrupted, WrongCall, exit_code, start_log, told};
 pub use output::{OutputError, claim, print, say, write_json};
 pub use paths::Paths;
 pub use progress::{Console, Progress, Silent};

@@ -17,6 +17,7 @@
 //! ```
 
 mod check;
+pub mod classes;
 mod contract;
 mod error;
 mod extents;
@@ -34,5 +35,6 @@ pub use extents::{Extents, check_elements};
 pub use ir_range::{IrLimits, IrRange, IrSample, IrScratch, LEAST_USED_SHARE};
 pub use port::{Colour, Element, Extent, MOST_ELEMENTS, Port, elements};
 pub use task::{
-    DetectionContract, MOST_MAP_CLASSES, OUTPUT_CLASS_MAP, OUTPUT_PREDICTIONS, SegmentationContract, TaskContract,
+    DetectionContract, IGNORED_LABEL, MOST_MAP_CLASSES, OUTPUT_CLASS_MAP, OUTPUT_PREDICTIONS, SegmentationContract,
+    TaskContract,
 };

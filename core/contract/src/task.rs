@@ -3,6 +3,9 @@
 use caf_geometry::Size;
 use serde::{Deserialize, Serialize};
 
+/// The label of a pixel that counts for nothing: no class, neither right nor wrong. All published masks that have one use this number.
+pub const IGNORED_LABEL: u8 = 255;
+
 /// Name of a detector's output.
 pub const OUTPUT_PREDICTIONS: &str = "predictions";
 /// Name of a segmentation's output.

@@ -196,7 +196,7 @@ pub enum ImageProblem {
         second: PathBuf,
     },
     /// One half of a pair is missing.
-    #[error("{name}: found {}, expected its other half in {}", found.display(), folder.display())]
+    #[error("{name}: found {}, expected the other image of the pair in {}", found.display(), folder.display())]
     MissingHalf {
         /// The pair.
         name: String,

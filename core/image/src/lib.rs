@@ -11,7 +11,6 @@
 //! * Infrared of more than 8 bits becomes \[0,1\] by an [`IrRange`], which is a property of the network.
 //! * What desktop systems leave in folders is passed over; everything else that is no image is named.
 
-pub mod classes;
 pub mod color;
 mod decode;
 mod error;
@@ -26,12 +25,12 @@ mod mask;
 mod raster;
 mod write;
 
-pub use caf_contract::{IrRange, IrScratch};
+pub use caf_contract::{IGNORED_LABEL, IrRange, IrScratch, classes};
 pub use decode::{Pixels, Visible, byte_of, decode, decode_fourth, read_vi, visible};
 pub use error::{ImageError, ImageProblem};
 pub use header::{Header, header, image_size, inspect};
 pub use infrared::{read_ir, unit_plane, warn_if_unused};
 pub use label::Label;
-pub use mask::{MASK_IGNORED, read_mask};
+pub use mask::read_mask;
 pub use raster::{Gray8, Plane, Raster, Rgb8};
 pub use write::{write_bytes, write_gray, write_gray8, write_gray16, write_rgb, write_rgb8};

@@ -7,10 +7,7 @@ use crate::decode::{Pixels, decode_bytes};
 use crate::error::ImageError;
 use crate::raster::{Gray8, Raster};
 
-/// The id of pixels that count neither for nor against a class.
-pub const MASK_IGNORED: u8 = 255;
-
-/// A class mask: one id a pixel, [`MASK_IGNORED`] where nothing is said.
+/// A class mask: one id a pixel, [`crate::IGNORED_LABEL`] where nothing is said.
 ///
 /// Gray files hold the ids themselves, files with a palette hold them as indices into it (the palette is for people to look
 /// at). Three equal channels count as gray; a coloured mask has no ids and is refused.

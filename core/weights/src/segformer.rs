@@ -85,7 +85,7 @@ pub fn renamed(weights: Weights, notes: &mut Vec<String>) -> Result<Weights, Ren
         result.insert(name, joined)?;
     }
     if moved > 0 {
-        notes.push(format!("{moved} tensors had the names of the hub"));
+        notes.push(format!("{moved} tensors had the names of the hub's SegFormer and were renamed"));
     }
     if unused > 0 {
         notes.push(format!("left out {unused} tensor(s) of `decode_head.conv_seg`, which nothing uses"));

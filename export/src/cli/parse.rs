@@ -24,10 +24,14 @@ pub(crate) fn tolerance(text: &str) -> Result<f64, String> {
         .ok_or_else(|| format!("expected a number of at least 0, found `{text}`"))
 }
 
-/// Class names, one a line; empty lines are left out.
+/// Class names, one a line, read as every program reads them.
 pub(crate) fn class_names(path: &Path) -> Result<Vec<String>, ExportError> {
     let text = std::fs::read_to_string(path).map_err(|source| ExportError::Text { path: path.to_owned(), source })?;
-    Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
+    let (names, problems) = caf_contract::classes::parse(&text);
+    match problems.into_iter().next() {
+        Some(problem) => Err(ExportError::Classes { path: path.to_owned(), problem }),
+        None => Ok(names),
+    }
 }
 
 /// Says what was changed while a weight file was read.
@@ -58,10 +62,15 @@ mod tests {
     }
 
     #[test]
-    fn class_lists_skip_empty_lines() {
+    fn class_lists_are_read_as_everywhere_and_faults_name_file_and_line() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "person\n\n car \r\n").unwrap();
+        std::fs::write(file.path(), "\u{feff}person\r\n car \r\n\n").unwrap();
         assert_eq!(class_names(file.path()).unwrap(), ["person", "car"]);
+        for (wrong, line) in [("person\n\ncar\n", "line 2"), ("person\ncar\nperson\n", "line 3")] {
+            std::fs::write(file.path(), wrong).unwrap();
+            let error = class_names(file.path()).unwrap_err().to_string();
+            assert!(error.contains(line) && error.contains(&file.path().display().to_string()), "{error}");
+        }
         assert!(class_names(Path::new("/nonexistent/classes.txt")).is_err());
     }
 }

@@ -132,7 +132,7 @@ pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
         let Distance { output, max_abs, range: [low, high], values } = distance;
         out!("  {output}: at most {max_abs:.3e} from the weights, not folded ({values} values, limit {limit:.1e})")?;
         if low == high {
-            out!("  {output}: is {low} everywhere on the test images, so that this comparison says little")?;
+            out!("  {output}: is {low} everywhere on the test images, a comparison there proves little")?;
         }
         if max_abs > limit {
             far.push(format!("`{output}` {max_abs:.3e} > {limit:.1e}"));

@@ -2,12 +2,13 @@
 
 use super::files::TaskFile;
 use crate::error::ExportError;
-use caf_contract::{DetectionContract, OUTPUT_CLASS_MAP, OUTPUT_PREDICTIONS, SegmentationContract, TaskContract};
+use caf_contract::{
+    DetectionContract, IGNORED_LABEL, OUTPUT_CLASS_MAP, OUTPUT_PREDICTIONS, SegmentationContract, TaskContract,
+};
 use caf_geometry::Size;
 use caf_net::zoo::task::Task;
 
 /// Value in label files of pixels that segmentations do not learn from.
-const IGNORED_LABEL: u8 = 255;
 
 /// The size that the network sees images fitted into, `asked` or that of its training; none where it sees each at its own.
 ///

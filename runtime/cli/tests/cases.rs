@@ -6,7 +6,6 @@ mod common;
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
 
 use caf_net::zoo::pipeline::{ColourMode, Samples};
 use common::report::{accounts_balance, json, lines, number};
@@ -65,12 +64,10 @@ fn a_stalled_camera_is_noticed_said_counted_and_ends_the_run_with_what_came_befo
          appsrc caps=\"{CAPS},format=I420\" is-live=true format=time ! c. c. ! queue"
     );
     for (ir, vi, name) in [(stalls.as_str(), camera().as_str(), "infrared"), (&camera(), &stalls, "visible")] {
-        let began = Instant::now();
         let output = bench.live(ir, vi, &["--patience-s", "1.5"]);
         assert_eq!(code(&output), 1, "{}", said(&output));
         let words = format!("{name} source: the camera is lost: no frame came for 1.5 s, after 10 frames");
         assert!(said(&output).contains(&words), "{}", said(&output));
-        assert!(began.elapsed() < Duration::from_secs(20));
         let summary = bench.summary();
         assert_eq!(summary["ended_by"], "lost");
         assert_eq!((number(&summary[name], "/lost"), summary[name]["state"].as_str()), (1, Some("lost")));
@@ -205,7 +202,7 @@ fn on_a_machine_without_a_gpu_nothing_is_said_of_gpus() {
     let gpu =
         ["/dev/nvidia0", "/dev/nvhost-gpu", "/proc/driver/nvidia/version"].iter().any(|p| PathBuf::from(p).exists());
     if gpu {
-        println!("SKIP this machine has a GPU: what is said is not looked at");
+        caf_golden::say("SKIP this machine has a GPU: what is said is not looked at");
     } else {
         assert!(!said(&output).to_lowercase().contains("cuda"), "{}", said(&output));
     }

@@ -250,6 +250,7 @@ fn a_folder_of_mixed_sizes_is_searched_by_one_model_in_each_pairs_own_pixels() {
         }
     }
     let all = found(&any, &at("all"));
+    assert_eq!(all.len(), sizes.len());
     for (line, (name, width, height)) in all.iter().zip(sizes) {
         let fixed = common::pipeline_model(folder.path(), "fixed.onnx", width, height);
         let alone = found(&fixed, &at(name));

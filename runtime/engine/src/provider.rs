@@ -109,7 +109,7 @@ pub enum ProviderFault {
         source: ort::Error,
     },
     /// ONNX Runtime cannot make a session at all.
-    #[error("cannot be tried, because ONNX Runtime prepares no session: {0}")]
+    #[error("cannot be tried: ONNX Runtime makes no session: {0}")]
     Builder(#[source] ort::Error),
 }
 

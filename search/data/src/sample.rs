@@ -18,7 +18,7 @@ pub struct Sample {
     pub labels: Vec<Label>,
     /// Regions that are neither right nor wrong: not to be trained on, detections there not counted.
     pub ignore: Vec<Label>,
-    /// Class ids by pixel, of the size of the pair, [`caf_image::MASK_IGNORED`] where nothing is said; `None` where the
+    /// Class ids by pixel, of the size of the pair, [`caf_image::IGNORED_LABEL`] where nothing is said; `None` where the
     /// pair has no mask or masks are ignored.
     pub mask: Option<Gray8>,
 }

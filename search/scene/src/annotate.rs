@@ -1,5 +1,6 @@
 //! Boxes, ignore regions and masks, from what the visible camera's geometry sees.
 
+use caf_contract::IGNORED_LABEL;
 use caf_geometry::Size;
 use serde::{Deserialize, Serialize};
 
@@ -17,8 +18,6 @@ pub const LEAST_SIDE_PX: u32 = 4;
 pub const LEAST_SHARE: f32 = 0.3;
 /// Objects with fewer visible pixels than this are left out altogether.
 pub const LEAST_TRACE_PIXELS: u32 = 5;
-/// Mask value of pixels that count neither for nor against a class.
-pub const MASK_IGNORED: u8 = 255;
 
 /// A YOLO box: centre and extents relative to the image, each in [0, 1].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -124,10 +123,10 @@ fn most_frequent(numbers: [u16; SAMPLES * SAMPLES]) -> u16 {
     numbers.into_iter().reduce(|best, n| if rank(n) > rank(best) { n } else { best }).unwrap_or(NO_INSTANCE)
 }
 
-/// Class mask: 0 is background, class id + 1 an object, [`MASK_IGNORED`] what is an ignore region or too small for one.
+/// Class mask: 0 is background, class id + 1 an object, [`IGNORED_LABEL`] what is an ignore region or too small for one.
 pub(crate) fn class_mask(map: &[u16], instances: &[Instance]) -> Vec<u8> {
     let largest = instances.iter().map(|i| usize::from(i.number)).max().unwrap_or(0);
-    let mut values = vec![MASK_IGNORED; largest + 1];
+    let mut values = vec![IGNORED_LABEL; largest + 1];
     if let Some(background) = values.first_mut() {
         *background = 0;
     }
@@ -136,7 +135,7 @@ pub(crate) fn class_mask(map: &[u16], instances: &[Instance]) -> Vec<u8> {
             *value = instance.class.id() as u8 + 1;
         }
     }
-    map.iter().map(|n| values.get(usize::from(*n)).copied().unwrap_or(MASK_IGNORED)).collect()
+    map.iter().map(|n| values.get(usize::from(*n)).copied().unwrap_or(IGNORED_LABEL)).collect()
 }
 
 #[cfg(test)]

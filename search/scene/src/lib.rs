@@ -46,7 +46,8 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-pub use annotate::{Instance, LEAST_PIXELS, LEAST_SHARE, LEAST_SIDE_PX, LEAST_TRACE_PIXELS, Label, MASK_IGNORED};
+pub use annotate::{Instance, LEAST_PIXELS, LEAST_SHARE, LEAST_SIDE_PX, LEAST_TRACE_PIXELS, Label};
+pub use caf_contract::IGNORED_LABEL;
 pub use climate::{Condition, UnknownCondition};
 pub use clip::{ClipSpec, ClipSummary, write_clip};
 pub use contrast::{Contrast, HIDDEN_BELOW, LOST_BELOW, SEEN_FROM, contrasts};
@@ -149,7 +150,7 @@ pub struct Rendered {
     pub labels: Vec<Label>,
     /// Boxes that are neither right nor wrong.
     pub ignore: Vec<Label>,
-    /// Of the visible image's size: 0 background, class id + 1, [`MASK_IGNORED`].
+    /// Of the visible image's size: 0 background, class id + 1, [`IGNORED_LABEL`].
     pub mask: Vec<u8>,
     /// Number of the object that each pixel of the visible image shows, 0 for none.
     pub instances: Vec<u16>,

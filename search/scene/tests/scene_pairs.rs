@@ -5,7 +5,8 @@
 
 use caf_geometry::Size;
 use caf_scene::{
-    Class, Condition, Contrast, LEAST_SHARE, MASK_IGNORED, Rendered, SEEN_FROM, Scene, SceneSpec, contrasts, offset_rig,
+    Class, Condition, Contrast, IGNORED_LABEL, LEAST_SHARE, Rendered, SEEN_FROM, Scene, SceneSpec, contrasts,
+    offset_rig,
 };
 use rayon::prelude::*;
 
@@ -59,7 +60,7 @@ fn boxes_and_masks_are_the_extents_of_the_pixels() {
                 if *number == object.number {
                     let (x, y) = (i as u32 % width, i as u32 / width);
                     (x0, y0, x1, y1, pixels) = (x0.min(x), y0.min(y), x1.max(x + 1), y1.max(y + 1), pixels + 1);
-                    let expected = if object.ignored { MASK_IGNORED } else { object.class.id() as u8 + 1 };
+                    let expected = if object.ignored { IGNORED_LABEL } else { object.class.id() as u8 + 1 };
                     assert_eq!(pair.mask[i], expected);
                 }
             }

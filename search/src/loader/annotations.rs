@@ -6,7 +6,7 @@ use caf_data::view::{CutRule, View};
 use caf_data::{Dataset, DatasetOptions, Need};
 use caf_geometry::Size;
 use caf_image::{Gray8, IrRange, Label};
-use caf_image::{ImageError, MASK_IGNORED};
+use caf_image::{IGNORED_LABEL, ImageError};
 use std::path::{Path, PathBuf};
 
 /// What a task learns from.
@@ -121,7 +121,7 @@ impl Annotations {
 /// # Errors
 /// [`ImageError::Mask`] with the path and the first other id.
 pub(super) fn checked_mask(mask: Gray8, classes: usize, path: &Path) -> Result<Gray8, SearchError> {
-    match mask.data().iter().find(|id| usize::from(**id) >= classes && **id != MASK_IGNORED) {
+    match mask.data().iter().find(|id| usize::from(**id) >= classes && **id != IGNORED_LABEL) {
         Some(id) => {
             let found = format!("class {id}, where {classes} classes are named");
             Err(ImageError::Mask { path: path.to_owned(), found }.into())

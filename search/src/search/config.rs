@@ -131,12 +131,7 @@ impl SearchConfig {
         self.run.check(self.task.kind().sides())?;
         self.data.check()?;
         let taught = self.steps.task || self.task.table().contains_key("init");
-        require(
-            "steps.task",
-            taught,
-            "true, or weights in task.init: what stays as it starts must know the task",
-            false,
-        )?;
+        require("steps.task", taught, "true, or trained weights in task.init (--init)", false)?;
         require_count("steps.fusion_per_beta", self.steps.fusion_per_beta)?;
         require_positive("beta.rate", self.beta.rate)?;
         let momentum = self.beta.momentum;

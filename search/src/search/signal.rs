@@ -1,4 +1,4 @@
-//! What β hears: the hypergradient's mean against its noise.
+//! Signal and noise of the hypergradient: its mean against its standard deviation over the last β steps.
 
 use std::collections::VecDeque;
 
@@ -7,7 +7,7 @@ pub(super) const WINDOW: usize = 20;
 
 /// The hypergradients of the last [`WINDOW`] β steps.
 ///
-/// β follows the mean and is pushed about by the rest: where a term's mean is a small share of its standard deviation, its weight
+/// Where a term's mean is a small share of its standard deviation, its weight
 /// moves by chance.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Signal {

@@ -100,10 +100,10 @@ mod tests {
 
     #[test]
     fn a_sleep_is_measured_as_long_as_it_is() {
-        // A sleep is never shorter; a busy machine makes it longer, the fastest sample least.
+        // A sleep is never shorter, and on a busy machine longer.
         let samples = samples(&mut || std::thread::sleep(Duration::from_millis(5)));
         assert_eq!(samples.len(), SAMPLES);
-        assert!(samples[0] >= 0.005 && samples[0] < 0.05, "{}", samples[0]);
+        assert!(samples[0] >= 0.005, "{}", samples[0]);
     }
 
     #[test]

@@ -1,9 +1,6 @@
 use crate::EvalError;
 use serde::Serialize;
 
-/// The label of a pixel that is neither right nor wrong, in the usual data sets.
-pub const IGNORED_LABEL: u8 = 255;
-
 /// Pixels by labelled class (row) and predicted class (column), over all images of a data set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ConfusionMatrix {

@@ -12,7 +12,8 @@ mod mfnet_first_port;
 mod mmseg;
 mod report;
 
-pub use confusion::{ConfusionMatrix, IGNORED_LABEL};
+pub use caf_contract::IGNORED_LABEL;
+pub use confusion::ConfusionMatrix;
 pub use report::{Column, Convention, Report, percent};
 
 /// All conventions; the first is the usual one.

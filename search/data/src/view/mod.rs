@@ -7,7 +7,7 @@
 mod resample;
 
 use caf_geometry::{Size, Xyxy};
-use caf_image::{Gray8, Label, MASK_IGNORED, Raster};
+use caf_image::{Gray8, IGNORED_LABEL, Label, Raster};
 
 use crate::error::DataError;
 use crate::sample::Sample;
@@ -240,7 +240,7 @@ impl View {
     }
 
     /// A class mask seen by the view: ids cannot be mixed, so each target pixel has the id of the source pixel that its centre
-    /// lies in, and [`MASK_IGNORED`] where the source does not reach.
+    /// lies in, and [`IGNORED_LABEL`] where the source does not reach.
     ///
     /// # Errors
     /// [`DataError::Shape`] when `source` has not the size of the view's source.
@@ -255,13 +255,13 @@ impl View {
         let x_axis = Axis::new(self.scale.0, self.shift.0, self.source.width);
         let y_axis = Axis::new(self.scale.1, self.shift.1, self.source.height);
         let columns: Vec<Option<usize>> = (0..self.target.width).map(|x| x_axis.nearest(x)).collect();
-        let mut target = Gray8::filled(self.target, MASK_IGNORED)?;
+        let mut target = Gray8::filled(self.target, IGNORED_LABEL)?;
         for (y, row) in target.data_mut().chunks_exact_mut(self.target.width).enumerate() {
             let Some(ids) = y_axis.nearest(y).and_then(|y| source.data().get(y * self.source.width..)) else {
                 continue;
             };
             for (out, x) in row.iter_mut().zip(&columns) {
-                *out = x.and_then(|x| ids.get(x)).copied().unwrap_or(MASK_IGNORED);
+                *out = x.and_then(|x| ids.get(x)).copied().unwrap_or(IGNORED_LABEL);
             }
         }
         Ok(target)

@@ -146,7 +146,8 @@ fn masks_move_with_the_images_without_mixing_ids() {
                 continue;
             }
             let inside = at.x1 > 0.0 && at.y1 > 0.0 && at.x1 < 33.0 && at.y1 < 21.0;
-            let expected = if inside { source.pixel(at.x1 as usize, at.y1 as usize).unwrap()[0] } else { MASK_IGNORED };
+            let expected =
+                if inside { source.pixel(at.x1 as usize, at.y1 as usize).unwrap()[0] } else { IGNORED_LABEL };
             assert_eq!(id, expected, "pixel {i} of {view:?}");
         }
     }

@@ -6,7 +6,7 @@ use crate::loader::{TaskImages, byte_tensor};
 use crate::tasks::task::{Measured, TaskReport};
 use caf_eval::segmentation::{CONVENTIONS, ConfusionMatrix, Report, percent};
 use caf_geometry::Size;
-use caf_image::MASK_IGNORED;
+use caf_image::IGNORED_LABEL;
 use caf_torch::{Mode, forward};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -52,7 +52,7 @@ struct ClassReport {
 /// last image.
 pub(super) fn evaluate(of: &Measured<'_>) -> Result<TaskReport, SearchError> {
     let &Measured { graph, params, images, batch, progress, stop, .. } = of;
-    let mut counted = ConfusionMatrix::new(images.classes().len(), Some(MASK_IGNORED));
+    let mut counted = ConfusionMatrix::new(images.classes().len(), Some(IGNORED_LABEL));
     let sizes: Vec<Size> = images.images().iter().map(|image| image.size).collect();
     progress.begin("segment", images.len() as u64, 0);
     let mut done = 0;

@@ -2,7 +2,7 @@
 
 use super::settings::Mean;
 use crate::error::SearchError;
-use caf_image::MASK_IGNORED;
+use caf_image::IGNORED_LABEL;
 use tch::{Kind, Reduction, Tensor};
 
 /// Class scores `[n, classes, h, w]` resampled to a height and width: bilinear between pixel centres.
@@ -21,7 +21,7 @@ fn resized(logits: &Tensor, [height, width]: [usize; 2]) -> Result<Tensor, Searc
 pub(super) fn cross_entropy(logits: &Tensor, labels: &Tensor, mean: Mean) -> Result<Tensor, SearchError> {
     let (_, height, width) = labels.size3()?;
     let scores = resized(logits, [height as usize, width as usize])?;
-    let ignored = i64::from(MASK_IGNORED);
+    let ignored = i64::from(IGNORED_LABEL);
     let sum = scores.f_cross_entropy_loss(labels, None::<Tensor>, Reduction::Sum, ignored, 0.0)?;
     let pixels = match mean {
         Mean::Valid => i64::try_from(labels.f_ne(ignored)?.f_sum(Kind::Int64)?)?,

@@ -157,6 +157,6 @@ pub enum Reason {
         classes: usize,
     },
     /// A file of predictions for an image that has no labels.
-    #[error("predictions for a name that is not evaluated")]
+    #[error("predictions for an image that is not among the evaluated names")]
     NotEvaluated,
 }
