@@ -7,7 +7,7 @@ use caf_console::Progress;
 use caf_image::IrRange;
 use caf_net::Graph;
 use caf_net::zoo::fusion::FusionConfig;
-use caf_torch::{Mode, Params, forward};
+use caf_torch::{Mode, Params, Trace, forward, forward_traced};
 use caf_weights::{FusionFile, Metadata};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
@@ -96,11 +96,35 @@ impl FusionNet {
     /// # Errors
     /// When the network takes no images of that size, or libtorch refuses.
     pub fn fuse(&self, params: &Params, ir: &Tensor, vi: &Tensor, mode: Mode) -> Result<Tensor, SearchError> {
-        if let [.., height, width] = ir.size()[..] {
+        self.check_size(ir)?;
+        one(forward(&self.graph, params, &[ir, vi], mode)?)
+    }
+
+    /// The same, and what its derivative along a direction of the parameters needs.
+    ///
+    /// # Errors
+    /// As [`FusionNet::fuse`].
+    pub fn fuse_traced(
+        &self,
+        params: &Params,
+        ir: &Tensor,
+        vi: &Tensor,
+        mode: Mode,
+    ) -> Result<(Tensor, Trace), SearchError> {
+        self.check_size(ir)?;
+        let (outputs, trace) = forward_traced(&self.graph, params, &[ir, vi], mode)?;
+        Ok((one(outputs)?, trace))
+    }
+
+    fn check_size(&self, image: &Tensor) -> Result<(), SearchError> {
+        if let [.., height, width] = image.size()[..] {
             // A tensor's extents are never negative.
             self.config.check_size([height, width].map(|side| side.unsigned_abs() as usize))?;
         }
-        let mut outputs = forward(&self.graph, params, &[ir, vi], mode)?;
-        outputs.pop().ok_or_else(|| tch::TchError::Shape("the fusion network has no output".to_owned()).into())
+        Ok(())
     }
+}
+
+fn one(mut outputs: Vec<Tensor>) -> Result<Tensor, SearchError> {
+    outputs.pop().ok_or_else(|| tch::TchError::Shape("the fusion network has no output".to_owned()).into())
 }

@@ -8,6 +8,7 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    caf_torch::keep_freed_memory();
     caf_console::start_log();
     caf_console::exit_code(cli::Cli::parse().run(), cli::is_wrong_call)
 }

@@ -4,7 +4,9 @@
 use caf_fusion_loss::{FusionLoss, LossConfig, LossError, Saliency, Sources, Terms, Weighting};
 use caf_net::Graph;
 use caf_net::zoo::caf::{CafConfig, graph};
-use caf_search::hypergradient::{Form, HypergradientError, Problem, Radius, Settings, compared, hypergradient};
+use caf_search::hypergradient::{
+    Form, FusionBatch, FusionTrace, HypergradientError, Problem, Radius, Settings, compared, hypergradient,
+};
 use caf_torch::optim::{Adam, AdamConfig};
 use caf_torch::{GradOptions, Mode, Params, forward, gradients};
 use tch::{Device, Kind, Tensor};
@@ -46,18 +48,28 @@ impl Small {
         Ok(forward(&self.graph, omega, &[ir, vi], Mode::BatchStatistics)?.remove(0))
     }
 
+    fn batch(&self) -> FusionBatch<'_> {
+        FusionBatch { graph: &self.graph, loss: &self.loss, sources: &self.sources, mode: Mode::BatchStatistics }
+    }
+
     fn logits(&self) -> Tensor {
         (Tensor::arange(self.loss.active().len() as i64, OPTIONS) * 2.1).sin()
     }
 }
 
 impl Problem for Small {
-    fn fuse(&self, omega: &Params) -> Result<Tensor, HypergradientError> {
-        self.image(omega, self.sources.ir(), self.sources.vi())
+    type Trace = FusionTrace;
+
+    fn terms(&self, omega: &Params) -> Result<Terms, HypergradientError> {
+        self.batch().terms(omega)
     }
 
-    fn terms(&self, fused: &Tensor) -> Result<Terms, HypergradientError> {
-        Ok(self.loss.terms(fused, &self.sources)?)
+    fn terms_traced(&self, omega: &Params) -> Result<(Terms, FusionTrace), HypergradientError> {
+        self.batch().terms_traced(omega)
+    }
+
+    fn terms_along(&self, trace: FusionTrace, omega: &Params, v: &[Tensor]) -> Result<Vec<f64>, HypergradientError> {
+        self.batch().terms_along(trace, omega, v)
     }
 
     fn validation_loss(&self, omega: &Params) -> Result<Tensor, HypergradientError> {
@@ -76,7 +88,7 @@ fn settings(form: Form, weighting: Weighting) -> Settings {
 fn unrolled(problem: &Small, logits: &Tensor, eta: f64, weighting: Weighting) -> f64 {
     let leaves: Vec<Tensor> = problem.omega.trainable().iter().map(|t| t.detach().set_requires_grad(true)).collect();
     let omega = problem.omega.with_trainable(&leaves).unwrap();
-    let terms = problem.terms(&problem.fuse(&omega).unwrap()).unwrap();
+    let terms = problem.terms(&omega).unwrap();
     let grads = gradients(&weighting.total(&terms, logits).unwrap(), &leaves, GradOptions::default()).unwrap();
     let stepped: Vec<Tensor> = leaves.iter().zip(&grads).map(|(x, g)| x.detach() - g * eta).collect();
     let omega = problem.omega.with_trainable(&stepped).unwrap();

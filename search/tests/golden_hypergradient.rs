@@ -8,7 +8,8 @@ use caf_golden::{Tally, count, find, json, number};
 use caf_net::zoo::caf::{CafConfig, graph};
 use caf_net::{Graph, ParamRole};
 use caf_search::hypergradient::{
-    Form, Hypergradient, HypergradientError, Problem, Radius, Settings, compared, hypergradient,
+    Form, FusionBatch, FusionTrace, Hypergradient, HypergradientError, Problem, Radius, Settings, compared,
+    hypergradient,
 };
 use caf_torch::{Mode, Params, forward, tensor_from_host};
 use caf_weights::{HostTensor, Weights};
@@ -136,6 +137,17 @@ impl<'a> Golden<'a> {
         Ok(forward(&self.graph, omega, &[ir, vi], Mode::BatchStatistics)?.remove(0))
     }
 
+    fn batch(&self) -> FusionBatch<'_> {
+        FusionBatch { graph: &self.graph, loss: &self.loss, sources: &self.sources, mode: Mode::BatchStatistics }
+    }
+
+    /// Always fifteen: the problems without features count the perceptual terms as zero.
+    fn fifteen(&self, terms: &Terms) -> Result<Terms, HypergradientError> {
+        let missing = 15 - terms.names().len() as i64;
+        let values = Tensor::f_cat(&[terms.values(), &Tensor::f_zeros([missing], (self.kind, Device::Cpu))?], 0)?;
+        Ok(Terms::new(Term::FIFTEEN.to_vec(), values, None)?)
+    }
+
     fn beta(&self) -> Tensor {
         tensor(self.file, "beta", self.kind)
     }
@@ -163,18 +175,24 @@ impl<'a> Golden<'a> {
 }
 
 impl Problem for Golden<'_> {
-    fn fuse(&self, omega: &Params) -> Result<Tensor, HypergradientError> {
+    type Trace = FusionTrace;
+
+    fn terms(&self, omega: &Params) -> Result<Terms, HypergradientError> {
         self.seen.borrow_mut().omegas.push(flat(omega));
-        self.image(omega, self.sources.ir(), self.sources.vi())
+        let terms = self.fifteen(&self.batch().terms(omega)?)?;
+        self.seen.borrow_mut().terms.push(values(terms.values()));
+        Ok(terms)
     }
 
-    /// Always fifteen: the problems without features count the perceptual terms as zero.
-    fn terms(&self, fused: &Tensor) -> Result<Terms, HypergradientError> {
-        let terms = self.loss.terms(fused, &self.sources)?;
-        let missing = 15 - terms.names().len() as i64;
-        let values = Tensor::f_cat(&[terms.values(), &Tensor::f_zeros([missing], (self.kind, Device::Cpu))?], 0)?;
-        self.seen.borrow_mut().terms.push(self::values(&values));
-        Ok(Terms::new(Term::FIFTEEN.to_vec(), values, None)?)
+    fn terms_traced(&self, omega: &Params) -> Result<(Terms, FusionTrace), HypergradientError> {
+        let (terms, trace) = self.batch().terms_traced(omega)?;
+        Ok((self.fifteen(&terms)?, trace))
+    }
+
+    fn terms_along(&self, trace: FusionTrace, omega: &Params, v: &[Tensor]) -> Result<Vec<f64>, HypergradientError> {
+        let mut rates = self.batch().terms_along(trace, omega, v)?;
+        rates.resize(15, 0.0);
+        Ok(rates)
     }
 
     fn validation_loss(&self, omega: &Params) -> Result<Tensor, HypergradientError> {

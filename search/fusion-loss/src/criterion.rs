@@ -7,7 +7,7 @@ use crate::sources::{Placement, Saliency, Sources, check_like};
 use crate::ssim::dissimilarities;
 use crate::term::Term;
 use crate::terms::{Terms, host};
-use crate::vgg::{COMPARED, Tap, Vgg};
+use crate::vgg::{COMPARED, FeatureTrace, Tap, Vgg};
 use caf_torch::{GradOptions, gradients, norm};
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -102,7 +102,27 @@ impl FusionLoss {
     /// # Errors
     /// When `fused` differs from the sources in shape, element type or device, or the sources were made without features.
     pub fn terms(&self, fused: &Tensor, sources: &Sources) -> Result<Terms, LossError> {
+        self.evaluate(fused, sources, None)
+    }
+
+    /// The terms; what was computed of the features is left in `trace`.
+    pub(crate) fn evaluate(
+        &self,
+        fused: &Tensor,
+        sources: &Sources,
+        trace: Option<&mut FeatureTrace>,
+    ) -> Result<Terms, LossError> {
         check_like("fused", fused, &sources.ir)?;
+        let perceptual = self.perceptual(fused, sources, trace)?;
+        self.assemble(fused, sources, &perceptual)
+    }
+
+    /// The terms, with 0 for those of features.
+    pub(crate) fn pixel_terms(&self, fused: &Tensor, sources: &Sources) -> Result<Terms, LossError> {
+        self.assemble(fused, sources, &self.no_distances()?)
+    }
+
+    fn assemble(&self, fused: &Tensor, sources: &Sources, perceptual: &[Tensor; 2]) -> Result<Terms, LossError> {
         let from_ir = fused.f_sub(&sources.ir)?;
         let from_vi = fused.f_sub(&sources.vi)?;
         let from_max = fused.f_sub(&sources.max)?;
@@ -110,7 +130,7 @@ impl FusionLoss {
         let salient_vi = from_vi.f_mul(&sources.saliency_vi)?;
         let sobel = self.filters.sobel(fused)?;
         let [ssim_ir, ssim_vi] = dissimilarities(&self.filters, self.settings.definition, fused, &sources.ssim)?;
-        let [perceptual_ir, perceptual_vi] = self.perceptual(fused, sources)?;
+        let [perceptual_ir, perceptual_vi] = perceptual;
 
         let mut values = Vec::with_capacity(self.active.len());
         for term in &self.active {
@@ -224,19 +244,35 @@ impl FusionLoss {
         self.settings.weighting.total(terms, logits)
     }
 
-    fn perceptual(&self, fused: &Tensor, sources: &Sources) -> Result<[Tensor; 2], LossError> {
-        let Some(vgg) = &self.vgg else {
-            let zero = || Tensor::f_zeros([0i64; 0], (self.placement.kind, self.placement.device));
-            return Ok([zero()?, zero()?]);
-        };
+    /// Whether there are terms of features.
+    pub(crate) fn has_features(&self) -> bool {
+        self.vgg.is_some()
+    }
+
+    pub(crate) fn vgg(&self) -> Option<&Vgg> {
+        self.vgg.as_ref()
+    }
+
+    fn no_distances(&self) -> Result<[Tensor; 2], TchError> {
+        let zero = || Tensor::f_zeros([0i64; 0], (self.placement.kind, self.placement.device));
+        Ok([zero()?, zero()?])
+    }
+
+    fn perceptual(
+        &self,
+        fused: &Tensor,
+        sources: &Sources,
+        trace: Option<&mut FeatureTrace>,
+    ) -> Result<[Tensor; 2], LossError> {
+        let Some(vgg) = &self.vgg else { return Ok(self.no_distances()?) };
         let [of_ir, of_vi] = sources.features.as_ref().ok_or(LossError::ForeignSources)?;
         let form = self.settings.perceptual;
         let (tap, depth) = form.tap();
         // The published code detaches its features: the terms move the weights but never the fusion network.
         let own = match form {
-            PerceptualForm::Published => tch::no_grad(|| vgg.features(fused, tap, depth))?,
+            PerceptualForm::Published => tch::no_grad(|| vgg.features(fused, tap, depth, trace))?,
             PerceptualForm::Squared | PerceptualForm::SquaredBeforeRelu | PerceptualForm::L1Squared => {
-                vgg.features(fused, tap, depth)?
+                vgg.features(fused, tap, depth, trace)?
             }
         };
         if of_ir.len() != own.len() {
@@ -259,7 +295,7 @@ impl PerceptualForm {
     }
 
     /// What a factor on all features does to the distance.
-    fn scale_of_distance(self, feature_scale: f64) -> f64 {
+    pub(crate) fn scale_of_distance(self, feature_scale: f64) -> f64 {
         match self {
             PerceptualForm::Squared | PerceptualForm::SquaredBeforeRelu | PerceptualForm::L1Squared => {
                 feature_scale * feature_scale

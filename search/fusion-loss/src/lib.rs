@@ -16,6 +16,7 @@
 //! [`saliency`] makes the maps from 8-bit images; it needs no libtorch. The perceptual terms need VGG-16 weights from a file
 //! ([`Vgg`]); without one they are off, and [`FusionLoss::status`] says so.
 
+mod along;
 mod config;
 mod criterion;
 mod error;
@@ -29,6 +30,7 @@ mod vgg;
 mod vgg_lineage;
 mod weighting;
 
+pub use along::TermsTrace;
 pub use config::{
     Definition, GradientPadding, LossConfig, PerceptualForm, ResolvedLoss, SalientMse, SsimBorder, TermScale, VggFile,
 };

@@ -82,7 +82,7 @@ impl Sources {
             Some(vgg) => {
                 let (tap, depth) = settings.perceptual.tap();
                 let (mut of_ir, mut of_vi) = (Vec::new(), Vec::new());
-                for feature in vgg.features(&both, tap, depth)? {
+                for feature in vgg.features(&both, tap, depth, None)? {
                     let [ir, vi] = halves(&feature)?;
                     of_ir.push(ir);
                     of_vi.push(vi);

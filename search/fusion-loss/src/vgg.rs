@@ -6,7 +6,7 @@
 use crate::config::VggFile;
 use crate::error::{LossError, VggFault};
 use crate::vgg_lineage::{Lineage, LineageSetting};
-use caf_torch::{TorchError, Window, convolve, count_passes, tensor_from_host};
+use caf_torch::{Passes, TorchError, Window, convolve, count_passes, tensor_from_host};
 use caf_weights::{HostTensor, Weights, read_weights};
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, TchError, Tensor};
@@ -124,8 +124,14 @@ impl Vgg {
     }
 
     /// Features of grey images `[n, 1, h, w]` in [0, 1], repeated to three channels and not yet scaled, after the first `depth` of
-    /// [`COMPARED`]; nothing deeper is computed.
-    pub(crate) fn features(&self, gray: &Tensor, tap: Tap, depth: usize) -> Result<Vec<Tensor>, TchError> {
+    /// [`COMPARED`]; nothing deeper is computed. What [`Vgg::features_along`] needs is left in `trace`.
+    pub(crate) fn features(
+        &self,
+        gray: &Tensor,
+        tap: Tap,
+        depth: usize,
+        mut trace: Option<&mut FeatureTrace>,
+    ) -> Result<Vec<Tensor>, TchError> {
         let compared = COMPARED.get(..depth).unwrap_or(&COMPARED);
         let last = compared.last().copied().unwrap_or(0);
         let mut features = Vec::with_capacity(compared.len());
@@ -135,23 +141,93 @@ impl Vgg {
             let compared = compared.contains(&number);
             if compared && tap == Tap::BeforeRelu {
                 features.push(x.shallow_clone());
+                x = x.f_relu()?;
+            } else {
+                // In place: the derivative of a convolution does not need its result.
+                x = x.f_relu_()?;
             }
-            x = x.f_relu()?;
             if compared && tap == Tap::AfterRelu {
                 features.push(x.shallow_clone());
+            }
+            if let Some(trace) = trace.as_mut() {
+                trace.rectified.push(x.f_detach()?);
             }
             if POOLED.contains(&number) {
                 x = x.f_max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)?;
             }
         }
-        let images = gray.size().first().copied().unwrap_or(0).cast_unsigned();
+        if let Some(trace) = trace {
+            trace.features = features.iter().map(Tensor::f_detach).collect::<Result<_, _>>()?;
+        }
         let recorded = features.iter().any(Tensor::requires_grad);
-        count_passes("vgg16", |passes| {
+        count(gray, |passes, images| {
             passes.forward += images;
             passes.backward += if recorded { images } else { 0 };
         });
         Ok(features)
     }
+
+    /// The features of a trace, and how they change when the image moves in a `direction` `[n, 1, h, w]`; `tap` and `depth` are those
+    /// of the trace.
+    pub(crate) fn features_along(
+        &self,
+        trace: FeatureTrace,
+        tap: Tap,
+        depth: usize,
+        direction: &Tensor,
+    ) -> Result<(Vec<Tensor>, Vec<Tensor>), TchError> {
+        let _guard = tch::no_grad_guard();
+        let compared = COMPARED.get(..depth).unwrap_or(&COMPARED);
+        let mut moving = Vec::with_capacity(compared.len());
+        let mut x = direction.f_mul(&self.factor)?;
+        for ((number, (weight, _)), rectified) in (1..).zip(&self.layers).zip(trace.rectified) {
+            x = convolve(&x, weight, None, &Window::same(1))?;
+            let compared = compared.contains(&number);
+            if compared && tap == Tap::BeforeRelu {
+                moving.push(x.shallow_clone());
+            }
+            x = rectified.f_threshold_backward(&x, 0.0)?;
+            if compared && tap == Tap::AfterRelu {
+                moving.push(x.shallow_clone());
+            }
+            if POOLED.contains(&number) {
+                x = pooled_along(&rectified, &x)?;
+            }
+        }
+        count(direction, |passes, images| passes.tangent += images);
+        Ok((trace.features, moving))
+    }
+}
+
+/// What a pass left for derivatives along a direction.
+#[derive(Debug, Default)]
+pub(crate) struct FeatureTrace {
+    /// Results of ReLU, by convolution.
+    rectified: Vec<Tensor>,
+    features: Vec<Tensor>,
+}
+
+fn count(images: &Tensor, add: impl FnOnce(&mut Passes, u64)) {
+    let images = images.size().first().copied().unwrap_or(0).cast_unsigned();
+    count_passes("vgg16", |passes| add(passes, images));
+}
+
+/// The tangents at the largest of every 2×2 values; of equal ones at the first, in the order of rows, as the pooling takes it.
+fn pooled_along(values: &Tensor, tangents: &Tensor) -> Result<Tensor, TchError> {
+    let [v, t] = [corners(values)?, corners(tangents)?];
+    let largest = v[0].f_maximum(&v[1])?.f_maximum(&v[2].f_maximum(&v[3])?)?;
+    let mut chosen = t[3].shallow_clone();
+    for i in [2, 1, 0] {
+        chosen = t[i].f_where_self(&v[i].f_eq_tensor(&largest)?, &chosen)?;
+    }
+    Ok(chosen)
+}
+
+/// The four values of every 2×2 cell, row by row; a last odd row or column is left out.
+fn corners(x: &Tensor) -> Result<[Tensor; 4], TchError> {
+    let (_, _, h, w) = x.size4()?;
+    let part = |row, column| x.f_slice(2, row, h / 2 * 2, 2)?.f_slice(3, column, w / 2 * 2, 2);
+    Ok([part(0, 0)?, part(0, 1)?, part(1, 0)?, part(1, 1)?])
 }
 
 fn untrained() -> Result<Weights, TorchError> {

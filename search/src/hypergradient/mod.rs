@@ -11,13 +11,17 @@
 //! ```
 //!
 //! The loss is linear in h, so the difference needs two forward passes without derivatives. Its error comes from kinks (ReLU,
-//! absolute values, maxima) crossed on the way, not from curvature: 0.2–2 % is common, more happens. The exact form takes the
-//! image tangent u = J_F v by differentiating the fusion network twice, and then ⟨∂ℓᵢ/∂F, u⟩ for each term.
+//! absolute values, maxima) crossed on the way, not from curvature: 0.2–2 % is common, more happens. The exact form carries v
+//! forwards through the network, u = J_F v, and u through the terms, with the values that the evaluation at ω has left: about as
+//! much work as the difference for the network, half of it for the terms.
 //!
 //! Nothing is left behind: parameters, running statistics, accumulated gradients and whatever the problem holds are the same
 //! bits afterwards, as long as the problem evaluates its networks with [`caf_torch::Mode::BatchStatistics`] (or `Eval`).
 
 mod direction;
+mod evaluation;
+
+pub use evaluation::{Evaluation, FusionBatch, FusionTrace};
 
 use caf_fusion_loss::{LossError, Terms, Weighting};
 use caf_torch::{Params, TorchError};
@@ -27,19 +31,35 @@ use tch::{TchError, Tensor};
 
 /// Two networks and two batches, seen as functions of the fusion network's parameters.
 ///
-/// The same parameters must give the same values every time, and no evaluation may change anything.
+/// The same parameters must give the same values every time, and no evaluation may change anything. [`FusionBatch`] does what is
+/// asked of the fusion network and its loss.
 pub trait Problem {
-    /// The fused image F(ω) of the training batch.
-    ///
-    /// # Errors
-    /// When the network cannot be evaluated.
-    fn fuse(&self, omega: &Params) -> Result<Tensor, HypergradientError>;
+    /// What an evaluation of the terms leaves for their derivative along a direction.
+    type Trace;
 
-    /// The fusion-loss terms ℓ of a fused image of the training batch; sources do not depend on ω and are computed once.
+    /// The fusion-loss terms ℓ(ω) of the training batch; sources do not depend on ω and are computed once.
     ///
     /// # Errors
-    /// When the terms cannot be computed.
-    fn terms(&self, fused: &Tensor) -> Result<Terms, HypergradientError>;
+    /// When network or terms cannot be evaluated.
+    fn terms(&self, omega: &Params) -> Result<Terms, HypergradientError>;
+
+    /// The same, with what [`Problem::terms_along`] needs.
+    ///
+    /// # Errors
+    /// As [`Problem::terms`].
+    fn terms_traced(&self, omega: &Params) -> Result<(Terms, Self::Trace), HypergradientError>;
+
+    /// dℓ(ω + t `direction`)/dt at t = 0, one value for each term, at the `omega` of the trace; `direction` is in the order of
+    /// [`Params::trainable`].
+    ///
+    /// # Errors
+    /// When it cannot be computed.
+    fn terms_along(
+        &self,
+        trace: Self::Trace,
+        omega: &Params,
+        direction: &[Tensor],
+    ) -> Result<Vec<f64>, HypergradientError>;
 
     /// L_val(ω), a scalar: the task's loss on the fused validation batch.
     ///
@@ -65,7 +85,7 @@ pub enum Form {
     /// Central difference, forward passes only.
     #[default]
     FiniteDifference,
-    /// Differentiated; about as many backward passes as there are terms.
+    /// The derivative along v, carried forwards.
     Exact,
 }
 
@@ -158,14 +178,29 @@ pub fn hypergradient(
     logits: &Tensor,
     settings: &Settings,
 ) -> Result<Hypergradient, HypergradientError> {
-    let direction = Direction::find(problem, omega, logits, settings)?;
+    let evaluation = Evaluation::at(problem, omega, logits, settings, settings.form == Form::Exact)?;
+    hypergradient_after(problem, omega, logits, settings, evaluation)
+}
+
+/// The same, where the fusion loss at `omega` has been evaluated with the weights of these logits.
+///
+/// # Errors
+/// As [`hypergradient`].
+pub fn hypergradient_after<T>(
+    problem: &impl Problem<Trace = T>,
+    omega: &Params,
+    logits: &Tensor,
+    settings: &Settings,
+    evaluation: Evaluation<T>,
+) -> Result<Hypergradient, HypergradientError> {
+    let direction = Direction::find(problem, omega, &evaluation, settings)?;
     let (change, radius) = match (direction.is_flat(), settings.form) {
         (true, _) => (vec![0.0; direction.terms.len()], None),
         (false, Form::FiniteDifference) => {
             let radius = direction.radius(settings.radius)?;
             (direction.difference(problem, omega, radius)?, Some(radius))
         }
-        (false, Form::Exact) => (direction.derivative(problem, omega)?, None),
+        (false, Form::Exact) => (direction.derivative(problem, omega, evaluation.trace)?, None),
     };
     direction.conclude(logits, settings, &change, radius)
 }
@@ -190,7 +225,22 @@ pub fn compared(
     logits: &Tensor,
     settings: &Settings,
 ) -> Result<(Hypergradient, Distance), HypergradientError> {
-    let direction = Direction::find(problem, omega, logits, settings)?;
+    let evaluation = Evaluation::at(problem, omega, logits, settings, true)?;
+    compared_after(problem, omega, logits, settings, evaluation)
+}
+
+/// The same, where the fusion loss at `omega` has been evaluated with the weights of these logits.
+///
+/// # Errors
+/// See [`hypergradient`].
+pub fn compared_after<T>(
+    problem: &impl Problem<Trace = T>,
+    omega: &Params,
+    logits: &Tensor,
+    settings: &Settings,
+    evaluation: Evaluation<T>,
+) -> Result<(Hypergradient, Distance), HypergradientError> {
+    let direction = Direction::find(problem, omega, &evaluation, settings)?;
     if direction.is_flat() {
         let nothing = vec![0.0; direction.terms.len()];
         let result = direction.conclude(logits, settings, &nothing, None)?;
@@ -199,10 +249,14 @@ pub fn compared(
     let radius = direction.radius(settings.radius)?;
     let difference = direction.difference(problem, omega, radius)?;
     let difference = direction.conclude(logits, settings, &difference, Some(radius))?;
-    let exact = direction.derivative(problem, omega)?;
+    let exact = direction.derivative(problem, omega, evaluation.trace)?;
     let exact = direction.conclude(logits, settings, &exact, None)?;
     let distance = distance(&difference.gradient, &exact.gradient);
     Ok((if settings.form == Form::Exact { exact } else { difference }, distance))
+}
+
+fn finite(what: &'static str, value: f64) -> Result<f64, HypergradientError> {
+    if value.is_finite() { Ok(value) } else { Err(HypergradientError::NonFinite { what, value }) }
 }
 
 fn distance(found: &[f64], exact: &[f64]) -> Distance {

@@ -84,8 +84,20 @@ pub enum Method {
     /// Central finite difference, forward passes only (paper, Equation 3 with its missing factor −η).
     #[default]
     Fd,
-    /// Directional derivative by double backward through the fusion network.
+    /// The derivative that it approximates, carried forwards through the fusion network and the terms.
     Exact,
+}
+
+/// Where β's derivative is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnrolledGradient {
+    /// At ω_f after the fusion step, as Algorithm 1 orders the two: the fusion loss is differentiated again there.
+    #[default]
+    Own,
+    /// At ω_f before the fusion step, with the gradient that this step takes: one pass forward and backward less through the fusion
+    /// network and VGG-16. β and ω_f then move from the same place.
+    FusionStep,
 }
 
 /// How ∂L_val/∂β is found.
@@ -97,7 +109,9 @@ pub struct UnrolledSettings {
     pub eta: Option<f64>,
     /// Which form moves β.
     pub method: Method,
-    /// R = radius / ‖v‖ (published: 0.01).
+    /// Where the derivative is taken.
+    pub gradient: UnrolledGradient,
+    /// R = radius / ‖v‖ of the finite difference (published: 0.01).
     pub radius: f64,
     /// Iterations between two comparisons of both forms, logged; 0 for none.
     pub check_every: usize,
@@ -118,7 +132,13 @@ impl Default for BetaSettings {
 
 impl Default for UnrolledSettings {
     fn default() -> Self {
-        UnrolledSettings { eta: None, method: Method::Fd, radius: 0.01, check_every: 50 }
+        UnrolledSettings {
+            eta: None,
+            method: Method::default(),
+            gradient: UnrolledGradient::Own,
+            radius: 0.01,
+            check_every: 50,
+        }
     }
 }
 

@@ -1,16 +1,17 @@
 //! One iteration: ω_t, ω_f, β, in this order.
 
-use super::config::Method;
+use super::config::{Method, UnrolledGradient};
 use super::phase::Phase;
 use super::session::Session;
 use crate::descent::descend;
 use crate::error::SearchError;
 use crate::hypergradient::{
-    Distance, Form, Hypergradient, HypergradientError, Problem, Radius, Settings, compared, hypergradient,
+    Distance, Evaluation, Form, FusionBatch, FusionTrace, Hypergradient, HypergradientError, Problem, Radius, Settings,
+    compared_after, hypergradient_after,
 };
 use crate::loader::PairBatch;
-use caf_fusion_loss::{FusionLoss, LossError, Saliency, Sources, Terms};
-use caf_torch::{GradOptions, Mode, Params, TorchError, forward, gradients};
+use caf_fusion_loss::{LossError, Saliency, Sources, Terms};
+use caf_torch::{Mode, Params, TorchError, Trace, forward};
 use tch::Tensor;
 
 /// What an iteration measured.
@@ -44,64 +45,97 @@ pub(super) struct BetaMeasured {
 impl Session {
     /// Runs one iteration; β moves where there is a validation batch. An error leaves the saved state valid, not this one.
     pub fn step(&mut self, train: &PairBatch, val: Option<&PairBatch>) -> Result<Measured, SearchError> {
-        let (found, task_phase) = Phase::of(|| self.task_step(train));
-        let (task, fused, leaves) = found?;
-        let (found, fusion_phase) = Phase::of(|| self.fusion_step(train, &fused, &leaves));
-        let (sources, fusion) = found?;
-        drop((fused, leaves));
-        let (found, beta_phase) = Phase::of(|| val.map(|val| self.beta_step(&sources, train, val)).transpose());
-        let beta = found?;
+        // β's derivative may be taken where the fusion network stands before its step, and shares the evaluation of the loss then.
+        let shared = val.filter(|_| self.config.unrolled.gradient == UnrolledGradient::FusionStep);
+        let (found, task_phase) = Phase::of(|| self.task_step(train, shared.is_some() && self.needs_trace()));
+        let (task, fused) = found?;
+        let (found, mut fusion_phase) = Phase::of(|| self.evaluate(train, fused));
+        let (sources, evaluation) = found?;
+        let (total, terms) = (evaluation.fusion_loss, evaluation.terms.clone());
+        let gradient = evaluation.gradient.iter().map(Tensor::shallow_clone).collect::<Vec<_>>();
+        let (beta, gradient, beta_phase) = if let Some(val) = shared {
+            let (found, beta_phase) = Phase::of(|| self.beta_step(&sources, val, Some(evaluation)));
+            let beta = found?;
+            (Some(beta), self.fusion_step(&gradient)?, beta_phase)
+        } else {
+            drop(evaluation);
+            let (found, rest) = Phase::of(|| self.fusion_step(&gradient));
+            let norm = found?;
+            fusion_phase.time += rest.time;
+            drop(gradient);
+            let (found, beta_phase) = Phase::of(|| val.map(|val| self.beta_step(&sources, val, None)).transpose());
+            (found?, norm, beta_phase)
+        };
         self.iteration += 1;
+        let terms = terms.into_iter().zip(self.loss.scales()).map(|(value, scale)| value * scale).collect();
+        let fusion = FusionMeasured { total, gradient, terms };
         Ok(Measured { task, fusion, beta, phases: [task_phase, fusion_phase, beta_phase] })
     }
 
-    /// ω_t ← ω_t − ∇L_t on the fused batch, where the task network is trained along. Returns the parts of its loss, the fused
-    /// images, and the tensors of ω_f that these are differentiable by.
-    fn task_step(&mut self, train: &PairBatch) -> Result<(Option<Vec<f64>>, Tensor, Vec<Tensor>), SearchError> {
+    /// ω_t ← ω_t − ∇L_t on the fused batch, where the task network is trained along. Returns the parts of its loss and the fused
+    /// images.
+    fn task_step(&mut self, train: &PairBatch, traced: bool) -> Result<(Option<Vec<f64>>, Fused), SearchError> {
         let (recording, leaves) = self.fusion.params.recording()?;
         let mode = Mode::train(self.config.run.seed, self.iteration as u64);
-        let fused = self.fusion.fuse(&recording, &train.ir, &train.vi, mode)?;
+        let (image, trace) = if traced {
+            let (image, trace) = self.fusion.fuse_traced(&recording, &train.ir, &train.vi, mode)?;
+            (image, Some(trace))
+        } else {
+            (self.fusion.fuse(&recording, &train.ir, &train.vi, mode)?, None)
+        };
         let parts = if self.config.steps.task {
-            let image = task_input(&fused.f_detach()?, train, self.config.data.colour)?;
-            Some(self.task.train_step(&image, &train.annotations, self.iteration)?)
+            let seen = task_input(&image.f_detach()?, train, self.config.data.colour)?;
+            Some(self.task.train_step(&seen, &train.annotations, self.iteration)?)
         } else {
             None
         };
-        Ok((parts, fused, leaves))
+        Ok((parts, Fused { image, leaves, trace }))
     }
 
-    /// ω_f ← ω_f − ∇L_f(β).
-    fn fusion_step(
-        &mut self,
-        train: &PairBatch,
-        fused: &Tensor,
-        leaves: &[Tensor],
-    ) -> Result<(Sources, FusionMeasured), SearchError> {
+    /// The fusion loss of the fused images and its gradient.
+    fn evaluate(&mut self, train: &PairBatch, fused: Fused) -> Result<(Sources, Evaluation<FusionTrace>), SearchError> {
+        let Fused { image, leaves, trace } = fused;
         let sources =
             self.loss.sources(&train.ir, &train.vi, &Saliency::Complementary(train.saliency.shallow_clone()))?;
         if self.iteration == 0
-            && let Some(scales) = self.loss.measure_scales(fused, &sources)?
+            && let Some(scales) = self.loss.measure_scales(&image, &sources)?
         {
             self.loss.set_scales(scales)?;
         }
-        let terms = self.loss.terms(fused, &sources)?;
-        if let Some(term) = terms.first_non_finite()? {
-            return Err(self.non_finite(&format!("fusion-loss term `{term}`")));
-        }
+        let (terms, trace) = match trace {
+            Some(network) => {
+                let (terms, trace) = self.loss.terms_traced(&image, &sources)?;
+                (terms, Some(FusionTrace { network, terms: trace }))
+            }
+            None => (self.loss.terms(&image, &sources)?, None),
+        };
         let total = self.loss.total(&terms, &self.logits)?;
-        let grads = gradients(&total, leaves, GradOptions::default())?;
-        let (trainable, adam, rate) = (self.fusion.params.trainable(), &mut self.fusion_adam, self.config.fusion.rate);
-        let gradient = descend("the fusion network", self.iteration, &grads, None, |g| adam.step(&trainable, g, rate))?;
-        let values = terms.to_vec()?.into_iter().zip(self.loss.scales()).map(|((_, v), scale)| v * scale).collect();
-        Ok((sources, FusionMeasured { total: f64::try_from(&total)?, gradient, terms: values }))
+        let evaluation = Evaluation::of(&terms, &total, &leaves, trace);
+        Ok((sources, evaluation.map_err(|error| self.named(error, ""))?))
     }
 
-    /// β ← β − ∇β L_val(ω′).
+    /// ω_f ← ω_f − ∇L_f(β). The norm of the gradient.
+    fn fusion_step(&mut self, gradient: &[Tensor]) -> Result<f64, SearchError> {
+        let (trainable, adam, rate) = (self.fusion.params.trainable(), &mut self.fusion_adam, self.config.fusion.rate);
+        descend("the fusion network", self.iteration, gradient, None, |g| adam.step(&trainable, g, rate))
+    }
+
+    /// Whether both forms are compared in this iteration.
+    fn compares(&self) -> bool {
+        let every = self.config.unrolled.check_every;
+        every > 0 && self.iteration.is_multiple_of(every)
+    }
+
+    fn needs_trace(&self) -> bool {
+        self.config.unrolled.method == Method::Exact || self.compares()
+    }
+
+    /// β ← β − ∇β L_val(ω′). The fusion loss is evaluated at ω_f as it stands, unless it has been.
     fn beta_step(
         &mut self,
         sources: &Sources,
-        train: &PairBatch,
         val: &PairBatch,
+        evaluation: Option<Evaluation<FusionTrace>>,
     ) -> Result<BetaMeasured, SearchError> {
         let unrolled = self.config.unrolled;
         let settings = Settings {
@@ -113,21 +147,22 @@ impl Session {
             },
             weighting: self.config.loss.weighting,
         };
-        let problem = Unrolled { session: self, loss: &self.loss, sources, train, val };
+        let batch = FusionBatch { graph: self.fusion.graph(), loss: &self.loss, sources, mode: Mode::BatchStatistics };
+        let problem = Unrolled { session: self, batch, val };
         let omega = self.fusion.params.shallow_clone();
-        let due = unrolled.check_every > 0 && self.iteration.is_multiple_of(unrolled.check_every);
-        let found = if due {
-            compared(&problem, &omega, &self.logits, &settings).map(|(result, distance)| (result, Some(distance)))
-        } else {
-            hypergradient(&problem, &omega, &self.logits, &settings).map(|result| (result, None))
+        let evaluation = match evaluation {
+            Some(evaluation) => Ok(evaluation),
+            None => Evaluation::at(&problem, &omega, &self.logits, &settings, self.needs_trace()),
         };
-        let (result, distance) = found.map_err(|error| match error {
-            HypergradientError::NonFinite { what, .. } => self.non_finite(&format!("{what} of the β step")),
-            HypergradientError::Loss(LossError::NonFiniteTerm { term, .. }) => {
-                self.non_finite(&format!("fusion-loss term `{term}` in the β step"))
+        let found = evaluation.and_then(|evaluation| {
+            if self.compares() {
+                compared_after(&problem, &omega, &self.logits, &settings, evaluation)
+                    .map(|(result, distance)| (result, Some(distance)))
+            } else {
+                hypergradient_after(&problem, &omega, &self.logits, &settings, evaluation).map(|result| (result, None))
             }
-            other => SearchError::Hypergradient(Box::new(other)),
-        })?;
+        });
+        let (result, distance) = found.map_err(|error| self.named(error, " of the β step"))?;
         if let Some(i) = result.gradient.iter().position(|g| !g.is_finite()) {
             let term = self.loss.active().get(i).map_or("?", |t| t.name());
             return Err(self.non_finite(&format!("hypergradient of term `{term}`")));
@@ -145,24 +180,53 @@ impl Session {
     fn non_finite(&self, what: &str) -> SearchError {
         SearchError::NonFinite { what: what.to_owned(), iteration: self.iteration }
     }
+
+    /// The error with the iteration, where a value is no number.
+    fn named(&self, error: HypergradientError, place: &str) -> SearchError {
+        match error {
+            HypergradientError::NonFinite { what, .. } => self.non_finite(&format!("{what}{place}")),
+            HypergradientError::Loss(LossError::NonFiniteTerm { term, .. }) => {
+                let place = if place.is_empty() { "" } else { " in the β step" };
+                self.non_finite(&format!("fusion-loss term `{term}`{place}"))
+            }
+            other => SearchError::Hypergradient(Box::new(other)),
+        }
+    }
+}
+
+/// Fused images with what they are differentiable by.
+struct Fused {
+    image: Tensor,
+    /// The trainable tensors of ω_f.
+    leaves: Vec<Tensor>,
+    trace: Option<Trace>,
 }
 
 /// The β step's two networks and batches as functions of ω_f. The task network stays as it is.
 struct Unrolled<'a> {
     session: &'a Session,
-    loss: &'a FusionLoss,
-    sources: &'a Sources,
-    train: &'a PairBatch,
+    batch: FusionBatch<'a>,
     val: &'a PairBatch,
 }
 
 impl Problem for Unrolled<'_> {
-    fn fuse(&self, omega: &Params) -> Result<Tensor, HypergradientError> {
-        one(forward(self.session.fusion.graph(), omega, &[&self.train.ir, &self.train.vi], Mode::BatchStatistics)?)
+    type Trace = FusionTrace;
+
+    fn terms(&self, omega: &Params) -> Result<Terms, HypergradientError> {
+        self.batch.terms(omega)
     }
 
-    fn terms(&self, fused: &Tensor) -> Result<Terms, HypergradientError> {
-        Ok(self.loss.terms(fused, self.sources)?)
+    fn terms_traced(&self, omega: &Params) -> Result<(Terms, FusionTrace), HypergradientError> {
+        self.batch.terms_traced(omega)
+    }
+
+    fn terms_along(
+        &self,
+        trace: FusionTrace,
+        omega: &Params,
+        direction: &[Tensor],
+    ) -> Result<Vec<f64>, HypergradientError> {
+        self.batch.terms_along(trace, omega, direction)
     }
 
     fn validation_loss(&self, omega: &Params) -> Result<Tensor, HypergradientError> {

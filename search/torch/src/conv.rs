@@ -29,10 +29,12 @@ impl Window {
 /// When libtorch refuses.
 pub fn convolve(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, window: &Window) -> Result<Tensor, TchError> {
     let Window { stride, padding, dilation, groups } = *window;
-    let y = if x.device() == Device::Cpu && x.size().get(1).is_some_and(|c| *c > 1) {
-        channels_last(x)?.f_conv2d(weight, bias, stride, padding, dilation, groups)?
-    } else {
-        x.f_conv2d(weight, bias, stride, padding, dilation, groups)?
+    let y = match (x.device(), x.size().get(1)) {
+        // One channel is as good as innermost already, which libtorch does not see: what it makes of it is put in order, so that
+        // all that follows, sums and concatenations too, stays so.
+        (Device::Cpu, Some(1)) => channels_last(&x.f_conv2d(weight, bias, stride, padding, dilation, groups)?)?,
+        (Device::Cpu, _) => channels_last(x)?.f_conv2d(weight, bias, stride, padding, dilation, groups)?,
+        _ => x.f_conv2d(weight, bias, stride, padding, dilation, groups)?,
     };
     count_conv(x, weight, &y);
     Ok(y)

@@ -36,6 +36,14 @@ pub enum TorchError {
         /// What was given.
         found: usize,
     },
+    /// An op whose derivative along a direction is not known here.
+    #[error("{op} `{node}`: there is no derivative along a direction for it")]
+    NoTangent {
+        /// Kind of op.
+        op: &'static str,
+        /// Name of the node.
+        node: String,
+    },
     /// A normalisation by the statistics of a batch that has none.
     #[error("norm `{node}`: a batch's statistics need more than one value a channel, found shape {shape:?}")]
     Statistics {

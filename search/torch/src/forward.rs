@@ -5,7 +5,7 @@ use crate::mode::Mode;
 use crate::ops::{Site, apply};
 use crate::params::Params;
 use crate::work::count_passes;
-use caf_net::{Graph, Node, Op};
+use caf_net::{Activation, Graph, Node, Op};
 use tch::{TchError, Tensor};
 
 /// Runs a graph.
@@ -18,6 +18,17 @@ use tch::{TchError, Tensor};
 /// When inputs or parameters are of another number, a normalisation by the batch's statistics sees a single value a channel, or
 /// libtorch refuses an op; the message names the node.
 pub fn forward(graph: &Graph, params: &Params, inputs: &[&Tensor], mode: Mode) -> Result<Vec<Tensor>, TorchError> {
+    Ok(run(graph, params, inputs, mode, &[])?.0)
+}
+
+/// [`forward()`], and those of the values that are to be kept, without their record of derivatives; by index of the value.
+pub(crate) fn run(
+    graph: &Graph,
+    params: &Params,
+    inputs: &[&Tensor],
+    mode: Mode,
+    keep: &[bool],
+) -> Result<(Vec<Tensor>, Vec<Option<Tensor>>), TorchError> {
     if inputs.len() != graph.inputs().len() {
         return Err(TorchError::Inputs {
             graph: graph.name().to_owned(),
@@ -32,6 +43,14 @@ pub fn forward(graph: &Graph, params: &Params, inputs: &[&Tensor], mode: Mode) -
     }
     let mut values: Vec<Option<Tensor>> = Vec::with_capacity(graph.value_count());
     values.extend(inputs.iter().map(|x| Some(x.shallow_clone())));
+    let keep = |i: usize, x: &Tensor| match keep.get(i) {
+        Some(true) => x.f_detach().map(Some),
+        _ => Ok(None),
+    };
+    let mut kept = Vec::with_capacity(graph.value_count());
+    for (i, input) in inputs.iter().enumerate() {
+        kept.push(keep(i, input)?);
+    }
     for node in graph.nodes() {
         let error = |source| TorchError::Op { op: node.op.kind(), node: node.name.clone(), source };
         let read: Vec<Tensor> =
@@ -44,7 +63,12 @@ pub fn forward(graph: &Graph, params: &Params, inputs: &[&Tensor], mode: Mode) -
         }
         require_statistics(node, &read, mode)?;
         let site = Site { params, inputs: &read, mode, place: node.output.index() };
-        values.push(Some(apply(&node.op, &site).map_err(error)?));
+        let value = match read.first() {
+            Some(x) if is_free(node, graph, &left, &kept) => x.shallow_clone().f_relu_().map_err(error)?,
+            _ => apply(&node.op, &site).map_err(error)?,
+        };
+        kept.push(keep(values.len(), &value)?);
+        values.push(Some(value));
     }
     let outputs: Vec<Tensor> = graph
         .outputs()
@@ -63,7 +87,17 @@ pub fn forward(graph: &Graph, params: &Params, inputs: &[&Tensor], mode: Mode) -
         passes.forward += images;
         passes.backward += if recorded { images } else { 0 };
     });
-    Ok(outputs)
+    Ok((outputs, kept))
+}
+
+/// Whether a ReLU may overwrite what it reads: nobody else reads it, and the derivatives of the op that made it do not need it.
+fn is_free(node: &Node, graph: &Graph, left: &[usize], kept: &[Option<Tensor>]) -> bool {
+    let &[value] = node.inputs.as_slice() else { return false };
+    let made_by = graph.producer(value).map(|node| &node.op);
+    matches!(node.op, Op::Activation(Activation::Relu))
+        && matches!(made_by, Some(Op::Conv(_) | Op::Norm(_)))
+        && left.get(value.index()) == Some(&0)
+        && kept.get(value.index()).is_some_and(Option::is_none)
 }
 
 /// One value has no variance: the running one would become 0 · 1/0, which is no number.

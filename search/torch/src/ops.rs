@@ -110,14 +110,18 @@ fn extent(x: &Tensor, axis: usize) -> Result<i64, TchError> {
 }
 
 fn apply_conv(conv: &Conv, params: &Params, x: &Tensor) -> Result<Tensor, TchError> {
+    convolve(x, params.get(conv.weight), conv.bias.map(|id| params.get(id)), &window(conv))
+}
+
+/// How the kernel of a convolution moves.
+pub(crate) fn window(conv: &Conv) -> Window {
     let wide = |v: [usize; 2]| v.map(|n| n as i64);
-    let window = Window {
+    Window {
         stride: wide(conv.stride),
         padding: wide(conv.padding),
         dilation: wide(conv.dilation),
         groups: conv.groups as i64,
-    };
-    convolve(x, params.get(conv.weight), conv.bias.map(|id| params.get(id)), &window)
+    }
 }
 
 fn apply_norm(norm: &Norm, params: &Params, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {

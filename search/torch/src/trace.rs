@@ -1,0 +1,262 @@
+//! Derivatives of a graph along a direction of its parameters, taken forwards.
+//!
+//! A forward pass leaves a [`Trace`]: the values that the derivatives of its ops need. With it, [`Trace::along`] goes through the
+//! graph once more, without computing any value again: about two convolutions for each one, and no backward pass. What it gives is
+//! the exact derivative, up to rounding.
+
+use crate::conv::convolve;
+use crate::error::TorchError;
+use crate::forward::run;
+use crate::mode::Mode;
+use crate::ops::{Site, apply, window};
+use crate::params::Params;
+use crate::work::count_passes;
+use caf_net::{Activation, Conv, Graph, Node, Norm, Op};
+use tch::{Kind, TchError, Tensor};
+
+/// What a forward pass left for derivatives along a direction.
+#[derive(Debug)]
+pub struct Trace {
+    values: Vec<Option<Tensor>>,
+    mode: Mode,
+    images: u64,
+}
+
+/// [`crate::forward()`], and its trace. The trace shares memory with what autograd keeps, where derivatives are recorded.
+///
+/// # Errors
+/// As [`crate::forward()`].
+pub fn forward_traced(
+    graph: &Graph,
+    params: &Params,
+    inputs: &[&Tensor],
+    mode: Mode,
+) -> Result<(Vec<Tensor>, Trace), TorchError> {
+    let mut kept = vec![false; graph.value_count()];
+    for node in graph.nodes() {
+        let (reads, result) = needs(&node.op);
+        for value in node.inputs.iter().filter(|_| reads).chain(result.then_some(&node.output)) {
+            kept[value.index()] = true;
+        }
+    }
+    let (outputs, values) = run(graph, params, inputs, mode, &kept)?;
+    let images = inputs.first().and_then(|x| x.size().first().copied()).unwrap_or(1).cast_unsigned();
+    Ok((outputs, Trace { values, mode, images }))
+}
+
+/// Whether the derivative of an op needs what it reads, and its result.
+fn needs(op: &Op) -> (bool, bool) {
+    match op {
+        Op::Activation(Activation::Relu | Activation::Tanh | Activation::Sigmoid) => (false, true),
+        // Parts of a concatenation only lend their shape, where one does not move.
+        Op::Conv(_) | Op::Norm(_) | Op::Mul | Op::Activation(_) | Op::Concat { .. } => (true, false),
+        _ => (false, false),
+    }
+}
+
+impl Trace {
+    /// d outputs(ω + t `direction`) / dt at t = 0, in the order of the outputs; `direction` is in the order of
+    /// [`Params::trainable`], and the inputs do not move.
+    ///
+    /// `params` are those of the forward pass.
+    ///
+    /// # Errors
+    /// [`TorchError::NoTangent`] for an op without a rule here, and when libtorch refuses.
+    pub fn along(mut self, graph: &Graph, params: &Params, direction: &[Tensor]) -> Result<Vec<Tensor>, TorchError> {
+        let _guard = tch::no_grad_guard();
+        let direction = params.with_trainable(direction)?;
+        let mut left = vec![0usize; graph.value_count()];
+        for value in graph.nodes().iter().flat_map(|n| &n.inputs).chain(graph.outputs().iter().map(|o| &o.value)) {
+            left[value.index()] += 1;
+        }
+        // None does not move.
+        let mut tangents: Vec<Option<Tensor>> = (0..graph.inputs().len()).map(|_| None).collect();
+        for node in graph.nodes() {
+            let rule = Rule { graph, node, trace: &self, params, direction: &direction };
+            let moving: Vec<Option<Tensor>> =
+                node.inputs.iter().map(|v| tangents[v.index()].as_ref().map(Tensor::shallow_clone)).collect();
+            let tangent = rule.apply(&moving)?;
+            tangents.push(tangent);
+            for value in &node.inputs {
+                left[value.index()] -= 1;
+                if left[value.index()] == 0 {
+                    tangents[value.index()] = None;
+                    self.values[value.index()] = None;
+                }
+            }
+        }
+        count_passes(graph.name(), |passes| passes.tangent += self.images);
+        let still = |output: &caf_net::Output| TorchError::Op {
+            op: "output",
+            node: output.name.clone(),
+            source: TchError::Shape("does not depend on any parameter".to_owned()),
+        };
+        graph.outputs().iter().map(|o| tangents[o.value.index()].take().ok_or_else(|| still(o))).collect()
+    }
+}
+
+/// The rule of one node.
+struct Rule<'a> {
+    graph: &'a Graph,
+    node: &'a Node,
+    trace: &'a Trace,
+    params: &'a Params,
+    direction: &'a Params,
+}
+
+impl Rule<'_> {
+    /// The tangent of the result, none where it does not move.
+    fn apply(&self, moving: &[Option<Tensor>]) -> Result<Option<Tensor>, TorchError> {
+        let op = &self.node.op;
+        let no_tangent = || TorchError::NoTangent { op: op.kind(), node: self.node.name.clone() };
+        let has_parameters = matches!(op, Op::Conv(_) | Op::Norm(_) | Op::LayerNorm(_) | Op::Linear(_));
+        if !has_parameters && moving.iter().all(Option::is_none) {
+            return Ok(None);
+        }
+        let first = moving.first().and_then(Option::as_ref);
+        let found = match op {
+            Op::Conv(conv) => self.conv(conv, first),
+            Op::Norm(norm) => self.norm(norm, first),
+            Op::Activation(activation) => self.activation(*activation, first),
+            Op::Add | Op::Sub if self.is_repeated(moving) => return Err(no_tangent()),
+            Op::Add | Op::Sub => self.sum(moving),
+            Op::Mul => self.product(moving),
+            Op::Affine { scale, .. } => one(first).and_then(|t| t.f_mul_scalar(*scale)),
+            Op::Concat { axis } => self.concat(*axis, moving),
+            Op::Slice { .. } | Op::Permute { .. } | Op::ReflectPad { .. } | Op::UpsampleNearest { .. } => {
+                one(first).and_then(|t| self.linear(op, t))
+            }
+            Op::Pad { top, bottom, left, right, .. } => {
+                let zeros = Op::Pad { top: *top, bottom: *bottom, left: *left, right: *right, value: 0.0 };
+                one(first).and_then(|t| self.linear(&zeros, t))
+            }
+            _ => return Err(no_tangent()),
+        };
+        let error = |source| TorchError::Op { op: op.kind(), node: self.node.name.clone(), source };
+        found.map(Some).map_err(error)
+    }
+
+    fn read(&self, i: usize) -> Result<&Tensor, TchError> {
+        let value = self.node.inputs.get(i).and_then(|v| self.trace.values.get(v.index())?.as_ref());
+        value.ok_or_else(|| TchError::Shape(format!("input {i} is not in the trace")))
+    }
+
+    fn result(&self) -> Result<&Tensor, TchError> {
+        let value = self.trace.values.get(self.node.output.index()).and_then(Option::as_ref);
+        value.ok_or_else(|| TchError::Shape("the result is not in the trace".to_owned()))
+    }
+
+    fn conv(&self, conv: &Conv, moving: Option<&Tensor>) -> Result<Tensor, TchError> {
+        let window = window(conv);
+        let bias = conv.bias.map(|id| self.direction.get(id));
+        let mut tangent = convolve(self.read(0)?, self.direction.get(conv.weight), bias, &window)?;
+        if let Some(moving) = moving {
+            let _ = tangent.f_add_(&convolve(moving, self.params.get(conv.weight), None, &window)?)?;
+        }
+        Ok(tangent)
+    }
+
+    /// With x̂ = (x − μ) / σ and y = γ x̂ + β: dy = γ dx̂ + dγ x̂ + dβ, where for statistics of the batch
+    /// dx̂ = (dx − mean(dx) − x̂ mean(x̂ dx)) / σ, and for the running ones dx / σ.
+    fn norm(&self, norm: &Norm, moving: Option<&Tensor>) -> Result<Tensor, TchError> {
+        let x = self.read(0)?;
+        let by_channel = |t: &Tensor| t.f_view([1, -1, 1, 1]);
+        let axes = [0i64, 2, 3];
+        let none = None::<&Tensor>;
+        let (mut normalised, over_sigma) = match self.trace.mode {
+            Mode::Eval => {
+                let [mean, variance] = [norm.running_mean, norm.running_var].map(|id| by_channel(self.params.get(id)));
+                let over_sigma = variance?.f_add_scalar(norm.eps)?.f_rsqrt()?;
+                (x.f_sub(&mean?)?.f_mul_(&over_sigma)?, over_sigma)
+            }
+            Mode::BatchStatistics | Mode::Train { .. } => {
+                let (normalised, _, over_sigma) = x.f_native_batch_norm(none, none, none, none, true, 0.0, norm.eps)?;
+                (normalised, by_channel(&over_sigma)?)
+            }
+        };
+        let [d_scale, d_shift] = [norm.weight, norm.bias].map(|id| by_channel(self.direction.get(id)));
+        let (mut along_normalised, mut constant) = (d_scale?, d_shift?);
+        let Some(moving) = moving else {
+            return normalised.f_mul(&along_normalised)?.f_add(&constant);
+        };
+        let slope = by_channel(self.params.get(norm.weight))?.f_mul(&over_sigma)?;
+        if self.trace.mode != Mode::Eval {
+            let mean = |t: &Tensor| t.f_mean_dim(axes.as_slice(), true, None::<Kind>);
+            along_normalised = along_normalised.f_sub(&slope.f_mul(&mean(&normalised.f_mul(moving)?)?)?)?;
+            constant = constant.f_sub(&slope.f_mul(&mean(moving)?)?)?;
+        }
+        normalised.f_mul_(&along_normalised)?.f_add_(&constant)?.f_addcmul_(moving, &slope)
+    }
+
+    fn activation(&self, activation: Activation, moving: Option<&Tensor>) -> Result<Tensor, TchError> {
+        let moving = one(moving)?;
+        match activation {
+            Activation::Relu => self.result()?.f_threshold_backward(moving, 0.0),
+            Activation::Tanh => Tensor::f_tanh_backward(moving, self.result()?),
+            Activation::Sigmoid => Tensor::f_sigmoid_backward(moving, self.result()?),
+            Activation::LeakyRelu { slope } => self.read(0)?.f_leaky_relu_backward(moving, slope, false),
+            Activation::Silu => self.read(0)?.f_silu_backward(moving),
+            Activation::Gelu => self.read(0)?.f_gelu_backward(moving, "none"),
+        }
+    }
+
+    /// Whether a lone moving summand is of a smaller shape than the sum.
+    fn is_repeated(&self, moving: &[Option<Tensor>]) -> bool {
+        let dims = |value| &self.graph.type_of(value).dims;
+        let lone = moving.iter().any(Option::is_none);
+        let smaller = |(value, tangent): (&caf_net::Value, &Option<Tensor>)| {
+            tangent.is_some() && dims(*value) != dims(self.node.output)
+        };
+        lone && self.node.inputs.iter().zip(moving).any(smaller)
+    }
+
+    fn sum(&self, moving: &[Option<Tensor>]) -> Result<Tensor, TchError> {
+        match moving {
+            [Some(a), Some(b)] if matches!(self.node.op, Op::Sub) => a.f_sub(b),
+            [Some(a), Some(b)] => a.f_add(b),
+            [Some(a), None] => Ok(a.shallow_clone()),
+            [None, Some(b)] if matches!(self.node.op, Op::Sub) => b.f_neg(),
+            [None, Some(b)] => Ok(b.shallow_clone()),
+            _ => Err(nothing()),
+        }
+    }
+
+    fn product(&self, moving: &[Option<Tensor>]) -> Result<Tensor, TchError> {
+        let part = |i: usize, other: usize| match moving.get(i).and_then(Option::as_ref) {
+            Some(tangent) => Ok::<_, TchError>(Some(tangent.f_mul(self.read(other)?)?)),
+            None => Ok(None),
+        };
+        match (part(0, 1)?, part(1, 0)?) {
+            (Some(a), Some(b)) => a.f_add(&b),
+            (Some(a), None) | (None, Some(a)) => Ok(a),
+            (None, None) => Err(nothing()),
+        }
+    }
+
+    fn concat(&self, axis: usize, moving: &[Option<Tensor>]) -> Result<Tensor, TchError> {
+        let part = |(i, tangent): (usize, &Option<Tensor>)| match tangent {
+            Some(tangent) => Ok(tangent.shallow_clone()),
+            None => self.read(i)?.f_zeros_like(),
+        };
+        let parts = moving.iter().enumerate().map(part).collect::<Result<Vec<_>, TchError>>()?;
+        Tensor::f_cat(&parts, axis as i64)
+    }
+
+    fn linear(&self, op: &Op, tangent: &Tensor) -> Result<Tensor, TchError> {
+        let site = Site {
+            params: self.params,
+            inputs: &[tangent.shallow_clone()],
+            mode: self.trace.mode,
+            place: self.node.output.index(),
+        };
+        apply(op, &site)
+    }
+}
+
+fn one(tangent: Option<&Tensor>) -> Result<&Tensor, TchError> {
+    tangent.ok_or_else(nothing)
+}
+
+fn nothing() -> TchError {
+    TchError::Shape("nothing moves".to_owned())
+}
