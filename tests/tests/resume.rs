@@ -214,15 +214,16 @@ fn the_beta_step_of_a_real_search_has_no_side_effects() {
     config.beta.freeze_iterations = 3;
     let resting = scenes.out("resting");
     run(&config, &resting, &Silent, &StopFlag::default()).unwrap();
-    for method in ["fd", "exact"] {
+    for (method, gradient) in [("fd", "own"), ("exact", "own"), ("exact", "fusion_step")] {
         let mut moving = config.clone();
         moving.beta.freeze_iterations = 0;
         moving.beta.rate = 1e-20;
         // Both forms in every iteration, one of them moves β.
         moving.unrolled.check_every = 1;
-        let forms: SearchConfig = load(None, &[format!("unrolled.method={method}")]).unwrap();
-        moving.unrolled.method = forms.unrolled.method;
-        let out = scenes.out(method);
+        let set = [format!("unrolled.method={method}"), format!("unrolled.gradient={gradient}")];
+        let forms: SearchConfig = load(None, &set).unwrap();
+        (moving.unrolled.method, moving.unrolled.gradient) = (forms.unrolled.method, forms.unrolled.gradient);
+        let out = scenes.out(&format!("{method}-{gradient}"));
         run(&moving, &out, &Silent, &StopFlag::default()).unwrap();
         let [before, after] = [&resting, &out].map(|f| load_safetensors(f.join("state.safetensors")).unwrap());
         assert_eq!(before.get("beta"), after.get("beta"));

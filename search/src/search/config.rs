@@ -81,10 +81,11 @@ pub enum DecayEvery {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
-    /// Central finite difference, forward passes only (paper, Equation 3 with its missing factor −η).
-    #[default]
+    /// Central finite difference, forward passes only (paper, Equation 3 with its missing factor −η). Kinks that it crosses put it
+    /// 0.5 to 18 % off on the golden problems.
     Fd,
-    /// The derivative that it approximates, carried forwards through the fusion network and the terms.
+    /// The derivative that it approximates, carried forwards through the fusion network and the terms: exact to rounding, and no slower.
+    #[default]
     Exact,
 }
 
@@ -113,7 +114,8 @@ pub struct UnrolledSettings {
     pub gradient: UnrolledGradient,
     /// R = radius / ‖v‖ of the finite difference (published: 0.01).
     pub radius: f64,
-    /// Iterations between two comparisons of both forms, logged; 0 for none.
+    /// Iterations between two comparisons, logged; 0 for none: of both forms, and of the derivative before the fusion step, where β
+    /// takes that, with the one after it.
     pub check_every: usize,
 }
 

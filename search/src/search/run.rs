@@ -93,6 +93,8 @@ impl Training for Search {
             "radius",
             "fd_exact_distance",
             "fd_exact_cosine",
+            "own_gradient_cosine",
+            "own_gradient_signs",
             "beta_rate",
         ];
         columns.extend(words(&fixed));
@@ -155,6 +157,7 @@ fn row(session: &Session, m: &Measured, beta_rate: f64) -> Result<Vec<Option<f64
     let (logits, weights) = session.beta()?;
     let result = m.beta.as_ref().map(|b| &b.result);
     let distance = m.beta.as_ref().and_then(|b| b.distance);
+    let own = m.beta.as_ref().and_then(|b| b.own);
     let mut row: Vec<Option<f64>> = m.phases.iter().map(|phase| Some(phase.time.as_secs_f64() * 1e3)).collect();
     let parts = session.config.task.kind().parts().len();
     match &m.task {
@@ -169,6 +172,8 @@ fn row(session: &Session, m: &Measured, beta_rate: f64) -> Result<Vec<Option<f64
         result.and_then(|r| r.radius),
         distance.map(|d| d.relative),
         distance.map(|d| d.cosine),
+        own.map(|a| a.cosine),
+        own.map(|a| a.signs),
         Some(beta_rate),
     ]);
     row.extend(m.fusion.terms.iter().copied().map(Some));

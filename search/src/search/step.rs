@@ -40,6 +40,27 @@ pub(super) struct FusionMeasured {
 pub(super) struct BetaMeasured {
     pub result: Hypergradient,
     pub distance: Option<Distance>,
+    /// With the derivative after the fusion step, where β takes that before it and both were computed.
+    pub own: Option<Agreement>,
+}
+
+/// How far two gradients agree.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Agreement {
+    /// Cosine of the angle between them; 1 when one vanishes.
+    pub cosine: f64,
+    /// Share of components with equal sign.
+    pub signs: f64,
+}
+
+impl Agreement {
+    fn of(a: &[f64], b: &[f64]) -> Self {
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let length = (dot(a, a) * dot(b, b)).sqrt();
+        let alike = a.iter().zip(b).filter(|(a, b)| a.signum() == b.signum()).count();
+        let cosine = if length > 0.0 { dot(a, b) / length } else { 1.0 };
+        Agreement { cosine, signs: alike as f64 / a.len().max(1) as f64 }
+    }
 }
 
 impl Session {
@@ -54,16 +75,28 @@ impl Session {
         let (total, terms) = (evaluation.fusion_loss, evaluation.terms.clone());
         let gradient = evaluation.gradient.iter().map(Tensor::shallow_clone).collect::<Vec<_>>();
         let (beta, gradient, beta_phase) = if let Some(val) = shared {
-            let (found, beta_phase) = Phase::of(|| self.beta_step(&sources, val, Some(evaluation)));
-            let beta = found?;
-            (Some(beta), self.fusion_step(&gradient)?, beta_phase)
+            let (found, mut beta_phase) = Phase::of(|| self.beta_gradient(&sources, val, Some(evaluation)));
+            let mut beta = found?;
+            let norm = self.fusion_step(&gradient)?;
+            if self.compares() {
+                let own = self.beta_gradient(&sources, val, None)?;
+                beta.own = Some(Agreement::of(&beta.result.gradient, &own.result.gradient));
+            }
+            let (moved, rest) = Phase::of(|| self.beta_step(&beta.result));
+            moved?;
+            beta_phase.time += rest.time;
+            (Some(beta), norm, beta_phase)
         } else {
             drop(evaluation);
             let (found, rest) = Phase::of(|| self.fusion_step(&gradient));
             let norm = found?;
             fusion_phase.time += rest.time;
             drop(gradient);
-            let (found, beta_phase) = Phase::of(|| val.map(|val| self.beta_step(&sources, val, None)).transpose());
+            let (found, beta_phase) = Phase::of(|| {
+                let beta = val.map(|val| self.beta_gradient(&sources, val, None)).transpose()?;
+                beta.as_ref().map_or(Ok(()), |beta| self.beta_step(&beta.result))?;
+                Ok::<_, SearchError>(beta)
+            });
             (found?, norm, beta_phase)
         };
         self.iteration += 1;
@@ -130,9 +163,9 @@ impl Session {
         self.config.unrolled.method == Method::Exact || self.compares()
     }
 
-    /// β ← β − ∇β L_val(ω′). The fusion loss is evaluated at ω_f as it stands, unless it has been.
-    fn beta_step(
-        &mut self,
+    /// ∇β L_val(ω′). The fusion loss is evaluated at ω_f as it stands, unless it has been.
+    fn beta_gradient(
+        &self,
         sources: &Sources,
         val: &PairBatch,
         evaluation: Option<Evaluation<FusionTrace>>,
@@ -167,6 +200,11 @@ impl Session {
             let term = self.loss.active().get(i).map_or("?", |t| t.name());
             return Err(self.non_finite(&format!("hypergradient of term `{term}`")));
         }
+        Ok(BetaMeasured { result, distance, own: None })
+    }
+
+    /// β ← β − ∇β L_val(ω′).
+    fn beta_step(&mut self, result: &Hypergradient) -> Result<(), SearchError> {
         let gradient =
             Tensor::f_from_slice(&result.gradient)?.f_to_kind(self.logits.kind())?.f_to_device(self.device)?;
         let rate = self.beta_rate();
@@ -174,7 +212,7 @@ impl Session {
         descend("beta", self.iteration, &[gradient], None, |gradient| adam.step(logits, gradient, rate))?;
         self.config.loss.weighting.project(&mut self.logits)?;
         self.signal.push(result.gradient.clone());
-        Ok(BetaMeasured { result, distance })
+        Ok(())
     }
 
     fn non_finite(&self, what: &str) -> SearchError {
