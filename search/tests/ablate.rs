@@ -234,8 +234,8 @@ fn a_plan_does_nothing_and_bad_studies_are_wrong_calls() {
 fn the_studies_of_the_documentation_are_studies() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut found = 0;
-    for study in fs::read_dir(root.join("docs/studies")).unwrap().map(|entry| entry.unwrap().path().join("study.toml"))
-    {
+    let folders = fs::read_dir(root.join("docs/studies")).unwrap().map(|entry| entry.unwrap().path());
+    for study in folders.filter(|path| path.is_dir()).map(|path| path.join("study.toml")) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_caf-search"));
         let out = study.with_file_name("absent");
         command.current_dir(&root).args(["ablate", "--plan"]).arg("--config").arg(&study).arg("--out").arg(&out);
@@ -243,4 +243,39 @@ fn the_studies_of_the_documentation_are_studies() {
         found += 1;
     }
     assert!(found > 0);
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_its_job_and_not_the_study() {
+    let study = Study::new();
+    let methods = "methods=[\"only:l1.ir\", \"infrared\"]";
+    let output = study.run("out", &["--set", methods, "--set", "seeds=[1]", "--set", "fusion.rate=1e38"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("1 jobs came to nothing") && text.contains("p1 l1.ir seed 1"), "{text}");
+    assert_eq!(study.rows("out").len(), 2);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_with_130_and_the_same_call_goes_on() {
+    let study = Study::new();
+    let set =
+        ["--set", "methods=[\"infrared\", \"only:l1.ir\"]", "--set", "seeds=[1]", "--set", "fusion.iterations=60"];
+    let mut child = study.start("out", &set);
+    let log = study.path().join("out/cells/l1.ir.s1/fusion/log.csv");
+    let rows = || fs::read_to_string(&log).map_or(0, |text| text.lines().count());
+    while rows() < 3 {
+        assert!(child.try_wait().unwrap().is_none(), "ended before it was interrupted");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let done = rows() - 1;
+    assert!((2..60).contains(&done), "{done}");
+    let output = study.run("out", &set);
+    finished(&output);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains(&format!("going on after {done} iterations")), "{done}: {text}");
+    assert_eq!(study.rows("out").len(), 3);
 }

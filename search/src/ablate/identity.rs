@@ -8,6 +8,7 @@ use crate::file::{write_text, write_toml};
 use crate::run_settings::DataSettings;
 use crate::search::SearchConfig;
 use crate::state::{StateError, differing, fingerprint};
+use caf_data::{Dataset, DatasetOptions, Need};
 use caf_fusion_loss::LossConfig;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
@@ -51,7 +52,7 @@ fn identity(study: &Study, contenders: &[Contender]) -> Result<Value, SearchErro
     }
     if study.scenes.is_none() {
         for (name, list) in [("data.train", &study.data.train), ("data.val", &study.data.val)] {
-            hashed.insert(name.to_owned(), fingerprint(&study.data.open(list.as_deref(), None)?).into());
+            hashed.insert(name.to_owned(), fingerprint(&with_boxes(&study.data, list.as_deref())?).into());
         }
     }
     let mut methods = Map::new();
@@ -76,6 +77,13 @@ fn identity(study: &Study, contenders: &[Contender]) -> Result<Value, SearchErro
         methods.insert(contender.name.clone(), what);
     }
     Ok(json!({ "settings": settings, "files": hashed, "methods": methods }))
+}
+
+/// The pairs of a list with the boxes that they have.
+fn with_boxes(data: &DataSettings, list: Option<&Path>) -> Result<Dataset, SearchError> {
+    let (labels, masks) = (Need::Optional, Need::Optional);
+    let (list, layout, ir_range) = (list.map(Path::to_owned), data.layout.clone(), data.ir_range);
+    Ok(Dataset::open(&data.root, &DatasetOptions { list, labels, masks, ir_range, layout })?)
 }
 
 fn remove(value: &mut Value, pointer: &str) {
@@ -184,7 +192,9 @@ fn read_identity(path: &Path) -> Result<Option<Value>, SearchError> {
 mod tests {
     use super::*;
     use crate::ablate::contenders;
+    use crate::fixture::Folder;
     use crate::settings::load;
+    use caf_geometry::Size;
 
     #[test]
     fn a_folder_of_an_earlier_version_has_the_defaults_of_what_that_did_not_know() {
@@ -215,5 +225,22 @@ mod tests {
         for part in ["metrics: saved false, now true", "method found.search.beta.freeze_iterations: saved 0, now 160"] {
             assert!(text.contains(part), "{part}: {text}");
         }
+    }
+
+    #[test]
+    fn other_boxes_are_other_pairs_and_another_place_is_not() {
+        let (pairs, folder) = (Folder::new(3, Size::new(40, 30)), tempfile::tempdir().unwrap());
+        std::fs::write(pairs.path().join("train.txt"), "scene0\nscene1\n").unwrap();
+        std::fs::write(pairs.path().join("val.txt"), "scene2\n").unwrap();
+        let claimed = |root: &Path| {
+            let mut study: Study = load(None, &["methods=[\"max\"]".to_owned()]).unwrap();
+            study.data.root = root.to_owned();
+            claim(folder.path(), &study, &contenders(&study).unwrap())
+        };
+        claimed(pairs.path()).unwrap();
+        claimed(&pairs.path().join(".")).unwrap();
+        std::fs::write(pairs.path().join("labels/scene2.txt"), "0 0.5 0.5 0.1 0.1\n").unwrap();
+        let text = claimed(pairs.path()).unwrap_err().to_string();
+        assert!(text.contains("data.val: saved") && !text.contains("data.train: saved"), "{text}");
     }
 }

@@ -12,6 +12,7 @@ use crate::device;
 use crate::error::SearchError;
 use crate::file::make_folder;
 use crate::lock::FolderLock;
+use crate::weight_file::SaveError;
 use caf_console::{Progress, StopFlag};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -103,7 +104,7 @@ pub fn run(
                 on_row(&rows)?;
             }
             Err(SearchError::Interrupted) => break Ok(()),
-            Err(error @ (SearchError::NonFinite { .. } | SearchError::NonFiniteImage { .. })) => {
+            Err(error) if is_of_method(&error) => {
                 progress.say(&format!("{}: {error}; passed over", job.key()));
                 failed.add(index, format!("{}: {error}", job.key()));
             }
@@ -115,6 +116,12 @@ pub fn run(
     let done = jobs.iter().filter(|job| rows.has(&job.key())).count();
     let interrupted = done + failed.reasons.len() < jobs.len();
     Ok(Finished { jobs: jobs.len(), done, interrupted, failed: failed.reasons })
+}
+
+/// Whether a job failed by what its method is: numbers that are none. Everything else would fail with the other jobs, too.
+fn is_of_method(error: &SearchError) -> bool {
+    let numbers = matches!(error, SearchError::NonFinite { .. } | SearchError::NonFiniteImage { .. });
+    numbers || matches!(error, SearchError::Save(SaveError::NonFinite { .. }))
 }
 
 /// Jobs that came to nothing in this process.
