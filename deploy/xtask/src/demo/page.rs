@@ -94,6 +94,7 @@ impl Page<'_> {
                 escape(step),
                 escape(&log)
             );
+            html += &last_words(&self.out.join(log));
         }
         let live = Summary::read(self.out);
         let mut facts = Measured::read(self.out).summary();
@@ -253,6 +254,17 @@ impl Page<'_> {
     }
 }
 
+/// What a step said before it ended, most of all its error: the last lines of its log.
+fn last_words(log: &Path) -> String {
+    /// Lines shown.
+    const LINES: usize = 6;
+    let text = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    let last = lines.get(lines.len().saturating_sub(LINES)..).unwrap_or_default();
+    if last.is_empty() { String::new() } else { format!("<pre>{}</pre>\n", escape(&last.join("\n"))) }
+}
+
 impl Images {
     fn training(self) -> &'static str {
         match self {
@@ -298,6 +310,8 @@ mod tests {
         let plots = out.path().join(files::SEARCH_PLOTS);
         fs::create_dir_all(&plots).unwrap();
         fs::write(plots.join("beta.svg"), "<svg/>").unwrap();
+        fs::create_dir_all(out.path().join(files::LOGS)).unwrap();
+        fs::write(out.path().join(files::LOGS).join("live.log"), "begun\n\nerror: no camera <x>\n").unwrap();
         let ran = [ran("search", Phase::Search), ran("live", Phase::Live)];
         let page = Page { plan: &plan(), out: out.path(), ran: &ran, ended_at: Some("live") };
         let html = fs::read_to_string(page.write().unwrap()).unwrap();
@@ -306,6 +320,7 @@ mod tests {
             "search/plots/terms.svg cannot be shown",
             "live/summary.json cannot be shown",
             "The step live did not come to its end",
+            "<pre>begun\nerror: no camera &lt;x&gt;</pre>",
             "caf-search search --out &#39;a b&#39;",
             "12.3 s",
             "24.7 s of work so far",

@@ -35,6 +35,18 @@ impl Checked {
             return "The exported file keeps its contract.".to_owned();
         }
         let difference = |distance: &&Distance| format!("{} in {}", short(distance.max_abs), named(&distance.output));
+        let is_far = |distance: &&&Distance| distance.max_abs.is_nan() || distance.max_abs > distance.limit;
+        let far: Vec<String> = all
+            .iter()
+            .filter(is_far)
+            .map(|distance| format!("{}, where {} is accepted", difference(distance), short(distance.limit)))
+            .collect();
+        if !far.is_empty() {
+            return format!(
+                "The exported file does not compute what its weights say: it differs by {}.",
+                far.join("; ")
+            );
+        }
         let differences: Vec<String> = all.iter().map(difference).collect();
         format!("The exported file computes what its weights say, but for at most {}.", differences.join("; "))
     }
@@ -91,6 +103,15 @@ mod tests {
         assert!(html.contains("<td>4032</td><td>-3.50</td><td>260</td>"), "{html}");
         assert!(html.contains(">2.5e-4</td><td>0.026</td>") && html.contains("31 ms"), "{html}");
         let sentence = checked.sentence();
+        assert!(sentence.contains("computes what its weights say"), "{sentence}");
         assert!(sentence.contains("2.5e-4 in boxes") && sentence.contains("1.00 in the fused image"), "{sentence}");
+        let json = json.replace("\"max_abs\": 1.0", "\"max_abs\": 4.0");
+        fs::write(out.path().join(files::VERIFIED), json).unwrap();
+        let sentence = Checked::read(out.path()).unwrap().sentence();
+        assert!(sentence.contains("does not compute what its weights say"), "{sentence}");
+        assert!(
+            sentence.contains("4.00 in the fused image (0 to 255), where 1.00") && !sentence.contains("boxes"),
+            "{sentence}"
+        );
     }
 }

@@ -85,11 +85,12 @@ impl Measured {
         if known.is_empty() { detection.map50 } else { known.iter().sum::<f64>() / known.len() as f64 }
     }
 
-    /// Over which classes [`Measured::key`] is taken, as a sentence needs it; none for all.
+    /// Over which classes [`Measured::key`] is taken, as a sentence needs it; none for all that have labels.
     fn key_classes(detection: &Detection) -> Option<String> {
-        let firm = detection.classes.iter().filter(|class| class.labels >= FEW_LABELS && class.ap50.is_some());
-        let names: Vec<&str> = firm.map(|class| class.name.as_str()).collect();
-        (!names.is_empty()).then(|| names.join(", "))
+        let measured = detection.classes.iter().filter(|class| class.labels > 0 && class.ap50.is_some());
+        let (firm, few): (Vec<&Class>, Vec<&Class>) = measured.partition(|class| class.labels >= FEW_LABELS);
+        let names: Vec<&str> = firm.iter().map(|class| class.name.as_str()).collect();
+        (!firm.is_empty() && !few.is_empty()).then(|| names.join(", "))
     }
 
     /// The one number for each kind of images, with a bar.
@@ -223,6 +224,21 @@ mod tests {
         assert!(html.contains("measured/visible.json cannot be shown"), "{html}");
         let summary = measured.summary();
         assert!(summary.contains("50.0") && summary.contains("width:50.0%"), "{summary}");
+    }
+
+    #[test]
+    fn a_mean_over_all_classes_is_shown_once() {
+        let out = tempfile::tempdir().unwrap();
+        let path = out.path().join(files::measured(Images::Fused.name()));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let json = r#"{"images": 4, "fusion": null, "detection": {"labels": 50, "map50": 0.45, "map50_95": 0.1, "classes": [
+            {"name": "person", "labels": 30, "ap50": 0.5}, {"name": "car", "labels": 20, "ap50": 0.4},
+            {"name": "lamp", "labels": 0, "ap50": null}]}}"#;
+        fs::write(path, json).unwrap();
+        let measured = Measured::read(out.path());
+        let html = measured.detection_table();
+        assert!(html.contains("mean of all classes with labels") && html.matches("mean of").count() == 1, "{html}");
+        assert!(measured.summary().contains("mean of all classes"), "{}", measured.summary());
     }
 
     #[test]
