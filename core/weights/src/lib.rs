@@ -25,6 +25,6 @@ pub use file::{load_safetensors, save_safetensors, sha256_of_file};
 pub use init::{InitError, initial};
 pub use metadata::{Metadata, MetadataError};
 pub use network::{FusionFile, NetworkFile, TaskFile};
-pub use read::{WeightFile, is_safetensors, read_weights};
+pub use read::{WeightFile, is_safetensors, other_kind, read_weights};
 pub use tensor::{DType, HostTensor, TensorError};
 pub use weights::{DuplicateName, Weights};

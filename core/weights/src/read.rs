@@ -57,6 +57,32 @@ pub fn is_safetensors(path: impl AsRef<Path>) -> Result<bool, WeightsError> {
     Ok(matches!(sniff(&head_of(path.as_ref())?), Kind::Safetensors))
 }
 
+/// Whether the beginning of a file is text, perhaps cut within a character.
+fn is_text(head: &[u8]) -> bool {
+    let text = match std::str::from_utf8(head) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(head.get(..error.valid_up_to()).unwrap_or(head)).unwrap_or("\0")
+        }
+        Err(_) => return false,
+    };
+    text.chars().all(|c| !c.is_control() || c.is_whitespace())
+}
+
+/// What a file is in place of weights, where its beginning tells; none for files that may be weights.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn other_kind(path: &Path) -> Result<Option<&'static str>, WeightsError> {
+    Ok(match sniff(&head_of(path)?) {
+        Kind::Other(UNKNOWN) | Kind::Checkpoint | Kind::Safetensors => None,
+        Kind::Other(what) => Some(what),
+    })
+}
+
+/// What a file is called whose beginning tells nothing.
+const UNKNOWN: &str = "neither a safetensors header, nor a zip archive, nor a pickle";
+
 enum Kind {
     Checkpoint,
     Safetensors,
@@ -90,7 +116,8 @@ fn sniff(head: &[u8]) -> Kind {
         [_, _, _, _, _, _, _, _, b'{', ..] => Kind::Safetensors,
         _ => match OTHERS.iter().find(|(begin, _)| head.starts_with(begin)) {
             Some((_, what)) => Kind::Other(what),
-            None => Kind::Other("neither a safetensors header, nor a zip archive, nor a pickle"),
+            None if is_text(head) => Kind::Other("a text file"),
+            None => Kind::Other(UNKNOWN),
         },
     }
 }
@@ -127,7 +154,9 @@ mod tests {
             (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "Git LFS pointer"),
             (b"<!DOCTYPE html><html>", "web page"),
             (b"\x89HDF\r\n\x1a\n", "HDF5"),
-            (b"hello", "neither"),
+            (b"hello", "a text file"),
+            ("# Gewichte: grün\n".as_bytes(), "a text file"),
+            (b"\x01\x02hello", "neither"),
         ] {
             let text = error(bytes);
             assert!(text.contains("expected safetensors or a PyTorch checkpoint") && text.contains(found), "{text}");

@@ -50,6 +50,16 @@ pub struct Engine {
     reason: Option<String>,
 }
 
+/// What a file of weights is, which people give in place of a model.
+fn weights(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [b'P', b'K', 3, 4, ..] | [0x80, 2..=5, ..] => Some("a PyTorch checkpoint"),
+        // The length of a JSON object, less than 4 GiB, and its begin.
+        [_, _, _, _, 0, 0, 0, 0, b'{', ..] => Some("weights (safetensors)"),
+        _ => None,
+    }
+}
+
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine").field("model", &self.model).field("provider", &self.provider).finish_non_exhaustive()
@@ -64,6 +74,9 @@ impl Engine {
     pub fn open(path: &Path, options: EngineOptions) -> Result<Self, EngineError> {
         // Read here, so that an unreadable file is told apart from a model that ONNX Runtime refuses.
         let bytes = std::fs::read(path).map_err(|source| EngineError::Read { path: path.to_owned(), source })?;
+        if let Some(found) = weights(&bytes) {
+            return Err(EngineError::Weights { path: path.to_owned(), found });
+        }
         Self::from_bytes(&path.display().to_string(), &bytes, options)
     }
 

@@ -23,6 +23,14 @@ pub enum EngineError {
         /// The cause.
         source: std::io::Error,
     },
+    /// Weights in place of a model.
+    #[error("{}: {found}, no model: make one of it first (caf-export onnx), and give that", path.display())]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
     /// ONNX Runtime refuses the model.
     #[error("{model}: ONNX Runtime cannot load it: {source}")]
     Load {

@@ -25,8 +25,19 @@ pub enum SessionError {
         found: String,
     },
     /// The images do not fit the model.
-    #[error("the images do not fit the model (scale them, or export it for their size): {0}")]
+    #[error("the images do not fit the model: {0}")]
     Images(Mismatch),
+    /// The images are of another size than the one that the model is fixed to.
+    #[error(
+        "the model is fixed to images of {expected}, found {found}: scale them, or export the model without --size, which gives \
+         one for images of every size"
+    )]
+    FixedSize {
+        /// The model's.
+        expected: Size,
+        /// The images'.
+        found: Size,
+    },
     /// The pixels do not fit a tensor.
     #[error(transparent)]
     Pixels(#[from] crate::pixels::PixelError),
@@ -38,7 +49,7 @@ impl SessionError {
     pub fn is_wrong_call(&self) -> bool {
         match self {
             Self::Engine(error) => error.is_wrong_call(),
-            Self::NoFusion { .. } | Self::Images(_) | Self::Pixels(_) => false,
+            Self::NoFusion { .. } | Self::Images(_) | Self::FixedSize { .. } | Self::Pixels(_) => false,
         }
     }
 }

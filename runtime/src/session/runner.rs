@@ -126,7 +126,10 @@ fn bind(engine: &Engine, contract: &Contract, ir: Size, vi: Size) -> Result<Boun
     let mut inputs = vec![];
     for port in &contract.inputs {
         let size = if port.name == INPUT_IR { ir } else { vi };
-        let shape = extents.bind_image(port, 1, size).map_err(SessionError::Images)?;
+        let shape = extents.bind_image(port, 1, size).map_err(|mismatch| match port.fixed_size() {
+            Some(expected) if expected != size => SessionError::FixedSize { expected, found: size },
+            _ => SessionError::Images(mismatch),
+        })?;
         inputs.push(Slot { name: &port.name, element: port.element, shape });
     }
     let mut outputs = vec![];

@@ -8,7 +8,8 @@ use caf_net::zoo::network::{Family, KernelLayout};
 use caf_net::zoo::task::TaskNetwork;
 use caf_weights::import::{ImportOptions, Imported, import_checkpoint};
 use caf_weights::{
-    Metadata, NetworkFile, Weights, WeightsError, is_safetensors, load_safetensors, read_weights, save_safetensors,
+    Metadata, NetworkFile, Weights, WeightsError, is_safetensors, load_safetensors, other_kind, read_weights,
+    save_safetensors,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -97,6 +98,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
 /// The file as it is, whichever kind it is.
 fn read(args: &Args) -> Result<Imported> {
     let path = &args.checkpoint;
+    if let Some(found) = other_kind(path)? {
+        return Err(WeightsError::Format { path: path.clone(), found: found.to_owned() }.into());
+    }
     if !is_safetensors(path)? {
         let (entry, strip_prefix) = (args.entry.clone(), args.strip_prefix.clone());
         return Ok(import_checkpoint(path, &ImportOptions { entry, strip_prefix, keep_types: args.keep_types })?);

@@ -37,6 +37,19 @@ impl Annotation {
         }
     }
 
+    /// What is said of a data set that names no classes.
+    pub(super) fn no_classes(self) -> &'static str {
+        match self {
+            Annotation::Boxes => {
+                "no class names: write classes.txt beside ir and vi, a name a line in the order of the numbers"
+            }
+            Annotation::Masks => {
+                "no class names: write mask_classes.txt beside ir and vi, a name a line in the order of the masks' values; the \
+                 first is value 0, usually the background"
+            }
+        }
+    }
+
     /// What a pair lacks that cannot be trained or measured on.
     pub(super) fn missing(self, entry: &Entry) -> Option<&'static str> {
         match self {

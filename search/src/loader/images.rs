@@ -140,7 +140,7 @@ impl TaskImages {
         let mut offenders = Vec::new();
         let classes = annotation.classes(dataset).to_vec();
         if classes.is_empty() {
-            offenders.push("no class names (classes.txt)".to_owned());
+            offenders.push(annotation.no_classes().to_owned());
         }
         let missing = |entry: &Entry| Some(format!("{}: {}", entry.name, annotation.missing(entry)?));
         offenders.extend(dataset.entries().iter().filter_map(missing));
