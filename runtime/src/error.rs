@@ -53,14 +53,6 @@ pub enum RuntimeError {
     /// Class maps were asked of a model that does not segment.
     #[error("class maps were asked for, and the model does not segment: export it with a segmentation as --task")]
     NoSegmentation,
-    /// The output folder cannot be made.
-    #[error("{path}: {source}")]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
     /// An image cannot be read or written.
     #[error(transparent)]
     File(#[from] ImageError),
@@ -95,11 +87,10 @@ impl RuntimeError {
             Self::Source(error) => error.is_wrong_call(),
             Self::Sink(error) => error.is_wrong_call(),
             Self::Pair(error) => error.is_wrong_call(),
+            Self::File(error) => error.is_wrong_call(),
             Self::Named { .. }
             | Self::Offenders { .. }
             | Self::Empty { .. }
-            | Self::Folder { .. }
-            | Self::File(_)
             | Self::Stage { .. }
             | Self::Thread { .. } => false,
         }

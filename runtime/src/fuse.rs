@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use caf_contract::Contract;
 use caf_engine::Provider;
-use caf_geometry::Size;
+use caf_geometry::{NmsSettings, Size};
 use caf_image::folder::TwoFolders;
+pub use caf_image::results::Existing;
+use caf_image::results::ResultFolder;
 use caf_image::{ImageError, ImageProblem, IrRange, inspect};
 use serde::Serialize;
 
@@ -33,8 +36,8 @@ pub struct FuseConfig {
     pub detections: Option<PathBuf>,
     /// Where the class maps are written, `STEM.png`: gray, each pixel the number of its class.
     pub class_maps: Option<PathBuf>,
-    /// Leave images alone that exist already.
-    pub resume: bool,
+    /// What is done with images that are there already.
+    pub existing: Existing,
     /// Leave out what does not fit or cannot be read, and fuse the rest.
     pub keep_going: bool,
     /// How to fuse.
@@ -65,8 +68,8 @@ pub struct FuseSummary {
     pub skipped: usize,
     /// One line for every image that was left out.
     pub left_out: Vec<String>,
-    /// Detections in the images fused.
-    pub detections: usize,
+    /// Detections in the images fused; none of a model that does not detect.
+    pub detections: Option<usize>,
     /// Reading two images.
     pub read: Percentiles,
     /// Copying pixels into tensors.
@@ -135,9 +138,6 @@ pub fn run(model: Model, config: &FuseConfig, done: &mut dyn FnMut(usize, usize)
     if !left_out.is_empty() && (pairs.is_empty() || !config.keep_going) {
         return Err(RuntimeError::Offenders { offenders: left_out });
     }
-    let folder = |path: &PathBuf| {
-        std::fs::create_dir_all(path).map_err(|source| RuntimeError::Folder { path: path.clone(), source })
-    };
     let (provider, provider_reason) = (model.provider(), model.reason().map(str::to_owned));
     let range = model.contract().infrared_range;
     let read = |(path, camera): (&PathBuf, Camera)| match image_file::read(path, camera) {
@@ -146,6 +146,7 @@ pub fn run(model: Model, config: &FuseConfig, done: &mut dyn FnMut(usize, usize)
         }
         found => found,
     };
+    let facts = facts(model.contract(), config);
     let mut fusion = FrameFusion::new(model, &config.fusion)?;
     let names = fusion.class_names();
     let (detects, segments) = (!names.detection.is_empty(), !names.segmentation.is_empty());
@@ -155,15 +156,16 @@ pub fn run(model: Model, config: &FuseConfig, done: &mut dyn FnMut(usize, usize)
     if !segments && config.class_maps.is_some() {
         return Err(RuntimeError::NoSegmentation);
     }
-    folder(&config.out)?;
-    config.class_maps.as_ref().map_or(Ok(()), folder)?;
+    let open =
+        |path: &Path| ResultFolder::open(path, &facts, pairs.iter().map(|pair| pair.name.as_str()), config.existing);
+    let mut images = open(&config.out)?;
+    let mut class_maps = config.class_maps.as_deref().map(open).transpose()?;
     let mut lines = config.detections.as_deref().map(JsonLines::create).transpose()?;
     let mut image = FusedImage::default();
     let mut times: [Histogram; 4] = std::array::from_fn(|_| Histogram::default());
     let (mut fused, mut skipped, mut detections) = (0, 0, 0);
     for (index, pair) in pairs.iter().enumerate() {
-        let target = config.out.join(format!("{}.png", pair.name));
-        if config.resume && target.is_file() {
+        if images.keeps(&pair.name) {
             skipped += 1;
             done(index + 1, pairs.len());
             continue;
@@ -189,11 +191,10 @@ pub fn run(model: Model, config: &FuseConfig, done: &mut dyn FnMut(usize, usize)
             lines.write(&Line { name: &pair.name, width_px, height_px, detections, class_map })?;
         }
         let start = Instant::now();
-        if let Some(folder) = &config.class_maps {
-            let target = folder.join(format!("{}.png", pair.name));
-            caf_image::write_gray(&target, &image.class_map, image.size)?;
+        if let Some(maps) = &mut class_maps {
+            maps.put(&pair.name, |path| caf_image::write_gray(path, &image.class_map, image.size))?;
         }
-        caf_image::write_rgb(&target, &image.rgb, image.size)?;
+        images.put(&pair.name, |path| caf_image::write_rgb(path, &image.rgb, image.size))?;
         let durations = [read, took.pre, took.infer, start.elapsed()];
         times.iter_mut().zip(durations).for_each(|(h, d)| h.add(d));
         fused += 1;
@@ -203,8 +204,28 @@ pub fn run(model: Model, config: &FuseConfig, done: &mut dyn FnMut(usize, usize)
     if let Some(lines) = lines {
         lines.finish()?;
     }
+    images.finish()?;
+    class_maps.map_or(Ok(()), ResultFolder::finish)?;
     let [read, pre, infer, write] = times.map(|h| h.percentiles());
+    let detections = detects.then_some(detections);
     Ok(FuseSummary { provider, provider_reason, fused, skipped, left_out, detections, read, pre, infer, write })
+}
+
+/// What makes the images, for the record in their folder.
+fn facts(contract: &Contract, config: &FuseConfig) -> Vec<(&'static str, String)> {
+    let weights: Vec<String> =
+        contract.sources.iter().map(|source| format!("{} {}", source.role, source.sha256)).collect();
+    let mut facts = vec![
+        ("made by", "caf-run fuse".to_owned()),
+        ("weights (SHA-256)", weights.join(", ")),
+        ("precision", contract.precision.name().to_owned()),
+        ("infrared range", contract.infrared_range.to_string()),
+    ];
+    if config.fusion.draw {
+        let NmsSettings { conf, iou, multi_label, .. } = &config.fusion.nms;
+        facts.push(("drawn", format!("conf {conf}, iou {iou}, multi_label {multi_label}")));
+    }
+    facts
 }
 
 fn fuse(fusion: &mut FrameFusion, ir: &Decoded, vi: &Decoded, image: &mut FusedImage) -> Result<PairTimes, PairError> {

@@ -284,6 +284,65 @@ fn pairs_that_cannot_be_read_leave_no_lists_and_no_images() {
 }
 
 #[test]
+fn images_and_lists_that_are_there_are_not_overwritten_unasked() {
+    let folder = pairs();
+    let run = |line: &str, expected: i32| {
+        let output = caf_search(folder.path(), &line.split(' ').collect::<Vec<_>>());
+        let text = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(expected), "{line}: {text}");
+        text
+    };
+    let average = "fuse --data pairs --out out --method average";
+    let text = run(average, 0);
+    assert!(text.contains("2 written, ") && !text.contains("there already"), "{text}");
+    let text = run(average, 2);
+    assert!(text.contains("2 of 2 images") && text.contains("--resume") && text.contains("--overwrite"), "{text}");
+    assert!(run(&format!("{average} --resume"), 0).contains("0 written, 2 there already"));
+    for line in [
+        "fuse --data pairs --out out --method max --resume",
+        "fuse --data pairs --out out --method average --gray --resume",
+    ] {
+        assert!(run(line, 2).contains("made otherwise"), "{line}");
+    }
+    assert!(run("fuse --data pairs --out out --method max --overwrite", 0).contains("2 written, "));
+    run(&format!("{average} --resume --overwrite"), 2);
+    // The record disturbs nobody who reads the images.
+    run("eval --data pairs --images out", 0);
+
+    // `scene` has written lists of its own.
+    std::fs::write(folder.path().join("pairs/train.txt"), "mine\n").unwrap();
+    let text = run("split --data pairs --val 0.5 --neighbour-gap 0", 2);
+    assert!(text.contains("train.txt") && text.contains("--overwrite"), "{text}");
+    assert_eq!(std::fs::read_to_string(folder.path().join("pairs/train.txt")).unwrap(), "mine\n");
+    run("split --data pairs --val 0.5 --neighbour-gap 0 --overwrite", 0);
+    run("split --data pairs --val 0.5 --neighbour-gap 0", 0);
+}
+
+#[test]
+fn what_is_no_weight_file_is_called_what_it_is() {
+    let folder = pairs();
+    std::fs::write(folder.path().join("page.pt"), "<!DOCTYPE html>").unwrap();
+    for (file, what) in [("pairs/train.txt", "a text file"), ("page.pt", "a web page")] {
+        let text = fails(folder.path(), &["import", file, "out.safetensors"]);
+        assert!(text.contains(file) && text.contains(what) && !text.contains("pickle"), "{text}");
+    }
+    assert!(!folder.path().join("out.safetensors").exists());
+}
+
+#[test]
+fn masks_without_class_names_say_which_file_to_write() {
+    let folder = pairs();
+    // `scene` draws exact masks.
+    for file in ["classes.txt", "mask_classes.txt"] {
+        let _ = std::fs::remove_file(folder.path().join("pairs").join(file));
+    }
+    std::fs::remove_dir_all(folder.path().join("pairs/labels")).unwrap();
+    let line = "train task --data pairs --images visible --out out --task segmentation --size 64x64 --device cpu";
+    let text = fails(folder.path(), &line.split(' ').collect::<Vec<_>>());
+    assert!(text.contains("write mask_classes.txt"), "{text}");
+}
+
+#[test]
 fn a_training_goes_on_with_the_same_call_until_it_is_finished() {
     let folder = tempfile::tempdir().unwrap();
     succeeds(folder.path(), &["scene", "--out", "pairs", "--count", "6", "--size", "64x48", "--val-share", "0.5"]);

@@ -112,7 +112,7 @@ impl Pairs {
 }
 
 fn detection() -> DetectionSettings {
-    let mut settings = DetectionSettings { variant: Variant::N, ..DetectionSettings::default() };
+    let mut settings = DetectionSettings { variant: Some(Variant::N), ..DetectionSettings::default() };
     settings.optimizer.warmup = Some(1);
     settings
 }
@@ -423,9 +423,11 @@ fn validation_measures_what_eval_measures() {
         &caf_data::DatasetOptions { labels: caf_data::Need::Ignore, ..caf_data::DatasetOptions::default() },
     )
     .unwrap();
-    let fuser = Fuser::new(&Method::Network(out.join("fusion.safetensors")), tch::Device::Cpu).unwrap();
+    let method = Method::Network(out.join("fusion.safetensors"));
+    let fuser = Fuser::new(&method, tch::Device::Cpu).unwrap();
     let fused = pairs.at("fused");
-    let job = FuseJob { dataset: &dataset, fuser: &fuser, out: &fused, colour: false, resume: false };
+    let existing = caf_image::results::Existing::Refuse;
+    let job = FuseJob { dataset: &dataset, fuser: &fuser, method: &method, out: &fused, colour: false, existing };
     fuse_folder(&job, &Silent, &StopFlag::default()).unwrap();
     let report = fusion_report(&dataset, &fused, &METRICS, &Silent, &StopFlag::default()).unwrap();
     for (name, mean) in report {

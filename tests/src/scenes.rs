@@ -76,7 +76,7 @@ impl Scenes {
 
     /// A search of so many iterations.
     pub fn search(&self, iterations: usize) -> SearchConfig {
-        let mut task = DetectionSettings { variant: Variant::N, ..DetectionSettings::default() };
+        let mut task = DetectionSettings { variant: Some(Variant::N), ..DetectionSettings::default() };
         task.optimizer.warmup = Some(2);
         let mut config = SearchConfig {
             run: self.run(3, iterations),
@@ -117,8 +117,11 @@ impl Scenes {
 
     /// One epoch of a narrow detector on images of the pairs' names in a folder.
     pub fn task(&self, images: &Path) -> TaskTrainConfig {
-        let mut task =
-            DetectionSettings { variant: Variant::N, width_multiple: Some(0.125), ..DetectionSettings::default() };
+        let mut task = DetectionSettings {
+            variant: Some(Variant::N),
+            width_multiple: Some(0.125),
+            ..DetectionSettings::default()
+        };
         task.optimizer.warmup = Some(2);
         TaskTrainConfig {
             images: ImageSource::Folder(images.to_owned()),

@@ -4,6 +4,7 @@
 
 use caf_console::{Silent, StopFlag};
 use caf_geometry::Size;
+use caf_image::results::Existing;
 use caf_image::{Gray8, Rgb8};
 use caf_image::{write_gray8, write_rgb8};
 use caf_search::error::SearchError;
@@ -92,8 +93,16 @@ fn a_truncated_image_is_named_and_no_result_is_written() {
 
     let fused = scenes.out("fused");
     let dataset = scenes.dataset("train.txt");
-    let fuser = Fuser::new(&Method::Average, tch::Device::Cpu).unwrap();
-    let job = FuseJob { dataset: &dataset, fuser: &fuser, out: &fused, colour: true, resume: false };
+    let method = Method::Average;
+    let fuser = Fuser::new(&method, tch::Device::Cpu).unwrap();
+    let job = FuseJob {
+        dataset: &dataset,
+        fuser: &fuser,
+        method: &method,
+        out: &fused,
+        colour: true,
+        existing: Existing::Refuse,
+    };
     let error = fuse_folder(&job, &Silent, &StopFlag::default()).unwrap_err();
     assert!(chain(&error).contains(path.to_str().unwrap()), "{}", chain(&error));
     assert!(left_behind(&fused).iter().all(|file| *file != format!("{name}.png") && file.ends_with(".png")));

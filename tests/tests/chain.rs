@@ -6,6 +6,7 @@ use caf_console::{Silent, StopFlag};
 use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile};
 use caf_geometry::{NmsSettings, nms};
 use caf_golden::Tally;
+use caf_image::results::Existing;
 use caf_image::{IrRange, image_size, read_ir, read_vi};
 use caf_search::fusion::{FuseJob, Fuser, Method, fuse_folder, train};
 use caf_search::search::{BetaFile, run};
@@ -40,10 +41,18 @@ fn from_rendered_pairs_to_a_model_on_onnx_runtime() {
     assert_eq!(std::fs::read_dir(trained.join("panels")).unwrap().count(), 2);
 
     let fused = scenes.out("fused");
-    let fuser = Fuser::new(&Method::Network(fusion_path.clone()), tch::Device::Cpu).unwrap();
+    let method = Method::Network(fusion_path.clone());
+    let fuser = Fuser::new(&method, tch::Device::Cpu).unwrap();
     for list in ["train.txt", "val.txt"] {
         let dataset = scenes.dataset(list);
-        let job = FuseJob { dataset: &dataset, fuser: &fuser, out: &fused, colour: true, resume: false };
+        let job = FuseJob {
+            dataset: &dataset,
+            fuser: &fuser,
+            method: &method,
+            out: &fused,
+            colour: true,
+            existing: Existing::Refuse,
+        };
         assert_eq!(fuse_folder(&job, &Silent, &stop).unwrap().written, dataset.len());
     }
 

@@ -6,6 +6,7 @@
 use caf_console::{Silent, StopFlag};
 use caf_export::model::{FusionFile, Model, Parts, Settings};
 use caf_golden::Tally;
+use caf_image::results::Existing;
 use caf_image::{IrRange, read_ir, read_vi};
 use caf_net::zoo::fusion::FusionConfig;
 use caf_search::fusion::{FuseJob, Fuser, Method, fuse_folder, train};
@@ -49,8 +50,16 @@ fn u2fusion_is_searched_with_trained_fused_with_and_exported() {
     assert!(metadata["config"].contains(r#""first":"vi""#), "{}", metadata["config"]);
 
     let (fused, dataset) = (scenes.out("fused"), scenes.dataset("val.txt"));
-    let fuser = Fuser::new(&Method::Network(path.clone()), tch::Device::Cpu).unwrap();
-    let job = FuseJob { dataset: &dataset, fuser: &fuser, out: &fused, colour: true, resume: false };
+    let method = Method::Network(path.clone());
+    let fuser = Fuser::new(&method, tch::Device::Cpu).unwrap();
+    let job = FuseJob {
+        dataset: &dataset,
+        fuser: &fuser,
+        method: &method,
+        out: &fused,
+        colour: true,
+        existing: Existing::Refuse,
+    };
     assert_eq!(fuse_folder(&job, &Silent, &stop).unwrap().written, dataset.len());
 
     let file = FusionFile::open(&path).unwrap();

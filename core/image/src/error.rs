@@ -102,6 +102,27 @@ pub enum ImageError {
     /// A range that says nothing.
     #[error("the infrared range")]
     Range(#[from] ContractError),
+    /// Images that would be overwritten.
+    #[error(
+        "{}: there already, {there} of {of} images; give --resume to keep them, --overwrite to write them anew, or another \
+         folder", first.display()
+    )]
+    Existing {
+        /// The first of them.
+        first: PathBuf,
+        /// How many there are.
+        there: usize,
+        /// How many were to be written.
+        of: usize,
+    },
+    /// A folder with images that were made by something else.
+    #[error("{}: {what}; give another folder, or --overwrite for all of its images", path.display())]
+    OtherOrigin {
+        /// The folder.
+        path: PathBuf,
+        /// What made them, and what is different now.
+        what: String,
+    },
     /// A list without names.
     #[error("{}: expected at least one name in the list, found none", path.display())]
     EmptyList {
@@ -122,7 +143,11 @@ impl ImageError {
     /// Whether what was asked for is wrong in itself, and not a file's content or the disk.
     #[must_use]
     pub fn is_wrong_call(&self) -> bool {
-        matches!(self, Self::Range(error) if error.is_wrong_call())
+        match self {
+            Self::Range(error) => error.is_wrong_call(),
+            Self::Existing { .. } | Self::OtherOrigin { .. } => true,
+            _ => false,
+        }
     }
 }
 
@@ -154,6 +179,8 @@ impl ImageError {
             | Self::Mask { path, .. }
             | Self::Encode { path, .. }
             | Self::EmptyList { path }
+            | Self::Existing { first: path, .. }
+            | Self::OtherOrigin { path, .. }
             | Self::Unlistable { path, .. } => Some(path),
             Self::Shape { .. } | Self::Range(_) => None,
         }

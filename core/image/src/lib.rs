@@ -23,6 +23,7 @@ pub mod label;
 pub mod list;
 mod mask;
 mod raster;
+pub mod results;
 mod write;
 
 pub use caf_contract::{IGNORED_LABEL, IrRange, IrScratch, classes};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use caf_console::{Console, Progress as _, claim, out, write_json};
 use caf_runtime::error::RuntimeError;
-use caf_runtime::fuse::{FuseConfig, run};
+use caf_runtime::fuse::{Existing, FuseConfig, run};
 use caf_runtime::fusion::FusionSettings;
 use caf_runtime::infrared::Follow;
 use caf_runtime::session::Model;
@@ -38,9 +38,12 @@ pub struct FuseArgs {
     /// Paint boxes and labels, and class maps half through, into the images.
     #[arg(long)]
     draw: bool,
-    /// Leave images alone that exist already.
-    #[arg(long)]
+    /// Keep images that are there already and make the others; refused where another model made them.
+    #[arg(long, conflicts_with = "overwrite")]
     resume: bool,
+    /// Write images anew that are there already. Without this and --resume they are an error.
+    #[arg(long)]
+    overwrite: bool,
     /// Leave out images that do not fit or cannot be read, fuse the rest, list them at the end (exit code 1).
     #[arg(long)]
     keep_going: bool,
@@ -60,13 +63,14 @@ impl FuseArgs {
         claim(self.json.as_deref())?;
         let model = Model::load(&self.model.model, self.model.options()).map_err(RuntimeError::from)?;
         announce(&model);
+        let out = self.out.display().to_string();
         let config = FuseConfig {
             ir: self.ir,
             vi: self.vi,
             out: self.out,
             detections: self.detections,
             class_maps: self.class_maps,
-            resume: self.resume,
+            existing: Existing::of_options(self.resume, self.overwrite),
             keep_going: self.keep_going,
             fusion: FusionSettings {
                 rig: None,
@@ -84,15 +88,22 @@ impl FuseArgs {
         });
         console.end();
         let report = report?;
+        let some = |count: usize, what: &str| if count > 0 { format!(", {count} {what}") } else { String::new() };
+        let times = match report.fused {
+            0 => String::new(),
+            _ => format!(
+                "; inference p50 {:.1} ms, p95 {:.1} ms on {}",
+                report.infer.p50_ms,
+                report.infer.p95_ms,
+                report.provider.name()
+            ),
+        };
         out!(
-            "{} fused, {} there already, {} left out, {} detections; inference p50 {:.1} ms, p95 {:.1} ms on {}",
+            "{} written{}{}{}{times}: {out}",
             report.fused,
-            report.skipped,
-            report.left_out.len(),
-            report.detections,
-            report.infer.p50_ms,
-            report.infer.p95_ms,
-            report.provider.name()
+            some(report.skipped, "there already"),
+            some(report.left_out.len(), "left out"),
+            report.detections.map_or_else(String::new, |count| format!(", {count} detections")),
         )?;
         write_json(self.json.as_deref(), &report)?;
         match report.left_out {

@@ -39,7 +39,8 @@ fn folders_of_any_depth_and_size_are_fused_and_resumed() {
         "--json",
         text(&report),
     ];
-    succeeds(&call);
+    let said = succeeds(&call);
+    assert!(said.contains("3 written;") && !said.contains("there already") && !said.contains("detections"), "{said}");
     assert_eq!(size(&out.join("c.png")), (18, 40));
     // The 16-bit image holds the same values as the 8-bit one.
     let pixels = |name: &str| image::open(out.join(name)).unwrap().into_rgb8().into_raw();
@@ -50,8 +51,18 @@ fn folders_of_any_depth_and_size_are_fused_and_resumed() {
     };
     assert_eq!(fused(&report), (3, 0));
     std::fs::remove_file(out.join("b.png")).unwrap();
-    succeeds(&[&call[..], &["--resume"]].concat());
+    fails(2, &["2 of 3 images", "--resume", "--overwrite"], &call);
+    let said = succeeds(&[&call[..], &["--resume"]].concat());
+    assert!(said.contains("1 written, 2 there already;"), "{said}");
     assert_eq!(fused(&report), (1, 2));
+    succeeds(&[&call[..], &["--overwrite"]].concat());
+    assert_eq!(fused(&report), (3, 0));
+    // Another model's images do not come among these.
+    let other = common::any_size_model(folder.path(), "other.onnx");
+    let with_other: Vec<&str> =
+        call.iter().map(|word| if *word == text(&model) { text(&other) } else { word }).collect();
+    fails(2, &["made otherwise", "weights (SHA-256)", "--overwrite"], &[&with_other[..], &["--resume"]].concat());
+    succeeds(&[&with_other[..], &["--overwrite"]].concat());
     fails(2, &["the model only fuses"], &[&call[..], &["--draw"]].concat());
     assert!(leftovers(folder.path()).is_empty());
 }
@@ -111,7 +122,13 @@ fn offenders_damage_and_wrong_models_are_named() {
     for name in ["ir/one.png", "vi/one.png"] {
         save_rgb(&at(name), 48, 38, 1);
     }
-    fails(1, &["one: ", "48x38"], &call);
+    fails(1, &["one: ", "48x38", "50x38", "without --size"], &call);
+    let weights = at("w.safetensors");
+    std::fs::write(&weights, b"\x08\0\0\0\0\0\0\0{}      ").unwrap();
+    fails(1, &["w.safetensors", "caf-export onnx"], &["check", "--model", text(&weights)]);
+    for name in ["ir/one.png", "vi/one.png"] {
+        save_rgb(&at(name), 50, 38, 1);
+    }
     std::fs::write(at("file"), b"").unwrap();
     let below = at("file/out");
     fails(1, &["file/out"], &[&call[..7], &["--out", text(&below)]].concat());

@@ -117,7 +117,9 @@ pub fn run(
             "by the rig, the infrared camera sees {percent} % of the visible image; the rest is fused with black"
         );
     }
-    let settings = SinkSettings { names: fusion.class_names() };
+    let names = fusion.class_names();
+    let detects = !names.detection.is_empty();
+    let settings = SinkSettings { names };
     let sinks = config.sinks.iter().map(|spec| spec.open(&settings)).collect::<Result<Vec<_>, _>>()?;
     if let Some(took) = fusion.warm_up()? {
         tracing::info!(ms = took.as_millis(), "the model is warm");
@@ -150,7 +152,7 @@ pub fn run(
         infrared,
         visible,
         pairs: PairSummary { paired, dropped_before_inference, left_over, fused },
-        detections: inferred.detections,
+        detections: detects.then_some(inferred.detections),
         skew: inferred.skew.percentiles(),
         stages: inferred.stages.summary(),
         sinks,

@@ -84,8 +84,8 @@ pub struct Summary {
     pub visible: CameraSummary,
     /// The pairs.
     pub pairs: PairSummary,
-    /// Detections in the pairs fused.
-    pub detections: u64,
+    /// Detections in the pairs fused; none of a model that does not detect.
+    pub detections: Option<u64>,
     /// Absolute difference of capture times within the pairs fused.
     pub skew: Percentiles,
     /// Durations by stage.
@@ -151,12 +151,12 @@ impl Summary {
         let p = self.pairs;
         writeln!(
             out,
-            "{} pairs in {:.1} s ({:.1} per second) on {}, {} detections",
+            "{} pairs in {:.1} s ({:.1} per second) on {}{}",
             p.fused,
             self.seconds,
             self.fps,
             self.provider.name(),
-            self.detections
+            self.detections.map_or_else(String::new, |count| format!(", {count} detections"))
         )?;
         if p.fused > 0 {
             writeln!(out, "\n{}", Percentiles::HEADER)?;

@@ -19,6 +19,7 @@ use crate::tasks::{TaskKind, TaskSettings, Trained, open_task};
 use caf_console::{Progress, StopFlag};
 use caf_data::Dataset;
 use caf_geometry::Size;
+use caf_image::results::Existing;
 use std::path::{Path, PathBuf};
 use tch::Device;
 
@@ -271,7 +272,7 @@ pub(super) fn fuse(
     stop: &StopFlag,
 ) -> Result<(), SearchError> {
     let (fuser, colour) = (Fuser::new(method, device)?, colour && *method != Method::Infrared);
-    let job = FuseJob { dataset: pairs, fuser: &fuser, out, colour, resume: true };
+    let job = FuseJob { dataset: pairs, fuser: &fuser, method, out, colour, existing: Existing::Keep };
     let report = fuse_folder(&job, progress, stop)?;
     if report.written + report.skipped < pairs.len() { Err(SearchError::Interrupted) } else { Ok(()) }
 }

@@ -4,6 +4,7 @@ use super::WrongCall;
 use super::pairs::PairsArgs;
 use anyhow::{Result, bail};
 use caf_console::{Console, Interrupted, StopFlag, claim, out, write_json};
+use caf_image::results::Existing;
 use caf_search::fusion::{FuseJob, Fuser, Method, fuse_folder};
 use clap::ValueEnum;
 use std::path::PathBuf;
@@ -41,9 +42,12 @@ pub(super) struct Args {
     /// Write gray images in place of the visible image's colours.
     #[arg(long)]
     gray: bool,
-    /// Skip pairs whose result exists.
-    #[arg(long)]
+    /// Keep results that are there already and make the others; refused where another method or other weights made them.
+    #[arg(long, conflicts_with = "overwrite")]
     resume: bool,
+    /// Write results anew that are there already. Without this and --resume they are an error.
+    #[arg(long)]
+    overwrite: bool,
     /// Write counts and times as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -70,14 +74,16 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
     let ir_range = args.pairs.ir_range.of_network(args.fusion.as_deref().map(|path| (path, trained)))?;
     let dataset = args.pairs.open(None, ir_range)?;
-    let job = FuseJob { dataset: &dataset, fuser: &fuser, out: &args.out, colour: !args.gray, resume: args.resume };
+    let existing = Existing::of_options(args.resume, args.overwrite);
+    let (out, colour) = (args.out.as_path(), !args.gray);
+    let job = FuseJob { dataset: &dataset, fuser: &fuser, method: &method, out, colour, existing };
     let report = fuse_folder(&job, &console, &StopFlag::on_signals()?)?;
     let is_stopped = report.written + report.skipped < dataset.len();
     out!(
-        "{}{} written, {} skipped, {:.0} ms a pair: {}",
+        "{}{} written{}, {:.0} ms a pair: {}",
         if is_stopped { "stopped; --resume goes on: " } else { "" },
         report.written,
-        report.skipped,
+        if report.skipped > 0 { format!(", {} there already", report.skipped) } else { String::new() },
         report.fuse_ms,
         args.out.display()
     )?;

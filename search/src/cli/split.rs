@@ -1,12 +1,12 @@
 //! `caf-search split`
 
 use super::pairs::{LayoutArg, list_of, require_list};
-use anyhow::Result;
-use caf_console::{Paths, claim, out, print, write_json};
+use anyhow::{Result, bail};
+use caf_console::{Paths, WrongCall, claim, out, print, write_json};
 use caf_data::leakage::{LeakageOptions, check_disjoint};
 use caf_data::split::{Scenes, SplitSettings, split};
 use caf_data::{Dataset, DatasetOptions, Need};
-use caf_image::list::write_names;
+use caf_image::list::{read_names, write_names};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
@@ -40,6 +40,9 @@ pub(super) struct Args {
     /// Write nothing; report leaks between the lists that are there.
     #[arg(long)]
     check: bool,
+    /// Replace lists that are there and name other pairs. Without it they are an error.
+    #[arg(long, conflicts_with = "check")]
+    overwrite: bool,
     /// Write the report as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -71,6 +74,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }
         let parts = split(&scenes, &settings)?;
         let report = check_disjoint(&whole.part(&parts.train)?, &whole.part(&parts.val)?, &options)?;
+        if !args.overwrite {
+            [(&train, &parts.train), (&val, &parts.val)].into_iter().try_for_each(|(list, names)| keep(list, names))?;
+        }
         caf_search::file::make_folder(&out)?;
         write_names(&train, "to train on", &parts.train)?;
         write_names(&val, "to validate on", &parts.val)?;
@@ -85,6 +91,23 @@ pub(super) fn run(args: &Args) -> Result<()> {
     };
     print(&report.to_string())?;
     Ok(write_json(args.json.as_deref(), &report)?)
+}
+
+/// Refuses a list that is there and has other names.
+fn keep(list: &Path, names: &[String]) -> Result<()> {
+    if !list.exists() {
+        return Ok(());
+    }
+    // What cannot be read is no list of these names either.
+    let there = read_names(list).unwrap_or_default();
+    if there.iter().map(|listed| &listed.name).eq(names) {
+        return Ok(());
+    }
+    bail!(WrongCall(format!(
+        "{}: there already, with {} other names; give --overwrite to replace it, another --out, or --check to look at it",
+        list.display(),
+        there.len()
+    )))
 }
 
 fn open(args: &Args, list: Option<&Path>) -> Result<Dataset> {

@@ -42,7 +42,7 @@ pub(super) struct FusionArgs {
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
-    caf-search train task --data roadscene --images fused --out runs/task --init yolov5n.pt --variant n --epochs 50\n  \
+    caf-search train task --data roadscene --images fused --out runs/task --init yolov5n.pt --epochs 50\n  \
     caf-search train task --data msrs --images visible --out runs/visible --task segmentation --size 640x480 --iterations 4000\n\n\
     The same call goes on where an interrupted one stopped. The result is OUT/best.safetensors; OUT/validation.csv has the scores.")]
 pub(super) struct TaskArgs {
@@ -57,7 +57,7 @@ pub(super) struct TaskArgs {
     /// Starting weights (.safetensors, or an original .pt, .pth); fresh without it.
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
-    /// Size of the task's network, such as n, s, m, l or x.
+    /// Size of the task's network, such as n, s, m, l or x; without it that of the starting weights.
     #[arg(long)]
     variant: Option<String>,
 }

@@ -1,11 +1,11 @@
 //! Fusing a data set into a folder of images.
 
-use super::method::Fuser;
+use super::method::{Fuser, Method};
 use crate::error::SearchError;
-use crate::file::make_folder;
 use caf_console::{Progress, StopFlag};
 use caf_data::Dataset;
 use caf_image::color::{self, Quantize};
+use caf_image::results::{Existing, ResultFolder};
 use caf_image::{Plane, Rgb8};
 use caf_image::{write_gray8, write_rgb8};
 use serde::Serialize;
@@ -19,12 +19,14 @@ pub struct FuseJob<'a> {
     pub dataset: &'a Dataset,
     /// How.
     pub fuser: &'a Fuser,
+    /// What the fuser was made of, for the folder's record.
+    pub method: &'a Method,
     /// Folder of the results: `NAME.png`.
     pub out: &'a Path,
     /// Keep the colours of the visible image (BT.601: its Cb and Cr) instead of writing gray images.
     pub colour: bool,
-    /// Skip pairs whose result exists.
-    pub resume: bool,
+    /// What is done with results that are there already.
+    pub existing: Existing,
 }
 
 /// What was done.
@@ -39,13 +41,20 @@ pub struct FuseReport {
 }
 
 /// Fuses every pair. Each file is written aside and renamed, so that none is ever half there. The folder is made when the first
-/// image is ready.
+/// image is ready, with a record of the method, the weights' hash and the infrared range.
 ///
 /// # Errors
-/// [`SearchError::Sources`] when a result would replace an image of the data set; when a pair cannot be read or a result not
-/// written.
+/// [`SearchError::Sources`] when a result would replace an image of the data set; those of [`ResultFolder::open`]; when a pair
+/// cannot be read or a result not written.
 pub fn fuse_folder(job: &FuseJob<'_>, progress: &dyn Progress, stop: &StopFlag) -> Result<FuseReport, SearchError> {
     keep_sources(job)?;
+    let facts = [
+        ("made by", "caf-search fuse".to_owned()),
+        ("method", job.method.describe()?),
+        ("infrared range", job.dataset.ir_range().to_string()),
+        ("colours", if job.colour { "of the visible image" } else { "none" }.to_owned()),
+    ];
+    let mut folder = ResultFolder::open(job.out, &facts, job.dataset.names(), job.existing)?;
     let total = job.dataset.len();
     progress.begin("fuse", total as u64, 0);
     let mut report = FuseReport { written: 0, skipped: 0, fuse_ms: 0.0 };
@@ -53,25 +62,28 @@ pub fn fuse_folder(job: &FuseJob<'_>, progress: &dyn Progress, stop: &StopFlag) 
         if stop.is_raised() {
             break;
         }
-        let path = job.out.join(format!("{}.png", entry.name));
-        if job.resume && path.exists() {
+        if folder.keeps(&entry.name) {
             report.skipped += 1;
         } else {
             let sample = job.dataset.load(index)?;
             let began = Instant::now();
             let luma = job.fuser.luma(&sample)?;
             report.fuse_ms += began.elapsed().as_secs_f64() * 1e3;
-            make_folder(job.out)?;
-            if job.colour && !sample.vi_is_gray {
-                write_rgb8(&path, &coloured(&sample.vi, &luma)?)?;
-            } else {
-                write_gray8(&path, &Quantize::ClampRound.plane(&luma))?;
-            }
+            folder.put(&entry.name, |path| -> Result<(), SearchError> {
+                if job.colour && !sample.vi_is_gray {
+                    Ok(write_rgb8(path, &coloured(&sample.vi, &luma)?)?)
+                } else {
+                    Ok(write_gray8(path, &Quantize::ClampRound.plane(&luma))?)
+                }
+            })?;
             report.written += 1;
         }
         progress.advance(index as u64 + 1, &entry.name);
     }
     progress.end();
+    if report.written + report.skipped == total {
+        folder.finish()?;
+    }
     report.fuse_ms /= report.written.max(1) as f64;
     Ok(report)
 }
@@ -100,14 +112,15 @@ pub(super) fn coloured(vi: &Rgb8, luma: &Plane) -> Result<Rgb8, SearchError> {
 mod tests {
     use super::*;
     use crate::fixture::Folder;
-    use crate::fusion::Method;
     use caf_console::Silent;
     use caf_geometry::Size;
     use tch::Device;
 
     fn fuse(folder: &Folder, out: &Path) -> Result<FuseReport, SearchError> {
-        let fuser = Fuser::new(&Method::Average, Device::Cpu).unwrap();
-        let job = FuseJob { dataset: &folder.dataset(), fuser: &fuser, out, colour: true, resume: false };
+        let method = Method::Average;
+        let fuser = Fuser::new(&method, Device::Cpu).unwrap();
+        let (dataset, existing) = (folder.dataset(), Existing::Refuse);
+        let job = FuseJob { dataset: &dataset, fuser: &fuser, method: &method, out, colour: true, existing };
         fuse_folder(&job, &Silent, &StopFlag::default())
     }
 

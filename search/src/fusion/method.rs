@@ -27,6 +27,22 @@ pub enum Method {
     Max,
 }
 
+impl Method {
+    /// The method in a line; a network by the hash of its file, wherever that lies.
+    ///
+    /// # Errors
+    /// When the network's file cannot be read.
+    pub fn describe(&self) -> Result<String, SearchError> {
+        Ok(match self {
+            Method::Network(path) => format!("network of SHA-256 {}", caf_weights::sha256_of_file(path)?),
+            Method::Visible => "visible".to_owned(),
+            Method::Infrared => "infrared".to_owned(),
+            Method::Average => "average".to_owned(),
+            Method::Max => "max".to_owned(),
+        })
+    }
+}
+
 /// A way of fusing, ready to be used.
 #[derive(Debug)]
 pub enum Fuser {

@@ -173,7 +173,6 @@ mod tests {
     use crate::settings::load;
     use crate::tasks::DetectionSettings;
     use caf_geometry::Size;
-    use caf_net::zoo::yolov5::Variant;
 
     #[test]
     fn the_defaults_are_the_papers() {
@@ -182,7 +181,7 @@ mod tests {
         assert_eq!((c.run.epochs, c.run.batch, c.run.size_px), (10, 8, Size::new(320, 320)));
         assert_eq!((c.beta.rate, c.beta.decay, c.fusion.rate), (5e-2, 0.998, 1e-4));
         let task: DetectionSettings = c.task.table().clone().try_into().unwrap();
-        assert_eq!((c.task.kind().kind(), task.variant), ("detection", Variant::S));
+        assert_eq!((c.task.kind().kind(), task.variant), ("detection", None));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use tch::Device;
 
 fn detection() -> DetectionSettings {
     let mut settings = DetectionSettings {
-        variant: Variant::N,
+        variant: Some(Variant::N),
         width_multiple: Some(0.125),
         depth_multiple: Some(0.33),
         ..DetectionSettings::default()

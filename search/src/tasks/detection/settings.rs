@@ -3,6 +3,7 @@
 use crate::error::SearchError;
 use crate::run_settings::Sides;
 use caf_geometry::NmsSettings;
+use caf_net::zoo::network::Network as _;
 use caf_net::zoo::yolov5::{ANCHORS, STRIDES, Variant, YoloConfig};
 use caf_weights::Weights;
 use caf_yolo::{Hyp, Schedule};
@@ -22,8 +23,9 @@ pub(super) const SCORES: [&str; 4] = ["precision", "recall", "map50", "map50_95"
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DetectionSettings {
-    /// Size of YOLOv5 (paper: s).
-    pub variant: Variant,
+    /// Size of YOLOv5; without it that of the starting weights, and s (the paper's) where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<Variant>,
     /// Factor on the channels instead of the variant's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub width_multiple: Option<f64>,
@@ -73,7 +75,7 @@ pub struct OptimizerSettings {
 impl Default for DetectionSettings {
     fn default() -> Self {
         DetectionSettings {
-            variant: Variant::S,
+            variant: None,
             width_multiple: None,
             depth_multiple: None,
             init: None,
@@ -103,13 +105,18 @@ impl Default for OptimizerSettings {
 }
 
 impl DetectionSettings {
-    /// The network for so many classes, with the anchors of the weights that it starts from, or else those of COCO.
+    /// The network for so many classes, of the size and with the anchors of the weights that it starts from; the paper's size and the
+    /// anchors of COCO without these.
     ///
     /// # Errors
     /// When the anchors are no numbers.
     pub(super) fn network(&self, classes: usize, init: Option<&Weights>) -> Result<YoloConfig, SearchError> {
-        let of_variant = YoloConfig::new(self.variant, classes);
-        let mut anchors_px = of_variant.anchors_px;
+        let of_weights = init.filter(|_| self.variant.is_none()).and_then(|weights| YoloConfig::recognise(weights));
+        let base = match of_weights {
+            Some(found) => YoloConfig { classes, depth: published_depth(found.config.depth), ..found.config },
+            None => YoloConfig::new(self.variant.unwrap_or(Variant::S), classes),
+        };
+        let mut anchors_px = base.anchors_px;
         if let Some(stored) = init.and_then(|weights| weights.get(ANCHORS)).filter(|t| t.shape() == [3, 3, 2]) {
             // In cells.
             let mut cells = stored.to_f64_vec()?.into_iter();
@@ -119,16 +126,39 @@ impl DetectionSettings {
                 }
             }
         }
-        let width = self.width_multiple.unwrap_or(of_variant.width);
-        let depth = self.depth_multiple.unwrap_or(of_variant.depth);
-        Ok(YoloConfig { width, depth, anchors_px, ..of_variant })
+        let width = self.width_multiple.unwrap_or(base.width);
+        let depth = self.depth_multiple.unwrap_or(base.depth);
+        Ok(YoloConfig { width, depth, anchors_px, ..base })
     }
+}
+
+/// The depth multiple as it was published, where tensors tell one: they tell the blocks that it is rounded to.
+fn published_depth(of_tensors: f64) -> f64 {
+    /// Bottlenecks of the longest block at depth 1.
+    const LONGEST: f64 = 9.0;
+    let blocks = |depth: f64| (LONGEST * depth).round_ties_even();
+    let published = Variant::ALL.into_iter().map(|variant| variant.multiples().0);
+    published.into_iter().find(|depth| blocks(*depth) == blocks(of_tensors)).unwrap_or(of_tensors)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use caf_weights::initial;
+
+    #[test]
+    fn the_size_is_that_of_the_weights_unless_one_is_given() {
+        let graph = |config: &YoloConfig| caf_net::zoo::yolov5::graph(config).unwrap();
+        let weights = initial(graph(&YoloConfig::new(Variant::N, 80)).params(), 5).unwrap();
+        let of = |variant, init| {
+            let settings = DetectionSettings { variant, ..DetectionSettings::default() };
+            graph(&settings.network(6, init).unwrap()).params().to_vec()
+        };
+        let published = |variant| graph(&YoloConfig::new(variant, 6)).params().to_vec();
+        assert_eq!(of(None, Some(&weights)), published(Variant::N));
+        assert_eq!(of(Some(Variant::M), Some(&weights)), published(Variant::M));
+        assert_eq!(of(None, None), published(Variant::S));
+    }
 
     #[test]
     fn anchors_are_those_of_the_weights_it_starts_from() {

@@ -30,7 +30,8 @@ impl Learner {
     pub fn begin(setup: &Setup<'_>) -> Result<Self, SearchError> {
         let settings: SegmentationSettings = read(setup.settings)?;
         let init = settings.init.as_deref().map(Init::read).transpose()?;
-        let network = Network::begin(settings.network(setup.classes.len()).into(), init, setup)?;
+        let config = settings.network(setup.classes.len(), init.as_ref().map(|init| &init.weights));
+        let network = Network::begin(config.into(), init, setup)?;
         let o = &settings.optimizer;
         let config = AdamConfig { beta1: o.beta1, beta2: o.beta2, ..AdamConfig::default() };
         let trainable = network.whole().params().iter().filter(|spec| spec.role.is_trainable());

@@ -2,7 +2,9 @@
 
 use crate::error::SearchError;
 use crate::run_settings::{Sides, require, require_not_negative, require_positive};
+use caf_net::zoo::network::Network as _;
 use caf_net::zoo::segformer::{Epsilons, SegFormerConfig, Variant};
+use caf_weights::Weights;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -22,8 +24,9 @@ const WARMUP: usize = 1500;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SegmentationSettings {
-    /// Size of SegFormer.
-    pub variant: Variant,
+    /// Size of SegFormer; without it that of the starting weights, and b0 where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<Variant>,
     /// Channels of the four stages instead of the variant's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub widths: Option<[usize; 4]>,
@@ -95,7 +98,7 @@ impl Default for SegmentationSettings {
     fn default() -> Self {
         let network = SegFormerConfig::new(Variant::B0, 1);
         SegmentationSettings {
-            variant: Variant::B0,
+            variant: None,
             widths: None,
             depths: None,
             decoder_width: None,
@@ -125,17 +128,22 @@ impl Default for OptimizerSettings {
 }
 
 impl SegmentationSettings {
-    /// The network for so many classes.
-    pub(super) fn network(&self, classes: usize) -> SegFormerConfig {
-        let of_variant = SegFormerConfig::new(self.variant, classes);
+    /// The network for so many classes, of the size of the weights that it starts from.
+    pub(super) fn network(&self, classes: usize, init: Option<&Weights>) -> SegFormerConfig {
+        let of_weights =
+            init.filter(|_| self.variant.is_none()).and_then(|weights| SegFormerConfig::recognise(weights));
+        let base = match of_weights {
+            Some(found) => SegFormerConfig { classes, ..found.config },
+            None => SegFormerConfig::new(self.variant.unwrap_or(Variant::B0), classes),
+        };
         SegFormerConfig {
-            widths: self.widths.unwrap_or(of_variant.widths),
-            depths: self.depths.unwrap_or(of_variant.depths),
-            decoder_width: self.decoder_width.unwrap_or(of_variant.decoder_width),
+            widths: self.widths.unwrap_or(base.widths),
+            depths: self.depths.unwrap_or(base.depths),
+            decoder_width: self.decoder_width.unwrap_or(base.decoder_width),
             epsilons: self.epsilons,
             drop_path: self.drop_path,
             dropout: self.dropout,
-            ..of_variant
+            ..base
         }
     }
 
@@ -156,7 +164,7 @@ impl SegmentationSettings {
         let start = o.warmup_start;
         require("task.optimizer.warmup_start", (0.0..=1.0).contains(&start), "0 to 1", start)?;
         // What is wrong with the network's own settings, its graph says.
-        caf_net::zoo::segformer::graph(&self.network(1))?;
+        caf_net::zoo::segformer::graph(&self.network(1, None))?;
         Ok(())
     }
 }
@@ -188,6 +196,18 @@ mod tests {
         assert_eq!((o.share(80_000, 160_000), o.share(160_000, 160_000)), (0.5, 0.0));
         let usual = OptimizerSettings::default();
         assert!((usual.share(1499, 160_000) < 1.0) && usual.share(5, 60) < usual.share(6, 60));
+    }
+
+    #[test]
+    fn the_size_is_that_of_the_weights_unless_one_is_given() {
+        let graph = |config: &SegFormerConfig| caf_net::zoo::segformer::graph(config).unwrap();
+        let small = SegFormerConfig { widths: [8, 16, 40, 64], depths: [1; 4], ..SegFormerConfig::new(Variant::B0, 9) };
+        let weights = caf_weights::initial(graph(&small).params(), 5).unwrap();
+        let mut settings = SegmentationSettings::default();
+        let found = settings.network(4, Some(&weights));
+        assert_eq!((found.widths, found.depths, found.classes), (small.widths, small.depths, 4));
+        settings.variant = Some(Variant::B1);
+        assert_eq!(settings.network(4, Some(&weights)).widths, SegFormerConfig::new(Variant::B1, 4).widths);
     }
 
     #[test]
