@@ -3,7 +3,7 @@
 //! The library is what the test programs share. A [`Runner`](engine::Runner) runs a graph on one engine; [`caf`], [`yolov5`] and
 //! [`segformer`] compare a runner with the golden data, whichever engine it is; [`network_cases`] reads the pairs of any other fusion
 //! network's folder; [`fixture`] makes seeded networks and images for machines
-//! without golden data; [`scenes`] renders a small data set and has settings that search and train on it in seconds. Everything
+//! without golden data; [`programs`] calls the programs; [`scenes`] renders a small data set and has settings that search and train on it in seconds. Everything
 //! here stops a test by panicking.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "the crate is tests throughout")]
@@ -15,6 +15,7 @@ pub mod engine;
 pub mod fixture;
 pub mod network_cases;
 pub mod parity;
+pub mod programs;
 pub mod scenes;
 pub mod segformer;
 pub mod yolov5;

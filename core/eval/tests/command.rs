@@ -104,7 +104,7 @@ fn fusion_names_every_offender_and_writes_nothing() {
     let out = caf_eval(dir.path(), &format!("{FUSION} --json m.json"));
     let error = text(&out.stderr);
     assert_eq!(out.status.code(), Some(1));
-    for part in ["big: no file of this name for --vi", "extra: no file of this name for --ir", "3 of the inputs"] {
+    for part in ["expected its other half in vi", "fused/extra.png, expected its other half in ir", "3 of the inputs"] {
         assert!(error.contains(part), "{part}: {error}");
     }
     // Now the names fit, but the contents do not.
@@ -125,7 +125,7 @@ fn fusion_names_every_offender_and_writes_nothing() {
     let error = text(&out.stderr);
     assert_eq!(out.status.code(), Some(1));
     for part in [
-        "differ in size",
+        "small: ir/small.png is 3x4",
         "vi/extra.png: cannot decode the image",
         "vi/cut.jpg: the image is cut off",
         "5 of the inputs",

@@ -8,7 +8,7 @@ use caf_console::{Console, OutputError, Paths, Progress as _, claim, print, writ
 use caf_contract::IrSample as _;
 use caf_eval::fusion::{Metric, PROFILES, Picture, Profile, Scores, score};
 use caf_eval::statistics::Summary;
-use caf_image::{ImageError, IrRange, IrScratch, Pixels, byte_of, decode, unit_plane};
+use caf_image::{ImageError, ImageProblem, IrRange, IrScratch, Pixels, byte_of, decode, inspect, unit_plane};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
@@ -134,14 +134,22 @@ fn find(args: &Args) -> Result<Vec<Files>, Failure> {
     }
     let mut files = vec![];
     for name in names {
-        let mut one = |option, folder: &BTreeMap<String, PathBuf>| {
+        let there = fused.get(&name);
+        let mut one = |option, path: &Path, folder: &BTreeMap<String, PathBuf>| {
             let found = folder.get(&name).cloned();
-            if found.is_none() {
-                offences.push(Offence::of(&name, Reason::Missing { option }));
+            match (&found, there) {
+                (None, Some(fused)) => {
+                    let (name, found, folder) = (name.clone(), fused.clone(), path.to_owned());
+                    let problem = ImageProblem::MissingHalf { name, found, folder };
+                    offences.push(Offence::of(PathBuf::new(), problem.into()));
+                }
+                (None, None) => offences.push(Offence::of(&name, Reason::Missing { option })),
+                (Some(_), _) => {}
             }
             found
         };
-        if let (Some(ir), Some(vi), Some(fused)) = (one("--ir", &ir), one("--vi", &vi), one("--fused", &fused)) {
+        let found = (one("--ir", &args.ir, &ir), one("--vi", &args.vi, &vi), one("--fused", &args.fused, &fused));
+        if let (Some(ir), Some(vi), Some(fused)) = found {
             files.push(Files { name, ir, vi, fused });
         }
     }
@@ -154,10 +162,29 @@ fn measure(files: &Files, range: IrRange, profile: &Profile, metrics: &[Metric])
         |path: &Path, range| read(path, range).map_err(|reason| offences.push(Offence::of(path, reason))).ok();
     let images = [read(&files.ir, Some(range)), read(&files.vi, None), read(&files.fused, None)];
     let [Some(ir), Some(vi), Some(fused)] = images else { return Err(offences) };
+    let problem =
+        other_size(&files.name, &files.ir, &files.vi).or_else(|| other_size(&files.name, &files.vi, &files.fused));
+    if let Some(problem) = problem {
+        return Err(vec![Offence::of(PathBuf::new(), problem.into())]);
+    }
     match profile.planes(&ir, &vi, &fused) {
         Ok(planes) => Ok(score(&planes, metrics)),
         Err(error) => Err(vec![Offence::of(&files.name, error.into())]),
     }
+}
+
+/// Two images of a name that differ in size, and whether one of them was turned by its camera.
+fn other_size(name: &str, first: &Path, second: &Path) -> Option<ImageProblem> {
+    // What cannot be read is said elsewhere.
+    let (a, b) = (inspect(first).ok()?, inspect(second).ok()?);
+    (a.size != b.size).then(|| ImageProblem::SizeMismatch {
+        name: name.to_owned(),
+        first: first.to_owned(),
+        first_size: a.size,
+        second: second.to_owned(),
+        second_size: b.size,
+        turned: a.turned || b.turned,
+    })
 }
 
 /// The picture of a file; `range` says how infrared of more than 8 bits becomes 8.
