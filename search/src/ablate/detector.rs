@@ -1,9 +1,10 @@
 //! The frozen task network that a study trains itself.
 
 use super::folder::{data, files, wait_for};
+use super::stage::{fuse, remove_folder, resumable};
 use super::study::{FrozenSettings, Study, TaskPart};
-use super::work::{fuse, remove_folder, resumable};
 use crate::error::SearchError;
+use crate::file::make_folder;
 use crate::loader::ImageSource;
 use crate::task_training::{self, files as task_files};
 use caf_console::{Progress, StopFlag};
@@ -40,8 +41,9 @@ pub(super) fn trained(
             for (turn, kind) in kinds.iter().enumerate() {
                 let names: Vec<String> = pairs.names().skip(turn).step_by(kinds.len()).map(str::to_owned).collect();
                 if !names.is_empty() {
-                    let part = pairs.part(&names)?;
-                    fuse(&part, &kind.method(), data.colour, &images, device, progress, stop)?;
+                    let (part, made) = (pairs.part(&names)?, work.join(kind.name()));
+                    fuse(&part, &kind.method(), data.colour, &made, device, progress, stop)?;
+                    mix(&names, &made, &images)?;
                 }
             }
         }
@@ -55,4 +57,14 @@ pub(super) fn trained(
     drop(lock);
     remove_folder(&work)?;
     Ok(result)
+}
+
+/// Copies images of one kind to those of the others.
+fn mix(names: &[String], made: &Path, images: &Path) -> Result<(), SearchError> {
+    make_folder(images)?;
+    for file in names.iter().map(|name| format!("{name}.png")) {
+        let to = images.join(&file);
+        std::fs::copy(made.join(file), &to).map_err(SearchError::io("write", &to))?;
+    }
+    Ok(())
 }

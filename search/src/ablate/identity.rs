@@ -1,7 +1,7 @@
 //! Whether a folder belongs to the study at hand.
 
+use super::contender::{Contender, Source};
 use super::folder::files;
-use super::method::{Contender, Source};
 use super::study::Study;
 use crate::error::SearchError;
 use crate::file::{write_text, write_toml};
@@ -191,7 +191,6 @@ fn read_identity(path: &Path) -> Result<Option<Value>, SearchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ablate::contenders;
     use crate::fixture::Folder;
     use crate::settings::load;
     use caf_geometry::Size;
@@ -202,7 +201,7 @@ mod tests {
         let methods = r#"methods=["uniform", { name = "found", preset = "settled" }]"#;
         let set = [methods, "scenes.count=8", "metrics=true"].map(str::to_owned);
         let study: Study = load(None, &set).unwrap();
-        let all = contenders(&study).unwrap();
+        let all = study.contenders().unwrap();
         claim(folder.path(), &study, &all).unwrap();
         let path = folder.path().join(files::IDENTITY);
         let mut saved = read_identity(&path).unwrap().unwrap();
@@ -235,7 +234,7 @@ mod tests {
         let claimed = |root: &Path| {
             let mut study: Study = load(None, &["methods=[\"max\"]".to_owned()]).unwrap();
             study.data.root = root.to_owned();
-            claim(folder.path(), &study, &contenders(&study).unwrap())
+            claim(folder.path(), &study, &study.contenders().unwrap())
         };
         claimed(pairs.path()).unwrap();
         claimed(&pairs.path().join(".")).unwrap();

@@ -1,6 +1,6 @@
 //! The jobs of a study, and their order.
 
-use super::method::{Contender, Source};
+use super::contender::{Contender, Source};
 use super::study::{Protocol, Study};
 use std::fmt;
 
@@ -97,7 +97,6 @@ pub fn jobs<'a>(study: &Study, contenders: &'a [Contender]) -> Vec<Job<'a>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ablate::contenders;
     use crate::settings::load;
 
     #[test]
@@ -105,7 +104,7 @@ mod tests {
         let set =
             ["seeds=[7, 8]", "protocols=[\"p1\", \"p2\"]", "methods=[\"max\", \"only:l1.ir\"]"].map(str::to_owned);
         let study: Study = load(None, &set).unwrap();
-        let all = contenders(&study).unwrap();
+        let all = study.contenders().unwrap();
         let jobs = jobs(&study, &all);
         let names: Vec<String> = jobs.iter().map(|job| job.key().to_string()).collect();
         let first = ["p1 max", "p1 l1.ir seed 7", "p2 max seed 7", "p2 l1.ir seed 7"];

@@ -11,6 +11,7 @@
 //! All work is that of the single commands: [`crate::search::run`], [`crate::fusion::train`], [`crate::fusion::fuse_folder`],
 //! [`crate::task_training::train`], [`crate::tasks::Trained::evaluate`]. A job that is interrupted goes on from their checkpoints.
 
+mod contender;
 mod detector;
 mod folder;
 mod identity;
@@ -19,14 +20,16 @@ mod method;
 mod report;
 mod rows;
 mod run;
+mod stage;
 mod study;
 mod table;
 mod telling;
 mod work;
 
+pub use contender::{Contender, Source, contenders};
 pub use folder::files;
 pub use job::{Job, Key, jobs};
-pub use method::{Contender, Image, Method, MethodKind, SearchMethod, Source, contenders};
+pub use method::{Image, Method, MethodKind, SearchMethod};
 pub use report::{Drawn, draw};
 pub use rows::{Row, Rows};
 pub use run::{Finished, open, run};

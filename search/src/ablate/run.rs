@@ -1,9 +1,9 @@
 //! The loop over the jobs of a study.
 
+use super::contender::Contender;
 use super::folder::{files, render, wait_for};
 use super::identity::claim;
 use super::job::{Job, Pairs, jobs};
-use super::method::Contender;
 use super::rows::{Row, Rows};
 use super::study::Study;
 use super::telling::Telling;

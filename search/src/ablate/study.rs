@@ -1,6 +1,7 @@
 //! Settings of a study.
 
-use super::method::{Contender, Image, Method, SearchMethod, Source, contenders};
+use super::contender::{Contender, Source, contenders};
+use super::method::{Image, Method, SearchMethod};
 use crate::error::SearchError;
 use crate::fusion::{FusionTrainConfig, FusionValidation};
 use crate::loader::ImageSource;
@@ -264,7 +265,7 @@ impl Study {
             let own = self.data.root == DataSettings::default().root;
             require("data.root", own, "none beside [scenes], which are rendered", self.data.root.display())?;
         }
-        let contenders = contenders(self)?;
+        let contenders = self.contenders()?;
         self.fusion_config(Path::new("beta.toml"), 1, self.data.clone()).check()?;
         let mut needs_frozen = self.protocols.contains(&Protocol::P1);
         for contender in &contenders {
@@ -290,6 +291,14 @@ impl Study {
             require_batch("batch", part.batch)?;
         }
         Ok(contenders)
+    }
+
+    /// The methods one by one.
+    ///
+    /// # Errors
+    /// As [`contenders`].
+    pub fn contenders(&self) -> Result<Vec<Contender>, SearchError> {
+        contenders(&self.methods, &self.loss, &self.compare)
     }
 
     /// The training of a fusion network with a loss.

@@ -1,7 +1,7 @@
 //! What the rows say: means over seeds, noise, tests.
 
+use super::contender::Contender;
 use super::job::{Key, jobs};
-use super::method::{Contender, contenders};
 use super::rows::Rows;
 use super::study::{Protocol, Study};
 use crate::error::SearchError;
@@ -84,7 +84,7 @@ impl Table {
     /// # Errors
     /// For methods that cannot be, and for rows that no task measures.
     pub fn new(study: &Study, rows: &Rows) -> Result<Self, SearchError> {
-        let contenders = contenders(study)?;
+        let contenders = study.contenders()?;
         let jobs = jobs(study, &contenders);
         let done = jobs.iter().filter(|job| rows.has(&job.key())).count();
         let score = score(&rows.columns);

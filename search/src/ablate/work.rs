@@ -1,25 +1,23 @@
 //! What a job does.
 
+use super::contender::Source;
 use super::detector;
 use super::folder::{data, files};
 use super::job::Job;
-use super::method::{SearchMethod, Source};
+use super::method::SearchMethod;
+use super::stage::{fuse, keep, keep_log, remove_folder, resumable};
 use super::study::{Protocol, Study, starts_frozen};
 use crate::error::SearchError;
 use crate::evaluate::{METRICS, fusion_report};
-use crate::file::write_text;
-use crate::fusion::{self, FuseJob, Fuser, Method, fuse_folder};
+use crate::fusion::{self, Method};
 use crate::loader::{Annotation, ImageSource, TaskImages};
-use crate::run_loop::LOG;
 use crate::run_settings::DataSettings;
 use crate::search::{self, BetaFile};
-use crate::state::StateError;
 use crate::task_training::{self, files as task_files};
 use crate::tasks::{TaskKind, TaskSettings, Trained, open_task};
 use caf_console::{Progress, StopFlag};
 use caf_data::Dataset;
 use caf_geometry::Size;
-use caf_image::results::Existing;
 use std::path::{Path, PathBuf};
 use tch::Device;
 
@@ -255,60 +253,4 @@ fn scores(
     let report = network.evaluate(&images, size, BATCH, &caf_console::Silent, stop)?;
     let scores = report.scores.into_iter().map(|score| Some(score).filter(|score| score.is_finite()));
     Ok(scores.chain(report.by_class).collect())
-}
-
-/// Fuses pairs into a folder, with the colours of the visible image unless it is the infrared image itself. Those that are there are
-/// taken as they are.
-///
-/// # Errors
-/// [`SearchError::Interrupted`] when asked to stop before the last; those of fusing.
-pub(super) fn fuse(
-    pairs: &Dataset,
-    method: &Method,
-    colour: bool,
-    out: &Path,
-    device: Device,
-    progress: &dyn Progress,
-    stop: &StopFlag,
-) -> Result<(), SearchError> {
-    let (fuser, colour) = (Fuser::new(method, device)?, colour && *method != Method::Infrared);
-    let job = FuseJob { dataset: pairs, fuser: &fuser, method, out, colour, existing: Existing::Keep };
-    let report = fuse_folder(&job, progress, stop)?;
-    if report.written + report.skipped < pairs.len() { Err(SearchError::Interrupted) } else { Ok(()) }
-}
-
-/// Goes on with a training in a folder of the study. What lies there from the same study in another place, whose paths its state
-/// names, is begun again.
-pub(super) fn resumable<T>(
-    work: &Path,
-    progress: &dyn Progress,
-    run: impl Fn() -> Result<T, SearchError>,
-) -> Result<T, SearchError> {
-    match run() {
-        Err(SearchError::State(StateError::Foreign { differing, .. })) => {
-            progress.say(&format!("{}: begun again: {}", work.display(), differing.join("; ")));
-            remove_folder(work)?;
-            run()
-        }
-        done => done,
-    }
-}
-
-/// Moves a result to where it is kept.
-fn keep(from: &Path, to: &Path) -> Result<(), SearchError> {
-    std::fs::rename(from, to).map_err(SearchError::io("keep", to))
-}
-
-/// Copies a log. The result, which says that the work is done, is moved after it.
-fn keep_log(work: &Path, to: &Path) -> Result<(), SearchError> {
-    let text = std::fs::read_to_string(work.join(LOG)).map_err(SearchError::io("read", work))?;
-    write_text(to, &text)
-}
-
-/// Removes a folder that may not be there.
-pub(super) fn remove_folder(folder: &Path) -> Result<(), SearchError> {
-    match std::fs::remove_dir_all(folder) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(SearchError::io("remove", folder)(e)),
-        _ => Ok(()),
-    }
 }
