@@ -8,8 +8,6 @@ use caf_contract::{
 use caf_geometry::Size;
 use caf_net::zoo::task::Task;
 
-/// Value in label files of pixels that segmentations do not learn from.
-
 /// The size that the network sees images fitted into, `asked` or that of its training; none where it sees each at its own.
 ///
 /// # Errors
