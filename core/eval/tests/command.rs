@@ -104,7 +104,11 @@ fn fusion_names_every_offender_and_writes_nothing() {
     let out = caf_eval(dir.path(), &format!("{FUSION} --json m.json"));
     let error = text(&out.stderr);
     assert_eq!(out.status.code(), Some(1));
-    for part in ["expected its other half in vi", "fused/extra.png, expected its other half in ir", "3 of the inputs"] {
+    for part in [
+        "expected the other image of the pair in vi",
+        "fused/extra.png, expected the other image of the pair in ir",
+        "3 of the inputs",
+    ] {
         assert!(error.contains(part), "{part}: {error}");
     }
     // Now the names fit, but the contents do not.
@@ -356,7 +360,10 @@ fn segmentation_names_every_offender() {
     std::fs::remove_file(file("predictions/a.png")).unwrap();
     std::fs::remove_file(file("labels/c.png")).unwrap();
     let error = text(&caf_eval(dir.path(), SEGMENTATION).stderr);
-    for part in ["a: no file of this name for --predictions", "c.png: predictions for a name that is not evaluated"] {
+    for part in [
+        "a: no file of this name for --predictions",
+        "c.png: predictions for an image that is not among the evaluated names",
+    ] {
         assert!(error.contains(part), "{part}: {error}");
     }
     let out = caf_eval(dir.path(), &format!("{SEGMENTATION} --convention pascal"));
