@@ -26,7 +26,12 @@ pub fn make_folder(path: &Path) -> Result<(), SearchError> {
 /// # Errors
 /// [`SearchError::Io`] or [`SearchError::Config`] with path, line and column.
 pub fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, SearchError> {
-    let text = std::fs::read_to_string(path).map_err(SearchError::io("read", path))?;
+    let bytes = std::fs::read(path).map_err(SearchError::io("read", path))?;
+    let no_text = |_| SearchError::Config {
+        path: path.to_owned(),
+        message: "expected a text in TOML, found a file of another kind".to_owned(),
+    };
+    let text = String::from_utf8(bytes).map_err(no_text)?;
     toml::from_str(&text).map_err(|e| SearchError::Config { path: path.to_owned(), message: e.to_string() })
 }
 
@@ -53,6 +58,15 @@ mod tests {
         let error = write_text(&missing, "new").unwrap_err().to_string();
         assert!(error.contains("no/such/folder"), "{error}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
+    }
+
+    #[test]
+    fn a_file_that_is_no_text_is_told_as_such() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fusion.safetensors");
+        std::fs::write(&path, [8, 0, 0, 0, 0, 0, 0, 0, 0xff]).unwrap();
+        let error = read_toml::<toml::Table>(&path).unwrap_err().to_string();
+        assert!(error.contains("fusion.safetensors") && error.contains("expected a text in TOML"), "{error}");
     }
 
     #[test]

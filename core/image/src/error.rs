@@ -116,7 +116,7 @@ pub enum ImageError {
         of: usize,
     },
     /// A folder with images that were made by something else.
-    #[error("{}: {what}; give another folder, or --overwrite for all of its images", path.display())]
+    #[error("{}: {what}; give another folder, or --overwrite without a list, so that all of its images are replaced", path.display())]
     OtherOrigin {
         /// The folder.
         path: PathBuf,

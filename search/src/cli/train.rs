@@ -79,7 +79,7 @@ fn fusion(args: &FusionArgs) -> Result<()> {
     let config: FusionTrainConfig = args.learning.load(own)?;
     config.check()?;
     args.learning.check(&config.data, |paths| {
-        let paths = paths.file("--beta", args.beta.as_deref()).file("--init", args.init.as_deref());
+        let paths = paths.file("--beta", Some(config.beta.as_path())).file("--init", args.init.as_deref());
         paths.file("--vgg", args.vgg.as_deref())
     })?;
     let (console, stop) = (Console::default(), StopFlag::on_signals()?);
@@ -123,7 +123,8 @@ fn task(args: &TaskArgs) -> Result<()> {
         out!("best at iteration {}: {}", best.iteration, words.join(" "))?;
     }
     let how = if done.interrupted { "stopped; the same call goes on" } else { "done" };
-    out!("{how} after {} iterations: {}", done.iterations, out.join(files::BEST).display())?;
+    let made = if done.best.is_some() { out.join(files::BEST) } else { out.clone() };
+    out!("{how} after {} iterations: {}", done.iterations, made.display())?;
     if done.interrupted {
         bail!(Interrupted);
     }

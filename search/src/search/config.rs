@@ -154,7 +154,8 @@ impl SearchConfig {
         self.run.check(self.task.kind().sides())?;
         self.data.check()?;
         let taught = self.steps.task || self.task.table().contains_key("init");
-        require("steps.task", taught, "true, or trained weights in task.init (--init)", false)?;
+        let why = "trained weights (--init): the task network stays as it starts (steps.task = false, as in --preset settled)";
+        require("task.init", taught, why, "none")?;
         require_count("steps.fusion_per_beta", self.steps.fusion_per_beta)?;
         require_positive("beta.rate", self.beta.rate)?;
         let momentum = self.beta.momentum;

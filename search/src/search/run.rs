@@ -55,6 +55,12 @@ pub fn run(
     session.fusion.tell(progress);
     progress.say(&session.loss.status());
     session.task.network().started().into_iter().for_each(|words| progress.say(words));
+    if session.beta_steps(session.end) == 0 {
+        progress.say(&format!(
+            "the weights will not move: beta.freeze_iterations is {} and the search ends after {} iterations",
+            config.beta.freeze_iterations, session.end
+        ));
+    }
     let mut search = Search { session, halves, feeds: None, times: Vec::new() };
     let finished = run_loop(&mut search, out, config.run.save_every, progress, stop)?;
     Ok(Finished {
