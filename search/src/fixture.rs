@@ -4,9 +4,10 @@ use crate::error::SearchError;
 use crate::loader::{Annotation, ImageSource, TaskImages};
 use crate::task_training::{self, Finished, TaskTrainConfig};
 use crate::tasks::TaskSettings;
-use caf_console::{Progress, StopFlag};
+use caf_console::StopFlag;
 use caf_data::{Dataset, DatasetOptions, Need};
 use caf_geometry::Size;
+use caf_golden::StopAfter;
 use caf_image::label::write_labels;
 use caf_image::{Gray8, Label, Rgb8};
 use caf_image::{write_gray8, write_rgb8};
@@ -93,20 +94,6 @@ impl Folder {
 /// Its visible images.
 pub fn images(folder: &Folder, cache_mib: usize) -> TaskImages {
     TaskImages::open(&folder.dataset(), &ImageSource::Visible, Annotation::Boxes, cache_mib).unwrap()
-}
-
-/// Raises the flag once so many iterations are done.
-struct StopAfter<'a>(u64, &'a StopFlag);
-
-impl Progress for StopAfter<'_> {
-    fn begin(&self, _: &str, _: u64, _: u64) {}
-    fn advance(&self, done: u64, _: &str) {
-        if done == self.0 {
-            self.1.raise();
-        }
-    }
-    fn end(&self) {}
-    fn say(&self, _: &str) {}
 }
 
 /// A training on all images of a folder, on one thread.

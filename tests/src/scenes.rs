@@ -1,11 +1,14 @@
 //! A small rendered data set, and settings that search and train on it in seconds.
 
+use caf_console::{Silent, StopFlag};
 use caf_data::{Dataset, DatasetOptions, Need};
 use caf_geometry::Size;
+use caf_image::results::Existing;
 use caf_net::zoo::caf::CafConfig;
 use caf_net::zoo::yolov5::Variant;
 use caf_scene::{Condition, DatasetSpec, write_dataset};
-use caf_search::fusion::FusionTrainConfig;
+use caf_search::error::SearchError;
+use caf_search::fusion::{FuseJob, FuseReport, Fuser, FusionTrainConfig, Method, fuse_folder};
 use caf_search::loader::ImageSource;
 use caf_search::run_settings::{DataSettings, RunSettings};
 use caf_search::search::SearchConfig;
@@ -13,6 +16,7 @@ use caf_search::task_training::TaskTrainConfig;
 use caf_search::tasks::{DetectionSettings, SegmentationSettings, TaskSettings};
 use caf_weights::{Weights, load_safetensors};
 use std::path::{Path, PathBuf};
+use tch::Device;
 
 /// Size of the images.
 pub const SIZE: Size = Size::new(112, 80);
@@ -54,6 +58,18 @@ impl Scenes {
     pub fn dataset(&self, list: &str) -> Dataset {
         let options = DatasetOptions { list: Some(list.into()), labels: Need::Required, ..DatasetOptions::default() };
         Dataset::open(&self.root(), &options).unwrap()
+    }
+
+    /// Fuses the pairs of a list, in colour, into a folder that has no images of them yet.
+    ///
+    /// # Errors
+    /// Those of [`fuse_folder`].
+    pub fn fuse(&self, list: &str, method: &Method, out: &Path) -> Result<FuseReport, SearchError> {
+        let dataset = self.dataset(list);
+        let fuser = Fuser::new(method, Device::Cpu)?;
+        let (dataset, fuser, existing) = (&dataset, &fuser, Existing::Refuse);
+        let job = FuseJob { dataset, fuser, method, out, colour: true, existing };
+        fuse_folder(&job, &Silent, &StopFlag::default())
     }
 
     fn data(&self) -> DataSettings {

@@ -4,11 +4,10 @@
 
 use caf_console::{Silent, StopFlag};
 use caf_geometry::Size;
-use caf_image::results::Existing;
 use caf_image::{Gray8, Rgb8};
 use caf_image::{write_gray8, write_rgb8};
 use caf_search::error::SearchError;
-use caf_search::fusion::{FuseJob, Fuser, Method, fuse_folder, train};
+use caf_search::fusion::{Fuser, Method, train};
 use caf_search::loader::{Annotation, ImageSource, TaskImages};
 use caf_search::search::run;
 use caf_search::task_training;
@@ -92,18 +91,7 @@ fn a_truncated_image_is_named_and_no_result_is_written() {
     assert_eq!(left_behind(&out), Vec::<String>::new());
 
     let fused = scenes.out("fused");
-    let dataset = scenes.dataset("train.txt");
-    let method = Method::Average;
-    let fuser = Fuser::new(&method, tch::Device::Cpu).unwrap();
-    let job = FuseJob {
-        dataset: &dataset,
-        fuser: &fuser,
-        method: &method,
-        out: &fused,
-        colour: true,
-        existing: Existing::Refuse,
-    };
-    let error = fuse_folder(&job, &Silent, &StopFlag::default()).unwrap_err();
+    let error = scenes.fuse("train.txt", &Method::Average, &fused).unwrap_err();
     assert!(chain(&error).contains(path.to_str().unwrap()), "{}", chain(&error));
     assert!(left_behind(&fused).iter().all(|file| *file != format!("{name}.png") && file.ends_with(".png")));
 }

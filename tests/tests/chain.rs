@@ -6,9 +6,8 @@ use caf_console::{Silent, StopFlag};
 use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile};
 use caf_geometry::{NmsSettings, nms};
 use caf_golden::Tally;
-use caf_image::results::Existing;
 use caf_image::{IrRange, image_size, read_ir, read_vi};
-use caf_search::fusion::{FuseJob, Fuser, Method, fuse_folder, train};
+use caf_search::fusion::{Method, train};
 use caf_search::search::{BetaFile, run};
 use caf_search::task_training::{self, files};
 use caf_tests::arrays::{as_bytes, as_floats, plane_bytes, rgb_bytes};
@@ -42,18 +41,8 @@ fn from_rendered_pairs_to_a_model_on_onnx_runtime() {
 
     let fused = scenes.out("fused");
     let method = Method::Network(fusion_path.clone());
-    let fuser = Fuser::new(&method, tch::Device::Cpu).unwrap();
     for list in ["train.txt", "val.txt"] {
-        let dataset = scenes.dataset(list);
-        let job = FuseJob {
-            dataset: &dataset,
-            fuser: &fuser,
-            method: &method,
-            out: &fused,
-            colour: true,
-            existing: Existing::Refuse,
-        };
-        assert_eq!(fuse_folder(&job, &Silent, &stop).unwrap().written, dataset.len());
+        assert_eq!(scenes.fuse(list, &method, &fused).unwrap().written, scenes.dataset(list).len());
     }
 
     let tasked = scenes.out("task");

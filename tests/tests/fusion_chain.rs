@@ -6,10 +6,9 @@
 use caf_console::{Silent, StopFlag};
 use caf_export::model::{FusionFile, Model, Parts, Settings};
 use caf_golden::Tally;
-use caf_image::results::Existing;
 use caf_image::{IrRange, read_ir, read_vi};
 use caf_net::zoo::fusion::FusionConfig;
-use caf_search::fusion::{FuseJob, Fuser, Method, fuse_folder, train};
+use caf_search::fusion::{Method, train};
 use caf_search::search::run;
 use caf_search::settings::load;
 use caf_tests::arrays::{as_bytes, plane_bytes, rgb_bytes};
@@ -51,16 +50,7 @@ fn u2fusion_is_searched_with_trained_fused_with_and_exported() {
 
     let (fused, dataset) = (scenes.out("fused"), scenes.dataset("val.txt"));
     let method = Method::Network(path.clone());
-    let fuser = Fuser::new(&method, tch::Device::Cpu).unwrap();
-    let job = FuseJob {
-        dataset: &dataset,
-        fuser: &fuser,
-        method: &method,
-        out: &fused,
-        colour: true,
-        existing: Existing::Refuse,
-    };
-    assert_eq!(fuse_folder(&job, &Silent, &stop).unwrap().written, dataset.len());
+    assert_eq!(scenes.fuse("val.txt", &method, &fused).unwrap().written, dataset.len());
 
     let file = FusionFile::open(&path).unwrap();
     assert_eq!(file.config(), &network());

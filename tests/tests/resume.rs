@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use caf_console::{Progress, Silent, StopFlag};
-use caf_golden::say;
+use caf_golden::{StopAfter, say};
 use caf_search::error::SearchError;
 use caf_search::fusion::train;
 use caf_search::search::{SearchConfig, run};
@@ -16,20 +16,6 @@ use std::process::{Command, Stdio};
 
 /// Names the folder of the process that is going to be killed.
 const VICTIM: &str = "CAF_TESTS_VICTIM";
-
-/// Raises the flag once so many iterations are done.
-struct StopAfter<'a>(u64, &'a StopFlag);
-
-impl Progress for StopAfter<'_> {
-    fn begin(&self, _: &str, _: u64, _: u64) {}
-    fn advance(&self, done: u64, _: &str) {
-        if done == self.0 {
-            self.1.raise();
-        }
-    }
-    fn end(&self) {}
-    fn say(&self, _: &str) {}
-}
 
 /// Reports every iteration on standard output, and stays in the seventh: a process that is going to be killed does not end by
 /// itself, however late the kill comes. It does end when the one that would kill it is gone.

@@ -110,7 +110,7 @@ mod tests {
     fn cases_are_found_by_their_names() {
         let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
         let found: Vec<String> = files(&crate_folder.join("src"), "", ".rs").iter().map(|p| stem(p)).collect();
-        assert_eq!(found, ["bench", "disk", "folder", "json", "lib", "tally"]);
+        assert_eq!(found, ["bench", "disk", "folder", "json", "lib", "stop", "tally"]);
         assert_eq!(folders(crate_folder, &["lib.rs", "tally.rs"]), [crate_folder.join("src")]);
     }
 

@@ -6,7 +6,8 @@
 //! and holds no case fails the test, and so does a test that compared nothing. Each test ends with one line that says how many
 //! cases and values it compared, and the largest error.
 //!
-//! [`fails_on_full_disk`] is for the tests of the programs, [`Bench`] for `cargo bench`.
+//! [`fails_on_full_disk`] is for the tests of the programs, [`StopAfter`] for those of runs that are interrupted, [`Bench`] for
+//! `cargo bench`.
 //!
 //! Everything here stops a test by panicking.
 
@@ -16,10 +17,12 @@ mod bench;
 mod disk;
 mod folder;
 mod json;
+mod stop;
 mod tally;
 
 pub use bench::Bench;
 pub use disk::fails_on_full_disk;
 pub use folder::{files, find, folders, stem};
 pub use json::{count, items, json, number, numbers};
+pub use stop::StopAfter;
 pub use tally::{Tally, say};
