@@ -7,7 +7,7 @@ use caf_console::Progress;
 use caf_image::IrRange;
 use caf_net::Graph;
 use caf_net::zoo::fusion::FusionConfig;
-use caf_torch::{Mode, Params, Trace, forward, forward_traced};
+use caf_torch::{Mode, Params, Trace, forward, forward_traced, only};
 use caf_weights::{FusionFile, Metadata};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
@@ -97,7 +97,7 @@ impl FusionNet {
     /// When the network takes no images of that size, or libtorch refuses.
     pub fn fuse(&self, params: &Params, ir: &Tensor, vi: &Tensor, mode: Mode) -> Result<Tensor, SearchError> {
         self.check_size(ir)?;
-        one(forward(&self.graph, params, &[ir, vi], mode)?)
+        Ok(only(forward(&self.graph, params, &[ir, vi], mode)?)?)
     }
 
     /// The same, and what its derivative along a direction of the parameters needs.
@@ -113,7 +113,7 @@ impl FusionNet {
     ) -> Result<(Tensor, Trace), SearchError> {
         self.check_size(ir)?;
         let (outputs, trace) = forward_traced(&self.graph, params, &[ir, vi], mode)?;
-        Ok((one(outputs)?, trace))
+        Ok((only(outputs)?, trace))
     }
 
     fn check_size(&self, image: &Tensor) -> Result<(), SearchError> {
@@ -123,8 +123,4 @@ impl FusionNet {
         }
         Ok(())
     }
-}
-
-fn one(mut outputs: Vec<Tensor>) -> Result<Tensor, SearchError> {
-    outputs.pop().ok_or_else(|| tch::TchError::Shape("the fusion network has no output".to_owned()).into())
 }

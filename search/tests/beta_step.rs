@@ -5,7 +5,7 @@ use caf_fusion_loss::{FusionLoss, LossConfig, LossError, Saliency, Sources, Term
 use caf_net::Graph;
 use caf_net::zoo::caf::{CafConfig, graph};
 use caf_search::hypergradient::{
-    Form, FusionBatch, FusionTrace, HypergradientError, Problem, Radius, Settings, compared, hypergradient,
+    Distance, Form, FusionBatch, FusionTrace, HypergradientError, Problem, Radius, Settings, hypergradient,
 };
 use caf_torch::optim::{Adam, AdamConfig};
 use caf_torch::{GradOptions, Mode, Params, forward, gradients};
@@ -81,7 +81,7 @@ impl Problem for Small {
 }
 
 fn settings(form: Form, weighting: Weighting) -> Settings {
-    Settings { eta: 0.05, radius: Radius::OverNorm(1e-6), form, weighting }
+    Settings { eta: 0.05, radius: Radius::OverNorm(1e-6), form, compare: false, weighting }
 }
 
 /// L_val after one step of the fusion network with these logits.
@@ -103,7 +103,7 @@ fn it_is_the_derivative_of_the_unrolled_loss() {
             Weighting::Softmax => problem.logits(),
             Weighting::Direct => problem.logits().softmax(-1, Kind::Double),
         };
-        let found = hypergradient(&problem, &problem.omega, &logits, &settings(Form::Exact, weighting)).unwrap();
+        let found = hypergradient(&problem, &problem.omega, &logits, &settings(Form::Exact, weighting), None).unwrap();
         let largest = found.gradient.iter().fold(0f64, |m, g| m.max(g.abs()));
         assert!(largest > 1e-7, "the problem must have a gradient worth comparing, found {largest:e}");
         for i in 0..logits.size()[0] {
@@ -125,10 +125,12 @@ fn both_forms_agree_at_a_short_radius() {
     let problem = small();
     for form in [Form::FiniteDifference, Form::Exact] {
         let settings = settings(form, Weighting::Softmax);
-        let (result, distance) = compared(&problem, &problem.omega, &problem.logits(), &settings).unwrap();
+        let both = Settings { compare: true, ..settings };
+        let result = hypergradient(&problem, &problem.omega, &problem.logits(), &both, None).unwrap();
+        let distance = result.distance.unwrap();
         assert!(distance.relative < 1e-5 && distance.cosine > 1.0 - 1e-9, "{distance:?}");
-        let alone = hypergradient(&problem, &problem.omega, &problem.logits(), &settings).unwrap();
-        assert_eq!(result.gradient, alone.gradient);
+        let alone = hypergradient(&problem, &problem.omega, &problem.logits(), &settings, None).unwrap();
+        assert_eq!((&result.gradient, None), (&alone.gradient, alone.distance));
         assert_eq!(result.radius.is_some(), form == Form::FiniteDifference);
     }
 }
@@ -167,8 +169,10 @@ fn nothing_is_left_behind() {
     let before = state(&problem, &logits, &adam);
     assert!(before.len() > 40, "{} parts", before.len());
     for form in [Form::FiniteDifference, Form::Exact] {
-        hypergradient(&problem, &problem.omega, &logits, &settings(form, Weighting::Softmax)).unwrap();
-        compared(&problem, &problem.omega, &logits, &settings(form, Weighting::Softmax)).unwrap();
+        for compare in [false, true] {
+            let settings = Settings { compare, ..settings(form, Weighting::Softmax) };
+            hypergradient(&problem, &problem.omega, &logits, &settings, None).unwrap();
+        }
         assert!(before == state(&problem, &logits, &adam), "{form:?} changed something");
     }
     // The comparison can fail: one training pass moves the running statistics.
@@ -181,12 +185,11 @@ fn nothing_is_left_behind() {
 fn a_task_that_sees_nothing_gives_no_direction() {
     let problem = Small { sighted: false, ..small() };
     for form in [Form::FiniteDifference, Form::Exact] {
-        let settings = settings(form, Weighting::Softmax);
-        let found = hypergradient(&problem, &problem.omega, &problem.logits(), &settings).unwrap();
+        let settings = Settings { compare: true, ..settings(form, Weighting::Softmax) };
+        let found = hypergradient(&problem, &problem.omega, &problem.logits(), &settings, None).unwrap();
         assert_eq!((found.v_norm, found.radius), (0.0, None));
         assert_eq!(found.gradient, vec![0.0; 13]);
-        let (_, distance) = compared(&problem, &problem.omega, &problem.logits(), &settings).unwrap();
-        assert_eq!((distance.relative, distance.cosine), (0.0, 1.0));
+        assert_eq!(found.distance, Some(Distance { relative: 0.0, cosine: 1.0 }));
     }
 }
 
@@ -195,9 +198,9 @@ fn a_term_that_is_not_finite_stops_the_step_by_name() {
     let mut problem = small();
     let holed = problem.omega.trainable().iter().map(|t| t * f64::NAN).collect::<Vec<_>>();
     problem.omega = problem.omega.with_trainable(&holed).unwrap();
-    let error = hypergradient(&problem, &problem.omega, &problem.logits(), &Settings::default()).unwrap_err();
+    let error = hypergradient(&problem, &problem.omega, &problem.logits(), &Settings::default(), None).unwrap_err();
     assert!(matches!(error, HypergradientError::Loss(LossError::NonFiniteTerm { .. })), "{error}");
     let bad = Settings { eta: 0.0, ..Settings::default() };
-    let error = hypergradient(&small(), &small().omega, &small().logits(), &bad).unwrap_err();
+    let error = hypergradient(&small(), &small().omega, &small().logits(), &bad, None).unwrap_err();
     assert!(matches!(error, HypergradientError::Setting { setting: "eta", found: 0.0 }), "{error}");
 }

@@ -8,8 +8,7 @@ use caf_golden::{Tally, count, find, json, number};
 use caf_net::zoo::caf::{CafConfig, graph};
 use caf_net::{Graph, ParamRole};
 use caf_search::hypergradient::{
-    Form, FusionBatch, FusionTrace, Hypergradient, HypergradientError, Problem, Radius, Settings, compared,
-    hypergradient,
+    Form, FusionBatch, FusionTrace, Hypergradient, HypergradientError, Problem, Radius, Settings, hypergradient,
 };
 use caf_torch::{Mode, Params, forward, tensor_from_host};
 use caf_weights::{HostTensor, Weights};
@@ -153,11 +152,11 @@ impl<'a> Golden<'a> {
     }
 
     fn settings(&self, form: Form, radius: Radius) -> Settings {
-        Settings { eta: numbers(self.file, "eta")[0], radius, form, weighting: Weighting::Softmax }
+        Settings { eta: numbers(self.file, "eta")[0], radius, form, compare: false, weighting: Weighting::Softmax }
     }
 
     fn step(&self, form: Form, radius: Radius) -> Hypergradient {
-        hypergradient(self, &self.omega, &self.beta(), &self.settings(form, radius)).unwrap()
+        hypergradient(self, &self.omega, &self.beta(), &self.settings(form, radius), None).unwrap()
     }
 
     /// A golden vector over all trainable parameters, in the order of [`flat`].
@@ -293,8 +292,10 @@ fn golden_hypergradients() {
             check("hyper_fd_constant_delta", &constant, &out("hyper_fd_constant_delta"), fd_tolerance);
 
             // How far the two forms are apart is a property of the problem, and stated.
-            let settings = problem.settings(Form::FiniteDifference, Radius::OverNorm(0.01));
-            let (again, distance) = compared(&problem, &problem.omega, &problem.beta(), &settings).unwrap();
+            let settings =
+                Settings { compare: true, ..problem.settings(Form::FiniteDifference, Radius::OverNorm(0.01)) };
+            let again = hypergradient(&problem, &problem.omega, &problem.beta(), &settings, None).unwrap();
+            let distance = again.distance.unwrap();
             assert_eq!(again.gradient, fd.gradient, "the same step twice gives the same bits");
             let stated = &stated[name.as_str()];
             // The distance is 0.5 to 18 %, so that it follows errors of either form one to one.
@@ -334,7 +335,7 @@ fn direct_weights_follow_the_same_derivative_without_the_softmax() {
             [(Form::Exact, out("dloss_dot_v")), (Form::FiniteDifference, differences.collect::<Vec<f64>>())]
         {
             let settings = Settings { weighting: Weighting::Direct, ..problem.settings(form, Radius::OverNorm(0.01)) };
-            let found = hypergradient(&problem, &problem.omega, &h, &settings).unwrap();
+            let found = hypergradient(&problem, &problem.omega, &h, &settings, None).unwrap();
             let expected: Vec<f64> = slopes.iter().map(|d| -settings.eta * d).collect();
             compare(&mut tally, &format!("{form:?}"), &found.gradient, &expected, 1e-9);
         }

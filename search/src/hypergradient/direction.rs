@@ -108,6 +108,7 @@ impl Direction {
             validation_loss: self.validation_loss,
             v_norm: self.v_norm,
             radius,
+            distance: None,
         })
     }
 }

@@ -3,8 +3,8 @@
 use super::{HypergradientError, Problem, Settings, finite};
 use caf_fusion_loss::{FusionLoss, Sources, Terms, TermsTrace};
 use caf_net::Graph;
-use caf_torch::{GradOptions, Mode, Params, TorchError, Trace, forward, forward_traced, gradients};
-use tch::{TchError, Tensor};
+use caf_torch::{GradOptions, Mode, Params, Trace, forward, forward_traced, gradients, only};
+use tch::Tensor;
 
 /// The fusion loss h·ℓ at ω.
 #[derive(Debug)]
@@ -20,19 +20,15 @@ pub struct Evaluation<T> {
 }
 
 impl<T> Evaluation<T> {
-    /// Evaluates a problem at `omega` with the weights of `logits`; with its trace if `traced`.
-    ///
-    /// # Errors
-    /// When the evaluation fails or a term is not finite.
-    pub fn at(
+    /// Evaluates a problem at `omega` with the weights of `logits`; with its trace where it is needed.
+    pub(super) fn at(
         problem: &impl Problem<Trace = T>,
         omega: &Params,
         logits: &Tensor,
         settings: &Settings,
-        traced: bool,
     ) -> Result<Self, HypergradientError> {
         let (at_omega, leaves) = omega.recording()?;
-        let (terms, trace) = if traced {
+        let (terms, trace) = if settings.needs_trace() {
             let (terms, trace) = problem.terms_traced(&at_omega)?;
             (terms, Some(trace))
         } else {
@@ -83,7 +79,7 @@ impl FusionBatch<'_> {
     /// # Errors
     /// When network or terms cannot be evaluated.
     pub fn terms(&self, omega: &Params) -> Result<Terms, HypergradientError> {
-        let fused = one(forward(self.graph, omega, &[self.sources.ir(), self.sources.vi()], self.mode)?)?;
+        let fused = only(forward(self.graph, omega, &[self.sources.ir(), self.sources.vi()], self.mode)?)?;
         Ok(self.loss.terms(&fused, self.sources)?)
     }
 
@@ -93,7 +89,7 @@ impl FusionBatch<'_> {
     /// As [`FusionBatch::terms`].
     pub fn terms_traced(&self, omega: &Params) -> Result<(Terms, FusionTrace), HypergradientError> {
         let (fused, network) = forward_traced(self.graph, omega, &[self.sources.ir(), self.sources.vi()], self.mode)?;
-        let (terms, trace) = self.loss.terms_traced(&one(fused)?, self.sources)?;
+        let (terms, trace) = self.loss.terms_traced(&only(fused)?, self.sources)?;
         Ok((terms, FusionTrace { network, terms: trace }))
     }
 
@@ -107,12 +103,7 @@ impl FusionBatch<'_> {
         omega: &Params,
         direction: &[Tensor],
     ) -> Result<Vec<f64>, HypergradientError> {
-        let image = one(trace.network.along(self.graph, omega, direction)?)?;
+        let image = only(trace.network.along(self.graph, omega, direction)?)?;
         Ok(self.loss.terms_along(trace.terms, self.sources, &image)?)
     }
-}
-
-fn one(mut outputs: Vec<Tensor>) -> Result<Tensor, HypergradientError> {
-    let none = || TorchError::Torch(TchError::Shape("the network has no output".to_owned()));
-    outputs.pop().ok_or_else(|| none().into())
 }

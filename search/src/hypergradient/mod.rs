@@ -99,8 +99,17 @@ pub struct Settings {
     pub radius: Radius,
     /// Which form is returned.
     pub form: Form,
+    /// Whether both forms are computed, to say how far they are apart: a diagnostic for a run to log now and then.
+    pub compare: bool,
     /// How logits become weights.
     pub weighting: Weighting,
+}
+
+impl Settings {
+    /// Whether the derivative along v is computed.
+    fn needs_trace(&self) -> bool {
+        self.form == Form::Exact || self.compare
+    }
 }
 
 impl Default for Settings {
@@ -109,9 +118,19 @@ impl Default for Settings {
             eta: 1e-4,
             radius: Radius::OverNorm(0.01),
             form: Form::FiniteDifference,
+            compare: false,
             weighting: Weighting::Softmax,
         }
     }
+}
+
+/// How far the difference is from the exact derivative.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Distance {
+    /// ‖difference − exact‖ / ‖exact‖; 0 when both vanish.
+    pub relative: f64,
+    /// Cosine of the angle between the two; 1 when one vanishes.
+    pub cosine: f64,
 }
 
 /// The result of a β step.
@@ -130,6 +149,8 @@ pub struct Hypergradient {
     pub v_norm: f64,
     /// R; `None` when `v_norm` counts as zero or the form is exact.
     pub radius: Option<f64>,
+    /// Between the two forms, where both were computed.
+    pub distance: Option<Distance>,
 }
 
 /// Why a β step failed.
@@ -168,91 +189,43 @@ impl From<TchError> for HypergradientError {
     }
 }
 
-/// The derivative of L_val(ω′) by the logits `[n]`, at parameters `omega`.
+/// The derivative of L_val(ω′) by the logits `[n]`, at parameters `omega`; `evaluation` is that of the fusion loss there with the
+/// weights of these logits, where it has been made.
 ///
 /// # Errors
 /// When an evaluation fails or a loss, term or ‖v‖ is not finite.
-pub fn hypergradient(
-    problem: &impl Problem,
-    omega: &Params,
-    logits: &Tensor,
-    settings: &Settings,
-) -> Result<Hypergradient, HypergradientError> {
-    let evaluation = Evaluation::at(problem, omega, logits, settings, settings.form == Form::Exact)?;
-    hypergradient_after(problem, omega, logits, settings, evaluation)
-}
-
-/// The same, where the fusion loss at `omega` has been evaluated with the weights of these logits.
-///
-/// # Errors
-/// As [`hypergradient`].
-pub fn hypergradient_after<T>(
+pub fn hypergradient<T>(
     problem: &impl Problem<Trace = T>,
     omega: &Params,
     logits: &Tensor,
     settings: &Settings,
-    evaluation: Evaluation<T>,
+    evaluation: Option<Evaluation<T>>,
 ) -> Result<Hypergradient, HypergradientError> {
-    let direction = Direction::find(problem, omega, &evaluation, settings)?;
-    let (change, radius) = match (direction.is_flat(), settings.form) {
-        (true, _) => (vec![0.0; direction.terms.len()], None),
-        (false, Form::FiniteDifference) => {
-            let radius = direction.radius(settings.radius)?;
-            (direction.difference(problem, omega, radius)?, Some(radius))
-        }
-        (false, Form::Exact) => (direction.derivative(problem, omega, evaluation.trace)?, None),
+    let evaluation = match evaluation {
+        Some(evaluation) => evaluation,
+        None => Evaluation::at(problem, omega, logits, settings)?,
     };
-    direction.conclude(logits, settings, &change, radius)
-}
-
-/// How far the difference is from the exact derivative.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Distance {
-    /// ‖difference − exact‖ / ‖exact‖; 0 when both vanish.
-    pub relative: f64,
-    /// Cosine of the angle between the two; 1 when one vanishes.
-    pub cosine: f64,
-}
-
-/// Both forms at the same ω, and their distance: a diagnostic for a run to log now and then. The first result is in the form
-/// asked for.
-///
-/// # Errors
-/// See [`hypergradient`].
-pub fn compared(
-    problem: &impl Problem,
-    omega: &Params,
-    logits: &Tensor,
-    settings: &Settings,
-) -> Result<(Hypergradient, Distance), HypergradientError> {
-    let evaluation = Evaluation::at(problem, omega, logits, settings, true)?;
-    compared_after(problem, omega, logits, settings, evaluation)
-}
-
-/// The same, where the fusion loss at `omega` has been evaluated with the weights of these logits.
-///
-/// # Errors
-/// See [`hypergradient`].
-pub fn compared_after<T>(
-    problem: &impl Problem<Trace = T>,
-    omega: &Params,
-    logits: &Tensor,
-    settings: &Settings,
-    evaluation: Evaluation<T>,
-) -> Result<(Hypergradient, Distance), HypergradientError> {
     let direction = Direction::find(problem, omega, &evaluation, settings)?;
+    let conclude = |change: &[f64], radius| direction.conclude(logits, settings, change, radius);
     if direction.is_flat() {
-        let nothing = vec![0.0; direction.terms.len()];
-        let result = direction.conclude(logits, settings, &nothing, None)?;
-        return Ok((result, Distance { relative: 0.0, cosine: 1.0 }));
+        let distance = settings.compare.then_some(Distance { relative: 0.0, cosine: 1.0 });
+        return Ok(Hypergradient { distance, ..conclude(&vec![0.0; direction.terms.len()], None)? });
     }
-    let radius = direction.radius(settings.radius)?;
-    let difference = direction.difference(problem, omega, radius)?;
-    let difference = direction.conclude(logits, settings, &difference, Some(radius))?;
-    let exact = direction.derivative(problem, omega, evaluation.trace)?;
-    let exact = direction.conclude(logits, settings, &exact, None)?;
-    let distance = distance(&difference.gradient, &exact.gradient);
-    Ok((if settings.form == Form::Exact { exact } else { difference }, distance))
+    let difference = || {
+        let radius = direction.radius(settings.radius)?;
+        conclude(&direction.difference(problem, omega, radius)?, Some(radius))
+    };
+    let exact = || conclude(&direction.derivative(problem, omega, evaluation.trace)?, None);
+    if settings.compare {
+        let (difference, exact) = (difference()?, exact()?);
+        let distance = Some(distance(&difference.gradient, &exact.gradient));
+        let asked = if settings.form == Form::Exact { exact } else { difference };
+        return Ok(Hypergradient { distance, ..asked });
+    }
+    match settings.form {
+        Form::FiniteDifference => difference(),
+        Form::Exact => exact(),
+    }
 }
 
 fn finite(what: &'static str, value: f64) -> Result<f64, HypergradientError> {

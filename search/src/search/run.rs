@@ -162,7 +162,7 @@ impl Training for Search {
 fn row(session: &Session, m: &Measured, beta_rate: f64) -> Result<Vec<Option<f64>>, SearchError> {
     let (logits, weights) = session.beta()?;
     let result = m.beta.as_ref().map(|b| &b.result);
-    let distance = m.beta.as_ref().and_then(|b| b.distance);
+    let distance = m.beta.as_ref().and_then(|b| b.result.distance);
     let own = m.beta.as_ref().and_then(|b| b.own);
     let mut row: Vec<Option<f64>> = m.phases.iter().map(|phase| Some(phase.time.as_secs_f64() * 1e3)).collect();
     let parts = session.config.task.kind().parts().len();

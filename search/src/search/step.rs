@@ -6,12 +6,12 @@ use super::session::Session;
 use crate::descent::descend;
 use crate::error::SearchError;
 use crate::hypergradient::{
-    Distance, Evaluation, Form, FusionBatch, FusionTrace, Hypergradient, HypergradientError, Problem, Radius, Settings,
-    compared_after, hypergradient_after,
+    Evaluation, Form, FusionBatch, FusionTrace, Hypergradient, HypergradientError, Problem, Radius, Settings,
+    hypergradient,
 };
 use crate::loader::PairBatch;
 use caf_fusion_loss::{LossError, Saliency, Sources, Terms};
-use caf_torch::{Mode, Params, TorchError, Trace, forward};
+use caf_torch::{Mode, Params, Trace, forward, only};
 use tch::Tensor;
 
 /// What an iteration measured.
@@ -39,7 +39,6 @@ pub(super) struct FusionMeasured {
 #[derive(Debug)]
 pub(super) struct BetaMeasured {
     pub result: Hypergradient,
-    pub distance: Option<Distance>,
     /// With the derivative after the fusion step, where β takes that before it and both were computed.
     pub own: Option<Agreement>,
 }
@@ -178,29 +177,19 @@ impl Session {
                 Method::Fd => Form::FiniteDifference,
                 Method::Exact => Form::Exact,
             },
+            compare: self.compares(),
             weighting: self.config.loss.weighting,
         };
         let batch = FusionBatch { graph: self.fusion.graph(), loss: &self.loss, sources, mode: Mode::BatchStatistics };
         let problem = Unrolled { session: self, batch, val };
         let omega = self.fusion.params.shallow_clone();
-        let evaluation = match evaluation {
-            Some(evaluation) => Ok(evaluation),
-            None => Evaluation::at(&problem, &omega, &self.logits, &settings, self.needs_trace()),
-        };
-        let found = evaluation.and_then(|evaluation| {
-            if self.compares() {
-                compared_after(&problem, &omega, &self.logits, &settings, evaluation)
-                    .map(|(result, distance)| (result, Some(distance)))
-            } else {
-                hypergradient_after(&problem, &omega, &self.logits, &settings, evaluation).map(|result| (result, None))
-            }
-        });
-        let (result, distance) = found.map_err(|error| self.named(error, " of the β step"))?;
+        let found = hypergradient(&problem, &omega, &self.logits, &settings, evaluation);
+        let result = found.map_err(|error| self.named(error, " of the β step"))?;
         if let Some(i) = result.gradient.iter().position(|g| !g.is_finite()) {
             let term = self.loss.active().get(i).map_or("?", |t| t.name());
             return Err(self.non_finite(&format!("hypergradient of term `{term}`")));
         }
-        Ok(BetaMeasured { result, distance, own: None })
+        Ok(BetaMeasured { result, own: None })
     }
 
     /// β ← β − ∇β L_val(ω′).
@@ -269,7 +258,7 @@ impl Problem for Unrolled<'_> {
 
     fn validation_loss(&self, omega: &Params) -> Result<Tensor, HypergradientError> {
         let Session { fusion, task, config, .. } = self.session;
-        let fused = one(forward(fusion.graph(), omega, &[&self.val.ir, &self.val.vi], Mode::BatchStatistics)?)?;
+        let fused = only(forward(fusion.graph(), omega, &[&self.val.ir, &self.val.vi], Mode::BatchStatistics)?)?;
         let image = task_input(&fused, self.val, config.data.colour)?;
         let loss = task.loss(task.params(), &image, &self.val.annotations, Mode::BatchStatistics);
         loss.map_err(|e| HypergradientError::Validation(Box::new(e)))
@@ -279,9 +268,4 @@ impl Problem for Unrolled<'_> {
 /// What the task sees: fused luma with the visible image's colours, or gray. Not clamped, so that derivatives pass.
 fn task_input(fused: &Tensor, batch: &PairBatch, colour: bool) -> Result<Tensor, tch::TchError> {
     if colour { fused.f_add(&batch.colour) } else { fused.f_expand([-1, 3, -1, -1], false) }
-}
-
-fn one(mut outputs: Vec<Tensor>) -> Result<Tensor, HypergradientError> {
-    let none = || TorchError::Torch(tch::TchError::Shape("the network has no output".to_owned()));
-    outputs.pop().ok_or_else(|| none().into())
 }

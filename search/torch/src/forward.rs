@@ -21,6 +21,16 @@ pub fn forward(graph: &Graph, params: &Params, inputs: &[&Tensor], mode: Mode) -
     Ok(run(graph, params, inputs, mode, &[])?.0)
 }
 
+/// The output of a network that has one.
+///
+/// # Errors
+/// When there is none, or several.
+pub fn only(outputs: Vec<Tensor>) -> Result<Tensor, TorchError> {
+    let [output] = <[Tensor; 1]>::try_from(outputs)
+        .map_err(|outputs| TchError::Shape(format!("expected one output of the network, found {}", outputs.len())))?;
+    Ok(output)
+}
+
 /// [`forward()`], and those of the values that are to be kept, without their record of derivatives; by index of the value.
 pub(crate) fn run(
     graph: &Graph,

@@ -24,7 +24,7 @@ pub use conv::{Window, channels_last, convolve};
 pub use convert::{host_from_tensor, tensor_from_host};
 pub use device::{cuda_library_version, device_from_name};
 pub use error::TorchError;
-pub use forward::forward;
+pub use forward::{forward, only};
 pub use grad::{GradOptions, gradients, norm};
 pub use memory::keep_freed_memory;
 pub use mode::Mode;

@@ -7,7 +7,7 @@ use crate::tasks::task::{Measured, TaskReport};
 use caf_eval::detection::{ImageRecord, Label};
 use caf_geometry::{Detection, Letterbox, NmsScratch, NmsSettings, nms_into};
 use caf_net::zoo::pipeline::letterbox_graph;
-use caf_torch::{Mode, Params, forward};
+use caf_torch::{Mode, Params, forward, only};
 use caf_weights::Weights;
 use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
@@ -50,8 +50,7 @@ fn detect(of: &Measured<'_>, nms: &NmsSettings) -> Result<Detected, SearchError>
                 fitted.extend(forward(&letterbox, &none, &[&image], Mode::Eval)?);
             }
             let input = Tensor::f_cat(&fitted, 0)?;
-            let outputs = forward(graph, params, &[&input], Mode::Eval)?;
-            let predictions = outputs.last().ok_or(tch::TchError::Shape("a graph without outputs".into()))?;
+            let predictions = only(forward(graph, params, &[&input], Mode::Eval)?)?;
             let flat = predictions.f_to_kind(Kind::Float)?.f_to_device(Device::Cpu)?.f_contiguous()?.f_view([-1])?;
             Ok(Vec::try_from(flat)?)
         })?;

@@ -7,7 +7,7 @@ use crate::tasks::task::{Measured, TaskReport};
 use caf_eval::segmentation::{CONVENTIONS, ConfusionMatrix, Report, percent};
 use caf_geometry::Size;
 use caf_image::IGNORED_LABEL;
-use caf_torch::{Mode, forward};
+use caf_torch::{Mode, forward, only};
 use rayon::prelude::*;
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
@@ -68,8 +68,7 @@ pub(super) fn evaluate(of: &Measured<'_>) -> Result<TaskReport, SearchError> {
                     loaded.iter().map(|p| byte_tensor(&p.image, params.device())).collect::<Result<Vec<_>, _>>()?;
                 let input =
                     Tensor::f_cat(&bytes, 0)?.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?.f_div_scalar(255.0)?;
-                let outputs = forward(graph, params, &[&input], Mode::Eval)?;
-                let maps = outputs.first().ok_or(tch::TchError::Shape("a network without output".into()))?;
+                let maps = only(forward(graph, params, &[&input], Mode::Eval)?)?;
                 let flat = maps.f_to_device(Device::Cpu)?.f_contiguous()?.f_view([-1])?;
                 Ok(Vec::<u8>::try_from(flat)?)
             })?;

@@ -10,7 +10,7 @@ use crate::tasks::network::{Init, Network};
 use crate::tasks::setup::Setup;
 use crate::tasks::task::{Measured, Task, TaskReport, numbers, read, require_finite};
 use caf_torch::optim::{AdamConfig, AdamW, AdamWGroup};
-use caf_torch::{GradOptions, Mode, Params, forward, gradients};
+use caf_torch::{GradOptions, Mode, Params, forward, gradients, only};
 use caf_weights::Weights;
 use std::path::Path;
 use tch::{Kind, Tensor};
@@ -62,11 +62,10 @@ impl Task for Learner {
         annotations: &Annotations,
         mode: Mode,
     ) -> Result<Tensor, SearchError> {
-        let outputs = forward(self.network.raw(), params, &[image], mode)?;
-        let logits = outputs.first().ok_or(tch::TchError::Shape("a network without output".into()))?;
+        let logits = only(forward(self.network.raw(), params, &[image], mode)?)?;
         let shape = annotations.shape.map(|n| n as i64);
         let labels = Tensor::f_from_slice(&annotations.classes)?.f_reshape(shape)?.f_to_kind(Kind::Int64)?;
-        cross_entropy(logits, &labels.f_to_device(image.device())?, self.settings.loss.mean)
+        cross_entropy(&logits, &labels.f_to_device(image.device())?, self.settings.loss.mean)
     }
 
     fn train_step(
