@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Once;
 
 /// What the tests call.
-const PROGRAMS: [&str; 3] = ["caf-search", "caf-eval", "caf-run"];
+const PROGRAMS: [&str; 4] = ["caf-search", "caf-export", "caf-run", "caf-eval"];
 
 /// How a call ended.
 #[derive(Debug)]
