@@ -6,7 +6,7 @@ use caf_console::{Progress, Silent, StopFlag};
 use caf_golden::{StopAfter, say};
 use caf_search::error::SearchError;
 use caf_search::fusion::train;
-use caf_search::search::{SearchConfig, run};
+use caf_search::search::{SearchConfig, UnrolledSettings, run};
 use caf_search::settings::load;
 use caf_tests::scenes::{Scenes, differing};
 use caf_weights::load_safetensors;
@@ -191,6 +191,29 @@ fn a_fusion_training_that_was_stopped_gives_the_same_bits() {
     }
 }
 
+/// While the weights rest the fusion network moves at a rate of its own, and at that of the search from the first β step on.
+#[test]
+fn the_fusion_network_settles_at_a_rate_of_its_own() {
+    let scenes = Scenes::new(5);
+    let mut plain = scenes.search(2);
+    plain.beta.freeze_iterations = 2;
+    plain.fusion.rate = 1e-3;
+    plain.unrolled.eta = Some(1e-3);
+    let mut settling = plain.clone();
+    settling.beta.freeze_fusion_rate = Some(1e-3);
+    settling.fusion.rate = 1e-5;
+    let mut moving = settling.clone();
+    moving.beta.freeze_iterations = 1;
+    let [plain, settling, moving] =
+        [("plain", plain), ("settling", settling), ("moving", moving)].map(|(name, config)| {
+            let out = scenes.out(name);
+            run(&config, &out, &Silent, &StopFlag::default()).unwrap();
+            out.join("fusion.safetensors")
+        });
+    assert_eq!(differing(&plain, &settling), Vec::<String>::new());
+    assert!(!differing(&plain, &moving).is_empty(), "the second iteration still took the settling rate");
+}
+
 /// Two searches, of which one takes β steps too small to show in β (its logits stay the same floats): whatever else differs was left
 /// behind by the β step.
 #[test]
@@ -200,16 +223,22 @@ fn the_beta_step_of_a_real_search_has_no_side_effects() {
     config.beta.freeze_iterations = 3;
     let resting = scenes.out("resting");
     run(&config, &resting, &Silent, &StopFlag::default()).unwrap();
-    for (method, gradient) in [("fd", "own"), ("exact", "own"), ("exact", "fusion_step")] {
+    let forms = [
+        ("fd", "own", "batch"),
+        ("exact", "own", "batch"),
+        ("exact", "fusion_step", "batch"),
+        ("exact", "own", "running"),
+    ];
+    let mut validation_losses = Vec::new();
+    for (method, gradient, statistics) in forms {
         let mut moving = config.clone();
         moving.beta.freeze_iterations = 0;
         moving.beta.rate = 1e-20;
-        // Both forms in every iteration, one of them moves β.
-        moving.unrolled.check_every = 1;
-        let set = [format!("unrolled.method={method}"), format!("unrolled.gradient={gradient}")];
-        let forms: SearchConfig = load(None, &set).unwrap();
-        (moving.unrolled.method, moving.unrolled.gradient) = (forms.unrolled.method, forms.unrolled.gradient);
-        let out = scenes.out(&format!("{method}-{gradient}"));
+        // Both forms are computed in every iteration, one of them moves β.
+        let set = [("method", method), ("gradient", gradient), ("task_statistics", statistics)];
+        let form: SearchConfig = load(None, &set.map(|(key, value)| format!("unrolled.{key}={value}"))).unwrap();
+        moving.unrolled = UnrolledSettings { check_every: 1, ..form.unrolled };
+        let out = scenes.out(&format!("{method}-{gradient}-{statistics}"));
         run(&moving, &out, &Silent, &StopFlag::default()).unwrap();
         let [before, after] = [&resting, &out].map(|f| load_safetensors(f.join("state.safetensors")).unwrap());
         assert_eq!(before.get("beta"), after.get("beta"));
@@ -223,5 +252,9 @@ fn the_beta_step_of_a_real_search_has_no_side_effects() {
         let foreign: Vec<&String> = changed.iter().filter(|name| !of_optimiser(name) && *name != "signal").collect();
         assert!(foreign.is_empty(), "{method}: {foreign:?}");
         say(&format!("β steps ({method}): {} tensors untouched, {changed:?} moved", before.len() - changed.len()));
+        let rows = log(&out);
+        let column = rows[0].iter().position(|name| name == "val_total").unwrap();
+        validation_losses.push(rows[1][column].clone());
     }
+    assert_ne!(validation_losses[1], validation_losses[3], "running statistics gave the loss of the batch's own");
 }

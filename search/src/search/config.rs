@@ -64,6 +64,10 @@ pub struct BetaSettings {
     pub decay_every: DecayEvery,
     /// Iterations at the start in which β does not move, so that the fusion network has settled when its loss is judged.
     pub freeze_iterations: usize,
+    /// Adam's learning rate of the fusion network in these iterations; `fusion.rate` without it. A large rate settles sooner, and a
+    /// small one afterwards lets β see more than the last step's overshoot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freeze_fusion_rate: Option<f64>,
 }
 
 /// How often a factor applies.
@@ -102,6 +106,18 @@ pub enum UnrolledGradient {
     FusionStep,
 }
 
+/// By what the task network normalises in the validation loss.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskStatistics {
+    /// The batch's own mean and variance, as in training (paper). Takes out of an image what its kind has in common: a trained detector
+    /// hardly tells a fused image from an infrared one so.
+    #[default]
+    Batch,
+    /// Its running mean and variance, as when it is measured and on the vehicle. Needs a network that has been trained.
+    Running,
+}
+
 /// How ∂L_val/∂β is found.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -113,6 +129,8 @@ pub struct UnrolledSettings {
     pub method: Method,
     /// Where the derivative is taken.
     pub gradient: UnrolledGradient,
+    /// By what the task network normalises in the validation loss.
+    pub task_statistics: TaskStatistics,
     /// R = radius / ‖v‖ of the finite difference (published: 0.01).
     pub radius: f64,
     /// Iterations between two comparisons, logged; 0 for none: of both forms, and of the derivative before the fusion step, where β
@@ -129,6 +147,7 @@ impl Default for BetaSettings {
             decay: 0.998,
             decay_every: DecayEvery::Iteration,
             freeze_iterations: 0,
+            freeze_fusion_rate: None,
         }
     }
 }
@@ -139,6 +158,7 @@ impl Default for UnrolledSettings {
             eta: None,
             method: Method::default(),
             gradient: UnrolledGradient::Own,
+            task_statistics: TaskStatistics::Batch,
             radius: 0.01,
             check_every: 50,
         }
@@ -162,6 +182,7 @@ impl SearchConfig {
         require("beta.momentum", (0.0..1.0).contains(&momentum), "0 or more and below 1", momentum)?;
         require_batch("beta.batch", self.beta.batch.unwrap_or(self.run.batch))?;
         require("beta.decay", (0.0..=1.0).contains(&self.beta.decay), "0 to 1", self.beta.decay)?;
+        self.beta.freeze_fusion_rate.map_or(Ok(()), |rate| require_positive("beta.freeze_fusion_rate", rate))?;
         self.fusion.check(self.run.size_px)?;
         require_positive("unrolled.radius", self.unrolled.radius)?;
         self.unrolled.eta.map_or(Ok(()), |eta| require_positive("unrolled.eta", eta))?;

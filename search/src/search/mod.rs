@@ -13,6 +13,8 @@ mod step;
 
 pub use bench::{BenchReport, BenchSettings, PhaseReport, bench};
 pub use beta_file::{BetaFile, Origin};
-pub use config::{BetaSettings, DecayEvery, Method, SearchConfig, StepSettings, UnrolledGradient, UnrolledSettings};
+pub use config::{
+    BetaSettings, DecayEvery, Method, SearchConfig, StepSettings, TaskStatistics, UnrolledGradient, UnrolledSettings,
+};
 pub use preset::{PRESETS, Preset, preset};
 pub use run::{Finished, run};

@@ -1,6 +1,6 @@
 //! One iteration: ω_t, ω_f, β, in this order.
 
-use super::config::{Method, UnrolledGradient};
+use super::config::{Method, TaskStatistics, UnrolledGradient};
 use super::phase::Phase;
 use super::session::Session;
 use crate::descent::descend;
@@ -148,7 +148,10 @@ impl Session {
 
     /// ω_f ← ω_f − ∇L_f(β). The norm of the gradient.
     fn fusion_step(&mut self, gradient: &[Tensor]) -> Result<f64, SearchError> {
-        let (trainable, adam, rate) = (self.fusion.params.trainable(), &mut self.fusion_adam, self.config.fusion.rate);
+        let beta = self.config.beta;
+        let settling = beta.freeze_fusion_rate.filter(|_| self.iteration < beta.freeze_iterations);
+        let rate = settling.unwrap_or(self.config.fusion.rate);
+        let (trainable, adam, rate) = (self.fusion.params.trainable(), &mut self.fusion_adam, rate);
         descend("the fusion network", self.iteration, gradient, None, |g| adam.step(&trainable, g, rate))
     }
 
@@ -260,7 +263,11 @@ impl Problem for Unrolled<'_> {
         let Session { fusion, task, config, .. } = self.session;
         let fused = only(forward(fusion.graph(), omega, &[&self.val.ir, &self.val.vi], Mode::BatchStatistics)?)?;
         let image = task_input(&fused, self.val, config.data.colour)?;
-        let loss = task.loss(task.params(), &image, &self.val.annotations, Mode::BatchStatistics);
+        let mode = match config.unrolled.task_statistics {
+            TaskStatistics::Batch => Mode::BatchStatistics,
+            TaskStatistics::Running => Mode::Eval,
+        };
+        let loss = task.loss(task.params(), &image, &self.val.annotations, mode);
         loss.map_err(|e| HypergradientError::Validation(Box::new(e)))
     }
 }
