@@ -24,7 +24,7 @@ enum Task {
     /// Set up, then format, links, clippy, documentation and all tests.
     #[command(after_help = "Example:\n  cargo xtask test")]
     Test(TestArguments),
-    /// Fail when a crate links what it must not.
+    /// Fail when a crate links what it must not, or files use each other in a circle.
     #[command(after_help = "Example:\n  cargo xtask check-links")]
     CheckLinks,
     /// Scenes, search, training, export and a live two-camera run, ending in a page of results.

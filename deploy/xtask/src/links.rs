@@ -1,5 +1,6 @@
-//! `cargo xtask check-links`: no crate links what its row forbids.
+//! `cargo xtask check-links`: no crate links what its row forbids, and no files use each other in a circle.
 
+mod files;
 mod graph;
 mod rules;
 
@@ -19,11 +20,18 @@ pub fn run(repo: &Repo) -> Result<()> {
     metadata.args(["metadata", "--format-version=1", "--locked"]).current_dir(repo.root());
     let graph = Graph::parse(&process::capture(&mut metadata)?)?;
     let violations = violations(&graph, ROWS, NOT_IN_DEFAULT_MEMBERS);
-    if violations.is_empty() {
-        println!("check-links: {} crates keep their borders", ROWS.len());
+    let mut circles = Vec::new();
+    for (name, folder) in graph.folders() {
+        let found = files::circles(&folder.join("src"))?;
+        circles.extend(found.into_iter().map(|circle| format!("{name}: {}", circle.join(", "))));
+    }
+    if violations.is_empty() && circles.is_empty() {
+        println!("check-links: {} crates keep their borders, and no files use each other in a circle", ROWS.len());
         return Ok(());
     }
-    bail!("{} borders are crossed:\n  {}", violations.len(), violations.join("\n  "))
+    let lines: Vec<String> =
+        violations.into_iter().chain(circles.into_iter().map(|c| format!("circle of files in {c}"))).collect();
+    bail!("{} borders are crossed:\n  {}", lines.len(), lines.join("\n  "))
 }
 
 /// Everything in the graph that the rows forbid, as sentences.

@@ -1,6 +1,7 @@
 //! The graph of packages, as `cargo metadata` prints it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
@@ -10,6 +11,8 @@ use serde::Deserialize;
 pub struct Graph {
     /// Name by package id.
     names: BTreeMap<String, String>,
+    /// Manifest by package id.
+    manifests: BTreeMap<String, PathBuf>,
     /// Ids of the normal dependencies by package id.
     links: BTreeMap<String, Vec<String>>,
     /// Ids of the workspace's members.
@@ -30,6 +33,8 @@ struct Metadata {
 struct Package {
     id: String,
     name: String,
+    #[serde(default)]
+    manifest_path: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -66,6 +71,11 @@ impl Graph {
             (node.id, linked.map(|dep| dep.pkg).collect())
         };
         Ok(Self {
+            manifests: read
+                .packages
+                .iter()
+                .map(|package| (package.id.clone(), package.manifest_path.clone()))
+                .collect(),
             names: read.packages.into_iter().map(|package| (package.id, package.name)).collect(),
             links: read.resolve.nodes.into_iter().map(normal).collect(),
             members: read.workspace_members,
@@ -76,6 +86,11 @@ impl Graph {
     /// Names of the workspace's members.
     pub fn members(&self) -> Vec<&str> {
         self.members.iter().map(|id| self.name(id)).collect()
+    }
+
+    /// Names and folders of the workspace's members.
+    pub fn folders(&self) -> impl Iterator<Item = (&str, &Path)> {
+        self.members.iter().filter_map(|id| Some((self.name(id), self.manifests.get(id)?.parent()?)))
     }
 
     /// Names of the default members.
