@@ -4,6 +4,7 @@ use crate::error::SearchError;
 use crate::ir_range;
 use crate::weight_file::{describe_ir_range, tell_notes, write_weights};
 use caf_console::Progress;
+use caf_geometry::Size;
 use caf_image::IrRange;
 use caf_net::Graph;
 use caf_net::zoo::fusion::FusionConfig;
@@ -119,7 +120,8 @@ impl FusionNet {
     fn check_size(&self, image: &Tensor) -> Result<(), SearchError> {
         if let [.., height, width] = image.size()[..] {
             // A tensor's extents are never negative.
-            self.config.check_size([height, width].map(|side| side.unsigned_abs() as usize))?;
+            let [width, height] = [width, height].map(|side| side.unsigned_abs() as usize);
+            self.config.check_size(Size::new(width, height))?;
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use caf_fusion_loss::saliency::SaliencyForm;
 use caf_geometry::Size;
 use caf_image::IrRange;
 use caf_net::zoo::fusion::FusionConfig;
+use caf_net::zoo::network::Sides;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use tch::Device;
@@ -54,45 +55,19 @@ impl Default for RunSettings {
     }
 }
 
-/// Sizes that a network may be trained on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sides {
-    /// Smallest side, px.
-    pub least: usize,
-    /// Every side is a multiple of this, px: the stride of the coarsest level that is normalised.
-    pub multiple_of: usize,
-}
-
-impl Sides {
-    /// Whether a side is one of them.
-    pub fn allow(self, side_px: usize) -> bool {
-        (self.least..=MAX_SIDE_PX).contains(&side_px) && side_px.is_multiple_of(self.multiple_of.max(1))
-    }
-
-    /// The allowed sides in words.
-    pub fn words(self) -> String {
-        match self.multiple_of {
-            0 | 1 => format!("{} to {MAX_SIDE_PX}", self.least),
-            n => format!("multiples of {n} from {} to {MAX_SIDE_PX}", self.least),
-        }
-    }
-}
-
 impl RunSettings {
     /// Settings that may change between a stop and a resume without changing any result, as named in the whole configuration.
     pub(crate) const FREE: [&str; 3] = ["run.save_every", "run.device", "run.threads"];
 
-    /// Refuses what cannot be worked through.
+    /// Refuses what cannot be worked through; `sides` are those of the images that are trained on.
     pub(crate) fn check(&self, sides: Sides) -> Result<(), SearchError> {
         require_count("run.epochs", self.epochs)?;
         require_count("run.iterations", self.iterations.unwrap_or(1))?;
         require_count("run.save_every", self.save_every)?;
         require_batch("run.batch", self.batch)?;
         require("run.threads", self.threads <= MAX_THREADS, &format!("at most {MAX_THREADS}"), self.threads)?;
-        for side in self.size_px.wh() {
-            require("run.size_px", sides.allow(side), &sides.words(), side)?;
-        }
-        let cells = self.size_px.wh().map(|side| side / sides.multiple_of.max(1)).into_iter().product::<usize>();
+        require_size("run.size_px", sides, self.size_px)?;
+        let cells = self.size_px.wh().map(|side| side / sides.multiple_of_px).into_iter().product::<usize>();
         require("run.batch", self.batch * cells > 1, TWO_VALUES, self.batch)
     }
 
@@ -224,7 +199,7 @@ impl FusionSettings {
         let sides = self.network.sides();
         for side in size.wh() {
             let expected = || format!("{sides}, which {} takes", self.network.kind());
-            require("run.size_px", sides.allows(side), &expected(), side)?;
+            require("run.size_px", sides.allow(side), &expected(), side)?;
         }
         Ok(())
     }
@@ -245,7 +220,7 @@ impl FusionSettings {
 /// What is asked of a batch when an image is a single cell of the coarsest level: one value has no variance to normalise by.
 const TWO_VALUES: &str = "at least 2, or larger images: a single image of this size cannot be normalised";
 /// Largest side of a crop or network input.
-pub(crate) const MAX_SIDE_PX: usize = 8192;
+const MAX_SIDE_PX: usize = 8192;
 /// Largest batch: the memory of a larger one would end the program.
 const MAX_BATCH: usize = 4096;
 /// Most threads that prepare batches.
@@ -264,6 +239,12 @@ pub(crate) fn require(
         return Ok(());
     }
     Err(SearchError::Setting { name, expected: expected.to_owned(), found: found.to_string() })
+}
+
+/// [`require`] for the size of what is trained or measured on.
+pub(crate) fn require_size(name: &'static str, sides: Sides, size: Size) -> Result<(), SearchError> {
+    let expected = format!("{sides}, at most {MAX_SIDE_PX} px");
+    size.wh().into_iter().try_for_each(|side| require(name, sides.allow(side) && side <= MAX_SIDE_PX, &expected, side))
 }
 
 /// [`require`] for a number above 0.

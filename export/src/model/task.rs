@@ -13,14 +13,14 @@ use caf_net::zoo::task::Task;
 /// # Errors
 /// [`ExportError::Settings`] for a size that the network or the task does not take.
 pub(super) fn letterbox(file: &TaskFile, asked: Option<Size>) -> Result<Option<Size>, ExportError> {
-    let stride = file.network().side_multiple_px();
+    let sides = file.network().sides();
     match (file.network().task(), asked) {
         (Task::Detection, asked) => {
             let size = asked.unwrap_or(file.image_size());
-            if size.width.is_multiple_of(stride) && size.height.is_multiple_of(stride) {
+            if size.wh().into_iter().all(|side| sides.allow(side)) {
                 return Ok(Some(size));
             }
-            let what = format!("the detector's width and height must be multiples of {stride} px, found {size}");
+            let what = format!("the detector's width and height: expected {sides}, found {size}");
             Err(ExportError::settings(what))
         }
         (Task::Segmentation, None) => Ok(None),

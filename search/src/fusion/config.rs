@@ -1,13 +1,14 @@
 //! Settings of a fusion network's training.
 
 use crate::error::SearchError;
-use crate::run_settings::{DataSettings, FusionSettings, RunSettings, Sides, require_count};
+use crate::run_settings::{DataSettings, FusionSettings, RunSettings, require_count};
 use caf_fusion_loss::VggFile;
+use caf_net::zoo::network::Sides;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// The loss looks at windows of up to 16 pixels.
-const SIDES: Sides = Sides { least: 16, multiple_of: 1 };
+const SIDES: Sides = Sides { least_px: 16, ..Sides::ANY };
 
 /// Settings of a training. The defaults are the paper's (Adam 1e-4, 100 epochs); crops and batch are those of the search.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -4,9 +4,9 @@ use super::network::Network;
 use super::setup::Setup;
 use crate::error::SearchError;
 use crate::loader::{Annotation, Annotations, TaskImages};
-use crate::run_settings::Sides;
 use caf_console::{Progress, StopFlag};
 use caf_geometry::Size;
+use caf_net::zoo::network::Sides;
 use caf_net::{Graph, zoo};
 use caf_report::ScoreChart;
 use caf_torch::{Mode, Params};
@@ -198,14 +198,6 @@ impl TaskReport {
         let words: Vec<String> =
             kind.scores().iter().zip(&self.scores).map(|(name, score)| format!("{name} {score:.3}")).collect();
         words.join(" ")
-    }
-}
-
-/// Refuses an input size that a network does not take.
-pub(crate) fn require_size(sides: Sides, size: Size) -> Result<(), SearchError> {
-    match size.wh().into_iter().find(|side| !sides.allow(*side)) {
-        Some(side) => Err(SearchError::Setting { name: "size", expected: sides.words(), found: side.to_string() }),
-        None => Ok(()),
     }
 }
 

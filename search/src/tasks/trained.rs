@@ -1,10 +1,11 @@
 //! A trained task network, as its file describes it.
 
 use super::registry::TASKS;
-use super::task::{Measured, TaskKind, TaskReport, require_classes, require_size};
+use super::task::{Measured, TaskKind, TaskReport, require_classes};
 use crate::error::SearchError;
 use crate::ir_range;
 use crate::loader::{Annotation, TaskImages};
+use crate::run_settings::require_size;
 use crate::weight_file::tell_notes;
 use caf_console::{Progress, StopFlag};
 use caf_geometry::Size;
@@ -88,7 +89,7 @@ impl Trained {
         progress: &dyn Progress,
         stop: &StopFlag,
     ) -> Result<TaskReport, SearchError> {
-        require_size(self.task.sides(), size)?;
+        require_size("size", self.task.sides(), size)?;
         self.require_own_classes(images)?;
         let (graph, params) = (&self.graph, &self.params);
         self.task.measure(&Measured { graph, params, images, size, batch, progress, stop })

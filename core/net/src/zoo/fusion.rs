@@ -3,11 +3,12 @@
 //! A new one is a file beside this one and a line in [`FUSION_NETWORKS`](super::FUSION_NETWORKS). Everything else finds it
 //! there: settings (`fusion.network.kind`), weight files, search, training, fusing and export.
 
-use super::network::{Member, Network, NetworkConfig};
+use super::network::{Member, Network, NetworkConfig, Sides};
 use crate::builder::Builder;
 use crate::error::GraphError;
 use crate::graph::Graph;
 use crate::tensor::{Dim, TensorType, Value};
+use caf_geometry::Size;
 use std::fmt;
 use std::sync::Arc;
 
@@ -38,47 +39,18 @@ pub trait FusionNetwork: fmt::Debug + Send + Sync {
     fn build(&self, b: &mut Builder, ir: Value, vi: Value) -> Result<Value, GraphError>;
 }
 
-/// Sizes that a network takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sides {
-    /// Shortest side, px.
-    pub least_px: usize,
-    /// Both sides are multiples of this, px.
-    pub multiple_of_px: usize,
-}
-
-impl Sides {
-    /// Every size.
-    pub const ANY: Sides = Sides { least_px: 1, multiple_of_px: 1 };
-
-    /// Whether an image with such a side can be fused.
-    pub fn allows(&self, side_px: usize) -> bool {
-        side_px >= self.least_px && side_px.is_multiple_of(self.multiple_of_px)
-    }
-}
-
 impl FusionConfig {
-    /// Whether it takes images of this height and width.
+    /// Whether it takes images of this size.
     ///
     /// # Errors
     /// [`GraphError::Config`] with the sizes it takes.
-    pub fn check_size(&self, [height, width]: [usize; 2]) -> Result<(), GraphError> {
+    pub fn check_size(&self, size: Size) -> Result<(), GraphError> {
         let sides = self.sides();
-        if sides.allows(height) && sides.allows(width) {
+        if size.wh().into_iter().all(|side| sides.allow(side)) {
             return Ok(());
         }
-        let what = format!("image sides: expected {sides}, found {width}x{height}");
+        let what = format!("image sides: expected {sides}, found {size}");
         Err(GraphError::Config { network: self.kind(), what })
-    }
-}
-
-/// For people: `at least 2 px`, `multiples of 4 px from 8 px`.
-impl fmt::Display for Sides {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.multiple_of_px {
-            1 => write!(f, "at least {} px", self.least_px),
-            n => write!(f, "multiples of {n} px from {} px", self.least_px),
-        }
     }
 }
 

@@ -29,6 +29,35 @@ pub struct Facts {
     pub parity: &'static str,
 }
 
+/// Sizes of images that a network takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sides {
+    /// Shortest side, px.
+    pub least_px: usize,
+    /// Both sides are multiples of this, px; at least 1.
+    pub multiple_of_px: usize,
+}
+
+impl Sides {
+    /// Every size.
+    pub const ANY: Sides = Sides { least_px: 1, multiple_of_px: 1 };
+
+    /// Whether an image may have such a side.
+    pub fn allow(&self, side_px: usize) -> bool {
+        side_px >= self.least_px && side_px.is_multiple_of(self.multiple_of_px)
+    }
+}
+
+/// For people: `at least 2 px`, `multiples of 4 px from 8 px`.
+impl fmt::Display for Sides {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.multiple_of_px {
+            1 => write!(f, "at least {} px", self.least_px),
+            n => write!(f, "multiples of {n} px from {} px", self.least_px),
+        }
+    }
+}
+
 /// In which order a file keeps the four extents of its convolution kernels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KernelLayout {

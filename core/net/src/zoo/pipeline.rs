@@ -163,7 +163,7 @@ fn to_unit(b: &mut Builder, samples: Samples, name: &str, x: Value) -> Result<Va
 /// The fused luma, limited to [0, 1] where the network can leave it.
 fn fuse_clamped(b: &mut Builder, config: &FusionConfig, ir: Value, vi: Value) -> Result<Value, GraphError> {
     if let [_, _, Dim::Fixed(height), Dim::Fixed(width)] = b.type_of(ir).dims[..] {
-        config.check_size([height, width])?;
+        config.check_size(Size::new(width, height))?;
     }
     let raw = b.scoped(FUSION_SCOPE, |b| config.build(b, ir, vi))?;
     match config.output_range() {

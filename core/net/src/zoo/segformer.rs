@@ -23,7 +23,7 @@ use crate::error::GraphError;
 use crate::graph::Graph;
 use crate::op::Op;
 use crate::tensor::{Dim, TensorType, Value};
-use crate::zoo::network::{Facts, Found, Network, Tensors};
+use crate::zoo::network::{Facts, Found, Network, Sides, Tensors};
 use crate::zoo::task::{Task, TaskNetwork};
 use layers::{Window, conv, layer_norm, to_nchw, to_nhwc};
 
@@ -69,8 +69,11 @@ impl TaskNetwork for SegFormerConfig {
         self.classes
     }
 
-    fn side_multiple_px(&self) -> usize {
-        1
+    /// Those whose stages are large enough to be reduced: stage i, a 2^(i + 2)th of the image rounded up, by its reduction.
+    fn sides(&self) -> Sides {
+        let least =
+            self.reductions.iter().enumerate().map(|(i, reduction)| (reduction.saturating_sub(1) << (i + 2)) + 1);
+        Sides { least_px: least.max().unwrap_or(1), ..Sides::ANY }
     }
 
     /// The class scores at a quarter of the size.

@@ -3,7 +3,7 @@
 //! A new one is a file beside this one and a line in [`TASK_NETWORKS`](super::TASK_NETWORKS). Weight files, evaluation and export find
 //! it there, by what it is for.
 
-use super::network::{Member, Network, NetworkConfig};
+use super::network::{Member, Network, NetworkConfig, Sides};
 use crate::builder::Builder;
 use crate::error::GraphError;
 use crate::graph::Graph;
@@ -33,8 +33,8 @@ pub trait TaskNetwork: fmt::Debug + Send + Sync {
     /// Number of classes it tells apart.
     fn classes(&self) -> usize;
 
-    /// Both sides of its image are multiples of this, px.
-    fn side_multiple_px(&self) -> usize;
+    /// Which sizes of images it takes.
+    fn sides(&self) -> Sides;
 
     /// Names of the nodes whose results its loss takes: what there is before the decoding.
     fn raw(&self) -> &'static [&'static str];

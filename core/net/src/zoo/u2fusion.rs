@@ -11,8 +11,8 @@ use crate::error::GraphError;
 use crate::op::{Activation, Conv, Op};
 use crate::param::ParamRole;
 use crate::tensor::{Dim, Value};
-use crate::zoo::fusion::{FusionNetwork, Sides};
-use crate::zoo::network::{Facts, Found, KernelLayout, Network, Tensors};
+use crate::zoo::fusion::FusionNetwork;
+use crate::zoo::network::{Facts, Found, KernelLayout, Network, Sides, Tensors};
 use serde::{Deserialize, Serialize};
 
 /// Below zero, features are multiplied by this.

@@ -8,7 +8,7 @@ use crate::error::GraphError;
 use crate::graph::Graph;
 use crate::op::{Activation, Extent, Op};
 use crate::tensor::{Dim, TensorType, Value};
-use crate::zoo::network::{Facts, Found, Network, Tensors};
+use crate::zoo::network::{Facts, Found, Network, Sides, Tensors};
 use crate::zoo::task::{Task, TaskNetwork};
 use serde::{Deserialize, Serialize};
 
@@ -154,8 +154,9 @@ impl TaskNetwork for YoloConfig {
         self.classes
     }
 
-    fn side_multiple_px(&self) -> usize {
-        STRIDES[2]
+    /// Those that its coarsest head divides.
+    fn sides(&self) -> Sides {
+        Sides { least_px: STRIDES[2], multiple_of_px: STRIDES[2] }
     }
 
     /// The three heads, finest first.

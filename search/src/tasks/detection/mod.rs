@@ -11,7 +11,7 @@ use super::setup::Setup;
 use super::task::{Measured, Task, TaskKind, TaskReport, read, resolve};
 use crate::error::SearchError;
 use crate::loader::Annotation;
-use crate::run_settings::{Sides, require_not_negative};
+use crate::run_settings::require_not_negative;
 use caf_net::zoo;
 use caf_report::ScoreChart;
 use caf_yolo::Schedule;

@@ -1,9 +1,8 @@
 //! Settings of a detector's training.
 
 use crate::error::SearchError;
-use crate::run_settings::Sides;
 use caf_geometry::NmsSettings;
-use caf_net::zoo::network::Network as _;
+use caf_net::zoo::network::{Network as _, Sides};
 use caf_net::zoo::yolov5::{ANCHORS, STRIDES, Variant, YoloConfig};
 use caf_weights::Weights;
 use caf_yolo::{Hyp, Schedule};
@@ -13,7 +12,7 @@ use std::path::PathBuf;
 /// Its name.
 pub(super) const KIND: &str = "detection";
 /// Its coarsest level has a stride of 32.
-pub(super) const SIDES: Sides = Sides { least: 32, multiple_of: 32 };
+pub(super) const SIDES: Sides = Sides { least_px: 32, multiple_of_px: 32 };
 /// Parts of its loss.
 pub(super) const PARTS: [&str; 4] = ["total", "box", "objectness", "class"];
 /// What is measured.

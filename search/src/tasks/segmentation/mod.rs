@@ -11,7 +11,6 @@ use super::setup::Setup;
 use super::task::{Measured, Task, TaskKind, TaskReport, read, resolve};
 use crate::error::SearchError;
 use crate::loader::Annotation;
-use crate::run_settings::Sides;
 use caf_net::zoo;
 use caf_report::ScoreChart;
 use evaluate::evaluate;

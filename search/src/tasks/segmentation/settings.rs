@@ -1,8 +1,8 @@
 //! Settings of a segmentation network's training.
 
 use crate::error::SearchError;
-use crate::run_settings::{Sides, require, require_not_negative, require_positive};
-use caf_net::zoo::network::Network as _;
+use crate::run_settings::{require, require_not_negative, require_positive};
+use caf_net::zoo::network::{Network as _, Sides};
 use caf_net::zoo::segformer::{Epsilons, SegFormerConfig, Variant};
 use caf_weights::Weights;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 /// Its name.
 pub(super) const KIND: &str = "segmentation";
 /// The network divides its input by up to 32, and normalises at a quarter of it.
-pub(super) const SIDES: Sides = Sides { least: 32, multiple_of: 32 };
+pub(super) const SIDES: Sides = Sides { least_px: 32, multiple_of_px: 32 };
 /// Parts of its loss: the cross-entropy is all of it.
 pub(super) const PARTS: [&str; 1] = ["total"];
 /// What is measured.
