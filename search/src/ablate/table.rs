@@ -97,8 +97,8 @@ impl Table {
 
 /// Label and name of the column that the task is judged by: the first curve of its chart.
 fn score(columns: &[String]) -> (String, String) {
-    let of_task = TASKS.iter().find(|kind| kind.scores().iter().zip(columns).all(|(a, b)| a == b));
-    let curve = of_task.and_then(|kind| kind.chart().curves.first());
+    let of_task = TASKS.iter().find(|kind| kind.scores.iter().zip(columns).all(|(a, b)| a == b));
+    let curve = of_task.and_then(|kind| kind.chart.curves.first());
     let first = || columns.first().cloned().unwrap_or_default();
     curve.map_or_else(|| (first(), first()), |(label, column)| ((*label).to_owned(), (*column).to_owned()))
 }

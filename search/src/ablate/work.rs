@@ -32,7 +32,7 @@ pub(super) struct Bench<'a> {
     folder: &'a Path,
     data: DataSettings,
     device: Device,
-    kind: &'static dyn TaskKind,
+    kind: &'static TaskKind,
     classes: Vec<String>,
     frozen: Option<Trained>,
 }
@@ -51,25 +51,25 @@ impl<'a> Bench<'a> {
         let first = of_file.or(of_training);
         let second = Some(study.p2.task.kind()).filter(|_| uses(Protocol::P2));
         if let (Some(first), Some(second)) = (first, second)
-            && first.kind() != second.kind()
+            && first.kind != second.kind
         {
-            let expected = format!("{}, as the frozen network's", first.kind());
-            return Err(SearchError::Setting { name: "p2.task.kind", expected, found: second.kind().to_owned() });
+            let expected = format!("{}, as the frozen network's", first.kind);
+            return Err(SearchError::Setting { name: "p2.task.kind", expected, found: second.kind.to_owned() });
         }
         // One of the protocols is there.
         let kind = first.or(second).unwrap_or(study.p2.task.kind());
         let data = data(study, folder);
-        let val = data.open(data.val.as_deref(), Some(kind.annotation()))?;
-        kind.annotation().require(&val, "measure on")?;
-        let classes = kind.annotation().classes(&val).to_vec();
+        let val = data.open(data.val.as_deref(), Some(kind.annotation))?;
+        kind.annotation.require(&val, "measure on")?;
+        let classes = kind.annotation.classes(&val).to_vec();
         Ok(Bench { study, folder, data, device, kind, classes, frozen })
     }
 
     /// Names of what is measured.
     pub fn columns(&self) -> Vec<String> {
         let plain = |name: &String| name.replace([',', '"', '\n', '\r'], "_");
-        let of_class = |name: &String| format!("{}.{}", self.kind.class_score(), plain(name));
-        let scores = self.kind.scores().iter().map(|name| (*name).to_owned());
+        let of_class = |name: &String| format!("{}.{}", self.kind.class_score, plain(name));
+        let scores = self.kind.scores.iter().map(|name| (*name).to_owned());
         let metrics = METRICS.iter().filter(|_| self.study.metrics).map(|metric| metric.name().to_owned());
         scores.chain(self.classes.iter().map(of_class)).chain(metrics).collect()
     }
@@ -114,7 +114,7 @@ impl<'a> Bench<'a> {
         for list in lists {
             fuse(&seen.open(list.as_deref(), None)?, &method, seen.colour, &fused, self.device, progress, stop)?;
         }
-        let annotation = self.kind.annotation();
+        let annotation = self.kind.annotation;
         let val = self.data.open(self.data.val.as_deref(), Some(annotation))?;
         let mut values = match job.protocol {
             Protocol::P1 => {
@@ -177,7 +177,7 @@ impl<'a> Bench<'a> {
         if starts_frozen(&config) {
             let mut table = config.task.table().clone();
             table.insert("init".to_owned(), self.frozen_file(progress, stop)?.to_string_lossy().into_owned().into());
-            config.task = TaskSettings::new(config.task.kind().kind(), &table)?;
+            config.task = TaskSettings::new(config.task.kind().kind, &table)?;
         }
         let done = resumable(&work, progress, || search::run(&config, &work, progress, stop))?;
         if done.interrupted {

@@ -20,7 +20,7 @@ pub(super) fn networks() -> PossibleValuesParser {
 
 /// The kinds of tasks.
 pub(super) fn tasks() -> PossibleValuesParser {
-    PossibleValuesParser::new(TASKS.iter().map(|task| task.kind()))
+    PossibleValuesParser::new(TASKS.iter().map(|task| task.kind))
 }
 
 /// What is learned from, how long, and where the results go.

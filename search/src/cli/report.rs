@@ -44,7 +44,7 @@ pub(super) fn make(folder: &Path) -> Result<Made> {
     let chart = match run.kind() {
         RunKind::Task => {
             let config: TaskTrainConfig = read_toml(&folder.join(files::CONFIG))?;
-            Some(config.task.kind().chart())
+            Some(config.task.kind().chart)
         }
         RunKind::Search | RunKind::Fusion => None,
     };

@@ -118,7 +118,7 @@ fn task(args: &TaskArgs) -> Result<()> {
     write_json(json.as_deref(), &done)?;
     if let Some(best) = &done.best {
         super::report::make(out)?;
-        let scores = config.task.kind().scores().iter().zip(&best.scores);
+        let scores = config.task.kind().scores.iter().zip(&best.scores);
         let words: Vec<String> = scores.map(|(name, score)| format!("{name} {score:.3}")).collect();
         out!("best at iteration {}: {}", best.iteration, words.join(" "))?;
     }

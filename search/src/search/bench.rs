@@ -171,7 +171,7 @@ fn random_batch(
     let colour = plane(3, 0.1)?;
     let mut annotations = Annotations::new(size);
     annotations.shape[0] = n;
-    match config.task.kind().annotation() {
+    match config.task.kind().annotation {
         Annotation::Boxes => {
             for image in (0..n).flat_map(|image| [image; OBJECTS]) {
                 let mut between = |low: f32, high: f32| low + random.random::<f32>() * (high - low);

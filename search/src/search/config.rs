@@ -171,7 +171,7 @@ impl SearchConfig {
     /// # Errors
     /// [`SearchError::Setting`] with the name and the value, or that of the part a setting belongs to.
     pub fn check(&self) -> Result<(), SearchError> {
-        self.run.check(self.task.kind().sides())?;
+        self.run.check(self.task.kind().sides)?;
         self.data.check()?;
         let taught = self.steps.task || self.task.table().contains_key("init");
         let why = "trained weights (--init): the task network stays as it starts (steps.task = false, as in --preset settled)";
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!((c.run.epochs, c.run.batch, c.run.size_px), (10, 8, Size::new(320, 320)));
         assert_eq!((c.beta.rate, c.beta.decay, c.fusion.rate), (5e-2, 0.998, 1e-4));
         let task: DetectionSettings = c.task.table().clone().try_into().unwrap();
-        assert_eq!((c.task.kind().kind(), task.variant), ("detection", None));
+        assert_eq!((c.task.kind().kind, task.variant), ("detection", None));
     }
 
     #[test]

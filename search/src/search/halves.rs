@@ -27,7 +27,7 @@ impl Halves {
     /// Opens the lists, or halves the one there is. Reads all pixels, to find pairs that are in both.
     pub fn open(config: &SearchConfig, progress: &dyn Progress) -> Result<Self, SearchError> {
         let data = &config.data;
-        let annotation = config.task.kind().annotation();
+        let annotation = config.task.kind().annotation;
         let whole = data.open(data.train.as_deref(), Some(annotation))?;
         let (train, val, made) = match &data.val {
             Some(list) => (whole, data.open(Some(list), Some(annotation))?, false),

@@ -90,7 +90,7 @@ impl Training for Search {
         let words = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let named = |prefix: &'static str| session.loss.active().iter().map(move |t| format!("{prefix}.{t}"));
         let mut columns = words(&["ms_task", "ms_fusion", "ms_beta"]);
-        columns.extend(session.config.task.kind().parts().iter().map(|part| format!("task_{part}")));
+        columns.extend(session.config.task.kind().parts.iter().map(|part| format!("task_{part}")));
         let fixed = [
             "fusion_total",
             "fusion_gradient",
@@ -165,7 +165,7 @@ fn row(session: &Session, m: &Measured, beta_rate: f64) -> Result<Vec<Option<f64
     let distance = m.beta.as_ref().and_then(|b| b.result.distance);
     let own = m.beta.as_ref().and_then(|b| b.own);
     let mut row: Vec<Option<f64>> = m.phases.iter().map(|phase| Some(phase.time.as_secs_f64() * 1e3)).collect();
-    let parts = session.config.task.kind().parts().len();
+    let parts = session.config.task.kind().parts.len();
     match &m.task {
         Some(values) => row.extend(values.iter().copied().map(Some)),
         None => row.extend(std::iter::repeat_n(None, parts)),

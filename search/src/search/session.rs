@@ -59,7 +59,7 @@ impl Session {
         let fusion_adam = Adam::new(AdamConfig::default(), &fusion.params.trainable())?;
         let iterations_per_epoch = run.iterations_per_epoch(pairs.train);
         let end = run.end(pairs.train);
-        let task = config.task.kind().begin(&Setup {
+        let task = (config.task.kind().begin)(&Setup {
             settings: config.task.table(),
             purpose: Purpose::Search,
             classes: pairs.classes,

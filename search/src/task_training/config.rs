@@ -69,7 +69,7 @@ impl TaskTrainConfig {
     /// # Errors
     /// [`SearchError::Setting`], or that of the part a setting belongs to.
     pub fn check(&self) -> Result<(), SearchError> {
-        self.run.check(self.task.kind().sides())?;
+        self.run.check(self.task.kind().sides)?;
         self.data.check()?;
         require_count("validation.every", self.validation.every.unwrap_or(1))?;
         require_batch("validation.batch", self.validation.batch)?;

@@ -69,9 +69,9 @@ pub fn train(
     let (run, kind) = (&config.run, config.task.kind());
     let device = device::prepare(&run.device, run.threads)?;
     let images = |list: Option<&Path>, purpose| {
-        let dataset = config.data.open(list, Some(kind.annotation()))?;
-        kind.annotation().require(&dataset, purpose)?;
-        TaskImages::open(&dataset, &config.images, kind.annotation(), config.data.cache_mib / 2)
+        let dataset = config.data.open(list, Some(kind.annotation))?;
+        kind.annotation.require(&dataset, purpose)?;
+        TaskImages::open(&dataset, &config.images, kind.annotation, config.data.cache_mib / 2)
     };
     let train = Arc::new(images(config.data.train.as_deref(), "train on")?);
     let val = images(config.data.val.as_deref(), "validate on")?;
@@ -94,8 +94,8 @@ pub fn train(
     let prints =
         [("training images", train.fingerprint().to_owned()), ("validation images", val.fingerprint().to_owned())];
     let mut running = Running {
-        identity: Run::new(&format!("training of a {} network", kind.kind()), config, &free, &prints),
-        task: kind.begin(&setup)?,
+        identity: Run::new(&format!("training of a {} network", kind.kind), config, &free, &prints),
+        task: (kind.begin)(&setup)?,
         validation: Validation::new(config, &train),
         batches: ImageBatches {
             order: Order { seed: run.seed, stream: Stream::Train, samples, batch: run.batch },
@@ -152,7 +152,7 @@ impl Training for Running<'_> {
     }
 
     fn columns(&self) -> Vec<String> {
-        let parts = self.config.task.kind().parts().iter().copied();
+        let parts = self.config.task.kind().parts.iter().copied();
         parts.chain(["learning_rate"]).map(str::to_owned).collect()
     }
 
@@ -203,7 +203,7 @@ impl Training for Running<'_> {
             other => other,
         })?;
         self.iteration += 1;
-        let names = self.config.task.kind().parts();
+        let names = self.config.task.kind().parts;
         let words: Vec<String> = names.iter().zip(&parts).map(|(name, part)| format!("{name} {part:.4}")).collect();
         Ok(Step { values: parts.into_iter().chain([rate]).map(Some).collect(), state: words.join(" ") })
     }

@@ -46,8 +46,8 @@ impl Validation {
     }
 
     /// Opens the log in the result folder, up to the iterations that are done.
-    pub fn open(&mut self, out: &Path, kind: &dyn TaskKind, done: usize) -> Result<(), SearchError> {
-        let columns = ["iteration"].into_iter().chain(kind.scores().iter().copied()).chain(["fitness"]);
+    pub fn open(&mut self, out: &Path, kind: &TaskKind, done: usize) -> Result<(), SearchError> {
+        let columns = ["iteration"].into_iter().chain(kind.scores.iter().copied()).chain(["fitness"]);
         let columns: Vec<String> = columns.map(str::to_owned).collect();
         let record = Record::open(&out.join(LOG), &columns, done.saturating_add(1))?;
         // Numbers are written so that they read back as the same bits.

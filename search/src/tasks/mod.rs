@@ -1,12 +1,11 @@
 //! Tasks: what a search is driven by, and what is trained and measured on images.
 //!
-//! A task is one file (or folder) here and one line in [`TASKS`]: its network, its settings, its loss, its optimiser, its metric,
+//! A task is one file (or folder) here and one line in [`TASKS`], a [`TaskKind`]: its network, its settings, its loss, its optimiser, its metric,
 //! its columns in the logs, its weight file. Search, trainings, evaluation and command line know no task by name; they work on
 //! [`TaskKind`], [`Task`] and [`Trained`].
 
 mod detection;
 mod network;
-mod registry;
 mod segmentation;
 mod settings;
 mod setup;
@@ -14,11 +13,9 @@ mod task;
 mod trained;
 
 pub use detection::DetectionSettings;
-
 pub use network::{Init, Network};
-pub use registry::TASKS;
 pub use segmentation::{Mean, SegmentationSettings};
-pub use settings::TaskSettings;
+pub use settings::{TASKS, TaskSettings};
 pub use setup::{Purpose, Setup};
 pub(crate) use task::require_classes;
 pub use task::{Measured, Task, TaskKind, TaskReport};

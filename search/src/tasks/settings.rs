@@ -1,6 +1,7 @@
 //! The settings of a task: its kind, and what that kind knows.
 
-use super::registry::TASKS;
+use super::detection::DETECTION;
+use super::segmentation::SEGMENTATION;
 use super::task::TaskKind;
 use crate::error::SearchError;
 use serde::de::Error as _;
@@ -9,6 +10,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::path::PathBuf;
 use toml::{Table, Value};
 
+/// All tasks. The first is the default.
+pub static TASKS: [&TaskKind; 2] = [&DETECTION, &SEGMENTATION];
+
 /// Key of the kind.
 const KIND: &str = "kind";
 
@@ -16,7 +20,7 @@ const KIND: &str = "kind";
 /// saved table names all settings.
 #[derive(Clone, Debug)]
 pub struct TaskSettings {
-    kind: &'static dyn TaskKind,
+    kind: &'static TaskKind,
     table: Table,
 }
 
@@ -32,14 +36,14 @@ impl TaskSettings {
     }
 
     fn resolved(kind: &str, table: Table) -> Result<Self, String> {
-        let known = || TASKS.iter().map(|task| format!("`{}`", task.kind())).collect::<Vec<_>>().join(", ");
-        let found = TASKS.iter().find(|task| task.kind() == kind);
+        let known = || TASKS.iter().map(|task| format!("`{}`", task.kind)).collect::<Vec<_>>().join(", ");
+        let found = TASKS.iter().find(|task| task.kind == kind);
         let kind = *found.ok_or_else(|| format!("unknown task `{kind}`; there are: {}", known()))?;
-        Ok(TaskSettings { kind, table: kind.resolve(table)? })
+        Ok(TaskSettings { kind, table: (kind.resolve)(table)? })
     }
 
     /// Which task.
-    pub fn kind(&self) -> &'static dyn TaskKind {
+    pub fn kind(&self) -> &'static TaskKind {
         self.kind
     }
 
@@ -53,7 +57,7 @@ impl TaskSettings {
     /// # Errors
     /// With the name and the value of the first one.
     pub fn check(&self) -> Result<(), SearchError> {
-        self.kind.check(&self.table)
+        (self.kind.check)(&self.table)
     }
 }
 
@@ -61,20 +65,20 @@ impl Default for TaskSettings {
     /// The first task with its defaults.
     fn default() -> Self {
         let kind = TASKS[0];
-        TaskSettings { kind, table: kind.resolve(Table::new()).unwrap_or_default() }
+        TaskSettings { kind, table: (kind.resolve)(Table::new()).unwrap_or_default() }
     }
 }
 
 impl PartialEq for TaskSettings {
     fn eq(&self, other: &Self) -> bool {
-        self.kind.kind() == other.kind.kind() && self.table == other.table
+        self.kind.kind == other.kind.kind && self.table == other.table
     }
 }
 
 impl Serialize for TaskSettings {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut table = self.table.clone();
-        if table.insert(KIND.to_owned(), self.kind.kind().into()).is_some() {
+        if table.insert(KIND.to_owned(), self.kind.kind.into()).is_some() {
             return Err(S::Error::custom(format!("a setting of a task cannot be called `{KIND}`")));
         }
         table.serialize(serializer)
@@ -85,7 +89,7 @@ impl<'de> Deserialize<'de> for TaskSettings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut table = Table::deserialize(deserializer)?;
         let kind = match table.remove(KIND) {
-            None => TASKS[0].kind().to_owned(),
+            None => TASKS[0].kind.to_owned(),
             Some(Value::String(kind)) => kind,
             Some(other) => {
                 return Err(D::Error::custom(format!("`{KIND}`: expected the name of a task, found {other}")));
@@ -110,7 +114,7 @@ mod tests {
     fn a_table_is_read_by_its_kind_and_saved_in_full() {
         let outer: Outer = toml::from_str("[task]\nvariant = \"n\"\noptimizer = { rate = 0.5 }\n").unwrap();
         let settings: DetectionSettings = outer.task.table().clone().try_into().unwrap();
-        assert_eq!((outer.task.kind().kind(), settings.optimizer.rate), ("detection", 0.5));
+        assert_eq!((outer.task.kind().kind, settings.optimizer.rate), ("detection", 0.5));
         let text = toml::to_string(&outer).unwrap();
         assert!(text.contains("kind = \"detection\"") && text.contains("momentum = 0.937"), "{text}");
         assert_eq!(toml::from_str::<Outer>(&text).unwrap(), outer);

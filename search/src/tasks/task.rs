@@ -17,55 +17,35 @@ use std::path::{Path, PathBuf};
 use tch::{Device, Kind, Tensor};
 use toml::{Table, Value};
 
-/// A kind of task.
-pub trait TaskKind: Sync + std::fmt::Debug {
+/// A kind of task: its facts, and how it begins.
+#[derive(Debug)]
+pub struct TaskKind {
     /// Its name in settings and reports.
-    fn kind(&self) -> &'static str;
-
+    pub kind: &'static str,
     /// Which networks of the zoo are for it.
-    fn network(&self) -> zoo::task::Task;
-
+    pub network: zoo::task::Task,
     /// What it learns from.
-    fn annotation(&self) -> Annotation;
-
-    /// Sizes of images that its network takes.
-    fn sides(&self) -> Sides;
-
+    pub annotation: Annotation,
+    /// Sizes of images that it is trained and measured on.
+    pub sides: Sides,
     /// Names of the parts of its loss, the total first: columns of the logs.
-    fn parts(&self) -> &'static [&'static str];
-
+    pub parts: &'static [&'static str],
     /// Names of what is measured, 0–1 each: columns of the validation's log.
-    fn scores(&self) -> &'static [&'static str];
-
+    pub scores: &'static [&'static str],
     /// What is measured of every class, 0–1.
-    fn class_score(&self) -> &'static str;
-
+    pub class_score: &'static str,
     /// What its plot of a training shows.
-    fn chart(&self) -> ScoreChart;
-
-    /// The settings in full, with defaults for what the table does not name.
-    ///
-    /// # Errors
-    /// What is wrong with the table, such as a key that is no setting.
-    fn resolve(&self, table: Table) -> Result<Table, String>;
-
-    /// Refuses settings out of range.
-    ///
-    /// # Errors
-    /// With the name and the value of the first one.
-    fn check(&self, settings: &Table) -> Result<(), SearchError>;
-
-    /// The network at its start, with everything that trains it.
-    ///
-    /// # Errors
-    /// When the settings are out of range, or the starting weights cannot be used.
-    fn begin(&self, setup: &Setup<'_>) -> Result<Box<dyn Task>, SearchError>;
-
-    /// Measures a network on images, with the default settings.
-    ///
-    /// # Errors
-    /// As [`Task::evaluate`].
-    fn measure(&self, of: &Measured<'_>) -> Result<TaskReport, SearchError>;
+    pub chart: ScoreChart,
+    /// The settings in full, with defaults for what the table does not name; fails with what is wrong with the table, such as a key
+    /// that is no setting.
+    pub resolve: fn(Table) -> Result<Table, String>,
+    /// Refuses settings out of range, with the name and the value of the first one.
+    pub check: fn(&Table) -> Result<(), SearchError>,
+    /// The network at its start, with everything that trains it. Fails when the settings are out of range, or the starting weights
+    /// cannot be used.
+    pub begin: fn(&Setup<'_>) -> Result<Box<dyn Task>, SearchError>,
+    /// Measures a network on images, with the default settings; fails as [`Task::evaluate`].
+    pub measure: fn(&Measured<'_>) -> Result<TaskReport, SearchError>,
 }
 
 /// A network, and the images that it is measured on.
@@ -194,9 +174,9 @@ pub struct TaskReport {
 
 impl TaskReport {
     /// Names and values of the scores in a line.
-    pub fn line(&self, kind: &dyn TaskKind) -> String {
+    pub fn line(&self, kind: &TaskKind) -> String {
         let words: Vec<String> =
-            kind.scores().iter().zip(&self.scores).map(|(name, score)| format!("{name} {score:.3}")).collect();
+            kind.scores.iter().zip(&self.scores).map(|(name, score)| format!("{name} {score:.3}")).collect();
         words.join(" ")
     }
 }
@@ -224,7 +204,7 @@ pub(crate) fn require_finite(names: &[&str], parts: &[f64], iteration: usize) ->
     }
 }
 
-/// A table read as settings `T` and written in full: what [`TaskKind::resolve`] does.
+/// A table read as settings `T` and written in full: what `resolve` of a [`TaskKind`] does.
 pub(super) fn resolve<T: DeserializeOwned + Serialize>(table: Table) -> Result<Table, String> {
     let settings: T = Value::Table(table).try_into().map_err(|e: toml::de::Error| e.to_string())?;
     Table::try_from(&settings).map_err(|e| e.to_string())

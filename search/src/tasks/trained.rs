@@ -1,6 +1,6 @@
 //! A trained task network, as its file describes it.
 
-use super::registry::TASKS;
+use super::settings::TASKS;
 use super::task::{Measured, TaskKind, TaskReport, require_classes};
 use crate::error::SearchError;
 use crate::ir_range;
@@ -19,7 +19,7 @@ use tch::{Device, Kind};
 /// A trained task network, ready to be measured.
 #[derive(Debug)]
 pub struct Trained {
-    task: &'static dyn TaskKind,
+    task: &'static TaskKind,
     graph: Graph,
     params: Params,
     /// How many classes it tells apart.
@@ -42,7 +42,7 @@ pub fn open_task(path: &Path, device: Device) -> Result<Trained, SearchError> {
 impl Trained {
     fn of(file: &TaskFile, device: Device) -> Result<Self, SearchError> {
         let (network, metadata) = (&file.network, &file.metadata);
-        let task = TASKS.iter().copied().find(|task| task.network() == network.task()).ok_or_else(|| {
+        let task = TASKS.into_iter().find(|task| task.network == network.task()).ok_or_else(|| {
             let what = format!("holds a network of kind `{}`, which no task here measures", network.kind());
             SearchError::TaskFile { path: file.path.clone(), what }
         })?;
@@ -53,13 +53,13 @@ impl Trained {
     }
 
     /// What it is for.
-    pub fn task(&self) -> &'static dyn TaskKind {
+    pub fn task(&self) -> &'static TaskKind {
         self.task
     }
 
     /// What it is measured by.
     pub fn annotation(&self) -> Annotation {
-        self.task.annotation()
+        self.task.annotation
     }
 
     /// Class names by number, when its file says so.
@@ -89,10 +89,10 @@ impl Trained {
         progress: &dyn Progress,
         stop: &StopFlag,
     ) -> Result<TaskReport, SearchError> {
-        require_size("size", self.task.sides(), size)?;
+        require_size("size", self.task.sides, size)?;
         self.require_own_classes(images)?;
         let (graph, params) = (&self.graph, &self.params);
-        self.task.measure(&Measured { graph, params, images, size, batch, progress, stop })
+        (self.task.measure)(&Measured { graph, params, images, size, batch, progress, stop })
     }
 
     /// Refuses images of other classes; a network whose file names none takes the images' names.
@@ -129,7 +129,7 @@ mod tests {
             let (classes, image_size) = (Some(vec!["a".into(), "b".into()]), Some(Size::new(64, 32)));
             Metadata { classes, image_size, ..Metadata::of_network(&network) }.write_to(&mut weights);
             let found = open(&weights);
-            assert_eq!(found.task.network(), network.task(), "{}", kind.kind);
+            assert_eq!(found.task.network, network.task(), "{}", kind.kind);
             assert_eq!(found.classes().unwrap(), ["a", "b"]);
             assert_eq!(found.image_size(), Some(Size::new(64, 32)));
         }

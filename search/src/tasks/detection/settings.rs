@@ -1,6 +1,7 @@
 //! Settings of a detector's training.
 
 use crate::error::SearchError;
+use crate::run_settings::require_not_negative;
 use caf_geometry::NmsSettings;
 use caf_net::zoo::network::{Network as _, Sides};
 use caf_net::zoo::yolov5::{ANCHORS, STRIDES, Variant, YoloConfig};
@@ -128,6 +129,25 @@ impl DetectionSettings {
         let width = self.width_multiple.unwrap_or(base.width);
         let depth = self.depth_multiple.unwrap_or(base.depth);
         Ok(YoloConfig { width, depth, anchors_px, ..base })
+    }
+
+    /// Refuses settings out of range.
+    pub(super) fn check(&self) -> Result<(), SearchError> {
+        let optimizer = &self.optimizer;
+        require_not_negative("task.optimizer.clip_norm", optimizer.clip_norm)?;
+        self.nms.validate()?;
+        self.loss.check()?;
+        let schedule = Schedule {
+            rate: optimizer.rate,
+            final_share: optimizer.final_share,
+            warmup_bias_rate: optimizer.warmup_bias_rate,
+            momentum: optimizer.momentum,
+            warmup_momentum: optimizer.warmup_momentum,
+            decay: optimizer.decay,
+            nominal_batch: optimizer.nominal_batch,
+            ..Schedule::original(1, 1, 1)
+        };
+        Ok(schedule.check()?)
     }
 }
 
