@@ -2,8 +2,8 @@
 
 use crate::error::SearchError;
 use crate::ir_range;
-use crate::weight_file::{describe_ir_range, tell_notes, write_weights};
-use caf_console::Progress;
+use crate::weight_file::{describe_ir_range, write_weights};
+use caf_console::{Progress, tell_notes};
 use caf_geometry::Size;
 use caf_image::IrRange;
 use caf_net::Graph;

@@ -1,5 +1,6 @@
 //! Weights on disk: read whatever wrote them, written only when they can be used.
 
+use caf_console::tell_notes;
 use caf_image::IrRange;
 use caf_weights::{HostTensor, Metadata, Weights, WeightsError, save_safetensors};
 use std::path::{Path, PathBuf};
@@ -47,13 +48,6 @@ pub(crate) fn read_weights(path: &Path) -> Result<Weights, WeightsError> {
     let file = caf_weights::read_weights(path)?;
     tell_notes(path, &file.notes);
     Ok(file.weights)
-}
-
-/// Tells what was changed while a weight file was read.
-pub(crate) fn tell_notes(path: &Path, notes: &[String]) {
-    for note in notes {
-        caf_console::say!("{}: {note}", path.display());
-    }
 }
 
 #[cfg(test)]

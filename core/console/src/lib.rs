@@ -18,7 +18,7 @@ mod progress;
 mod stop;
 
 pub use exit::{EXIT_CODES, Interrupted, WrongCall, exit_code, start_log, told};
-pub use output::{OutputError, claim, print, say, write_json};
+pub use output::{OutputError, claim, median, print, say, tell_notes, write_json};
 pub use paths::Paths;
 pub use progress::{Console, Progress, Silent};
 pub use stop::StopFlag;

@@ -57,6 +57,21 @@ pub fn say(line: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
+/// Says what was changed while a file was read, a line each.
+pub fn tell_notes(path: &Path, notes: &[String]) {
+    for note in notes {
+        crate::say!("{}: {note}", path.display());
+    }
+}
+
+/// The middle of measured values, such as times, of which other work on the machine lengthens some; `None` without any.
+#[must_use]
+pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let mut sorted: Vec<f64> = values.into_iter().collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied()
+}
+
 /// Writes a report for machines as indented JSON, if one is asked for: aside, then renamed.
 ///
 /// # Errors
@@ -91,6 +106,13 @@ mod tests {
         write_json(Some(&path), &serde_json::json!({ "a": 1 })).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\n  \"a\": 1\n}\n");
         write_json(None, &1).unwrap();
+    }
+
+    #[test]
+    fn the_median_is_a_measured_value() {
+        assert_eq!(median([3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median([4.0, 1.0, 2.0, 3.0]), Some(3.0));
+        assert_eq!(median([]), None);
     }
 
     #[test]

@@ -23,8 +23,6 @@ use tch::Device;
 
 /// Images in a batch that is measured.
 const BATCH: usize = 16;
-/// Input of a detector whose file does not say what it was trained on, px.
-const USUAL_SIZE: Size = Size::new(640, 640);
 
 /// What all jobs of a process share.
 pub(super) struct Bench<'a> {
@@ -249,7 +247,6 @@ fn scores(
     stop: &StopFlag,
 ) -> Result<Vec<Option<f64>>, SearchError> {
     let images = TaskImages::open(val, &ImageSource::Folder(fused.to_owned()), annotation, 0)?;
-    let size = size.or(network.image_size()).unwrap_or(USUAL_SIZE);
     let report = network.evaluate(&images, size, BATCH, &caf_console::Silent, stop)?;
     let scores = report.scores.into_iter().map(|score| Some(score).filter(|score| score.is_finite()));
     Ok(scores.chain(report.by_class).collect())

@@ -37,8 +37,6 @@ pub(super) struct Args {
     json: Option<PathBuf>,
 }
 
-/// Input of a network whose file does not say what it was trained on, px.
-const USUAL_SIZE: Size = Size::new(640, 640);
 /// Images in a batch.
 const BATCH: usize = 16;
 
@@ -90,8 +88,7 @@ fn measure(
     console: &Console,
     stop: &StopFlag,
 ) -> Result<TaskReport> {
-    let size = args.size.or(network.image_size()).unwrap_or(USUAL_SIZE);
     // Every image is looked at once: there is nothing to keep.
     let images = TaskImages::open(dataset, &args.images, network.annotation(), 0)?;
-    Ok(network.evaluate(&images, size, BATCH, console, stop)?)
+    Ok(network.evaluate(&images, args.size, BATCH, console, stop)?)
 }

@@ -7,6 +7,7 @@ use caf_data::{Dataset, DatasetOptions, Need};
 use caf_geometry::Size;
 use caf_image::{Gray8, IrRange, Label};
 use caf_image::{IGNORED_LABEL, ImageError};
+use rand::Rng;
 use std::path::{Path, PathBuf};
 
 /// What a task learns from.
@@ -117,6 +118,29 @@ impl Annotations {
     /// Of images of a size.
     pub fn new(size: Size) -> Self {
         Annotations { shape: [0, size.height, size.width], ..Annotations::default() }
+    }
+
+    /// Of `n` images of a size with random objects or classes, for measuring what a batch costs.
+    pub fn random(annotation: Annotation, n: usize, size: Size, classes: u8, random: &mut impl Rng) -> Self {
+        /// Objects in an image.
+        const OBJECTS: usize = 4;
+        let shape = [n, size.height, size.width];
+        let mut annotations = Annotations { shape, ..Annotations::default() };
+        match annotation {
+            Annotation::Boxes => {
+                for image in (0..n).flat_map(|image| [image; OBJECTS]) {
+                    let [cx, cy] = [0; 2].map(|_| random.random_range(0.2..0.8));
+                    let [w, h] = [0; 2].map(|_| random.random_range(0.05..0.25));
+                    let class = random.random_range(0..classes).into();
+                    annotations.objects.push((image, Label { class, cx, cy, w, h }));
+                }
+            }
+            Annotation::Masks => {
+                let pixels = shape.into_iter().product();
+                annotations.classes = (0..pixels).map(|_| random.random_range(0..classes)).collect();
+            }
+        }
+        annotations
     }
 
     /// Adds an image.

@@ -5,11 +5,11 @@ use super::phase::Phase;
 use super::session::{Pairs, Session};
 use crate::device;
 use crate::error::SearchError;
-use crate::loader::{Annotation, Annotations, PairBatch};
+use crate::loader::{Annotations, PairBatch};
 use crate::run_settings::require_count;
+use caf_console::median;
 use caf_fusion_loss::{FusionLoss, Vgg};
 use caf_geometry::Size;
-use caf_image::Label;
 use caf_torch::Passes;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -83,9 +83,7 @@ pub struct PassReport {
 /// Names of the phases.
 const PHASES: [&str; 3] = ["task", "fusion", "beta"];
 /// Classes of the random objects.
-const CLASSES: usize = 6;
-/// Objects in an image.
-const OBJECTS: usize = 4;
+const CLASSES: u8 = 6;
 
 /// Measures the iterations of a search with these settings; where its data lie and how long it runs does not matter.
 ///
@@ -124,7 +122,7 @@ pub fn bench(config: &SearchConfig, settings: BenchSettings) -> Result<BenchRepo
     let phases = PHASES.iter().enumerate().filter_map(|(i, name)| {
         let of: Vec<&Phase> = measured.iter().filter_map(|phases| phases.get(i)).collect();
         let last = of.last()?;
-        let (ms, conv_gflop) = (median(of.iter().map(|p| ms(p)).collect()), last.work.conv_flop / 1e9);
+        let (ms, conv_gflop) = (median(of.iter().map(|p| ms(p)))?, last.work.conv_flop / 1e9);
         let batch = config.run.batch as f64;
         let passes = last.work.passes.iter().map(|(network, passes)| (network.clone(), PassReport::of(passes, batch)));
         let conv_gflop_per_s = conv_gflop / ms * 1e3;
@@ -138,7 +136,8 @@ pub fn bench(config: &SearchConfig, settings: BenchSettings) -> Result<BenchRepo
         threads: tch::get_num_threads(),
         iterations: settings.iterations,
         phases: phases.collect(),
-        total_ms: median(measured.iter().map(|phases| phases.iter().map(ms).sum()).collect()),
+        // There is at least one iteration.
+        total_ms: median(measured.iter().map(|phases| phases.iter().map(ms).sum())).unwrap_or_default(),
         cpu_ms: spent,
         peak_mib: status_kib("VmHWM:").map(|kib| kib >> 10),
     })
@@ -169,29 +168,9 @@ fn random_batch(
     };
     let [ir, vi, saliency]: [Result<Tensor, SearchError>; 3] = [0; 3].map(|_| plane(1, 1.0));
     let colour = plane(3, 0.1)?;
-    let mut annotations = Annotations::new(size);
-    annotations.shape[0] = n;
-    match config.task.kind().annotation {
-        Annotation::Boxes => {
-            for image in (0..n).flat_map(|image| [image; OBJECTS]) {
-                let mut between = |low: f32, high: f32| low + random.random::<f32>() * (high - low);
-                let [cx, cy] = [0; 2].map(|_| between(0.2, 0.8));
-                let [w, h] = [0; 2].map(|_| between(0.05, 0.25));
-                let class = random.random_range(0..CLASSES as u32);
-                annotations.objects.push((image, Label { class, cx, cy, w, h }));
-            }
-        }
-        Annotation::Masks => {
-            annotations.classes = (0..n * width * height).map(|_| random.random_range(0..CLASSES as u8)).collect();
-        }
-    }
+    let annotations = Annotations::random(config.task.kind().annotation, n, size, CLASSES, random);
     let names = (0..n).map(|i| format!("random {i}")).collect();
     Ok(PairBatch { names, ir: ir?, vi: vi?, colour, saliency: saliency?, annotations })
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// A number of KiB that Linux tells of this process.

@@ -10,7 +10,7 @@ use crate::error::SearchError;
 use crate::file::write_toml;
 use crate::loader::{Feed, HostPairs, PairBatch};
 use crate::run_loop::{CONFIG, Step, Training, run_loop};
-use caf_console::{Progress, StopFlag};
+use caf_console::{Progress, StopFlag, median};
 use caf_fusion_loss::FusionLoss;
 use serde::Serialize;
 use std::path::Path;
@@ -204,10 +204,6 @@ fn state(m: &Measured) -> String {
 }
 
 fn medians(times: &[[f64; 3]]) -> Option<[f64; 3]> {
-    let median = |k: usize| {
-        let mut column: Vec<f64> = times.iter().filter_map(|t| t.get(k).copied()).collect();
-        column.sort_by(f64::total_cmp);
-        column.get(column.len() / 2).copied()
-    };
-    Some([median(0)?, median(1)?, median(2)?])
+    let of = |phase: fn(&[f64; 3]) -> f64| median(times.iter().map(phase));
+    Some([of(|[task, ..]| *task)?, of(|[_, fusion, _]| *fusion)?, of(|[.., beta]| *beta)?])
 }

@@ -44,7 +44,7 @@ fn training_lowers_the_loss_and_finds_the_shapes() {
     assert_eq!(trained.classes().unwrap(), ["background", "box", "bar"]);
     let dataset = config.data.open(None, Some(Annotation::Masks)).unwrap();
     let images = TaskImages::open(&dataset, &ImageSource::Visible, Annotation::Masks, 0).unwrap();
-    let measured = |size| trained.evaluate(&images, size, 3, &Silent, &StopFlag::default());
+    let measured = |size| trained.evaluate(&images, Some(size), 3, &Silent, &StopFlag::default());
     assert_eq!(measured(Size::new(64, 64)).unwrap(), report);
     // A segmenter sees every image at its own size, whatever it was trained on.
     assert_eq!(measured(Size::new(96, 64)).unwrap(), report);

@@ -6,8 +6,7 @@ use crate::error::SearchError;
 use crate::ir_range;
 use crate::loader::{Annotation, TaskImages};
 use crate::run_settings::require_size;
-use crate::weight_file::tell_notes;
-use caf_console::{Progress, StopFlag};
+use caf_console::{Progress, StopFlag, tell_notes};
 use caf_geometry::Size;
 use caf_image::IrRange;
 use caf_net::Graph;
@@ -15,6 +14,9 @@ use caf_torch::Params;
 use caf_weights::TaskFile;
 use std::path::Path;
 use tch::{Device, Kind};
+
+/// Input of a network whose file does not say what it was trained on.
+const USUAL_SIZE: Size = Size::new(640, 640);
 
 /// A trained task network, ready to be measured.
 #[derive(Debug)]
@@ -25,6 +27,7 @@ pub struct Trained {
     /// How many classes it tells apart.
     number: usize,
     classes: Option<Vec<String>>,
+    /// Width and height of the images it was trained on, when its file says so.
     image_size: Option<Size>,
     ir_range: Option<IrRange>,
 }
@@ -67,28 +70,24 @@ impl Trained {
         self.classes.as_deref()
     }
 
-    /// Width and height of the images it was trained on, when its file says so.
-    pub fn image_size(&self) -> Option<Size> {
-        self.image_size
-    }
-
     /// How the infrared of its training became [0, 1], when its file says so.
     pub fn ir_range(&self) -> Option<IrRange> {
         self.ir_range
     }
 
-    /// Measures it on images that are fitted into a size, in batches of a number.
+    /// Measures it on images that are fitted into a size, without one that of its training, in batches of a number.
     ///
     /// # Errors
     /// As [`Task::evaluate`](super::Task::evaluate), and when the network takes no such size or the images have other classes.
     pub fn evaluate(
         &self,
         images: &TaskImages,
-        size: Size,
+        size: Option<Size>,
         batch: usize,
         progress: &dyn Progress,
         stop: &StopFlag,
     ) -> Result<TaskReport, SearchError> {
+        let size = size.or(self.image_size).unwrap_or(USUAL_SIZE);
         require_size("size", self.task.sides, size)?;
         self.require_own_classes(images)?;
         let (graph, params) = (&self.graph, &self.params);
@@ -125,13 +124,13 @@ mod tests {
             };
             let original = open(&weights);
             assert_eq!(original.graph.params(), graph.params(), "{}", kind.kind);
-            assert_eq!((original.number, original.classes(), original.image_size()), (2, None, None));
+            assert_eq!((original.number, original.classes(), original.image_size), (2, None, None));
             let (classes, image_size) = (Some(vec!["a".into(), "b".into()]), Some(Size::new(64, 32)));
             Metadata { classes, image_size, ..Metadata::of_network(&network) }.write_to(&mut weights);
             let found = open(&weights);
             assert_eq!(found.task.network, network.task(), "{}", kind.kind);
             assert_eq!(found.classes().unwrap(), ["a", "b"]);
-            assert_eq!(found.image_size(), Some(Size::new(64, 32)));
+            assert_eq!(found.image_size, Some(Size::new(64, 32)));
         }
     }
 }
