@@ -53,7 +53,7 @@ fn u2fusion_is_searched_with_trained_fused_with_and_exported() {
     assert_eq!(scenes.fuse("val.txt", &method, &fused).unwrap().written, dataset.len());
 
     let file = FusionFile::open(&path).unwrap();
-    assert_eq!(file.config(), &network());
+    assert_eq!(file.network(), &network());
     let model = Model::new(Parts::Fusion(&file), &Settings::default()).unwrap();
     let mut tally = Tally::new("u2fusion_is_searched_with_trained_fused_with_and_exported");
     let [mut libtorch, mut folded, mut unfolded] =

@@ -102,7 +102,7 @@ fn a_written_file_is_recognised_with_and_without_its_metadata_by_search_and_expo
         for path in [path, stripped] {
             assert_eq!(FusionNet::read(&path, Device::Cpu).unwrap().config(), &config, "{}", path.display());
             let file = FusionFile::open(&path).unwrap();
-            assert_eq!(file.config(), &config, "{}", path.display());
+            assert_eq!(file.network(), &config, "{}", path.display());
             let settings = Settings { samples: Samples::Bytes, colour: ColourMode::Rgb, ..Settings::default() };
             let model = Model::new(Parts::Fusion(&file), &settings).unwrap();
             assert_eq!(model.graph().trainable_count(), config.graph().unwrap().trainable_count());

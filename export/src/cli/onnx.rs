@@ -2,7 +2,7 @@
 
 use super::parse::{self, Batch};
 use anyhow::Context;
-use caf_console::{Paths, claim, out, write_json};
+use caf_console::{Paths, claim, out, tell_notes, write_json};
 use caf_contract::Contract;
 use caf_export::ExportError;
 use caf_export::model::{FusionFile, Model, Parts, Settings, TaskFile};
@@ -72,8 +72,8 @@ pub(crate) fn run(arguments: &OnnxArguments) -> anyhow::Result<()> {
     let fusion = arguments.fusion.as_deref().map(FusionFile::open).transpose()?;
     let classes = arguments.classes.as_deref().map(parse::class_names).transpose()?;
     let task = arguments.task.as_deref().map(|path| TaskFile::open(path, classes.as_deref())).transpose()?;
-    parse::tell_notes(arguments.fusion.as_deref(), fusion.as_ref().map(FusionFile::notes));
-    parse::tell_notes(arguments.task.as_deref(), task.as_ref().map(TaskFile::notes));
+    fusion.iter().for_each(|file| tell_notes(file.path(), file.notes()));
+    task.iter().for_each(|file| tell_notes(file.path(), file.notes()));
     let parts = match (&fusion, &task) {
         (Some(fusion), Some(task)) => Parts::Pipeline(fusion, task),
         (Some(fusion), None) => Parts::Fusion(fusion),
@@ -99,7 +99,7 @@ pub(crate) fn run(arguments: &OnnxArguments) -> anyhow::Result<()> {
     };
     write_json(arguments.json.as_deref(), &report)?;
     if let Some(fusion) = &fusion {
-        out!("fusion network: {}", fusion.config())?;
+        out!("fusion network: {}", fusion.network())?;
     }
     let (parameters, bytes) = (report.parameters, report.bytes);
     out!("{}: {parameters} parameters, {bytes} bytes", arguments.output.display())?;

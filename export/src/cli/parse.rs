@@ -34,14 +34,6 @@ pub(crate) fn class_names(path: &Path) -> Result<Vec<String>, ExportError> {
     }
 }
 
-/// Says what was changed while a weight file was read.
-pub(crate) fn tell_notes(path: Option<&Path>, notes: Option<&[String]>) {
-    let Some(path) = path else { return };
-    for note in notes.unwrap_or_default() {
-        caf_console::say!("{}: {note}", path.display());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

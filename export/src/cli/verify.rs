@@ -2,7 +2,7 @@
 
 use super::parse;
 use anyhow::{Context, bail};
-use caf_console::{Paths, claim, out, write_json};
+use caf_console::{Paths, claim, median, out, tell_notes, write_json};
 use caf_contract::{Colour, Contract, Element, Extent, INPUT_IMAGE, OUTPUT_FUSED, TaskContract};
 use caf_engine::{Array, Engine, EngineOptions};
 use caf_export::model::{FusionFile, Model, Parts, Settings, TaskFile};
@@ -95,8 +95,8 @@ pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
         engine.run(&images).with_context(place)?;
         times.push(start.elapsed().as_secs_f64() * 1e3);
     }
-    times.sort_by(f64::total_cmp);
-    let median_ms = times.get(times.len() / 2).copied().unwrap_or_default();
+    // There is at least one run.
+    let median_ms = median(times).unwrap_or_default();
     out!("  median of {} runs: {median_ms:.1} ms on the CPU", arguments.runs)?;
 
     let against_unfolded = match rebuild(arguments, &contract)? {
@@ -167,8 +167,8 @@ fn rebuild(arguments: &VerifyArguments, contract: &Contract) -> anyhow::Result<O
     let fusion = arguments.against.as_deref().map(FusionFile::open).transpose()?;
     let classes = contract.tasks.first().map(TaskContract::classes);
     let task = arguments.task.as_deref().map(|path| TaskFile::open(path, classes)).transpose()?;
-    parse::tell_notes(arguments.against.as_deref(), fusion.as_ref().map(FusionFile::notes));
-    parse::tell_notes(arguments.task.as_deref(), task.as_ref().map(TaskFile::notes));
+    fusion.iter().for_each(|file| tell_notes(file.path(), file.notes()));
+    task.iter().for_each(|file| tell_notes(file.path(), file.notes()));
     let parts = match (contract.fuses(), contract.tasks.is_empty(), &fusion, &task) {
         (true, true, Some(fusion), None) => Parts::Fusion(fusion),
         (false, _, None, Some(task)) => Parts::Task(task),

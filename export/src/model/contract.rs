@@ -1,7 +1,7 @@
 //! The promise of a model, read off its graph.
 
 use super::settings::Settings;
-use super::{FusionFile, Parts, TaskFile, task};
+use super::{FusionFile, Parts, task};
 use caf_contract::{
     Colour, Contract, Element, Extent, INPUT_IMAGE, INPUT_IR, INPUT_VI, OUTPUT_FUSED, Port, Precision, Source, VERSION,
 };
@@ -42,11 +42,11 @@ pub(super) fn contract(graph: &Graph, parts: Parts<'_>, settings: &Settings, let
         inputs: graph.inputs().iter().map(|i| port(&i.name, i.value)).collect(),
         outputs: graph.outputs().iter().map(|o| port(&o.name, o.value)).collect(),
         // A task network sees the fused image, which has no range any more.
-        infrared_range: fusion.map(FusionFile::ir_range).or(task_file.map(TaskFile::ir_range)).unwrap_or_default(),
+        infrared_range: fusion.map(FusionFile::ir_range).or(task_file.map(|file| file.ir_range())).unwrap_or_default(),
         tasks: task_file.map(|file| task::contract(file, letterbox)).into_iter().collect(),
         sources: [
             fusion.map(FusionFile::sha256).map(|hash| source("fusion", hash)),
-            task_file.map(TaskFile::sha256).map(|hash| source("task", hash)),
+            task_file.map(|file| file.sha256()).map(|hash| source("task", hash)),
         ]
         .into_iter()
         .flatten()

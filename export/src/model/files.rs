@@ -6,60 +6,62 @@
 use crate::error::ExportError;
 use caf_contract::IrRange;
 use caf_geometry::Size;
-use caf_net::zoo::fusion::FusionConfig;
-use caf_net::zoo::network::Family;
-use caf_net::zoo::task::TaskNetworkConfig;
+use caf_net::zoo::fusion::FusionNetwork;
+use caf_net::zoo::network::{Family, NetworkConfig};
+use caf_net::zoo::task::TaskNetwork;
 use caf_weights::{NetworkFile, Weights, sha256_of_file};
 use std::path::Path;
 
 /// The detector's input where nothing else is said.
 const DEFAULT_SIDE_PX: usize = 640;
 
-/// A file with its hash and the infrared range of its training.
-fn open<F: Family + ?Sized>(path: &Path) -> Result<(NetworkFile<F>, String, IrRange), ExportError> {
-    let file = NetworkFile::<F>::open(path)?;
-    let range = match &file.metadata.ir_range {
-        None => IrRange::Full,
-        Some(json) => serde_json::from_value(json.clone())
-            .map_err(|error| error.to_string())
-            .and_then(|range: IrRange| range.validate().map(|()| range).map_err(|error| error.to_string()))
-            .map_err(|found| ExportError::IrRange { path: path.to_owned(), found })?,
-    };
-    Ok((file, sha256_of_file(path)?, range))
-}
-
-/// The weights of a fusion network.
+/// The weights of a network of a family, with what a contract says of them.
 #[derive(Debug)]
-pub struct FusionFile {
-    file: caf_weights::FusionFile,
+pub struct Part<F: ?Sized + 'static> {
+    file: NetworkFile<F>,
     sha256: String,
     ir_range: IrRange,
 }
 
-impl FusionFile {
+/// The weights of a fusion network.
+pub type FusionFile = Part<dyn FusionNetwork>;
+
+impl<F: Family + ?Sized> Part<F> {
     /// Opens and checks a file.
     ///
     /// # Errors
     /// When it cannot be read, holds another network, does not fit (everything is listed), or says something that is no infrared
     /// range.
     pub fn open(path: &Path) -> Result<Self, ExportError> {
-        let (file, sha256, ir_range) = open(path)?;
-        Ok(FusionFile { file, sha256, ir_range })
+        let file = NetworkFile::<F>::open(path)?;
+        let ir_range = match &file.metadata.ir_range {
+            None => IrRange::Full,
+            Some(json) => serde_json::from_value(json.clone())
+                .map_err(|error| error.to_string())
+                .and_then(|range: IrRange| range.validate().map(|()| range).map_err(|error| error.to_string()))
+                .map_err(|found| ExportError::IrRange { path: path.to_owned(), found })?,
+        };
+        Ok(Part { file, sha256: sha256_of_file(path)?, ir_range })
     }
 
-    /// How 16-bit infrared became [0, 1] in its training.
+    /// How 16-bit infrared became [0, 1] in its training, where it saw infrared images.
     pub fn ir_range(&self) -> IrRange {
         self.ir_range
     }
 
     /// The network.
-    pub fn config(&self) -> &FusionConfig {
+    pub fn network(&self) -> &NetworkConfig<F> {
         &self.file.network
     }
 
     /// Its tensors.
     pub fn weights(&self) -> &Weights {
         &self.file.weights
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.file.path
     }
 
     /// What was changed while the file was read, for people.
@@ -73,12 +75,10 @@ impl FusionFile {
     }
 }
 
-/// The weights of a task network.
+/// The weights of a task network, with a name for every class.
 #[derive(Debug)]
 pub struct TaskFile {
-    file: caf_weights::TaskFile,
-    sha256: String,
-    ir_range: IrRange,
+    part: Part<dyn TaskNetwork>,
     classes: Vec<String>,
     image_size: Size,
 }
@@ -90,28 +90,22 @@ impl TaskFile {
     /// When it cannot be read, holds another network, nobody says what its classes are called, their number is not the
     /// head's, or the tensors do not fit (everything is listed).
     pub fn open(path: &Path, classes: Option<&[String]>) -> Result<Self, ExportError> {
-        let (file, sha256, ir_range): (caf_weights::TaskFile, _, _) = open(path)?;
-        let wrong = |expected: String, found: String| ExportError::Network { path: path.to_owned(), expected, found };
-        let named = classes.or(file.metadata.classes.as_deref()).map(<[_]>::to_vec);
+        let part = Part::<dyn TaskNetwork>::open(path)?;
+        let metadata = &part.file.metadata;
+        let named = classes.or(metadata.classes.as_deref()).map(<[_]>::to_vec);
         let classes =
             named.ok_or_else(|| ExportError::settings("the task file names no classes: give a list with --classes"))?;
-        if classes.len() != file.network.classes() {
-            let found = format!("{} class names", classes.len());
-            return Err(wrong(format!("names for the head's {} classes", file.network.classes()), found));
+        let heads = part.network().classes();
+        if classes.len() != heads {
+            return Err(ExportError::Network {
+                path: path.to_owned(),
+                expected: format!("names for the head's {heads} classes"),
+                found: format!("{} class names", classes.len()),
+            });
         }
         let default = Size { width: DEFAULT_SIDE_PX, height: DEFAULT_SIDE_PX };
-        let image_size = file.metadata.image_size.unwrap_or(default);
-        Ok(TaskFile { file, sha256, ir_range, classes, image_size })
-    }
-
-    /// The network.
-    pub fn network(&self) -> &TaskNetworkConfig {
-        &self.file.network
-    }
-
-    /// How 16-bit infrared became [0, 1] in its training, where it saw infrared images.
-    pub fn ir_range(&self) -> IrRange {
-        self.ir_range
+        let image_size = metadata.image_size.unwrap_or(default);
+        Ok(TaskFile { part, classes, image_size })
     }
 
     /// Class names by number.
@@ -123,19 +117,12 @@ impl TaskFile {
     pub fn image_size(&self) -> Size {
         self.image_size
     }
+}
 
-    /// Its tensors.
-    pub fn weights(&self) -> &Weights {
-        &self.file.weights
-    }
+impl std::ops::Deref for TaskFile {
+    type Target = Part<dyn TaskNetwork>;
 
-    /// What was changed while the file was read, for people.
-    pub fn notes(&self) -> &[String] {
-        &self.file.notes
-    }
-
-    /// SHA-256 of the file, lower-case hexadecimal.
-    pub fn sha256(&self) -> &str {
-        &self.sha256
+    fn deref(&self) -> &Self::Target {
+        &self.part
     }
 }

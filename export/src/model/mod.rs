@@ -54,7 +54,7 @@ impl Model {
         let mut weights = Weights::new();
         let (fusion, task) = parts.files();
         for (scope, part) in
-            [(FUSION_SCOPE, fusion.map(FusionFile::weights)), (TASK_SCOPE, task.map(TaskFile::weights))]
+            [(FUSION_SCOPE, fusion.map(FusionFile::weights)), (TASK_SCOPE, task.map(|task| task.weights()))]
         {
             for (name, tensor) in part.into_iter().flat_map(Weights::iter) {
                 weights.insert(format!("{scope}{name}"), tensor.clone()).map_err(ExportError::from)?;
@@ -64,7 +64,7 @@ impl Model {
         let Settings { samples, colour, size, batch, .. } = *settings;
         let graph = match (fusion, &stage) {
             (Some(fusion), task) => {
-                let (fusion, task) = (fusion.config().clone(), task.clone());
+                let (fusion, task) = (fusion.network().clone(), task.clone());
                 pipeline::graph(&PipelineConfig { fusion, samples, colour, size, batch, task })?
             }
             (None, Some(stage)) => pipeline::task_graph(stage, samples, batch, size)?,
