@@ -12,12 +12,10 @@ mod steps;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result};
+use caf_console::{Interrupted, StopFlag};
 
-use crate::outcome::Stopped;
 use crate::process;
 use crate::repo::Repo;
 use crate::report::{End, Report};
@@ -48,13 +46,15 @@ pub fn run(repo: &Repo, arguments: &DemoArguments) -> Result<()> {
     });
     let Some(programs) = programs else { return report.finish(TITLE) };
 
-    let stop = stop_on_signals()?;
+    // Ctrl-C reaches the running step as well, which saves what it has and ends; after a signal to this process alone, that step comes
+    // to its end first.
+    let stop = StopFlag::on_signals().context("cannot catch interrupts")?;
     let out = repo.root().join(&plan.out);
-    let runner = Runner::new(repo, libraries, programs, out.clone(), Arc::clone(&stop))?;
+    let runner = Runner::new(repo, libraries, programs, out.clone(), stop.clone())?;
     let mut ran = Vec::new();
     let mut ended_at = None;
     for step in steps(&plan) {
-        if ended_at.is_some() || stop.load(Ordering::Relaxed) {
+        if ended_at.is_some() || stop.is_raised() {
             report.not_run(&step.name);
             continue;
         }
@@ -66,16 +66,11 @@ pub fn run(repo: &Repo, arguments: &DemoArguments) -> Result<()> {
     let page = Page { plan: &plan, out: &out, ran: &ran, ended_at: ended_at.as_deref() }.write()?;
     let outcome = report.finish(TITLE);
     println!("\nThe page: {}", page.display());
-    if stop.load(Ordering::Relaxed) { Err(Stopped.into()) } else { outcome }
-}
-
-/// A flag that Ctrl-C and termination raise. Ctrl-C reaches the running step as well, which saves what it has and ends; after a
-/// signal to this process alone, that step comes to its end first.
-fn stop_on_signals() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let raised = Arc::clone(&stop);
-    ctrlc::set_handler(move || raised.store(true, Ordering::Relaxed)).context("cannot catch interrupts")?;
-    Ok(stop)
+    if stop.is_raised() {
+        println!("stopped; the same call goes on");
+        return Err(Interrupted.into());
+    }
+    outcome
 }
 
 /// Builds the programs and returns the folder they lie in.

@@ -5,7 +5,6 @@
 mod cli;
 mod demo;
 mod links;
-mod outcome;
 mod process;
 mod repo;
 mod report;
@@ -17,15 +16,5 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    match cli::run(&cli::Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::from(match error {
-                error if error.is::<outcome::WrongCall>() => 2,
-                error if error.is::<outcome::Stopped>() => 130,
-                _ => 1,
-            })
-        }
-    }
+    caf_console::exit_code(cli::run(&cli::Arguments::parse()), |_| false)
 }

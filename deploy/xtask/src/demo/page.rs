@@ -107,7 +107,7 @@ impl Page<'_> {
             Live::Clip => "A rendered drive, as the exported model fuses it, with the detector's boxes",
             Live::Stills(_) => "Validation pairs, as the exported model fuses them, with the detector's boxes",
         };
-        let video = pictures::video(self.out, files::WHOLE_VIDEO, self.plan.settings.size_px, caption);
+        let video = pictures::video(self.out, files::WHOLE_VIDEO, self.plan.settings.size, caption);
         html += &format!("<div class=\"hero\">\n{video}<div>\n{facts}</div>\n</div>\n");
         html += &format!("<p class=\"limits\">{}</p>\n", escape(&self.limits()));
         if self.ran.is_empty() { html } else { html + &self.times() }
@@ -226,7 +226,7 @@ impl Page<'_> {
                     "Up to {} validation pairs, one a second, through two GStreamer pipelines that fit each picture into {} pixels \
                      with borders where its shape differs. They are paired by their times, fused, searched for objects and drawn.",
                     pairs::MOST,
-                    self.plan.settings.size()
+                    self.plan.settings.size
                 ),
                 String::new(),
             ),

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use caf_geometry::Size;
 
 /// Lists to be made of longer ones.
 #[derive(Debug, Clone)]
@@ -138,8 +139,9 @@ impl Stills {
         write_names(&out.join("names.txt"), &names)
     }
 
-    /// The launch string that shows one camera's stills of the folder `out`, fitted into `width` × `height` pixels.
-    pub fn launch(out: &Path, camera: &str, kind: Kind, [width, height]: [u32; 2]) -> String {
+    /// The launch string that shows one camera's stills of the folder `out`, fitted into a size.
+    pub fn launch(out: &Path, camera: &str, kind: Kind, size: Size) -> String {
+        let Size { width, height } = size;
         let location = out.join(camera).join("%05d");
         // A backslash and a quote are the two characters that mean something within quotes.
         let location = location.display().to_string().replace('\\', r"\\").replace('"', "\\\"");
@@ -214,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_launch_string_keeps_its_path_in_one_piece() {
-        let launch = Stills::launch(Path::new("a \"b\"/stills"), "ir", Kind::Png, [64, 32]);
+        let launch = Stills::launch(Path::new("a \"b\"/stills"), "ir", Kind::Png, Size::new(64, 32));
         assert!(launch.starts_with("multifilesrc location=\"a \\\"b\\\"/stills/ir/%05d\" "), "{launch}");
         assert!(launch.contains("pngdec") && launch.ends_with("width=64,height=32,pixel-aspect-ratio=1/1"), "{launch}");
     }

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use caf_console::WrongCall;
 use clap::Args;
 
-use crate::outcome::WrongCall;
 use crate::repo::{Repo, from_caller};
 
 use super::files;

@@ -3,11 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use caf_console::StopFlag;
 
 use super::files;
 use super::stamp::{Stamp, Stamps, fingerprint, key};
@@ -43,18 +42,12 @@ pub struct Runner<'a> {
     out: PathBuf,
     stamps: Stamps,
     /// Raised when the user asks for an end. Programs get the same signal and end by themselves.
-    stop: Arc<AtomicBool>,
+    stop: StopFlag,
 }
 
 impl<'a> Runner<'a> {
     /// Prepares the output folder `out` for `programs`.
-    pub fn new(
-        repo: &'a Repo,
-        libraries: Libraries,
-        programs: PathBuf,
-        out: PathBuf,
-        stop: Arc<AtomicBool>,
-    ) -> Result<Self> {
+    pub fn new(repo: &'a Repo, libraries: Libraries, programs: PathBuf, out: PathBuf, stop: StopFlag) -> Result<Self> {
         let stamps = Stamps::open(out.join(".stamps"))?;
         let logs = out.join(files::LOGS);
         fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
@@ -97,7 +90,7 @@ impl<'a> Runner<'a> {
         let begun = Instant::now();
         let outcome = self.carry_out(&step.name, job, if cut_off.is_some() { step.resume } else { Resume::Anew });
         let seconds = earlier + begun.elapsed().as_secs_f64();
-        let is_stopped = self.stop.load(Ordering::Relaxed);
+        let is_stopped = self.stop.is_raised();
         if is_stopped || outcome.is_err() {
             stamp(false, seconds)?;
         }
@@ -205,7 +198,7 @@ mod tests {
     use crate::setup::Place;
 
     /// A runner whose programs are `sh`, so that steps can be scripts.
-    fn with_runner(test: impl FnOnce(&Runner<'_>, &Path)) {
+    fn with_runner(test: impl FnOnce(&mut Runner<'_>, &Path)) {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("bin")).unwrap();
         for program in Program::ALL {
@@ -214,8 +207,8 @@ mod tests {
         let repo = Repo::at(folder.path());
         let libraries = Libraries { libtorch: None, onnxruntime: Place::Own("/nowhere.so".into()) };
         let (programs, out) = (folder.path().join("bin"), folder.path().join("out"));
-        let runner = Runner::new(&repo, libraries, programs, out, Arc::default()).unwrap();
-        test(&runner, folder.path());
+        let mut runner = Runner::new(&repo, libraries, programs, out, StopFlag::default()).unwrap();
+        test(&mut runner, folder.path());
     }
 
     fn script(text: &str, resume: Resume) -> Step {
@@ -292,11 +285,11 @@ mod tests {
         with_runner(|runner, folder| {
             fs::write(folder.join("input"), "1").unwrap();
             let step = script("mkdir -p out/made; echo said \"$0\"", Resume::With("again"));
-            runner.stop.store(true, Ordering::Relaxed);
+            runner.stop.raise();
             let mut ran = Vec::new();
             assert_eq!(runner.run(&step, &mut ran).unwrap(), End::Stopped);
             assert!(ran.is_empty());
-            runner.stop.store(false, Ordering::Relaxed);
+            runner.stop = StopFlag::default();
             assert_eq!(runner.run(&step, &mut ran).unwrap(), End::Done);
             let log = fs::read_to_string(folder.join("out/logs/step.log")).unwrap();
             assert_eq!(log.lines().last(), Some("said again"), "{log}");

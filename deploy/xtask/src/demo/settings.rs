@@ -1,10 +1,12 @@
 //! How much of everything a demo does: one table, so that time can be moved to where it shows.
 
+use caf_geometry::Size;
+
 /// The numbers of one kind of demo. Options are those of the programs' command lines.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// The detectors' input, the exported model's images and the live pictures: width and height in pixels, multiples of 32.
-    pub size_px: [u32; 2],
+    /// The detectors' input, the exported model's images and the live pictures; both sides are multiples of 32 px.
+    pub size: Size,
     /// `caf-search scene`, where pairs are rendered.
     pub scenes: &'static str,
     /// How many of the caller's pairs are trained on and validated on at most.
@@ -25,7 +27,7 @@ pub struct Settings {
 /// brightness with both sources in it. Four detectors are trained, so that the fused images have something to be compared
 /// with; that is worth more than a longer training of one.
 const QUICK: Settings = Settings {
-    size_px: [256, 192],
+    size: Size::new(256, 192),
     scenes: "--count 160 --seed 1",
     most_pairs: [120, 60],
     // Every rendered pair is a scene of its own: halving them need not keep neighbours together. And a crop without an
@@ -51,7 +53,7 @@ const FULL: Settings = Settings {
 
 /// Real pairs, which are a few hundred pixels wide, in minutes.
 const QUICK_PAIRS: Settings = Settings {
-    size_px: [384, 256],
+    size: Size::new(384, 256),
     search: "--iterations 60 --batch 2 --size 128x128 --set data.crops_on_objects=0.75 --set task.variant=n \
              --set task.optimizer.rate=0.001 --set fusion.rate=0.001",
     // What starting weights know of other images takes longer to become something here.
@@ -62,7 +64,7 @@ const QUICK_PAIRS: Settings = Settings {
 
 /// Real pairs, for a GPU.
 const FULL_PAIRS: Settings = Settings {
-    size_px: [640, 448],
+    size: Size::new(640, 448),
     search: "--iterations 600 --batch 4 --size 192x192 --set data.crops_on_objects=0.75 --set task.variant=n",
     ..FULL
 };
@@ -77,12 +79,6 @@ impl Settings {
             (true, true) => FULL_PAIRS,
         }
     }
-
-    /// The size as options take it.
-    pub fn size(&self) -> String {
-        let [width, height] = self.size_px;
-        format!("{width}x{height}")
-    }
 }
 
 #[cfg(test)]
@@ -92,7 +88,7 @@ mod tests {
     #[test]
     fn every_size_is_one_that_the_detector_takes() {
         for settings in [QUICK, FULL, QUICK_PAIRS, FULL_PAIRS] {
-            assert!(settings.size_px.iter().all(|side| side.is_multiple_of(32)), "{settings:?}");
+            assert!(settings.size.wh().into_iter().all(|side| side.is_multiple_of(32)), "{settings:?}");
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use caf_geometry::Size;
+
 use super::files;
 use super::pairs::{Lists, Stills};
 use super::plan::{Live, Plan};
@@ -46,7 +48,7 @@ impl Images {
 
 /// All steps in order.
 pub fn steps(plan: &Plan) -> Vec<Step> {
-    let chain = Chain { plan, size: plan.settings.size() };
+    let chain = Chain { plan, size: plan.settings.size };
     let mut steps = chain.pairs();
     steps.extend([chain.search(), chain.train_fusion(), chain.fuse(), chain.average()]);
     steps.extend(Images::ALL.map(|images| chain.train_detector(images)));
@@ -63,7 +65,7 @@ pub fn steps(plan: &Plan) -> Vec<Step> {
 
 struct Chain<'a> {
     plan: &'a Plan,
-    size: String,
+    size: Size,
 }
 
 impl Chain<'_> {
@@ -295,7 +297,7 @@ impl Call<'_> {
         match self.plan.live() {
             Live::Clip => self.input("--ir", files::CLIP_IR).input("--vi", files::CLIP_VI).reads(files::CLIP),
             Live::Stills([ir, vi]) => {
-                let (out, size) = (self.plan.at(files::STILLS), self.plan.settings.size_px);
+                let (out, size) = (self.plan.at(files::STILLS), self.plan.settings.size);
                 let launch = |camera, kind| Stills::launch(&out, camera, kind, size);
                 self.option("--ir", launch("ir", ir)).option("--vi", launch("vi", vi)).reads(files::STILLS)
             }

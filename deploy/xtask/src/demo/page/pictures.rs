@@ -8,12 +8,13 @@ use anyhow::{Context as _, Result};
 use crate::demo::files;
 use crate::demo::pairs::{find, names, spread};
 use crate::demo::plan::Plan;
+use caf_geometry::Size;
 use caf_report::html::{address, escape, missing, picture, side_by_side};
 
 /// Pairs of the gallery.
 const PAIRS: usize = 3;
 /// A video is enlarged to this width at most, by whole factors only.
-const WIDEST_VIDEO_PX: u32 = 640;
+const WIDEST_VIDEO_PX: usize = 640;
 
 /// Plots side by side, each with what it shows.
 pub fn plots(out: &Path, plots: &[(String, &str)]) -> String {
@@ -117,10 +118,11 @@ pub fn frames(out: &Path) -> String {
 }
 
 /// A video at its own size or enlarged by a whole factor.
-pub fn video(out: &Path, name: &str, [width, height]: [u32; 2], caption: &str) -> String {
+pub fn video(out: &Path, name: &str, size: Size, caption: &str) -> String {
     if !out.join(name).is_file() {
         return missing(name, "the live run did not come to its end");
     }
+    let Size { width, height } = size;
     let factor = (WIDEST_VIDEO_PX / width.max(1)).max(1);
     let poster = poster(out).map(|path| format!(" poster=\"{}\"", address(&path))).unwrap_or_default();
     format!(
@@ -158,12 +160,12 @@ mod tests {
     fn a_video_is_enlarged_by_whole_factors_only() {
         let out = tempfile::tempdir().unwrap();
         fs::create_dir(out.path().join("live")).unwrap();
-        assert!(video(out.path(), files::LIVE_VIDEO, [256, 192], "c").contains("cannot be shown"));
+        assert!(video(out.path(), files::LIVE_VIDEO, Size::new(256, 192), "c").contains("cannot be shown"));
         fs::write(out.path().join(files::LIVE_VIDEO), "").unwrap();
         for (size, shown) in [
-            ([256, 192], "width=\"512\" height=\"384\""),
-            ([448, 320], "width=\"448\""),
-            ([1280, 720], "width=\"1280\""),
+            (Size::new(256, 192), "width=\"512\" height=\"384\""),
+            (Size::new(448, 320), "width=\"448\""),
+            (Size::new(1280, 720), "width=\"1280\""),
         ] {
             let html = video(out.path(), files::LIVE_VIDEO, size, "c");
             assert!(html.contains(shown), "{html}");
