@@ -88,7 +88,7 @@ pub struct PairTimes {
     /// Copying the fused image out of its tensor.
     pub post: Duration,
     /// Reading the results of the tasks: suppressing and mapping boxes, copying the class map.
-    pub nms: Duration,
+    pub read: Duration,
     /// Painting.
     pub draw: Duration,
 }
@@ -165,7 +165,7 @@ impl Inferred<'_> {
         out.rgb.resize(fused.size.width * fused.size.height * 3, 0);
         fused.write_rgb(&mut out.rgb)?;
         let post = start.elapsed();
-        let [nms, painting] = tasks.finish(&fused, draw, out)?;
-        Ok(PairTimes { pre: align + fused.timings.pre, infer: fused.timings.infer, post, nms, draw: painting })
+        let [read, painting] = tasks.finish(&fused, draw, out)?;
+        Ok(PairTimes { pre: align + fused.timings.pre, infer: fused.timings.infer, post, read, draw: painting })
     }
 }

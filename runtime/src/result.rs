@@ -24,9 +24,9 @@ pub enum Stage {
     Infer,
     /// Copying the fused image out of its tensor.
     Post,
-    /// Suppressing and mapping boxes.
-    Nms,
-    /// Painting boxes and labels.
+    /// Reading the results of the tasks: suppressing and mapping boxes, copying the class map.
+    Read,
+    /// Painting class maps, boxes and labels.
     Draw,
     /// From the arrival of the later frame of a pair until the result is there.
     EndToEnd,
@@ -35,7 +35,7 @@ pub enum Stage {
 impl Stage {
     /// All, in the order of work.
     pub const ALL: [Self; 8] =
-        [Self::Pair, Self::Queue, Self::Pre, Self::Infer, Self::Post, Self::Nms, Self::Draw, Self::EndToEnd];
+        [Self::Pair, Self::Queue, Self::Pre, Self::Infer, Self::Post, Self::Read, Self::Draw, Self::EndToEnd];
 
     /// Name in reports.
     #[must_use]
@@ -46,7 +46,7 @@ impl Stage {
             Self::Pre => "pre",
             Self::Infer => "infer",
             Self::Post => "post",
-            Self::Nms => "nms",
+            Self::Read => "read",
             Self::Draw => "draw",
             Self::EndToEnd => "end_to_end",
         }

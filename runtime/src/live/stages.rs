@@ -213,7 +213,7 @@ impl Inference<'_> {
         result.stages.set(Stage::Pre, times.pre);
         result.stages.set(Stage::Infer, times.infer);
         result.stages.set(Stage::Post, times.post);
-        result.stages.set(Stage::Nms, times.nms);
+        result.stages.set(Stage::Read, times.read);
         result.stages.set(Stage::Draw, times.draw);
         result.stages.set(Stage::EndToEnd, arrived.elapsed());
         Ok(())

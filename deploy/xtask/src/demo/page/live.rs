@@ -187,7 +187,7 @@ fn title(stage: &str) -> &str {
         "pre" => "pixels into tensors",
         "infer" => "fusion and detection",
         "post" => "image out of its tensor",
-        "nms" => "boxes sorted out",
+        "read" => "boxes sorted out",
         "draw" => "boxes drawn",
         END_TO_END => "from the pair's later frame to the end",
         other => other,
