@@ -45,7 +45,7 @@ enum Command {
     Scene(scene::Args),
     /// Read an original checkpoint (.pth, .pt) without executing it; write safetensors.
     Import(import::Args),
-    /// List the fusion networks with their settings and sizes.
+    /// List the networks: what each is for, its settings and sizes.
     Networks(networks::Args),
     /// Split a data set into scene-disjoint lists, or check two lists for leaks.
     Split(split::Args),

@@ -3,20 +3,25 @@
 use anyhow::Result;
 use caf_console::{Paths, claim, out, write_json};
 use caf_net::GraphError;
+use caf_net::zoo::fusion::FusionNetwork;
 use caf_net::zoo::network::{Facts, Kind};
-use caf_net::zoo::{FUSION_NETWORKS, fusion::FusionNetwork};
+use caf_net::zoo::task::TaskNetwork;
+use caf_net::zoo::{FUSION_NETWORKS, TASK_NETWORKS};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// Side of the images whose multiplications are counted: a multiple of every network's coarsest step, and large beside its
 /// borders.
 const COUNTED_PX: usize = 256;
+/// Classes of a task network whose parameters are counted.
+const CLASSES: usize = 1;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     caf-search networks\n  \
-    caf-search search --net u2fusion --set fusion.network.width=16 --data scenes --out runs/u2\n\n\
-    A weight file is recognised by itself; --net chooses what a search or a training starts from.")]
+    caf-search search --net u2fusion --set fusion.network.width=16 --data scenes --out runs/u2\n  \
+    caf-search train task --task segmentation --set task.variant=b1 --data pairs --images fused --out runs/seg\n\n\
+    A weight file is recognised by itself; --net and --task choose what a search or a training starts from.")]
 pub(super) struct Args {
     /// Write the list as JSON.
     #[arg(long, value_name = "FILE")]
@@ -26,50 +31,113 @@ pub(super) struct Args {
 #[derive(serde::Serialize)]
 struct Listed {
     kind: &'static str,
+    /// `fusion`, or the task that it is for.
+    purpose: &'static str,
     #[serde(flatten)]
     facts: Facts,
-    /// Every setting with its default, which is the published value.
+    /// Every setting with its default: the published value, of a task network that of the smallest published size.
     settings: Value,
+    /// Those that are trained; of a task network for one class.
     parameters: usize,
+    sides: String,
+    #[serde(flatten)]
+    fusion: Option<Fusing>,
+}
+
+/// What is known of fusion networks alone.
+#[derive(serde::Serialize)]
+struct Fusing {
     macs_per_pixel: u64,
     receptive_field_px: usize,
-    sides: String,
     output_range: [f64; 2],
 }
 
 impl Listed {
-    fn new(kind: &Kind<dyn FusionNetwork>) -> Result<Self, GraphError> {
+    fn fusion(kind: &Kind<dyn FusionNetwork>) -> Result<Self, GraphError> {
         let network = kind.parse(json!({}))?;
         let graph = network.graph()?.bind(&[("batch", 1), ("height", COUNTED_PX), ("width", COUNTED_PX)])?;
+        let fusing = Fusing {
+            macs_per_pixel: graph.conv_macs() / (COUNTED_PX * COUNTED_PX) as u64,
+            receptive_field_px: network.receptive_field_px(),
+            output_range: network.output_range(),
+        };
         Ok(Listed {
             kind: kind.kind,
+            purpose: "fusion",
             facts: kind.facts,
             settings: network.settings().clone(),
             parameters: graph.trainable_count(),
-            macs_per_pixel: graph.conv_macs() / (COUNTED_PX * COUNTED_PX) as u64,
-            receptive_field_px: network.receptive_field_px(),
             sides: network.sides().to_string(),
-            output_range: network.output_range(),
+            fusion: Some(fusing),
         })
+    }
+
+    fn task(kind: &Kind<dyn TaskNetwork>) -> Result<Self, GraphError> {
+        let network = kind.parse(json!({"classes": CLASSES}))?;
+        Ok(Listed {
+            kind: kind.kind,
+            purpose: network.task().name(),
+            facts: kind.facts,
+            settings: network.settings().clone(),
+            parameters: network.graph()?.trainable_count(),
+            sides: network.sides().to_string(),
+            fusion: None,
+        })
+    }
+
+    fn all() -> Result<Vec<Self>, GraphError> {
+        FUSION_NETWORKS.iter().map(Listed::fusion).chain(TASK_NETWORKS.iter().map(Listed::task)).collect()
+    }
+
+    fn tell(&self) -> Result<()> {
+        let Listed { kind, purpose, facts, settings, parameters, sides, fusion } = self;
+        out!("{kind}: {} ({}), for {purpose}", facts.title, facts.paper)?;
+        match fusion {
+            Some(Fusing { macs_per_pixel, receptive_field_px, output_range: [min, max] }) => {
+                out!(
+                    "  {parameters} parameters, {macs_per_pixel} multiply-adds a pixel, receptive field {receptive_field_px} px"
+                )?;
+                out!("  images of {sides}; fused values from {min} to {max}")?;
+            }
+            None => {
+                out!("  {parameters} parameters at its smallest published size, for one class")?;
+                out!("  images of {sides}")?;
+            }
+        }
+        out!("  original weights: licence {}; {}", facts.licence, facts.parity)?;
+        // A task network's size is a setting of its training, `task.variant`.
+        for (key, value) in settings.as_object().into_iter().flatten().filter(|_| fusion.is_some()) {
+            out!("  fusion.network.{key} = {value}")?;
+        }
+        Ok(())
     }
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
     Paths::default().writes("--json", args.json.as_deref()).check()?;
     claim(args.json.as_deref())?;
-    let all = FUSION_NETWORKS.iter().map(Listed::new).collect::<Result<Vec<_>, _>>()?;
+    let all = Listed::all()?;
     write_json(args.json.as_deref(), &all)?;
-    for Listed { kind, facts, settings, parameters, macs_per_pixel, receptive_field_px, sides, output_range } in &all {
-        let [min, max] = output_range;
-        out!("{kind}: {} ({})", facts.title, facts.paper)?;
-        out!(
-            "  {parameters} parameters, {macs_per_pixel} multiply-adds a pixel, receptive field {receptive_field_px} px"
-        )?;
-        out!("  images of {sides}; fused values from {min} to {max}")?;
-        out!("  original weights: licence {}; {}", facts.licence, facts.parity)?;
-        for (key, value) in settings.as_object().into_iter().flatten() {
-            out!("  fusion.network.{key} = {value}")?;
+    all.iter().try_for_each(Listed::tell)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_network_of_the_zoo_is_listed_with_what_it_is_for() {
+        let all = Listed::all().unwrap();
+        let listed: Vec<(&str, &str)> = all.iter().map(|network| (network.kind, network.purpose)).collect();
+        assert_eq!(listed.len(), FUSION_NETWORKS.len() + TASK_NETWORKS.len());
+        for network in
+            [("caf", "fusion"), ("u2fusion", "fusion"), ("yolov5", "detection"), ("segformer", "segmentation")]
+        {
+            assert!(listed.contains(&network), "{network:?} in {listed:?}");
         }
+        assert!(all.iter().all(|network| network.parameters > 100_000));
+        let segformer = all.iter().find(|network| network.kind == "segformer").unwrap();
+        // Stage 1 is a quarter of the image, whose keys are an eighth of it.
+        assert_eq!(segformer.sides, "at least 29 px");
     }
-    Ok(())
 }

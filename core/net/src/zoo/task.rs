@@ -24,6 +24,16 @@ pub enum Task {
     Segmentation,
 }
 
+impl Task {
+    /// Its name in settings and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Task::Detection => "detection",
+            Task::Segmentation => "segmentation",
+        }
+    }
+}
+
 /// A network that looks at one image, implemented by its configuration. A configuration that names nothing but `classes` is that of
 /// its smallest published size.
 pub trait TaskNetwork: fmt::Debug + Send + Sync {
