@@ -1,6 +1,5 @@
-//! Weights on disk: read whatever wrote them, written only when they can be used.
+//! Weights on disk: written only when they can be used.
 
-use caf_console::tell_notes;
 use caf_image::IrRange;
 use caf_weights::{HostTensor, Metadata, Weights, WeightsError, save_safetensors};
 use std::path::{Path, PathBuf};
@@ -38,16 +37,6 @@ pub(crate) fn describe_ir_range(weights: &mut Weights, range: IrRange) {
     // A plain value always has a JSON form.
     let ir_range = serde_json::to_value(range).ok();
     Metadata { ir_range, ..Metadata::default() }.write_to(weights);
-}
-
-/// The weights of a file of any kind ([`caf_weights::read_weights`]); what was changed on the way is told on standard error.
-///
-/// # Errors
-/// When the file cannot be read or is refused.
-pub(crate) fn read_weights(path: &Path) -> Result<Weights, WeightsError> {
-    let file = caf_weights::read_weights(path)?;
-    tell_notes(path, &file.notes);
-    Ok(file.weights)
 }
 
 #[cfg(test)]

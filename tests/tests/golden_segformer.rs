@@ -4,7 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use caf_golden::{Tally, count, find, items, json, number, numbers};
-use caf_net::zoo::segformer::names::{Place, place};
+use caf_net::zoo::network::Place;
+use caf_net::zoo::segformer::names::place;
 use caf_net::zoo::segformer::{self as net, Epsilons, SegFormerConfig, Variant};
 use caf_tests::engine::LIBTORCH;
 use caf_tests::segformer::{
@@ -150,8 +151,8 @@ fn check_gradients(tally: &mut Tally, golden: &Golden, run: &str, found: &BTreeM
         let rows = expected.size()[0];
         let found = match place(hub).unwrap_or_else(|| panic!("no place for {hub}")) {
             Place::Whole(name) => found[&name].shallow_clone(),
-            Place::Keys(name) => found[&name].narrow(0, 0, rows),
-            Place::Values(name) => found[&name].narrow(0, rows, rows),
+            Place::FirstRows(name) => found[&name].narrow(0, 0, rows),
+            Place::LastRows(name) => found[&name].narrow(0, rows, rows),
             Place::Unused => panic!("{hub} has a gradient"),
         };
         let (error, largest) = (gap(&found, &expected), expected.abs().max().double_value(&[]));
@@ -220,7 +221,7 @@ fn the_published_sizes_have_the_published_parameters() {
             let hub = entry["hub"].as_str().unwrap();
             let (name, halves) = match place(hub).unwrap() {
                 Place::Whole(name) => (name, false),
-                Place::Keys(name) | Place::Values(name) => (name, true),
+                Place::FirstRows(name) | Place::LastRows(name) => (name, true),
                 Place::Unused => panic!("{hub} is used"),
             };
             assert_eq!(Some(name.as_str()), entry["mmseg"].as_str(), "{hub}");

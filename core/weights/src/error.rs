@@ -2,7 +2,7 @@
 
 use crate::check::Mismatch;
 use crate::metadata::MetadataError;
-use crate::segformer::RenameError;
+use crate::rename::RenameError;
 use crate::tensor::TensorError;
 use crate::weights::DuplicateName;
 use std::path::{Path, PathBuf};
@@ -52,7 +52,7 @@ pub enum WeightsError {
         /// Why.
         source: DuplicateName,
     },
-    /// A published SegFormer checkpoint whose tensors do not make up the network's.
+    /// A published file whose tensors do not make up the network's.
     #[error("{}", path.display())]
     Rename {
         /// The file.

@@ -3,7 +3,7 @@
 use crate::error::WeightsError;
 use crate::metadata::Metadata;
 use crate::read::{WeightFile, read_weights};
-use crate::segformer;
+use crate::rename::renamed;
 use crate::tensor::HostTensor;
 use crate::weights::Weights;
 use caf_net::zoo::fusion::FusionNetwork;
@@ -32,6 +32,20 @@ pub type FusionFile = NetworkFile<dyn FusionNetwork>;
 /// The weights of a task network.
 pub type TaskFile = NetworkFile<dyn TaskNetwork>;
 
+/// [`read_weights`] under the names that the graphs of a family have, for files of which not all need fit a network, such as
+/// starting weights.
+///
+/// # Errors
+/// When the file cannot be read, or two of its tensors belong in one place.
+pub fn read_named<F: Family + ?Sized>(path: &Path) -> Result<WeightFile, WeightsError> {
+    let WeightFile { weights, mut notes } = read_weights(path)?;
+    Ok(WeightFile { weights: named::<F>(weights, path, &mut notes)?, notes })
+}
+
+fn named<F: Family + ?Sized>(weights: Weights, path: &Path, notes: &mut Vec<String>) -> Result<Weights, WeightsError> {
+    renamed::<F>(weights, notes).map_err(|source| WeightsError::Rename { path: path.to_owned(), source })
+}
+
 impl<F: Family + ?Sized> NetworkFile<F> {
     /// Reads safetensors, or an original checkpoint without executing anything in it ([`read_weights`]). The network is the one
     /// the metadata names; where there is none, or no configuration, the tensors' names and shapes tell.
@@ -51,8 +65,7 @@ impl<F: Family + ?Sized> NetworkFile<F> {
     /// When they are another network's, or do not fit.
     pub fn of(weights: Weights, path: &Path) -> Result<Self, WeightsError> {
         let mut notes = Vec::new();
-        let renamed = segformer::renamed(weights.widened(), &mut notes);
-        let mut weights = renamed.map_err(|source| WeightsError::Rename { path: path.to_owned(), source })?;
+        let mut weights = named::<F>(weights.widened(), path, &mut notes)?;
         let metadata = Metadata::of(&weights)
             .map_err(|source| WeightsError::Metadata { path: path.to_owned(), source: Box::new(source) })?;
         let in_graph = |source| WeightsError::Graph { path: path.to_owned(), source };

@@ -4,14 +4,13 @@ use super::setup::Setup;
 use crate::error::SearchError;
 use crate::ir_range;
 use crate::state::{insert, part};
-use crate::weight_file::read_weights;
+use caf_console::tell_notes;
 use caf_geometry::Size;
 use caf_image::IrRange;
-use caf_net::zoo::task::TaskNetworkConfig;
+use caf_net::zoo::task::{TaskNetwork, TaskNetworkConfig};
 use caf_net::{Graph, ParamRole};
 use caf_torch::Params;
-use caf_weights::segformer::renamed;
-use caf_weights::{HostTensor, Metadata, Weights, initial};
+use caf_weights::{HostTensor, Metadata, WeightFile, Weights, initial, read_named};
 use std::path::Path;
 
 /// A network of the zoo with its values.
@@ -42,8 +41,8 @@ impl<'a> Init<'a> {
     /// # Errors
     /// When the file cannot be read, or says something of itself that cannot be understood.
     pub fn read(path: &'a Path) -> Result<Self, SearchError> {
-        let weights = renamed(read_weights(path)?, &mut Vec::new());
-        let weights = weights.map_err(|error| task_file(path, error.to_string()))?;
+        let WeightFile { weights, notes } = read_named::<dyn TaskNetwork>(path)?;
+        tell_notes(path, &notes);
         let metadata = Metadata::of(&weights).map_err(|error| task_file(path, error.to_string()))?;
         Ok(Init { path, weights, ir_range: ir_range::of_file(&metadata, path)? })
     }

@@ -84,6 +84,22 @@ impl<C> Found<C> {
     }
 }
 
+/// Where a tensor of a published file belongs in the graph.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// It is the parameter of this name.
+    Whole(String),
+    /// It holds the first half of the rows of the parameter of this name.
+    FirstRows(String),
+    /// It holds the second half.
+    LastRows(String),
+    /// Nothing uses it.
+    Unused,
+}
+
+/// From the name of a tensor in a published file to its place; `None` for a name that such a file does not have.
+pub type PlaceOf = fn(&str) -> Option<Place>;
+
 /// The tensors of a weight file, as a network that looks for its own sees them.
 pub trait Tensors {
     /// Extents of a tensor.
@@ -119,6 +135,11 @@ pub trait Network: Serialize + DeserializeOwned + fmt::Debug + Send + Sync + 'st
 
     /// The configuration of the network whose tensors these are, from names, shapes and constants; none for another network.
     fn recognise(tensors: &dyn Tensors) -> Option<Found<Self>>;
+
+    /// Where the tensors belong, if they are a published file's of this network and such files have other names than the graph.
+    fn published_names(_tensors: &dyn Tensors) -> Option<PlaceOf> {
+        None
+    }
 }
 
 /// The networks that serve one purpose; implemented by the purpose's trait object, such as `dyn FusionNetwork`.
@@ -153,6 +174,7 @@ pub struct Kind<F: ?Sized + 'static> {
     pub facts: Facts,
     parse: fn(Json) -> serde_json::Result<NetworkConfig<F>>,
     recognise: fn(&dyn Tensors) -> Option<Found<NetworkConfig<F>>>,
+    published_names: fn(&dyn Tensors) -> Option<PlaceOf>,
 }
 
 impl<F: ?Sized> Kind<F> {
@@ -165,6 +187,7 @@ impl<F: ?Sized> Kind<F> {
             recognise: |tensors| {
                 N::recognise(tensors).map(|found| Found { config: found.config.into(), kernels: found.kernels })
             },
+            published_names: N::published_names,
         }
     }
 
@@ -250,6 +273,12 @@ pub fn kinds_of<F: Family + ?Sized>() -> String {
 /// The first network of a family that knows these tensors as its own.
 pub fn recognise<F: Family + ?Sized>(tensors: &dyn Tensors) -> Option<Found<NetworkConfig<F>>> {
     F::kinds().iter().find_map(|kind| kind.recognise(tensors))
+}
+
+/// Where the tensors belong, if they are a published file's of a network of the family and such files have other names than its
+/// graph.
+pub fn published_names<F: Family + ?Sized>(tensors: &dyn Tensors) -> Option<PlaceOf> {
+    F::kinds().iter().find_map(|kind| (kind.published_names)(tensors))
 }
 
 impl<F: ?Sized> std::ops::Deref for NetworkConfig<F> {

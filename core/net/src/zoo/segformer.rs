@@ -23,7 +23,7 @@ use crate::error::GraphError;
 use crate::graph::Graph;
 use crate::op::Op;
 use crate::tensor::{Dim, TensorType, Value};
-use crate::zoo::network::{Facts, Found, Network, Sides, Tensors};
+use crate::zoo::network::{Facts, Found, Network, PlaceOf, Sides, Tensors};
 use crate::zoo::task::{Task, TaskNetwork};
 use layers::{Window, conv, layer_norm, to_nchw, to_nhwc};
 
@@ -57,6 +57,12 @@ impl Network for SegFormerConfig {
         let classes = tensors.outputs("decode_head.linear_pred.weight")?;
         let published = SegFormerConfig::new(Variant::B0, classes);
         Some(Found::new(SegFormerConfig { widths, depths, reductions, decoder_width, ..published }))
+    }
+
+    /// The original's names are the graph's but for a tensor that nothing uses; the hub's are others.
+    fn published_names(tensors: &dyn Tensors) -> Option<PlaceOf> {
+        let first = ["backbone.patch_embed1.proj.weight", "segformer.encoder.patch_embeddings.0.proj.weight"];
+        first.iter().any(|name| tensors.has(name)).then_some(names::place as PlaceOf)
     }
 }
 

@@ -1,17 +1,6 @@
 //! Names in published checkpoints: the original's are the graph's, the hub's are mapped.
 
-/// Where a tensor of a published checkpoint belongs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// It is the graph's parameter of this name.
-    Whole(String),
-    /// It holds the first half of the rows of the graph's parameter of this name: the keys.
-    Keys(String),
-    /// It holds the second half: the values.
-    Values(String),
-    /// Nothing uses it.
-    Unused,
-}
+use crate::zoo::network::Place;
 
 /// Where a tensor belongs by its name in a published checkpoint, original (`backbone.…`) or hub (`segformer.…`; both have
 /// `decode_head.…`); `None` for a name of neither.
@@ -66,7 +55,7 @@ fn in_block(block: &str, rest: &str) -> Place {
     for (hub, original) in [("attention.self.key.", "attn.kv."), ("attention.self.value.", "attn.kv.")] {
         if let Some(end) = rest.strip_prefix(hub) {
             let name = format!("{block}.{original}{end}");
-            return if hub.contains("key") { Place::Keys(name) } else { Place::Values(name) };
+            return if hub.contains("key") { Place::FirstRows(name) } else { Place::LastRows(name) };
         }
     }
     for (hub, original) in [
@@ -98,11 +87,11 @@ mod tests {
             ("segformer.encoder.block.0.1.attention.self.query.bias", whole("backbone.block1.1.attn.q.bias")),
             (
                 "segformer.encoder.block.2.0.attention.self.key.weight",
-                Some(Place::Keys("backbone.block3.0.attn.kv.weight".into())),
+                Some(Place::FirstRows("backbone.block3.0.attn.kv.weight".into())),
             ),
             (
                 "segformer.encoder.block.2.0.attention.self.value.bias",
-                Some(Place::Values("backbone.block3.0.attn.kv.bias".into())),
+                Some(Place::LastRows("backbone.block3.0.attn.kv.bias".into())),
             ),
             ("segformer.encoder.patch_embeddings.3.layer_norm.weight", whole("backbone.patch_embed4.norm.weight")),
             ("segformer.encoder.patch_embeddings.3.proj.weight", whole("backbone.patch_embed4.proj.weight")),

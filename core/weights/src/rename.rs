@@ -1,33 +1,33 @@
-//! Published SegFormer checkpoints, under whatever names.
+//! Published weight files, under whatever names, brought under those of the graph.
 
 use crate::tensor::{HostTensor, TensorError};
 use crate::weights::{DuplicateName, Weights};
-use caf_net::zoo::segformer::names::{Place, place};
+use caf_net::zoo::network::{Family, Place, published_names};
 use std::collections::BTreeMap;
 
-/// Why a checkpoint cannot be brought under the graph's names.
+/// Why a published file cannot be brought under the graph's names.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RenameError {
     /// Two tensors belong in one place.
     #[error(transparent)]
     Duplicate(#[from] DuplicateName),
-    /// Keys without values or the other way round.
-    #[error("`{name}` is put together from keys and values, and the {missing} are missing")]
+    /// One half without the other.
+    #[error("`{name}` is put together from two tensors, and the {missing} is missing")]
     Half {
         /// The parameter.
         name: String,
-        /// What is missing.
+        /// What is missing: the first or the second.
         missing: &'static str,
     },
-    /// Keys and values that do not fit together.
-    #[error("`{name}`: keys are {keys}, values {values}")]
+    /// Halves that do not fit together.
+    #[error("`{name}`: the halves are {first} and {second}")]
     Unequal {
         /// The parameter.
         name: String,
         /// Element type and shape.
-        keys: String,
+        first: String,
         /// Element type and shape.
-        values: String,
+        second: String,
     },
     /// A tensor that cannot be joined.
     #[error("`{name}`")]
@@ -39,17 +39,15 @@ pub enum RenameError {
     },
 }
 
-/// The tensors of a published checkpoint, original or hub, under the names of [`caf_net::zoo::segformer`]: rows of keys and values
-/// joined, what nothing uses (`decode_head.conv_seg`) left out, bits unchanged; what was done is said in `notes`. Other weights
-/// come back as they are, and so do names of neither scheme, for the check against the graph to list them. Metadata stays.
+/// The tensors of a published file of one of the family's networks under the names of its graph, as the network says
+/// ([`published_names`]): halves joined, what nothing uses left out, bits unchanged; what was done is said in `notes`. Other weights
+/// come back as they are, and so do names that the network does not know, for the check against the graph to list them. Metadata
+/// stays.
 ///
 /// # Errors
 /// [`RenameError`] naming the parameter.
-pub fn renamed(weights: Weights, notes: &mut Vec<String>) -> Result<Weights, RenameError> {
-    let begins = |begin: &str| weights.iter().any(|(name, _)| name.starts_with(begin));
-    if !begins("backbone.patch_embed1.") && !begins("segformer.encoder.patch_embeddings.0.") {
-        return Ok(weights);
-    }
+pub(crate) fn renamed<F: Family + ?Sized>(weights: Weights, notes: &mut Vec<String>) -> Result<Weights, RenameError> {
+    let Some(place) = published_names::<F>(&weights) else { return Ok(weights) };
     let (entries, metadata) = weights.into_parts();
     let mut result = Weights::new();
     metadata.into_iter().for_each(|(key, value)| result.set_metadata(key, value));
@@ -63,8 +61,8 @@ pub fn renamed(weights: Weights, notes: &mut Vec<String>) -> Result<Weights, Ren
             }
             None => (name.clone(), None),
             Some(Place::Whole(whole)) => (whole, None),
-            Some(Place::Keys(whole)) => (whole, Some(0)),
-            Some(Place::Values(whole)) => (whole, Some(1)),
+            Some(Place::FirstRows(whole)) => (whole, Some(0)),
+            Some(Place::LastRows(whole)) => (whole, Some(1)),
         };
         moved += usize::from(whole != name);
         let Some(half) = half else {
@@ -78,37 +76,38 @@ pub fn renamed(weights: Weights, notes: &mut Vec<String>) -> Result<Weights, Ren
     }
     for (name, pair) in halves {
         let joined = match &pair {
-            [Some(keys), Some(values)] => joined(&name, keys, values)?,
-            [None, _] => return Err(RenameError::Half { name, missing: "keys" }),
-            [_, None] => return Err(RenameError::Half { name, missing: "values" }),
+            [Some(first), Some(second)] => joined(&name, first, second)?,
+            [None, _] => return Err(RenameError::Half { name, missing: "first" }),
+            [_, None] => return Err(RenameError::Half { name, missing: "second" }),
         };
         result.insert(name, joined)?;
     }
     if moved > 0 {
-        notes.push(format!("{moved} tensors had the names of the hub's SegFormer and were renamed"));
+        notes.push(format!("{moved} tensors have other names here than in the network, and were renamed"));
     }
     if unused > 0 {
-        notes.push(format!("left out {unused} tensor(s) of `decode_head.conv_seg`, which nothing uses"));
+        notes.push(format!("left out {unused} tensor(s) that the network does not use"));
     }
     Ok(result)
 }
 
-/// Rows of the keys, then those of the values.
-fn joined(name: &str, keys: &HostTensor, values: &HostTensor) -> Result<HostTensor, RenameError> {
-    let mut shape = keys.shape().to_vec();
-    let (Some(rows), true) = (shape.first_mut(), keys.shape() == values.shape() && keys.dtype() == values.dtype())
+/// Rows of the first, then those of the second.
+fn joined(name: &str, first: &HostTensor, second: &HostTensor) -> Result<HostTensor, RenameError> {
+    let mut shape = first.shape().to_vec();
+    let (Some(rows), true) = (shape.first_mut(), first.shape() == second.shape() && first.dtype() == second.dtype())
     else {
         let text = |t: &HostTensor| format!("{} {:?}", t.dtype(), t.shape());
-        return Err(RenameError::Unequal { name: name.to_owned(), keys: text(keys), values: text(values) });
+        return Err(RenameError::Unequal { name: name.to_owned(), first: text(first), second: text(second) });
     };
     *rows *= 2;
-    let bytes = [keys.bytes(), values.bytes()].concat();
-    HostTensor::new(keys.dtype(), shape, bytes).map_err(|source| RenameError::Tensor { name: name.to_owned(), source })
+    let bytes = [first.bytes(), second.bytes()].concat();
+    HostTensor::new(first.dtype(), shape, bytes).map_err(|source| RenameError::Tensor { name: name.to_owned(), source })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use caf_net::zoo::task::TaskNetwork;
 
     fn weights(entries: &[(&str, &[usize], &[f32])]) -> Weights {
         let mut w = Weights::new();
@@ -119,14 +118,14 @@ mod tests {
     }
 
     fn renamed(weights: Weights) -> Result<Weights, RenameError> {
-        super::renamed(weights, &mut Vec::new())
+        super::renamed::<dyn TaskNetwork>(weights, &mut Vec::new())
     }
 
-    /// What tells such a checkpoint.
-    const EMBEDDING: &str = "segformer.encoder.patch_embeddings.0.proj.bias";
+    /// What tells a checkpoint with the hub's names of SegFormer.
+    const EMBEDDING: &str = "segformer.encoder.patch_embeddings.0.proj.weight";
 
     #[test]
-    fn keys_come_before_values_and_the_unused_goes() {
+    fn halves_are_joined_in_their_order_and_the_unused_goes() {
         let hub = weights(&[
             (EMBEDDING, &[1], &[7.0]),
             ("segformer.encoder.block.0.0.attention.self.value.bias", &[2], &[3.0, 4.0]),
@@ -136,7 +135,7 @@ mod tests {
         ]);
         let found = renamed(hub).unwrap();
         let names: Vec<&str> = found.iter().map(|(n, _)| n).collect();
-        assert_eq!(names, ["backbone.patch_embed1.proj.bias", "surplus", "backbone.block1.0.attn.kv.bias"]);
+        assert_eq!(names, ["backbone.patch_embed1.proj.weight", "surplus", "backbone.block1.0.attn.kv.bias"]);
         let joined = found.get("backbone.block1.0.attn.kv.bias").unwrap();
         assert_eq!((joined.shape(), joined.to_f32_vec().unwrap()), (&[4][..], vec![1.0, 2.0, 3.0, 4.0]));
         let other = weights(&[("decode_head.conv_seg.bias", &[1], &[9.0])]);
@@ -149,9 +148,9 @@ mod tests {
         let value = "segformer.encoder.block.0.0.attention.self.value.bias";
         let first = (EMBEDDING, &[1][..], &[7.0][..]);
         let error = renamed(weights(&[first, (key, &[1], &[0.0])])).unwrap_err();
-        assert_eq!(error, RenameError::Half { name: "backbone.block1.0.attn.kv.bias".into(), missing: "values" });
+        assert_eq!(error, RenameError::Half { name: "backbone.block1.0.attn.kv.bias".into(), missing: "second" });
         let error = renamed(weights(&[first, (key, &[1], &[0.0]), (value, &[2], &[0.0, 1.0])])).unwrap_err();
-        assert!(error.to_string().contains("keys are F32 [1], values F32 [2]"), "{error}");
+        assert!(error.to_string().contains("the halves are F32 [1] and F32 [2]"), "{error}");
         let whole = ("backbone.block1.0.attn.kv.bias", &[2][..], &[0.0; 2][..]);
         let both = weights(&[first, (key, &[1], &[0.0]), (value, &[1], &[1.0]), whole]);
         assert!(matches!(renamed(both), Err(RenameError::Duplicate(_))));
