@@ -130,7 +130,7 @@ fn fusion_names_every_offender_and_writes_nothing() {
     assert_eq!(out.status.code(), Some(1));
     for part in [
         "small: ir/small.png is 3x4",
-        "vi/extra.png: cannot decode the image",
+        "vi/extra.png: the image is cut off",
         "vi/cut.jpg: the image is cut off",
         "5 of the inputs",
     ] {

@@ -12,8 +12,8 @@ use tiff::tags::{SampleFormat, Tag};
 use crate::color::luma_of;
 use crate::error::ImageError;
 use crate::format::{self, Format};
-use crate::jpeg;
 use crate::raster::{Gray8, Plane, Raster, Rgb8};
+use crate::{header, jpeg};
 
 /// A camera's image has tens of megabytes; a header that claims more than a gigabyte is wrong or hostile.
 pub(crate) const MOST_BYTES: u64 = 1 << 30;
@@ -46,7 +46,7 @@ pub enum Pixels {
 ///
 /// # Errors
 /// [`ImageError::Read`]; [`ImageError::NotAnImage`] for another kind of file; [`ImageError::Decode`] for a broken one;
-/// [`ImageError::CutOff`] for a JPEG that ends before its end marker.
+/// [`ImageError::CutOff`] for one that ends too early.
 pub fn decode(path: &Path) -> Result<Pixels, ImageError> {
     let bytes = std::fs::read(path).map_err(|source| ImageError::Read { path: path.to_owned(), source })?;
     decode_bytes(&bytes, path)
@@ -57,7 +57,7 @@ pub(crate) fn decode_bytes(bytes: &[u8], path: &Path) -> Result<Pixels, ImageErr
     let head = bytes.get(..format::HEAD).unwrap_or(bytes);
     let format = Format::of_content(head)
         .ok_or_else(|| ImageError::NotAnImage { path: path.to_owned(), found: format::describe(head) })?;
-    let failed = |source| ImageError::Decode { path: path.to_owned(), source };
+    let failed = ImageError::undecoded(path);
     if format == Format::Tiff
         && let Some(pixels) = tiff_wide(bytes).map_err(failed)?
     {
@@ -99,7 +99,7 @@ pub fn decode_fourth(path: &Path) -> Result<Pixels, ImageError> {
 
 /// The decoder's image as stored, and how it is turned.
 fn dynamic(bytes: &[u8], format: Format, path: &Path) -> Result<(DynamicImage, Orientation), ImageError> {
-    if format == Format::Jpeg && jpeg::is_cut_off(bytes) {
+    if header::is_cut_off(bytes, format) {
         return Err(ImageError::CutOff { path: path.to_owned() });
     }
     if format == Format::Jpeg
@@ -108,7 +108,7 @@ fn dynamic(bytes: &[u8], format: Format, path: &Path) -> Result<(DynamicImage, O
         let frame = jpeg::frame(&mut Cursor::new(bytes));
         return Ok((image, frame.map_or(Orientation::NoTransforms, |frame| frame.orientation)));
     }
-    let failed = |source| ImageError::Decode { path: path.to_owned(), source };
+    let failed = ImageError::undecoded(path);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format.decoder());
     let mut limits = Limits::default();
     limits.max_alloc = Some(MOST_BYTES);
@@ -286,7 +286,10 @@ fn tiff_orientation<R: BufRead + Seek>(decoder: &mut tiff::decoder::Decoder<R>) 
 }
 
 fn tiff_error(error: tiff::TiffError) -> image::ImageError {
-    image::ImageError::Decoding(image::error::DecodingError::new(image::ImageFormat::Tiff.into(), error))
+    match error {
+        tiff::TiffError::IoError(error) => image::ImageError::IoError(error),
+        error => image::ImageError::Decoding(image::error::DecodingError::new(image::ImageFormat::Tiff.into(), error)),
+    }
 }
 
 /// A TIFF of one channel with floats, signed or more than 16-bit integers; `None` for all others.

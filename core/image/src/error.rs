@@ -45,8 +45,8 @@ pub enum ImageError {
         #[source]
         source: image::ImageError,
     },
-    /// An image that ends too early, although its decoder would fill the rest.
-    #[error("{}: the image is cut off: expected its end marker, found the end of the file", path.display())]
+    /// An image that ends too early, also where its decoder would fill the rest.
+    #[error("{}: the image is cut off: the file ends before it does", path.display())]
     CutOff {
         /// The file.
         path: PathBuf,
@@ -152,6 +152,16 @@ impl ImageError {
 }
 
 impl ImageError {
+    /// An error of a decoder; one that met the end of the file is [`ImageError::CutOff`], as where the end is looked for first.
+    pub(crate) fn undecoded(path: &Path) -> impl Fn(image::ImageError) -> ImageError + Copy + use<'_> {
+        move |source| match &source {
+            image::ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                ImageError::CutOff { path: path.to_owned() }
+            }
+            _ => ImageError::Decode { path: path.to_owned(), source },
+        }
+    }
+
     /// What is wrong, with the cause, without the path: for lists of files.
     #[must_use]
     pub fn reason(&self) -> String {

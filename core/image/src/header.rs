@@ -1,7 +1,7 @@
 //! Sizes from headers, and whether a file reaches its end.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use caf_geometry::Size;
@@ -26,11 +26,11 @@ pub struct Header {
 /// Kind, size and orientation from the header alone; a JPEG is read up to its frame header only.
 ///
 /// # Errors
-/// [`ImageError::Read`]; [`ImageError::NotAnImage`] for another kind of file; [`ImageError::Decode`] when the header is broken or
-/// cut off.
+/// [`ImageError::Read`]; [`ImageError::NotAnImage`] for another kind of file; [`ImageError::Decode`] when the header is broken,
+/// [`ImageError::CutOff`] when the file ends in it.
 pub fn header(path: &Path) -> Result<Header, ImageError> {
     let (mut reader, format) = open(path)?;
-    let failed = |source| ImageError::Decode { path: path.to_owned(), source };
+    let failed = ImageError::undecoded(path);
     let (stored, orientation) = match format {
         Format::Jpeg => {
             let frame = jpeg::frame(&mut reader).map_err(|e| failed(image::ImageError::IoError(e)))?;
@@ -65,11 +65,26 @@ pub fn inspect(path: &Path) -> Result<Header, ImageError> {
     let read = |source| ImageError::Read { path: path.to_owned(), source };
     let cut_off = match header.format {
         Format::Jpeg => jpeg::is_cut_off(&std::fs::read(path).map_err(read)?),
-        Format::Png => !png_is_complete(&mut open(path)?.0).map_err(read)?,
-        Format::WebP => !riff_is_complete(&mut open(path)?.0).map_err(read)?,
-        Format::Bmp | Format::Tiff | Format::Pnm => false,
+        format => chunks_are_cut_off(&mut open(path)?.0, format).map_err(read)?,
     };
     if cut_off { Err(ImageError::CutOff { path: path.to_owned() }) } else { Ok(header) }
+}
+
+/// Whether the content of a file says that it goes on beyond its end.
+pub(crate) fn is_cut_off(bytes: &[u8], format: Format) -> bool {
+    match format {
+        Format::Jpeg => jpeg::is_cut_off(bytes),
+        // Reading from memory fails where the bytes end.
+        _ => chunks_are_cut_off(&mut Cursor::new(bytes), format).unwrap_or(true),
+    }
+}
+
+fn chunks_are_cut_off<R: BufRead + Seek>(reader: &mut R, format: Format) -> io::Result<bool> {
+    match format {
+        Format::Png => Ok(!png_is_complete(reader)?),
+        Format::WebP => Ok(!riff_is_complete(reader)?),
+        Format::Jpeg | Format::Bmp | Format::Tiff | Format::Pnm => Ok(false),
+    }
 }
 
 /// Opens a file at its beginning and tells its kind.

@@ -107,6 +107,6 @@ mod tests {
         let error = read_mask(&path).unwrap_err().to_string();
         assert!(error.contains("m.png") && error.contains("[128, 0, 0]"), "{error}");
         std::fs::write(&path, b"\x89PNG\r\n\x1a\n").unwrap();
-        assert!(matches!(read_mask(&path), Err(ImageError::Decode { .. })));
+        assert!(matches!(read_mask(&path), Err(ImageError::CutOff { .. })));
     }
 }

@@ -227,7 +227,7 @@ fn files_that_change_or_break_after_opening_are_named() {
     std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
     let error = data.load(1).unwrap_err();
     assert!(
-        matches!(&error, DataError::Image(ImageError::Decode { .. })) && error.to_string().contains("vi/b.png"),
+        matches!(&error, DataError::Image(ImageError::CutOff { .. })) && error.to_string().contains("vi/b.png"),
         "{error}"
     );
     std::fs::remove_file(folder.path().join("ir/c.png")).unwrap();
