@@ -135,11 +135,12 @@ impl ExportError {
         Self::Settings(what.into())
     }
 
-    /// Whether what was asked for is wrong, rather than a file or the work: settings that make no model, or one that nothing can run.
+    /// Whether what was asked for is wrong, rather than a file or the work: settings that make no model, or one that nothing can run,
+    /// a file of another kind or another network.
     #[must_use]
     pub fn is_wrong_call(&self) -> bool {
         match self {
-            Self::Settings(_) | Self::Images(_) => true,
+            Self::Settings(_) | Self::Images(_) | Self::Network { .. } => true,
             Self::Graph(error) => error.is_wrong_call(),
             Self::Letterbox(error) => error.is_wrong_call(),
             Self::Contract(error) => error.is_wrong_call(),
@@ -151,7 +152,6 @@ impl ExportError {
             | Self::Name { .. }
             | Self::Arity { .. }
             | Self::Variance { .. }
-            | Self::Network { .. }
             | Self::IrRange { .. }
             | Self::Text { .. }
             | Self::Classes { .. }

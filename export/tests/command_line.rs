@@ -234,12 +234,15 @@ fn sizes_that_no_memory_holds_are_refused() {
 }
 
 #[test]
-fn bad_files_exit_with_one_and_leave_nothing() {
+fn files_of_another_kind_are_wrong_calls_bad_files_exit_with_one_and_nothing_is_left() {
     let f = Folder::new();
-    let err = f.bad("onnx --fusion task.safetensors -o m.onnx", 1);
+    let err = f.bad("onnx --fusion task.safetensors -o m.onnx", 2);
     assert!(err.contains("expected the weights of a fusion network") && err.contains("= `yolov5`"), "{err}");
-    let err = f.bad("onnx --fusion silent.safetensors -o m.onnx", 1);
+    let err = f.bad("onnx --fusion silent.safetensors -o m.onnx", 2);
     assert!(err.contains("expected the weights of a fusion network") && err.contains("`model.0.conv.weight`"), "{err}");
+    std::fs::write(f.path("words.txt"), "by hand\n").unwrap();
+    let err = f.bad("onnx --fusion words.txt -o m.onnx", 2);
+    assert!(err.contains("words.txt: expected safetensors or a PyTorch checkpoint, found a text file"), "{err}");
     let err = f.bad("onnx --fusion fusion.safetensors -o absent/m.onnx", 1);
     assert!(err.contains("absent"), "{err}");
     std::fs::write(f.path("one.txt"), "person\n").unwrap();

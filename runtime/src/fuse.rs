@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use caf_contract::Contract;
 use caf_engine::Provider;
 use caf_geometry::{NmsSettings, Size};
 use caf_image::folder::TwoFolders;
 pub use caf_image::results::Existing;
-use caf_image::results::ResultFolder;
+use caf_image::results::{Fact, ResultFolder};
 use caf_image::{ImageError, ImageProblem, IrRange, inspect};
 use serde::Serialize;
 
@@ -146,7 +145,7 @@ pub fn run(model: Model, config: &FuseConfig, done: &mut dyn FnMut(usize, usize)
         }
         found => found,
     };
-    let facts = facts(model.contract(), config);
+    let facts = facts(&model, config);
     let mut fusion = FrameFusion::new(model, &config.fusion)?;
     let names = fusion.class_names();
     let (detects, segments) = (!names.detection.is_empty(), !names.segmentation.is_empty());
@@ -212,18 +211,19 @@ pub fn run(model: Model, config: &FuseConfig, done: &mut dyn FnMut(usize, usize)
 }
 
 /// What makes the images, for the record in their folder.
-fn facts(contract: &Contract, config: &FuseConfig) -> Vec<(&'static str, String)> {
+fn facts(model: &Model, config: &FuseConfig) -> Vec<Fact> {
+    let contract = model.contract();
     let weights: Vec<String> =
         contract.sources.iter().map(|source| format!("{} {}", source.role, source.sha256)).collect();
     let mut facts = vec![
-        ("made by", "caf-run fuse".to_owned()),
-        ("weights (SHA-256)", weights.join(", ")),
-        ("precision", contract.precision.name().to_owned()),
-        ("infrared range", contract.infrared_range.to_string()),
+        Fact::new("made by", "caf-run fuse"),
+        Fact::new("weights (SHA-256)", weights.join(", ")).of_file(Path::new(model.name())),
+        Fact::new("precision", contract.precision.name()),
+        Fact::new("infrared range", contract.infrared_range.to_string()),
     ];
     if config.fusion.draw {
         let NmsSettings { conf, iou, multi_label, .. } = &config.fusion.nms;
-        facts.push(("drawn", format!("conf {conf}, iou {iou}, multi_label {multi_label}")));
+        facts.push(Fact::new("drawn", format!("conf {conf}, iou {iou}, multi_label {multi_label}")));
     }
     facts
 }

@@ -45,7 +45,7 @@ pub enum SearchError {
     /// Fresh values.
     #[error(transparent)]
     Init(#[from] caf_weights::InitError),
-    /// A weight file that is of no task network, or describes one that cannot be.
+    /// A weight file that describes a task network which cannot be.
     #[error("{}: {what}", path.display())]
     TaskFile {
         /// The file.
@@ -85,6 +85,16 @@ pub enum SearchError {
         path: PathBuf,
         /// What the parser said, with line and column.
         message: String,
+    },
+    /// A file of another kind.
+    #[error("{}: expected {expected}, found {found}", path.display())]
+    Kind {
+        /// The file.
+        path: PathBuf,
+        /// What belongs there.
+        expected: String,
+        /// What is there.
+        found: String,
     },
     /// A setting out of its range.
     #[error("setting `{name}`: expected {expected}, found {found}")]
@@ -215,10 +225,14 @@ impl SearchError {
         move |source| SearchError::Io { action, path, source }
     }
 
-    /// Whether the call is wrong and not the work: settings out of their range, unknown devices, an output in the wrong place.
+    /// Whether the call is wrong and not the work: settings out of their range, unknown devices, a file of another kind, an output in
+    /// the wrong place.
     pub fn is_wrong_call(&self) -> bool {
         match self {
-            SearchError::Setting { .. } | SearchError::IrRange { .. } | SearchError::Sources { .. } => true,
+            SearchError::Setting { .. }
+            | SearchError::IrRange { .. }
+            | SearchError::Kind { .. }
+            | SearchError::Sources { .. } => true,
             SearchError::Geometry(e) => e.is_wrong_call(),
             SearchError::Data(e) => e.is_wrong_call(),
             SearchError::Image(e) => e.is_wrong_call(),

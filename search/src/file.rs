@@ -1,6 +1,7 @@
 //! Text files: read with the path in the error, written aside and renamed.
 
 use crate::error::SearchError;
+use crate::toml_words::words_of;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::Path;
@@ -24,15 +25,16 @@ pub fn make_folder(path: &Path) -> Result<(), SearchError> {
 /// Reads a TOML file into a configuration; unknown keys are the type's business to refuse.
 ///
 /// # Errors
-/// [`SearchError::Io`] or [`SearchError::Config`] with path, line and column.
+/// [`SearchError::Io`]; [`SearchError::Kind`] for a file that is no text; [`SearchError::Config`] with path, line and column.
 pub fn read_toml<T: DeserializeOwned>(path: &Path) -> Result<T, SearchError> {
     let bytes = std::fs::read(path).map_err(SearchError::io("read", path))?;
-    let no_text = |_| SearchError::Config {
+    let no_text = |_| SearchError::Kind {
         path: path.to_owned(),
-        message: "expected a text in TOML, found a file of another kind".to_owned(),
+        expected: "a text in TOML".to_owned(),
+        found: "a file of another kind".to_owned(),
     };
     let text = String::from_utf8(bytes).map_err(no_text)?;
-    toml::from_str(&text).map_err(|e| SearchError::Config { path: path.to_owned(), message: e.to_string() })
+    toml::from_str(&text).map_err(|e| SearchError::Config { path: path.to_owned(), message: words_of(&e, &text) })
 }
 
 /// Writes a configuration or result as TOML.

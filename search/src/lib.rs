@@ -31,6 +31,7 @@ pub mod settings;
 pub mod state;
 pub mod task_training;
 pub mod tasks;
+mod toml_words;
 pub mod weight_file;
 
 pub use error::SearchError;

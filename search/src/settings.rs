@@ -1,6 +1,7 @@
 //! From a TOML file and `--set key=value` overrides to a configuration.
 
 use crate::error::SearchError;
+use crate::toml_words::words_of;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -48,13 +49,13 @@ pub fn load_named<T: DeserializeOwned + Serialize + Default>(
         None => String::new(),
     };
     // Straight from the text first, so that messages carry line and column, also when something is overridden.
-    toml::from_str::<T>(&text).map_err(|e| refuse(e.to_string()))?;
-    let mut given: Table = toml::from_str(&text).map_err(|e| refuse(e.to_string()))?;
+    toml::from_str::<T>(&text).map_err(|e| refuse(words_of(&e, &text)))?;
+    let mut given: Table = toml::from_str(&text).map_err(|e| refuse(words_of(&e, &text)))?;
     let complete = |given: &Table| -> Result<T, String> {
         let mut table = Table::try_from(T::default()).map_err(|e| e.to_string())?;
         merge(&mut table, preset.clone());
         merge(&mut table, given.clone());
-        Value::Table(table).try_into().map_err(|e: toml::de::Error| e.to_string())
+        Value::Table(table).try_into().map_err(|e| words_of(&e, ""))
     };
     let of_file = given.clone();
     for Override { option, assignment } in overrides {

@@ -88,6 +88,15 @@ fn failed_work_ends_with_1() {
             &["fuse", "--data", ".", "--out", "out", "--method", "max"],
             &["split", "--data", "."],
             &["search", "--out", "out", "--data", "."],
+        ],
+    );
+}
+
+#[test]
+fn an_empty_file_in_place_of_weights_ends_with_2() {
+    all_end_with(
+        2,
+        &[
             &["eval", "--data", ".", "--images", "visible", "--no-fusion", "--task", "/dev/null"],
             &["import", "/dev/null", "out.safetensors"],
         ],
@@ -247,9 +256,14 @@ fn succeeds(folder: &Path, line: &[&str]) -> String {
 }
 
 fn fails(folder: &Path, line: &[&str]) -> String {
+    ends_with(1, folder, line)
+}
+
+fn ends_with(code: i32, folder: &Path, line: &[&str]) -> String {
     let output = caf_search(folder, line);
-    assert_eq!(output.status.code(), Some(1), "{line:?}");
-    String::from_utf8_lossy(&output.stderr).into_owned()
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{line:?}: {text}");
+    text
 }
 
 #[test]
@@ -323,10 +337,32 @@ fn what_is_no_weight_file_is_called_what_it_is() {
     let folder = pairs();
     std::fs::write(folder.path().join("page.pt"), "<!DOCTYPE html>").unwrap();
     for (file, what) in [("pairs/train.txt", "a text file"), ("page.pt", "a web page")] {
-        let text = fails(folder.path(), &["import", file, "out.safetensors"]);
+        let text = ends_with(2, folder.path(), &["import", file, "out.safetensors"]);
         assert!(text.contains(file) && text.contains(what) && !text.contains("pickle"), "{text}");
     }
     assert!(!folder.path().join("out.safetensors").exists());
+}
+
+#[test]
+fn files_of_another_kind_and_options_of_another_command_are_wrong_calls_that_say_so() {
+    let folder = pairs();
+    let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/weights/yolov5n-scenes.safetensors");
+    std::fs::copy(weights, folder.path().join("detector.safetensors")).unwrap();
+    let pairs = ["--data", "pairs", "--out", "out", "--device", "cpu"];
+    let fuse = ["fuse", "--fusion", "detector.safetensors"];
+    let text = ends_with(2, folder.path(), &[&fuse[..], &pairs].concat());
+    assert!(text.contains("detector.safetensors: expected the weights of a fusion network"), "{text}");
+    let train = ["train", "fusion", "--beta", "detector.safetensors", "--size", "32x32"];
+    let text = ends_with(2, folder.path(), &[&train[..], &pairs].concat());
+    assert!(text.contains("detector.safetensors: expected a text in TOML"), "{text}");
+    let train = ["train", "task", "--images", "visible", "--net", "caf"];
+    let text = ends_with(2, folder.path(), &[&train[..], &pairs].concat());
+    assert!(text.contains("--task") && text.contains("--variant") && !text.contains("--set"), "{text}");
+    let set = ["search", "--set", "run.itertions=3"];
+    let text = ends_with(2, folder.path(), &[&set[..], &pairs].concat());
+    let told = "--set: unknown field `itertions` in `run`, nearest `iterations`; there are: ";
+    assert!(text.trim_end().lines().count() == 1 && text.contains(told), "{text}");
+    assert!(!folder.path().join("out").exists());
 }
 
 #[test]

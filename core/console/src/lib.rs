@@ -7,8 +7,8 @@
 //! - `--json FILE` writes a report for machines, aside and renamed ([`write_json`]);
 //! - inputs are there, and no output replaces one of them or another output ([`Paths`]);
 //! - the exit code is 0 when the work is done; 2 when what was typed is wrong in itself: options that do not go together, values out
-//!   of range, settings that are unknown or no TOML, an input that is not there; 130 when it was interrupted; 1 when the work
-//!   failed, by the contents of files, by devices or by disks ([`exit_code`]);
+//!   of range, settings that are unknown or no TOML, an input that is not there or of another kind; 130 when it was interrupted; 1
+//!   when the work failed, by the contents of files, by missing devices or libraries, or by disks ([`exit_code`]);
 //! - `CAF_LOG` says what is logged ([`start_log`]).
 
 mod exit;

@@ -10,6 +10,9 @@ use crate::folder;
 /// The file that says what made the images of its folder.
 pub const RECORD: &str = ".made-by";
 
+/// Begins a line of the record that is for people: origins are told apart by the others.
+const NOTE: char = '#';
+
 /// Recorded while images of another origin are being replaced.
 const REPLACING: &str = "unfinished: images of another origin are being written anew\n";
 
@@ -37,6 +40,39 @@ impl Existing {
     }
 }
 
+/// One thing that images were made by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fact {
+    /// What it is, such as `method`.
+    name: &'static str,
+    /// In one line.
+    value: String,
+    /// What people call the file that the value stands for.
+    file: Option<String>,
+}
+
+impl Fact {
+    /// A name and a value of one line each, such as `method` and `average`.
+    #[must_use]
+    pub fn new(name: &'static str, value: impl Into<String>) -> Self {
+        Self { name, value: value.into(), file: None }
+    }
+
+    /// With the name of the file that the value, such as a hash, stands for. The same file by another name is the same origin.
+    #[must_use]
+    pub fn of_file(self, path: &Path) -> Self {
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+        Self { file: Some(name.escape_debug().to_string()), ..self }
+    }
+
+    /// As lines of the record.
+    fn lines(&self) -> String {
+        let Self { name, value, file } = self;
+        let note = file.iter().map(|file| format!("{NOTE} {name}: {file}\n"));
+        format!("{name}: {value}\n{}", note.collect::<String>())
+    }
+}
+
 /// A folder for images `NAME.png`.
 #[derive(Debug)]
 pub struct ResultFolder {
@@ -49,8 +85,7 @@ pub struct ResultFolder {
 }
 
 impl ResultFolder {
-    /// Looks at a folder, which need not exist, before images of these names are written there. `facts` are what makes them: names
-    /// and values of one line each, such as `method` and `average`.
+    /// Looks at a folder, which need not exist, before images of these names are written there. `facts` are what makes them.
     ///
     /// # Errors
     /// * [`ImageError::Existing`] under [`Existing::Refuse`] when an image of one of the names is there;
@@ -58,11 +93,11 @@ impl ResultFolder {
     /// * [`ImageError::Read`] when the folder cannot be read.
     pub fn open<'a>(
         path: &Path,
-        facts: &[(&str, String)],
+        facts: &[Fact],
         names: impl IntoIterator<Item = &'a str>,
         existing: Existing,
     ) -> Result<Self, ImageError> {
-        let record: String = facts.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+        let record: String = facts.iter().map(Fact::lines).collect();
         let mut this = Self { path: path.to_owned(), record, existing, replaces: false, begun: false };
         if !path.exists() {
             return Ok(this);
@@ -79,7 +114,7 @@ impl ResultFolder {
             Err(source) => return Err(ImageError::Read { path: path.join(RECORD), source }),
         };
         let other = |what: String| Err(ImageError::OtherOrigin { path: path.to_owned(), what });
-        let is_same = recorded.as_ref() == Some(&this.record);
+        let is_same = recorded.as_ref().is_some_and(|recorded| compared(recorded) == compared(&this.record));
         let staying = others + if existing == Existing::Replace { 0 } else { there.len() };
         match &recorded {
             Some(recorded) if !is_same && staying > 0 => {
@@ -152,15 +187,26 @@ impl ResultFolder {
     }
 }
 
-/// What two records say differently.
+/// The lines of a record by which origins are told apart.
+fn compared(record: &str) -> Vec<&str> {
+    record.lines().filter(|line| !line.starts_with(NOTE)).collect()
+}
+
+/// What two records say differently, with the names of files that they note.
 fn differences(before: &str, now: &str) -> String {
-    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<String>>();
-    let (before, now) = (lines(before), lines(now));
-    let only = |these: &[String], those: &[String]| {
-        let lines: Vec<&str> = these.iter().filter(|line| !those.contains(line)).map(String::as_str).collect();
+    let only = |these: &str, those: &str| {
+        let those = compared(those);
+        let told = |line: &str| {
+            let name = line.split_once(": ").map_or(line, |(name, _)| name);
+            let file = these
+                .lines()
+                .find_map(|note| note.strip_prefix(NOTE)?.trim_start().strip_prefix(name)?.strip_prefix(": "));
+            file.map_or_else(|| line.to_owned(), |file| format!("{line} ({file})"))
+        };
+        let lines: Vec<String> = compared(these).into_iter().filter(|line| !those.contains(line)).map(told).collect();
         if lines.is_empty() { "nothing more".to_owned() } else { lines.join(", ") }
     };
-    format!("recorded {}; now {}", only(&before, &now), only(&now, &before))
+    format!("recorded {}; now {}", only(before, now), only(now, before))
 }
 
 #[cfg(test)]
@@ -170,22 +216,16 @@ mod tests {
     use crate::write::write_gray8;
     use caf_geometry::Size;
 
-    fn average() -> Vec<(&'static str, String)> {
-        vec![("method", "average".to_owned()), ("colours", "kept".to_owned())]
+    fn average() -> Vec<Fact> {
+        vec![Fact::new("method", "average"), Fact::new("colours", "kept")]
     }
 
-    fn largest() -> Vec<(&'static str, String)> {
-        vec![("method", "max".to_owned()), ("colours", "kept".to_owned())]
+    fn largest() -> Vec<Fact> {
+        vec![Fact::new("method", "max"), Fact::new("colours", "kept")]
     }
 
     /// Writes all but the kept images of the names, each of one value; how many it wrote.
-    fn fill(
-        path: &Path,
-        facts: &[(&str, String)],
-        names: &[&str],
-        existing: Existing,
-        value: u8,
-    ) -> Result<usize, ImageError> {
+    fn fill(path: &Path, facts: &[Fact], names: &[&str], existing: Existing, value: u8) -> Result<usize, ImageError> {
         let mut folder = ResultFolder::open(path, facts, names.iter().copied(), existing)?;
         let mut written = 0;
         for name in names {
@@ -258,5 +298,23 @@ mod tests {
         }
         fill(&path, &largest(), &["a", "b"], Existing::Replace, 2).unwrap();
         assert_eq!(fill(&path, &largest(), &["a", "b"], Existing::Keep, 3).unwrap(), 0);
+    }
+
+    #[test]
+    fn weights_are_told_by_their_hash_and_their_name() {
+        let root = tempfile::tempdir().unwrap();
+        let of = |hash: &str, file: &str| {
+            [Fact::new("weights", hash).of_file(Path::new(file)), Fact::new("colours", "kept")]
+        };
+        assert_eq!(fill(root.path(), &of("ab12", "runs/a.onnx"), &["a"], Existing::Refuse, 1).unwrap(), 1);
+        let renamed = of("ab12", "b.onnx");
+        assert_eq!(
+            fill(root.path(), &renamed, &["a", "b"], Existing::Keep, 2).unwrap(),
+            1,
+            "the same file by another name"
+        );
+        let text = fill(root.path(), &of("cd34", "c.onnx"), &["c"], Existing::Refuse, 3).unwrap_err().to_string();
+        assert!(text.contains("recorded weights: ab12 (b.onnx); now weights: cd34 (c.onnx)"), "{text}");
+        assert!(!text.contains("colours"), "{text}");
     }
 }

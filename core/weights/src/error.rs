@@ -97,9 +97,19 @@ pub enum WeightsError {
 }
 
 impl WeightsError {
-    /// Whether what was asked for is wrong, rather than a file or a disk: an entry named by the caller that the checkpoint lacks.
+    /// Whether what was asked for is wrong, rather than a file or a disk: a file of another kind or another network than what is
+    /// asked for, an entry named by the caller that the checkpoint lacks. A damaged file is no wrong call.
     pub fn is_wrong_call(&self) -> bool {
-        matches!(self, WeightsError::Checkpoint { source: ImportCause::Entry { asked: true, .. }, .. })
+        match self {
+            WeightsError::Format { .. } | WeightsError::Network { .. } => true,
+            WeightsError::Checkpoint { source, .. } => matches!(
+                source,
+                ImportCause::Entry { asked: true, .. }
+                    | ImportCause::NotACheckpoint(_)
+                    | ImportCause::NotAPickle { .. }
+            ),
+            _ => false,
+        }
     }
 
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> WeightsError {

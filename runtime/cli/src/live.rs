@@ -179,18 +179,20 @@ fn source(camera: Camera, text: &str) -> Result<SourceSpec, RuntimeError> {
 fn no_pair(summary: &Summary, config: &LiveConfig) -> String {
     let [infrared, visible] = [&summary.infrared, &summary.visible];
     let mut text = format!(
-        "no pair: {} infrared and {} visible frames came, and none of them lie within {} ms of each other",
+        "no pair: {} infrared and {} visible frames came, and none of them lie within {} ms of each other (--max-skew-ms; \
+         cameras that are not synchronised lie up to half a frame's time apart)",
         infrared.delivered,
         visible.delivered,
         config.max_skew_ns as f64 / 1e6
     );
     // A camera whose frames come later than they are waited for: the other one's were given up before.
-    let late = |one: &CameraSummary, other: &CameraSummary| {
+    let late = |one: &CameraSummary, other: &CameraSummary, waited_ns: i64| {
         let apart = one.source.delivery.p50_ms - other.source.delivery.p50_ms;
-        (apart > config.max_skew_ns as f64 / 1e6).then_some(apart.ceil())
+        (apart > config.max_skew_ns.saturating_add(waited_ns) as f64 / 1e6).then_some(apart.ceil())
     };
-    for (one, other, option) in [(infrared, visible, "ir"), (visible, infrared, "vi")] {
-        if let Some(apart) = late(one, other) {
+    let [of_ir, of_vi] = config.delay_ns;
+    for (one, other, option, waited_ns) in [(infrared, visible, "ir", of_ir), (visible, infrared, "vi", of_vi)] {
+        if let Some(apart) = late(one, other, waited_ns) {
             let name = if option == "ir" { "infrared" } else { "visible" };
             text += &format!(
                 "; the {name} frames arrive {:.0} ms after their capture, {apart} ms later than the others: if their times \

@@ -106,7 +106,7 @@ fn latency_moves_the_pairs_and_a_bound_without_pairs_is_an_error() {
     let pairs: Vec<(u64, u64)> = lines(&jsonl).iter().map(|l| (number(l, "/seq_ir"), number(l, "/seq_vi"))).collect();
     assert_eq!(pairs, (0..7).map(|i| (i + 1, i)).collect::<Vec<_>>());
     std::fs::remove_file(&jsonl).unwrap();
-    fails(1, &["no pair", "8 infrared and 8 visible"], &[&call[..], &["--max-skew-ms", "3"]].concat());
+    fails(1, &["no pair", "8 infrared and 8 visible", "--max-skew-ms"], &[&call[..], &["--max-skew-ms", "3"]].concat());
     assert!(!jsonl.exists());
 }
 

@@ -50,13 +50,21 @@ pub struct Engine {
     reason: Option<String>,
 }
 
-/// What a file of weights is, which people give in place of a model.
-fn weights(bytes: &[u8]) -> Option<&'static str> {
+/// Refuses what people give in place of a model: the weights that one is made of, or a text.
+fn require_model(bytes: &[u8], path: &Path) -> Result<(), EngineError> {
+    /// Bytes looked at; a model has some below the blank among its first two.
+    const HEAD: usize = 64;
+    let path = path.to_owned();
+    let weights = |found| Err(EngineError::Weights { path: path.clone(), found });
     match bytes {
-        [b'P', b'K', 3, 4, ..] | [0x80, 2..=5, ..] => Some("a PyTorch checkpoint"),
+        [b'P', b'K', 3, 4, ..] | [0x80, 2..=5, ..] => weights("a PyTorch checkpoint"),
         // The length of a JSON object, less than 4 GiB, and its begin.
-        [_, _, _, _, 0, 0, 0, 0, b'{', ..] => Some("weights (safetensors)"),
-        _ => None,
+        [_, _, _, _, 0, 0, 0, 0, b'{', ..] => weights("weights (safetensors)"),
+        [] => Err(EngineError::NoModel { path, found: "an empty file" }),
+        _ if bytes.iter().take(HEAD).all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace()) => {
+            Err(EngineError::NoModel { path, found: "a text" })
+        }
+        _ => Ok(()),
     }
 }
 
@@ -74,9 +82,7 @@ impl Engine {
     pub fn open(path: &Path, options: EngineOptions) -> Result<Self, EngineError> {
         // Read here, so that an unreadable file is told apart from a model that ONNX Runtime refuses.
         let bytes = std::fs::read(path).map_err(|source| EngineError::Read { path: path.to_owned(), source })?;
-        if let Some(found) = weights(&bytes) {
-            return Err(EngineError::Weights { path: path.to_owned(), found });
-        }
+        require_model(&bytes, path)?;
         Self::from_bytes(&path.display().to_string(), &bytes, options)
     }
 
@@ -98,6 +104,12 @@ impl Engine {
             .map_err(|fault| ProviderError { provider: provider.name(), fault })?;
         let session = builder.commit_from_memory(bytes).map_err(load)?;
         Ok(Self { session, model: model.to_owned(), provider, reason })
+    }
+
+    /// What messages call the model: the path of its file, or what [`Engine::from_bytes`] was told.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.model
     }
 
     /// Where it runs.

@@ -31,6 +31,14 @@ pub enum EngineError {
         /// What it is.
         found: &'static str,
     },
+    /// A file of another kind.
+    #[error("{}: expected a model (ONNX, by caf-export), found {found}", path.display())]
+    NoModel {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
     /// ONNX Runtime refuses the model.
     #[error("{model}: ONNX Runtime cannot load it: {source}")]
     Load {
@@ -76,9 +84,15 @@ pub enum EngineError {
 }
 
 impl EngineError {
-    /// True when the call was wrong rather than the work failing: the model is not there.
+    /// True when the call was wrong rather than the work failing: the model is not there, or the file is no model of this project. A
+    /// provider that this machine lacks is no wrong call, which is right on another.
     #[must_use]
     pub fn is_wrong_call(&self) -> bool {
-        matches!(self, Self::Read { source, .. } if source.kind() == ErrorKind::NotFound)
+        match self {
+            Self::Read { source, .. } => source.kind() == ErrorKind::NotFound,
+            Self::Weights { .. } | Self::NoModel { .. } => true,
+            Self::Contract { source, .. } => matches!(source, ContractError::Missing),
+            _ => false,
+        }
     }
 }

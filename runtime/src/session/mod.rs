@@ -49,7 +49,8 @@ impl SessionError {
     pub fn is_wrong_call(&self) -> bool {
         match self {
             Self::Engine(error) => error.is_wrong_call(),
-            Self::NoFusion { .. } | Self::Images(_) | Self::FixedSize { .. } | Self::Pixels(_) => false,
+            Self::NoFusion { .. } => true,
+            Self::Images(_) | Self::FixedSize { .. } | Self::Pixels(_) => false,
         }
     }
 }
@@ -80,6 +81,12 @@ impl Model {
     #[must_use]
     pub fn contract(&self) -> &Contract {
         &self.contract
+    }
+
+    /// What messages call it: the path of its file.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.engine.name()
     }
 
     /// Where it runs.

@@ -7,6 +7,7 @@ use caf_console::{Console, Interrupted, StopFlag, out, write_json};
 use caf_search::fusion::{self, FusionTrainConfig};
 use caf_search::loader::ImageSource;
 use caf_search::task_training::{self, TaskTrainConfig, files};
+use clap::builder::UnknownArgumentValueParser;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Subcommand)]
@@ -48,6 +49,9 @@ pub(super) struct FusionArgs {
 pub(super) struct TaskArgs {
     #[command(flatten)]
     learning: LearningArgs,
+    /// A fusion network is not trained here.
+    #[arg(long = "net", hide = true, value_parser = no_fusion_network())]
+    _net: Option<String>,
     /// What the network sees: a folder of images with the pairs' names, `visible` or `infrared`.
     #[arg(long)]
     images: Option<ImageSource>,
@@ -60,6 +64,12 @@ pub(super) struct TaskArgs {
     /// Size of the task's network, such as n, s, m, l or x; without it that of the starting weights.
     #[arg(long)]
     variant: Option<String>,
+}
+
+/// To a person who knows `--net` from the other commands.
+fn no_fusion_network() -> UnknownArgumentValueParser {
+    let says = "`--net` is the fusion network of `search` and `train fusion`; here the network is that of `--task`, its size `--variant`";
+    UnknownArgumentValueParser::suggest(says)
 }
 
 pub(super) fn run(command: &Command) -> Result<()> {

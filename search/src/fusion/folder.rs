@@ -5,7 +5,7 @@ use crate::error::SearchError;
 use caf_console::{Progress, StopFlag};
 use caf_data::Dataset;
 use caf_image::color::{self, Quantize};
-use caf_image::results::{Existing, ResultFolder};
+use caf_image::results::{Existing, Fact, ResultFolder};
 use caf_image::{Plane, Rgb8};
 use caf_image::{write_gray8, write_rgb8};
 use serde::Serialize;
@@ -48,11 +48,15 @@ pub struct FuseReport {
 /// cannot be read or a result not written.
 pub fn fuse_folder(job: &FuseJob<'_>, progress: &dyn Progress, stop: &StopFlag) -> Result<FuseReport, SearchError> {
     keep_sources(job)?;
+    let method = Fact::new("method", job.method.describe()?);
     let facts = [
-        ("made by", "caf-search fuse".to_owned()),
-        ("method", job.method.describe()?),
-        ("infrared range", job.dataset.ir_range().to_string()),
-        ("colours", if job.colour { "of the visible image" } else { "none" }.to_owned()),
+        Fact::new("made by", "caf-search fuse"),
+        match job.method {
+            Method::Network(path) => method.of_file(path),
+            Method::Visible | Method::Infrared | Method::Average | Method::Max => method,
+        },
+        Fact::new("infrared range", job.dataset.ir_range().to_string()),
+        Fact::new("colours", if job.colour { "of the visible image" } else { "none" }),
     ];
     let mut folder = ResultFolder::open(job.out, &facts, job.dataset.names(), job.existing)?;
     let total = job.dataset.len();

@@ -73,7 +73,11 @@ impl Network {
         if let Some(init) = init {
             let taken = take(&whole, &init, &mut weights)?;
             init.require_range(setup.ir_range)?;
-            started = Some(format!("{taken} of {of} entries taken from {}, the rest is fresh", init.path.display()));
+            let from = init.path.display();
+            started = Some(match of.checked_sub(taken) {
+                None | Some(0) => format!("all {of} entries taken from {from}"),
+                Some(rest) => format!("{taken} of {of} entries taken from {from}, the other {rest} begin anew"),
+            });
         }
         let params = Params::from_weights(&whole, &weights, setup.device, setup.float)?;
         let (classes, size) = (setup.classes.to_vec(), setup.size);
@@ -155,8 +159,11 @@ fn take(graph: &Graph, init: &Init<'_>, weights: &mut Weights) -> Result<usize, 
     if is_of_this_kind {
         return Ok(taken);
     }
-    let name = graph.name();
-    Err(task_file(init.path, format!("no entry has the name and shape of one of {name}: another network")))
+    Err(SearchError::Kind {
+        path: init.path.to_owned(),
+        expected: format!("weights of {}", graph.name()),
+        found: "no entry with the name and shape of one of its entries: another network".to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -210,7 +217,7 @@ mod tests {
             let name = eighty.params()[0].name.as_str();
             assert_eq!(started.weights(started.params()).unwrap().get(name), stored.get(name));
             let whole = begin(network(80), Some(&path)).unwrap();
-            assert!(whole.started().unwrap().starts_with(&format!("{n} of {n} ")), "{:?}", whole.started());
+            assert!(whole.started().unwrap().starts_with(&format!("all {n} entries ")), "{:?}", whole.started());
         }
     }
 
@@ -237,7 +244,7 @@ mod tests {
         let [hub, original] = ["tiny_weights.safetensors", "tiny_weights_mmseg_names.safetensors"].map(|f| start(f, 9));
         let of = hub.whole().params().len();
         for started in [&hub, &original] {
-            assert!(started.started().unwrap().starts_with(&format!("{of} of {of} ")), "{:?}", started.started());
+            assert!(started.started().unwrap().starts_with(&format!("all {of} entries ")), "{:?}", started.started());
         }
         let original = values(&original);
         for (name, tensor) in values(&hub).iter() {
