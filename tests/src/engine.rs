@@ -18,10 +18,11 @@ pub trait Runner {
 pub type Load = fn(&Graph, &Weights) -> Box<dyn Runner>;
 
 /// libtorch on the CPU, in single precision.
-pub const LIBTORCH: (&str, Load) = ("libtorch", |graph, weights| {
-    let params = Params::from_weights(graph, weights, Device::Cpu, Kind::Float).unwrap();
-    Box::new(Libtorch { graph: graph.clone(), params })
-});
+pub const LIBTORCH: (&str, Load) = ("libtorch", |graph, weights| load_libtorch(graph, weights, Kind::Float));
+
+/// libtorch on the CPU, in double precision; outputs are rounded to single.
+pub const LIBTORCH_DOUBLE: (&str, Load) =
+    ("libtorch, double", |graph, weights| load_libtorch(graph, weights, Kind::Double));
 
 /// ONNX Runtime on the CPU, normalisations folded into convolutions.
 pub const ONNX_FOLDED: (&str, Load) = ("ONNX Runtime, folded", |graph, weights| load_onnx(graph, weights, true));
@@ -34,9 +35,16 @@ struct Libtorch {
     params: Params,
 }
 
+fn load_libtorch(graph: &Graph, weights: &Weights, kind: Kind) -> Box<dyn Runner> {
+    let params = Params::from_weights(graph, weights, Device::Cpu, kind).unwrap();
+    Box::new(Libtorch { graph: graph.clone(), params })
+}
+
 impl Runner for Libtorch {
     fn run(&mut self, inputs: &[Array]) -> Vec<Array> {
-        let inputs: Vec<Tensor> = inputs.iter().map(tensor).collect();
+        let kind = self.params.kind();
+        let of_kind = |t: Tensor| if t.kind() == Kind::Float { t.to_kind(kind) } else { t };
+        let inputs: Vec<Tensor> = inputs.iter().map(|input| of_kind(tensor(input))).collect();
         let refs: Vec<&Tensor> = inputs.iter().collect();
         let outputs = tch::no_grad(|| forward(&self.graph, &self.params, &refs, Mode::Eval)).unwrap();
         outputs.iter().map(array).collect()
@@ -81,7 +89,7 @@ pub fn array(tensor: &Tensor) -> Array {
     let shape: Vec<usize> = tensor.size().iter().map(|n| *n as usize).collect();
     let flat = tensor.detach().contiguous().view([-1]);
     match flat.kind() {
-        Kind::Float => floats(&shape, Vec::try_from(&flat).unwrap()),
+        Kind::Float | Kind::Double => floats(&shape, Vec::try_from(&flat.to_kind(Kind::Float)).unwrap()),
         Kind::Uint8 => bytes(&shape, Vec::try_from(&flat).unwrap()),
         other => panic!("expected floats or bytes, found {other:?}"),
     }

@@ -8,6 +8,19 @@ use caf_golden::Tally;
 /// demanded of every other value. A bound in pixels stands beside it.
 pub const RELATIVE_BOXES: f64 = 1e-4;
 
+/// How far two runs in single precision may be apart, as a multiple of what rounding does to one of them: each has its own order of
+/// sums, and a folded weight is rounded once more, three errors like the measured one, of which the largest of other draws counts.
+const DRAWS: f64 = 4.0;
+/// Rounding of the largest value, in units of its last place, where few values were rounded and by chance hardly: to the nearest
+/// on both sides, in two layers.
+const LEAST_UNITS: f64 = 2.0;
+
+/// How far two engines may be apart on an output that is `single` by one of them and `double` by the same in double precision.
+pub fn rounding(single: &[f32], double: &[f32]) -> f64 {
+    let largest = double.iter().fold(0.0, |largest, value| f64::max(largest, f64::from(value.abs())));
+    DRAWS * Spread::of(single, double).max + LEAST_UNITS * f64::from(f32::EPSILON) * largest
+}
+
 /// Distance between equally long lists.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Spread {
@@ -89,18 +102,10 @@ impl<'a> Rows<'a> {
 
     /// Adds decoded detections `[…, columns]`: boxes, and the probabilities behind them.
     pub fn detections(&mut self, what: &str, [found, expected]: [&[f32]; 2], layout: &Layout, tolerances: [f64; 2]) {
-        let columns = layout.columns;
-        assert!(
-            columns > 4 && found.len() == expected.len() && found.len().is_multiple_of(columns),
-            "{what}: number of values"
-        );
-        let part = |list: &[f32], take: fn(usize) -> bool| -> Vec<f32> {
-            list.iter().enumerate().filter(|(i, _)| take(i % columns)).map(|(_, v)| *v).collect()
-        };
-        let [boxes, rest] =
-            [|c| c < 4, |c| c >= 4].map(|take: fn(usize) -> bool| [part(found, take), part(expected, take)]);
-        self.boxes(&format!("{what}, boxes"), &boxes[0], &boxes[1], layout.image, tolerances[0]);
-        self.close(&format!("{what}, probabilities"), &rest[0], &rest[1], tolerances[1]);
+        assert_eq!(found.len(), expected.len(), "{what}: number of values");
+        let [(boxes, rest), (expected_boxes, expected_rest)] = [found, expected].map(|list| layout.parts(list));
+        self.boxes(&format!("{what}, boxes"), &boxes, &expected_boxes, layout.image, tolerances[0]);
+        self.close(&format!("{what}, probabilities"), &rest, &expected_rest, tolerances[1]);
     }
 }
 
@@ -113,9 +118,26 @@ pub struct Layout {
     pub image: Size,
 }
 
+impl Layout {
+    /// The boxes of decoded rows, and the probabilities behind them.
+    pub fn parts(&self, rows: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        assert!(self.columns > 4 && rows.len().is_multiple_of(self.columns), "{} values are no rows", rows.len());
+        let rows = rows.chunks_exact(self.columns).map(|row| row.split_at(4));
+        let (boxes, rest): (Vec<&[f32]>, Vec<&[f32]>) = rows.unzip();
+        (boxes.concat(), rest.concat())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rounding_is_measured_and_never_less_than_that_of_the_largest_value() {
+        let unit = f64::from(f32::EPSILON);
+        assert_eq!(rounding(&[1.0, -8.0], &[1.0, -8.0]), 16.0 * unit);
+        assert_eq!(rounding(&[1.0 + f32::EPSILON, 0.0], &[1.0, 0.0]), 6.0 * unit);
+    }
 
     #[test]
     fn distances_are_counted() {
