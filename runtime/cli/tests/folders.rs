@@ -108,7 +108,7 @@ fn offenders_damage_and_wrong_models_are_named() {
     // The header is whole, the pixels are not.
     let bytes = std::fs::read(at("vi/one.png")).unwrap();
     std::fs::write(at("vi/one.png"), &bytes[..bytes.len() / 2]).unwrap();
-    fails(1, &["vi/one.png"], &call);
+    fails(1, &["vi/one.png: the image is cut off: the file ends before it does"], &call);
     // A decoder fills the end of this one with gray.
     std::fs::remove_file(at("vi/one.png")).unwrap();
     save_rgb(&at("vi/one.jpg"), 50, 38, 1);
@@ -125,7 +125,12 @@ fn offenders_damage_and_wrong_models_are_named() {
     fails(1, &["one: ", "48x38", "50x38", "without --size"], &call);
     let weights = at("w.safetensors");
     std::fs::write(&weights, b"\x08\0\0\0\0\0\0\0{}      ").unwrap();
-    fails(1, &["w.safetensors", "caf-export onnx"], &["check", "--model", text(&weights)]);
+    fails(2, &["w.safetensors", "caf-export onnx"], &["check", "--model", text(&weights)]);
+    let words = at("words.txt");
+    for (content, found) in [("by hand\n", "found a text"), ("", "found an empty file")] {
+        std::fs::write(&words, content).unwrap();
+        fails(2, &["words.txt: expected a model", found], &["check", "--model", text(&words)]);
+    }
     for name in ["ir/one.png", "vi/one.png"] {
         save_rgb(&at(name), 50, 38, 1);
     }
@@ -276,9 +281,10 @@ fn a_folder_of_mixed_sizes_is_searched_by_one_model_in_each_pairs_own_pixels() {
         let corners =
             |d: &Value| -> Vec<f64> { d["box"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect() };
         for (a, b) in a.iter().zip(&b) {
-            // The model of a fixed size has the same letterbox by other nodes: single precision, on boxes of up to 200 px.
+            // The model of a fixed size has the same letterbox by other nodes. Measured: no difference. A unit in the last place is
+            // 1.5e-5 on boxes of up to 200 px, and sixty of them are what sixty layers may make of one.
             let worst = corners(a).iter().zip(corners(b)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-            assert!(worst < 0.05 && a["class"] == b["class"], "{name}: {a} and {b}");
+            assert!(worst < 1e-3 && a["class"] == b["class"], "{name}: {a} and {b}");
         }
     }
 }
