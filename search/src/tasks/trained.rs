@@ -45,12 +45,11 @@ pub fn open_task(path: &Path, device: Device) -> Result<Trained, SearchError> {
 impl Trained {
     fn of(file: &TaskFile, device: Device) -> Result<Self, SearchError> {
         let (network, metadata) = (&file.network, &file.metadata);
-        let task =
-            TASKS.into_iter().find(|task| task.network == network.task()).ok_or_else(|| SearchError::Kind {
-                path: file.path.clone(),
-                expected: "a network that a task here measures".to_owned(),
-                found: format!("one of kind `{}`", network.kind()),
-            })?;
+        let task = TASKS.into_iter().find(|task| task.network == network.task()).ok_or_else(|| SearchError::Kind {
+            path: file.path.clone(),
+            expected: "a network that a task here measures".to_owned(),
+            found: format!("one of kind `{}`", network.kind()),
+        })?;
         let (graph, ir_range) = (network.graph()?, ir_range::of_file(metadata, &file.path)?);
         let params = Params::from_weights(&graph, &file.weights, device, Kind::Float)?;
         let (classes, image_size) = (metadata.classes.clone(), metadata.image_size);
