@@ -207,7 +207,7 @@ impl Crate {
         let both = |a: &Words, b: &Words| reaches[a].contains(b) && reaches[b].contains(a);
         let mut found: Vec<Vec<String>> = Vec::new();
         for module in self.0.keys().filter(|module| both(module, module)) {
-            let circle = self.0.keys().filter(|other| both(module, other)).map(|words| shown(words)).collect();
+            let circle = self.0.keys().filter(|other| both(module, other)).map(shown).collect();
             if !found.contains(&circle) {
                 found.push(circle);
             }
