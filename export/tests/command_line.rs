@@ -246,7 +246,7 @@ fn files_of_another_kind_are_wrong_calls_bad_files_exit_with_one_and_nothing_is_
     let err = f.bad("onnx --fusion fusion.safetensors -o absent/m.onnx", 1);
     assert!(err.contains("absent"), "{err}");
     std::fs::write(f.path("one.txt"), "person\n").unwrap();
-    let err = f.bad("onnx --task silent.safetensors --classes one.txt --size 64x64 -o m.onnx", 1);
+    let err = f.bad("onnx --task silent.safetensors --classes one.txt --size 64x64 -o m.onnx", 2);
     assert!(err.contains("head's 2 classes, found 1"), "{err}");
     let mut broken = caf_weights::load_safetensors(f.path("fusion.safetensors")).unwrap();
     broken.replace("fuse.1.0.bias", HostTensor::from_f32(&[3], &[0.0; 3]).unwrap());
