@@ -105,6 +105,10 @@ fn models_that_cannot_fuse_are_refused_with_the_reason() {
     let garbage = folder.path().join("garbage.onnx");
     std::fs::write(&garbage, b"not a model").unwrap();
     let error = load(&garbage);
+    assert!(matches!(&error, SessionError::Engine(EngineError::NoModel { .. })) && error.is_wrong_call(), "{error}");
+    // Bytes of no kind that is known by its beginning: ONNX Runtime says what is wrong.
+    std::fs::write(&garbage, [0x08, 0x07, 0xFF, 0xFF, 0xFF]).unwrap();
+    let error = load(&garbage);
     assert!(
         matches!(&error, SessionError::Engine(EngineError::Load { .. })) && error.to_string().contains("garbage.onnx"),
         "{error}"

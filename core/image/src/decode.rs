@@ -13,7 +13,7 @@ use crate::color::luma_of;
 use crate::error::ImageError;
 use crate::format::{self, Format};
 use crate::raster::{Gray8, Plane, Raster, Rgb8};
-use crate::{header, jpeg};
+use crate::{cut_off, jpeg};
 
 /// A camera's image has tens of megabytes; a header that claims more than a gigabyte is wrong or hostile.
 pub(crate) const MOST_BYTES: u64 = 1 << 30;
@@ -99,7 +99,7 @@ pub fn decode_fourth(path: &Path) -> Result<Pixels, ImageError> {
 
 /// The decoder's image as stored, and how it is turned.
 fn dynamic(bytes: &[u8], format: Format, path: &Path) -> Result<(DynamicImage, Orientation), ImageError> {
-    if header::is_cut_off(bytes, format) {
+    if cut_off::is_cut_off(bytes, format) {
         return Err(ImageError::CutOff { path: path.to_owned() });
     }
     if format == Format::Jpeg

@@ -1,13 +1,14 @@
-//! Sizes from headers, and whether a file reaches its end.
+//! Sizes from headers.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::Path;
 
 use caf_geometry::Size;
 use image::metadata::Orientation;
 use image::{ImageDecoder as _, ImageReader};
 
+use crate::cut_off::chunks_are_cut_off;
 use crate::error::ImageError;
 use crate::format::{self, Format};
 use crate::{decode, jpeg};
@@ -70,23 +71,6 @@ pub fn inspect(path: &Path) -> Result<Header, ImageError> {
     if cut_off { Err(ImageError::CutOff { path: path.to_owned() }) } else { Ok(header) }
 }
 
-/// Whether the content of a file says that it goes on beyond its end.
-pub(crate) fn is_cut_off(bytes: &[u8], format: Format) -> bool {
-    match format {
-        Format::Jpeg => jpeg::is_cut_off(bytes),
-        // Reading from memory fails where the bytes end.
-        _ => chunks_are_cut_off(&mut Cursor::new(bytes), format).unwrap_or(true),
-    }
-}
-
-fn chunks_are_cut_off<R: BufRead + Seek>(reader: &mut R, format: Format) -> io::Result<bool> {
-    match format {
-        Format::Png => Ok(!png_is_complete(reader)?),
-        Format::WebP => Ok(!riff_is_complete(reader)?),
-        Format::Jpeg | Format::Bmp | Format::Tiff | Format::Pnm => Ok(false),
-    }
-}
-
 /// Opens a file at its beginning and tells its kind.
 fn open(path: &Path) -> Result<(BufReader<File>, Format), ImageError> {
     let read = |source| ImageError::Read { path: path.to_owned(), source };
@@ -104,32 +88,4 @@ pub(crate) fn head_of(path: &Path) -> io::Result<Vec<u8>> {
     let mut head = Vec::with_capacity(format::HEAD);
     File::open(path)?.take(format::HEAD as u64).read_to_end(&mut head)?;
     Ok(head)
-}
-
-/// Whether the chunks of a PNG go on to the one that ends it.
-fn png_is_complete<R: BufRead + Seek>(reader: &mut R) -> io::Result<bool> {
-    let end = reader.seek(SeekFrom::End(0))?;
-    let mut at = 8;
-    loop {
-        if at + 12 > end {
-            return Ok(false);
-        }
-        reader.seek(SeekFrom::Start(at))?;
-        let mut chunk = [0; 8];
-        reader.read_exact(&mut chunk)?;
-        let [l3, l2, l1, l0, kind @ ..] = chunk;
-        at += 12 + u64::from(u32::from_be_bytes([l3, l2, l1, l0]));
-        if kind == *b"IEND" {
-            return Ok(at <= end);
-        }
-    }
-}
-
-/// Whether a RIFF file is as long as it says.
-fn riff_is_complete<R: BufRead + Seek>(reader: &mut R) -> io::Result<bool> {
-    let end = reader.seek(SeekFrom::End(0))?;
-    reader.seek(SeekFrom::Start(4))?;
-    let mut length = [0; 4];
-    reader.read_exact(&mut length)?;
-    Ok(8 + u64::from(u32::from_le_bytes(length)) <= end)
 }

@@ -12,6 +12,7 @@
 //! * What desktop systems leave in folders is passed over; everything else that is no image is named.
 
 pub mod color;
+mod cut_off;
 mod decode;
 mod error;
 pub mod folder;
