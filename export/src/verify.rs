@@ -8,9 +8,9 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// Name of the predictions' boxes, in pixels of the detector's input, after [`by_unit`].
-pub const BOXES: &str = "predictions: boxes";
+const BOXES: &str = "predictions: boxes";
 /// Name of the predictions' objectness and class probabilities after [`by_unit`].
-pub const SCORES: &str = "predictions: scores";
+const SCORES: &str = "predictions: scores";
 /// Columns of a prediction before its scores.
 const BOX_COLUMNS: usize = 4;
 
@@ -189,8 +189,23 @@ pub fn distances(
     Ok(distances)
 }
 
+/// The accepted difference of one output from that of the same weights, not folded, in the unit that [`distances`] gives it in:
+/// `tolerance` of images in [0, 1] and of probabilities, of boxes by the longer side of the detector's input; one step of bytes; of
+/// a class map's pixels a share, for where two classes are nearly as likely, rounding decides.
+pub fn limit(contract: &Contract, output: &str, tolerance: f64) -> f64 {
+    /// Share of the pixels that may be of another class.
+    const MAP_SHARE: f64 = 1e-3;
+    let bytes = contract.outputs.iter().any(|p| p.name == output && p.element == Element::U8);
+    match contract.detection() {
+        Some(detection) if output == BOXES => tolerance * detection.input.height.max(detection.input.width) as f64,
+        _ if is_class_map(contract, output) => MAP_SHARE,
+        _ if bytes => 1.0,
+        _ => tolerance,
+    }
+}
+
 /// Whether an output is a class map: its numbers are names, so that 3 is no nearer to 2 than to 7.
-pub fn is_class_map(contract: &Contract, output: &str) -> bool {
+fn is_class_map(contract: &Contract, output: &str) -> bool {
     contract.segmentation().is_some_and(|segmentation| segmentation.output == output)
 }
 

@@ -139,8 +139,8 @@ fn a_pipeline_and_a_detector_are_written_and_verified() {
 }
 
 #[test]
-fn a_segmentation_is_written_and_verified() {
-    if !engine_present("a_segmentation_is_written_and_verified") {
+fn a_segmentation_is_written_and_verified_alone_and_beside_a_detector() {
+    if !engine_present("a_segmentation_is_written_and_verified_alone_and_beside_a_detector") {
         return;
     }
     let f = Folder::new();
@@ -162,6 +162,28 @@ fn a_segmentation_is_written_and_verified() {
     assert_eq!(f.contract("lone.onnx").outputs[0].shape, [1, 48, 64].map(Extent::Fixed));
     let err = f.bad("onnx --task seg.safetensors --task-size 64x64 -o no.onnx", 2);
     assert!(err.contains("at its own size"), "{err}");
+    // Beside a detector, which sees the same image.
+    let weights = "--task task.safetensors --task seg.safetensors";
+    f.good(&format!("onnx --fusion fusion.safetensors {weights} --task-size 96x64 -o both.onnx"));
+    let contract = f.contract("both.onnx");
+    assert_eq!(contract.summary(), "fuses, detects and segments");
+    assert_eq!(contract.detection().unwrap().input, Size::new(96, 64));
+    let sources: Vec<&str> = contract.sources.iter().map(|source| source.role.as_str()).collect();
+    assert_eq!(sources, ["fusion", "task", "task"]);
+    let out = f.good(&format!("verify both.onnx --against fusion.safetensors {weights} --runs 1 --size 77x64"));
+    assert!(out.contains("predictions: boxes: at most") && out.contains("class_map: at most"), "{out}");
+    for (line, words) in [
+        ("verify both.onnx --against fusion.safetensors --task task.safetensors", "has 2 tasks: give --against"),
+        ("onnx --task task.safetensors --task silent.safetensors -o no.onnx", "names no classes"),
+        (
+            "onnx --task task.safetensors --task task.safetensors -o no.onnx",
+            "one network a task, found two for detection",
+        ),
+        ("onnx --task task.safetensors --task seg.safetensors --classes classes.txt -o no.onnx", "expected one --task"),
+    ] {
+        let err = f.bad(line, 2);
+        assert!(err.contains(words), "{err}");
+    }
 }
 
 /// Every task network of the list, its smallest published size, from a file that says nothing of itself.

@@ -35,18 +35,18 @@ fn every_range_is_carried_and_what_is_none_is_refused() {
         // What the task network saw is the fused image.
         write(&task, "task.safetensors", Some("\"full\""));
         let fusion = FusionFile::open(&path("fusion.safetensors")).unwrap();
-        let task = TaskFile::open(&path("task.safetensors"), Some(&classes)).unwrap();
-        for parts in [Parts::Fusion(&fusion), Parts::Pipeline(&fusion, &task)] {
+        let tasks = [TaskFile::open(&path("task.safetensors"), Some(&classes)).unwrap()];
+        for parts in [Parts::Fusion(&fusion), Parts::Pipeline(&fusion, &tasks)] {
             let model = Model::new(parts, &Settings::default()).unwrap();
             assert_eq!(model.contract().infrared_range, range, "{text:?}");
         }
         write(
-            &yolov5::graph(task.network().typed::<YoloConfig>().as_ref().unwrap()).unwrap(),
+            &yolov5::graph(tasks[0].network().typed::<YoloConfig>().as_ref().unwrap()).unwrap(),
             "task.safetensors",
             text,
         );
-        let task = TaskFile::open(&path("task.safetensors"), Some(&classes)).unwrap();
-        let model = Model::new(Parts::Task(&task), &Settings::default()).unwrap();
+        let tasks = [TaskFile::open(&path("task.safetensors"), Some(&classes)).unwrap()];
+        let model = Model::new(Parts::Tasks(&tasks), &Settings::default()).unwrap();
         assert_eq!(model.contract().infrared_range, range, "{text:?}");
     }
     for wrong in ["full", r#"{"percentile":{"high":1.0,"low":99.0}}"#, r#"{"window":{"min":1.0}}"#, "\"best\""] {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use caf_contract::{Contract, TaskContract, check_elements};
+use caf_contract::{Contract, check_elements};
 use caf_engine::{EngineError, EngineOptions, Provider, library, probe};
 use caf_geometry::Size;
 use serde::Serialize;
@@ -172,12 +172,7 @@ impl CheckReport {
             }
         }
         for task in &c.tasks {
-            match task {
-                TaskContract::Detection(detection) => {
-                    writeln!(out, "  detection of the image fitted into {} pixels", detection.input)?;
-                }
-                TaskContract::Segmentation(_) => writeln!(out, "  segmentation at the image's own size")?,
-            }
+            writeln!(out, "  {task}")?;
             writeln!(out, "  classes  {}", task.classes().join(", "))?;
         }
         writeln!(out, "  infrared of 16 bits: range {}", c.infrared_range)?;

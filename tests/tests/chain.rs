@@ -50,10 +50,10 @@ fn from_rendered_pairs_to_a_model_on_onnx_runtime() {
     assert!(!outcome.interrupted && outcome.iterations == 2 && outcome.last_report.is_some());
 
     let fusion = FusionFile::open(&fusion_path).unwrap();
-    let task = TaskFile::open(&tasked.join(files::LAST), None).unwrap();
+    let tasks = [TaskFile::open(&tasked.join(files::LAST), None).unwrap()];
     let Size { width, height } = SIZE;
     let settings = Settings { size: Some(Size { width, height }), ..Settings::default() };
-    let model = Model::new(Parts::Pipeline(&fusion, &task), &settings).unwrap();
+    let model = Model::new(Parts::Pipeline(&fusion, &tasks), &settings).unwrap();
     assert!(model.contract().fuses());
     // Class names and size of the detector's images came along in its file.
     let detector = model.contract().detection().cloned().unwrap();
@@ -63,7 +63,7 @@ fn from_rendered_pairs_to_a_model_on_onnx_runtime() {
     let mut tally = Tally::new("from_rendered_pairs_to_a_model_on_onnx_runtime");
     let mut engines = [LIBTORCH, ONNX_FOLDED].map(|(_, load)| load(model.graph(), model.weights()));
     // A value on a half may be rounded up by one engine and down by the other: detectors are compared behind the same image.
-    let lone = Model::new(Parts::Task(&task), &settings).unwrap();
+    let lone = Model::new(Parts::Tasks(&tasks), &settings).unwrap();
     let mut detectors = [LIBTORCH, ONNX_FOLDED].map(|(_, load)| load(lone.graph(), lone.weights()));
     let layout = Layout { columns: 5 + detector.classes.len(), image: detector.input };
     for entry in scenes.dataset("val.txt").entries() {

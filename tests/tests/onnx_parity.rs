@@ -103,7 +103,7 @@ fn graph_outputs(graph: &Graph) -> Vec<&str> {
 }
 
 fn add(rows: &mut Rows<'_>, output: &str, [found, expected]: [&Array; 2], image: Size) {
-    if !["predictions", "task.decode"].contains(&output) {
+    if !["predictions", "detection.decode"].contains(&output) {
         let tolerance = if matches!(found.values, caf_engine::Values::U8(_)) { LEVELS } else { ENGINES };
         rows.add(output, Spread::of_arrays(found, expected), tolerance);
         return;
@@ -146,7 +146,7 @@ fn a_pipeline_of_the_official_checkpoints_agrees_on_real_pairs() {
     let (detector, _, config) = yolov5::checkpoint(&yolo_folder);
     let task_path = save(dir.path(), "task", &detector.weights);
     let classes: Vec<String> = (0..config.classes).map(|i| format!("class {i}")).collect();
-    let task = TaskFile::open(&task_path, Some(&classes)).unwrap();
+    let tasks = [TaskFile::open(&task_path, Some(&classes)).unwrap()];
     let checkpoint = checkpoints(&caf_folder).remove(0);
     let fusion = FusionFile::open(&save(dir.path(), &checkpoint.name, &checkpoint.weights)).unwrap();
     let name = format!("{} + {}", checkpoint.name, detector.name);
@@ -157,7 +157,7 @@ fn a_pipeline_of_the_official_checkpoints_agrees_on_real_pairs() {
             task_size: Some(Size { width: 320, height: 320 }),
             ..Settings::default()
         };
-        let model = Model::new(Parts::Pipeline(&fusion, &task), &settings).unwrap();
+        let model = Model::new(Parts::Pipeline(&fusion, &tasks), &settings).unwrap();
         let input = vec![plane_bytes(&pair.ir), rgb_bytes(&pair.vi)];
         let graph = model.graph().with_outputs(&["fused.bytes"]).unwrap();
         let (weights, on) = (model.weights(), &*pair.name);
@@ -166,8 +166,8 @@ fn a_pipeline_of_the_official_checkpoints_agrees_on_real_pairs() {
         // A value that lies on a half is rounded up by one engine and down by the other, and the detector sees the rounded image: its
         // results are compared behind one and the same image.
         let fused = LIBTORCH.1(&graph, weights).run(&input);
-        let model = Model::new(Parts::Task(&task), &settings).unwrap();
-        let graph = model.graph().with_outputs(&["letterbox", "task.decode"]).unwrap();
+        let model = Model::new(Parts::Tasks(&tasks), &settings).unwrap();
+        let graph = model.graph().with_outputs(&["detection.letterbox", "detection.decode"]).unwrap();
         let (weights, boxes_in) = (model.weights(), boxes_in(&model));
         let network = Network { name: &name, graph: &graph, weights, on, boxes_in };
         against_libtorch(&mut tally, &network, &[ONNX_FOLDED], &[fused]);
@@ -277,7 +277,7 @@ fn three_classes() -> [String; 3] {
 fn pipelines_of_every_kind_agree_and_keep_their_contract() {
     let files = files();
     let fusion = FusionFile::open(&files.fusion).unwrap();
-    let task = TaskFile::open(&files.task, Some(&three_classes())).unwrap();
+    let tasks = [TaskFile::open(&files.task, Some(&three_classes())).unwrap()];
     let mut tally = Tally::new("pipelines_of_every_kind_agree_and_keep_their_contract");
     let mut contracts = 0;
     // Wider than high, smaller than the detector's input, with a border above and below; no side is a multiple of four.
@@ -290,11 +290,11 @@ fn pipelines_of_every_kind_agree_and_keep_their_contract() {
             let one = Settings { batch: Some(1), ..with_size };
             for (kind, parts, settings) in [
                 ("fusion", Parts::Fusion(&fusion), settings),
-                ("detector", Parts::Task(&task), with_size),
-                ("pipeline", Parts::Pipeline(&fusion, &task), with_size),
-                ("pipeline of one", Parts::Pipeline(&fusion, &task), one),
-                ("detector of any size", Parts::Task(&task), settings),
-                ("pipeline of any size", Parts::Pipeline(&fusion, &task), settings),
+                ("detector", Parts::Tasks(&tasks), with_size),
+                ("pipeline", Parts::Pipeline(&fusion, &tasks), with_size),
+                ("pipeline of one", Parts::Pipeline(&fusion, &tasks), one),
+                ("detector of any size", Parts::Tasks(&tasks), settings),
+                ("pipeline of any size", Parts::Pipeline(&fusion, &tasks), settings),
             ] {
                 if kind.starts_with("detector") && colour == ColourMode::Gray {
                     continue;
@@ -323,7 +323,7 @@ fn check_contract(model: &Model, parts: Parts<'_>, files: &Files) {
     let hash = |path: &Path| sha256_of_file(path).unwrap();
     let expected: Vec<(&str, String)> = match parts {
         Parts::Fusion(_) => vec![("fusion", hash(&files.fusion))],
-        Parts::Task(_) => vec![("task", hash(&files.task))],
+        Parts::Tasks(_) => vec![("task", hash(&files.task))],
         Parts::Pipeline(..) => vec![("fusion", hash(&files.fusion)), ("task", hash(&files.task))],
     };
     let found: Vec<(&str, String)> = contract.sources.iter().map(|s| (s.role.as_str(), s.sha256.clone())).collect();

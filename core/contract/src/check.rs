@@ -2,7 +2,7 @@
 
 use crate::contract::{Contract, INPUT_IMAGE, INPUT_IR, INPUT_VI, OUTPUT_FUSED};
 use crate::error::Mismatch;
-use crate::port::{Colour, Element, Extent, Port};
+use crate::port::{Element, Extent, Port};
 use crate::task::TaskContract;
 
 /// An input or output as an engine reports it.
@@ -49,8 +49,9 @@ impl Contract {
             if let Some((expected, was)) = task.fault() {
                 found.push(Mismatch::new(task.name(), expected, was));
             }
-            if let Some(port) = self.outputs.iter().find(|p| p.name == task.output()) {
-                task_port(task, port, &mut found);
+            for port in self.outputs.iter().filter(|p| p.name == task.output()).take(1) {
+                let expected = task.expected_port(port);
+                found.extend(expected.map(|e| Mismatch::new(format!("output `{}`", port.name), e, port.to_string())));
             }
         }
         found
@@ -88,24 +89,6 @@ fn image_port(direction: &str, port: &Port, found: &mut Vec<Mismatch>) {
     }
 }
 
-fn task_port(task: &TaskContract, port: &Port, found: &mut Vec<Mismatch>) {
-    let classes = task.classes().len();
-    let (fits, expected) = match task {
-        TaskContract::Detection(_) => {
-            let columns = classes.saturating_add(5);
-            let rows = port.element == Element::F32 && port.shape.len() == 3;
-            let fits = rows && port.shape.get(2) == Some(&Extent::Fixed(columns));
-            (fits, format!("f32 [batch, rows, {columns}] for {classes} classes"))
-        }
-        TaskContract::Segmentation(_) => {
-            (port.element == Element::U8 && port.shape.len() == 3, "u8 [batch, height, width]".to_owned())
-        }
-    };
-    if !fits || port.colour != Colour::None {
-        found.push(Mismatch::new(format!("output `{}`", port.name), expected, port.to_string()));
-    }
-}
-
 /// The real inputs or outputs against the promised ones, both ways.
 fn against_graph(direction: &str, ports: &[Port], real: &[GraphPort], found: &mut Vec<Mismatch>) {
     for port in ports {
@@ -130,6 +113,7 @@ fn against_graph(direction: &str, ports: &[Port], real: &[GraphPort], found: &mu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::port::Colour;
     use crate::samples::{detection, fusion, port, segmentation};
 
     fn real(port: &Port) -> GraphPort {

@@ -107,7 +107,7 @@ impl Contract {
     pub fn detection(&self) -> Option<&DetectionContract> {
         self.tasks.iter().find_map(|task| match task {
             TaskContract::Detection(detection) => Some(detection),
-            TaskContract::Segmentation(_) => None,
+            _ => None,
         })
     }
 
@@ -116,7 +116,7 @@ impl Contract {
     pub fn segmentation(&self) -> Option<&SegmentationContract> {
         self.tasks.iter().find_map(|task| match task {
             TaskContract::Segmentation(segmentation) => Some(segmentation),
-            TaskContract::Detection(_) => None,
+            _ => None,
         })
     }
 

@@ -1,7 +1,9 @@
 //! What a model does besides fusing: one entry for each task.
 
+use crate::port::{Colour, Element, Extent, Port};
 use caf_geometry::Size;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// The label of a pixel that counts for nothing: no class, neither right nor wrong. All published masks that have one use this number.
 pub const IGNORED_LABEL: u8 = 255;
@@ -52,6 +54,16 @@ pub struct SegmentationContract {
     pub palette: Option<Vec<[u8; 3]>>,
 }
 
+/// For people: what it is and what it sees.
+impl fmt::Display for TaskContract {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Detection(task) => write!(f, "detection of the image fitted into {} pixels", task.input),
+            Self::Segmentation(_) => f.write_str("segmentation at the image's own size"),
+        }
+    }
+}
+
 impl TaskContract {
     /// Names of all tasks, as the JSON has them.
     pub const NAMES: [&str; 2] = ["detection", "segmentation"];
@@ -90,6 +102,23 @@ impl TaskContract {
             Self::Detection(task) => &task.classes,
             Self::Segmentation(task) => &task.classes,
         }
+    }
+
+    /// What its output should be, where a port is none such.
+    pub(crate) fn expected_port(&self, port: &Port) -> Option<String> {
+        let classes = self.classes().len();
+        let (element, last, expected) = match self {
+            Self::Detection(_) => {
+                let columns = classes.saturating_add(5);
+                (Element::F32, Some(columns), format!("f32 [batch, rows, {columns}] for {classes} classes"))
+            }
+            Self::Segmentation(_) => (Element::U8, None, "u8 [batch, height, width]".to_owned()),
+        };
+        let fits = port.element == element
+            && port.colour == Colour::None
+            && port.shape.len() == 3
+            && last.is_none_or(|extent| port.shape.get(2) == Some(&Extent::Fixed(extent)));
+        (!fits).then_some(expected)
     }
 
     /// What is impossible about it, whatever the graph: expectation and finding.

@@ -16,7 +16,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Writes a fusion network, a detector or both in one graph as an ONNX file.
+    /// Writes a fusion network, task networks or both in one graph as an ONNX file.
     Onnx(onnx::OnnxArguments),
     /// Checks an ONNX file: contract, shapes, a run, and where the weights are given their hashes and values.
     Verify(verify::VerifyArguments),

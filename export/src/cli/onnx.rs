@@ -15,24 +15,27 @@ use std::path::PathBuf;
   caf-export onnx --fusion fusion.safetensors -o fusion.onnx
   caf-export onnx --fusion fusion.safetensors --task task.safetensors \\
     -o model.onnx
+  caf-export onnx --fusion fusion.safetensors --task detector.safetensors \\
+    --task segmenter.safetensors -o model.onnx
   caf-export onnx --fusion det_final.pth --task yolov5n.pt --size 640x480 \\
     --task-size 640x480 -o model.onnx")]
 pub(crate) struct OnnxArguments {
     /// Weights of the fusion network: safetensors, or an original checkpoint.
-    #[arg(long, required_unless_present = "task")]
+    #[arg(long, required_unless_present = "tasks")]
     fusion: Option<PathBuf>,
     /// Weights of a task network that sees the fused image: a detector, or a segmentation; safetensors, or an original checkpoint.
-    #[arg(long)]
-    task: Option<PathBuf>,
-    /// Class names, one a line; otherwise those in the task file's metadata.
-    #[arg(long, requires = "task")]
+    /// May be given once for each task.
+    #[arg(long = "task", value_name = "TASK")]
+    tasks: Vec<PathBuf>,
+    /// Class names of the one task network, one a line; otherwise those in the task file's metadata.
+    #[arg(long, requires = "tasks")]
     classes: Option<PathBuf>,
     /// Images are exactly this large, which TensorRT needs; otherwise any size.
     #[arg(long, value_name = "WIDTHxHEIGHT")]
     size: Option<caf_geometry::Size>,
     /// The detector sees the image fitted into exactly this, in multiples of 32; otherwise its training size. The nearer its
     /// proportions are to the images', the less is computed on the border.
-    #[arg(long, requires = "task", value_name = "WIDTHxHEIGHT")]
+    #[arg(long, requires = "tasks", value_name = "WIDTHxHEIGHT")]
     task_size: Option<caf_geometry::Size>,
     /// Images at once, or `any`.
     #[arg(long, default_value = "1", value_parser = parse::batch)]
@@ -64,21 +67,26 @@ struct Report<'a> {
 }
 
 pub(crate) fn run(arguments: &OnnxArguments) -> anyhow::Result<()> {
-    let paths =
-        Paths::default().file("--fusion", arguments.fusion.as_deref()).file("--task", arguments.task.as_deref());
+    let paths = Paths::default().file("--fusion", arguments.fusion.as_deref());
+    let paths = arguments.tasks.iter().fold(paths, |paths, task| paths.file("--task", task.as_path()));
     let paths = paths.file("--classes", arguments.classes.as_deref()).writes("--output", arguments.output.as_path());
     paths.writes("--json", arguments.json.as_deref()).check()?;
     claim(arguments.json.as_deref())?;
     let fusion = arguments.fusion.as_deref().map(FusionFile::open).transpose()?;
     let classes = arguments.classes.as_deref().map(parse::class_names).transpose()?;
-    let task = arguments.task.as_deref().map(|path| TaskFile::open(path, classes.as_deref())).transpose()?;
+    if classes.is_some() && arguments.tasks.len() > 1 {
+        let what =
+            format!("--classes: expected one --task, found {}, whose files name their classes", arguments.tasks.len());
+        return Err(ExportError::settings(what).into());
+    }
+    let open = |path: &PathBuf| TaskFile::open(path, classes.as_deref());
+    let tasks = arguments.tasks.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     fusion.iter().for_each(|file| tell_notes(file.path(), file.notes()));
-    task.iter().for_each(|file| tell_notes(file.path(), file.notes()));
-    let parts = match (&fusion, &task) {
-        (Some(fusion), Some(task)) => Parts::Pipeline(fusion, task),
-        (Some(fusion), None) => Parts::Fusion(fusion),
-        (None, Some(task)) => Parts::Task(task),
-        (None, None) => return Err(ExportError::settings("give --fusion, --task or both").into()),
+    tasks.iter().for_each(|file| tell_notes(file.path(), file.notes()));
+    let parts = match (&fusion, tasks.as_slice()) {
+        (Some(fusion), []) => Parts::Fusion(fusion),
+        (Some(fusion), tasks) => Parts::Pipeline(fusion, tasks),
+        (None, tasks) => Parts::Tasks(tasks),
     };
     let settings = Settings {
         samples: if arguments.float { Samples::Unit } else { Samples::Bytes },

@@ -5,8 +5,9 @@ use anyhow::{Context, bail};
 use caf_console::{Paths, claim, median, out, tell_notes, write_json};
 use caf_contract::{Colour, Contract, Element, Extent, INPUT_IMAGE, OUTPUT_FUSED, TaskContract};
 use caf_engine::{Array, Engine, EngineOptions};
+use caf_export::ExportError;
 use caf_export::model::{FusionFile, Model, Parts, Settings, TaskFile};
-use caf_export::verify::{BOXES, Distance, by_unit, distances, is_class_map, random_inputs, run_checked, seen_by_task};
+use caf_export::verify::{Distance, by_unit, distances, limit, random_inputs, run_checked, seen_by_task};
 use caf_geometry::Size;
 use caf_net::zoo::pipeline::{ColourMode, Samples};
 use clap::Args;
@@ -29,9 +30,9 @@ pub(crate) struct VerifyArguments {
     /// Weights of the fusion network that it should have been made from.
     #[arg(long, value_name = "FUSION")]
     against: Option<PathBuf>,
-    /// Weights of the detector that it should have been made from.
-    #[arg(long)]
-    task: Option<PathBuf>,
+    /// Weights of a task network that it should have been made from; as often, and in the order, as at the export.
+    #[arg(long = "task", value_name = "TASK")]
+    tasks: Vec<PathBuf>,
     /// Size of the test images where the model leaves it open.
     #[arg(long, default_value = "161x97", value_name = "WIDTHxHEIGHT")]
     size: Size,
@@ -66,16 +67,14 @@ struct Compared {
     limit: f64,
 }
 
-/// Share of a class map's pixels that may be of another class: where two classes are nearly as likely, rounding decides.
-const MAP_SHARE: f64 = 1e-3;
 /// Images at once where the model leaves that open.
 const TEST_BATCH: usize = 2;
 
 pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
     let paths =
         Paths::default().file("MODEL", arguments.model.as_path()).file("--against", arguments.against.as_deref());
-    let paths = paths.file("--task", arguments.task.as_deref()).writes("--json", arguments.json.as_deref());
-    paths.check()?;
+    let paths = arguments.tasks.iter().fold(paths, |paths, task| paths.file("--task", task.as_path()));
+    paths.writes("--json", arguments.json.as_deref()).check()?;
     claim(arguments.json.as_deref())?;
     let place = || format!("{}", arguments.model.display());
     let mut engine = Engine::open(&arguments.model, EngineOptions::CPU)?;
@@ -101,7 +100,7 @@ pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
 
     let against_unfolded = match rebuild(arguments, &contract)? {
         None => None,
-        Some((model, task)) => {
+        Some((model, alone)) => {
             const NAME: &str = "the same weights, not folded";
             let plain =
                 |model: &Model| anyhow::Ok(Engine::from_bytes(NAME, &model.to_onnx(false)?, EngineOptions::CPU)?);
@@ -109,8 +108,8 @@ pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
             // A step of a fused byte moves what the task makes of it further than folding does: it is given the same bytes.
             let fused =
                 outputs.iter().find(|(name, _)| name == OUTPUT_FUSED).and_then(|(_, fused)| seen_by_task(fused));
-            if let (Some(task), Some(seen)) = (&task, fused) {
-                for (name, array) in plain(task)?.run(&[(INPUT_IMAGE, seen)]).context(NAME)? {
+            if let (Some(tasks), Some(seen)) = (&alone, fused) {
+                for (name, array) in plain(tasks)?.run(&[(INPUT_IMAGE, seen)]).context(NAME)? {
                     if let Some(place) = reference.iter_mut().find(|(other, _)| *other == name) {
                         place.1 = array;
                     }
@@ -147,37 +146,32 @@ pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The accepted difference of one output in its own unit.
-fn limit(contract: &Contract, output: &str, tolerance: f64) -> f64 {
-    let bytes = contract.outputs.iter().any(|p| p.name == output && p.element == Element::U8);
-    match contract.detection() {
-        Some(detection) if output == BOXES => tolerance * detection.input.height.max(detection.input.width) as f64,
-        _ if is_class_map(contract, output) => MAP_SHARE,
-        _ if bytes => 1.0,
-        _ => tolerance,
-    }
-}
-
-/// The model as the given weights and the contract say it should be, and its task network alone on RGB bytes if it has both
-/// networks; none without weights.
+/// The model as the given weights and the contract say it should be, and its task networks alone on RGB bytes if it has both
+/// kinds of networks; none without weights.
 fn rebuild(arguments: &VerifyArguments, contract: &Contract) -> anyhow::Result<Option<(Model, Option<Model>)>> {
-    if arguments.against.is_none() && arguments.task.is_none() {
+    let (against, tasks) = (arguments.against.as_deref(), &arguments.tasks);
+    if against.is_none() && tasks.is_empty() {
         return Ok(None);
     }
-    let fusion = arguments.against.as_deref().map(FusionFile::open).transpose()?;
-    let classes = contract.tasks.first().map(TaskContract::classes);
-    let task = arguments.task.as_deref().map(|path| TaskFile::open(path, classes)).transpose()?;
+    if against.is_some() != contract.fuses() || tasks.len() != contract.tasks.len() {
+        let what = match (contract.fuses(), contract.tasks.len()) {
+            (true, 0) => "the model fuses: give --against alone".to_owned(),
+            (true, 1) => "the model fuses and has a task: give --against and --task".to_owned(),
+            (true, n) => format!("the model fuses and has {n} tasks: give --against, and --task {n} times"),
+            (false, 1) => "the model does not fuse: give --task alone".to_owned(),
+            (false, n) => format!("the model does not fuse and has {n} tasks: give --task {n} times, and no --against"),
+        };
+        bail!(ExportError::settings(what));
+    }
+    let fusion = against.map(FusionFile::open).transpose()?;
+    let open = |(path, task): (&PathBuf, &TaskContract)| TaskFile::open(path, Some(task.classes()));
+    let tasks = tasks.iter().zip(&contract.tasks).map(open).collect::<Result<Vec<_>, _>>()?;
     fusion.iter().for_each(|file| tell_notes(file.path(), file.notes()));
-    task.iter().for_each(|file| tell_notes(file.path(), file.notes()));
-    let parts = match (contract.fuses(), contract.tasks.is_empty(), &fusion, &task) {
-        (true, true, Some(fusion), None) => Parts::Fusion(fusion),
-        (false, _, None, Some(task)) => Parts::Task(task),
-        (true, false, Some(fusion), Some(task)) => Parts::Pipeline(fusion, task),
-        (fuses, no_task, ..) => bail!(caf_export::ExportError::settings(match (fuses, no_task) {
-            (true, true) => "the model fuses: give --against alone",
-            (false, _) => "the model does not fuse: give --task alone",
-            (true, false) => "the model fuses and has a task: give --against and --task",
-        })),
+    tasks.iter().for_each(|file| tell_notes(file.path(), file.notes()));
+    let parts = match (&fusion, tasks.as_slice()) {
+        (Some(fusion), []) => Parts::Fusion(fusion),
+        (Some(fusion), tasks) => Parts::Pipeline(fusion, tasks),
+        (None, tasks) => Parts::Tasks(tasks),
     };
     let model = Model::new(parts, &settings_of(contract))?;
     if model.contract().sources != contract.sources {
@@ -193,11 +187,11 @@ fn rebuild(arguments: &VerifyArguments, contract: &Contract) -> anyhow::Result<O
         bail!("{}: its contract is not the one these weights and settings give", arguments.model.display());
     }
     let alone = match parts {
-        Parts::Pipeline(_, task) => {
+        Parts::Pipeline(_, tasks) => {
             let settings = Settings { samples: Samples::Bytes, colour: ColourMode::Rgb, ..settings_of(contract) };
-            Some(Model::new(Parts::Task(task), &settings)?)
+            Some(Model::new(Parts::Tasks(tasks), &settings)?)
         }
-        Parts::Fusion(_) | Parts::Task(_) => None,
+        Parts::Fusion(_) | Parts::Tasks(_) => None,
     };
     Ok(Some((model, alone)))
 }

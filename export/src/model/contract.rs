@@ -1,16 +1,25 @@
 //! The promise of a model, read off its graph.
 
-use super::settings::Settings;
-use super::{FusionFile, Parts, task};
+use super::parts::{Parts, Settings};
+use super::task;
+use crate::error::ExportError;
 use caf_contract::{
     Colour, Contract, Element, Extent, INPUT_IMAGE, INPUT_IR, INPUT_VI, OUTPUT_FUSED, Port, Precision, Source, VERSION,
 };
-use caf_geometry::Size;
-use caf_net::zoo::pipeline::ColourMode;
+use caf_net::zoo::pipeline::{ColourMode, TaskStage};
 use caf_net::{Dim, Graph, Value};
 
-pub(super) fn contract(graph: &Graph, parts: Parts<'_>, settings: &Settings, letterbox: Option<Size>) -> Contract {
-    let (fusion, task_file) = parts.files();
+/// What a graph of these parts promises; `stages` are those of the task networks.
+///
+/// # Errors
+/// [`ExportError::Settings`] for task networks without a fusion network that were trained on different infrared ranges.
+pub(super) fn contract(
+    graph: &Graph,
+    parts: Parts<'_>,
+    settings: &Settings,
+    stages: &[TaskStage],
+) -> Result<Contract, ExportError> {
+    let (fusion, tasks) = (parts.fusion(), parts.tasks());
     // A task without a fusion network sees colour images.
     let visible = match (fusion, settings.colour) {
         (None, _) | (_, ColourMode::Rgb) => Colour::Rgb,
@@ -36,20 +45,24 @@ pub(super) fn contract(graph: &Graph, parts: Parts<'_>, settings: &Settings, let
         Port { name: name.to_owned(), element, shape: ty.dims.iter().map(extent).collect(), colour: colour_of(name) }
     };
     let source = |role: &str, sha256: &str| Source { role: role.to_owned(), sha256: sha256.to_owned() };
-    Contract {
+    // A task network sees the fused image, which has no range any more.
+    let infrared_range = match (fusion, tasks) {
+        (Some(fusion), _) => fusion.ir_range(),
+        (None, [first, rest @ ..]) if rest.iter().any(|file| file.ir_range() != first.ir_range()) => {
+            let ranges: Vec<String> = tasks.iter().map(|file| file.ir_range().to_string()).collect();
+            let what = format!("task networks of one infrared range, found {}", ranges.join(" and "));
+            return Err(ExportError::settings(format!("expected {what}")));
+        }
+        (None, tasks) => tasks.first().map(|file| file.ir_range()).unwrap_or_default(),
+    };
+    let of_fusion = fusion.map(|file| source("fusion", file.sha256()));
+    Ok(Contract {
         version: VERSION,
         precision: Precision::Fp32,
         inputs: graph.inputs().iter().map(|i| port(&i.name, i.value)).collect(),
         outputs: graph.outputs().iter().map(|o| port(&o.name, o.value)).collect(),
-        // A task network sees the fused image, which has no range any more.
-        infrared_range: fusion.map(FusionFile::ir_range).or(task_file.map(|file| file.ir_range())).unwrap_or_default(),
-        tasks: task_file.map(|file| task::contract(file, letterbox)).into_iter().collect(),
-        sources: [
-            fusion.map(FusionFile::sha256).map(|hash| source("fusion", hash)),
-            task_file.map(|file| file.sha256()).map(|hash| source("task", hash)),
-        ]
-        .into_iter()
-        .flatten()
-        .collect(),
-    }
+        infrared_range,
+        tasks: tasks.iter().zip(stages).map(|(file, stage)| task::contract(file, stage.letterbox)).collect(),
+        sources: of_fusion.into_iter().chain(tasks.iter().map(|file| source("task", file.sha256()))).collect(),
+    })
 }

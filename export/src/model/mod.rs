@@ -2,40 +2,19 @@
 
 mod contract;
 mod files;
-mod settings;
+mod parts;
 mod task;
 
 pub use caf_geometry::Size;
-pub use files::{FusionFile, TaskFile};
-pub use settings::Settings;
+pub use files::{FusionFile, Part, TaskFile};
+pub use parts::{Parts, Settings};
 
 use crate::error::ExportError;
 use crate::onnx::{ExportOptions, onnx};
 use caf_contract::Contract;
 use caf_net::Graph;
-use caf_net::zoo::pipeline::{self, FUSION_SCOPE, PipelineConfig, TASK_SCOPE};
+use caf_net::zoo::pipeline::{self, FUSION_SCOPE, PipelineConfig};
 use caf_weights::Weights;
-
-/// What a model is made from.
-#[derive(Clone, Copy, Debug)]
-pub enum Parts<'a> {
-    /// `ir`, `vi` → `fused`.
-    Fusion(&'a FusionFile),
-    /// `image` → the output of the task.
-    Task(&'a TaskFile),
-    /// `ir`, `vi` → `fused` and the output of the task.
-    Pipeline(&'a FusionFile, &'a TaskFile),
-}
-
-impl<'a> Parts<'a> {
-    fn files(self) -> (Option<&'a FusionFile>, Option<&'a TaskFile>) {
-        match self {
-            Parts::Fusion(fusion) => (Some(fusion), None),
-            Parts::Task(task) => (None, Some(task)),
-            Parts::Pipeline(fusion, task) => (Some(fusion), Some(task)),
-        }
-    }
-}
 
 /// A model that is ready to be written.
 #[derive(Clone, Debug)]
@@ -51,29 +30,28 @@ impl Model {
     /// # Errors
     /// When the settings make no model; the weights were checked when the files were opened.
     pub fn new(parts: Parts<'_>, settings: &Settings) -> Result<Self, ExportError> {
+        let (fusion, tasks) = (parts.fusion(), parts.tasks());
+        let stages = task::stages(tasks, settings.task_size)?;
         let mut weights = Weights::new();
-        let (fusion, task) = parts.files();
-        for (scope, part) in
-            [(FUSION_SCOPE, fusion.map(FusionFile::weights)), (TASK_SCOPE, task.map(|task| task.weights()))]
-        {
-            for (name, tensor) in part.into_iter().flat_map(Weights::iter) {
+        let of_fusion = fusion.map(|file| (FUSION_SCOPE.to_owned(), file.weights()));
+        let of_tasks = stages.iter().zip(tasks).map(|(stage, file)| (stage.scope(), file.weights()));
+        for (scope, part) in of_fusion.into_iter().chain(of_tasks) {
+            for (name, tensor) in part.iter() {
                 weights.insert(format!("{scope}{name}"), tensor.clone()).map_err(ExportError::from)?;
             }
         }
-        let stage = task.map(|task| settings.stage(task)).transpose()?;
         let Settings { samples, colour, size, batch, .. } = *settings;
-        let graph = match (fusion, &stage) {
-            (Some(fusion), task) => {
-                let (fusion, task) = (fusion.network().clone(), task.clone());
-                pipeline::graph(&PipelineConfig { fusion, samples, colour, size, batch, task })?
+        let graph = match fusion {
+            Some(fusion) => {
+                let (fusion, tasks) = (fusion.network().clone(), stages.clone());
+                pipeline::graph(&PipelineConfig { fusion, samples, colour, size, batch, tasks })?
             }
-            (None, Some(stage)) => pipeline::task_graph(stage, samples, batch, size)?,
-            (None, None) => {
+            None if stages.is_empty() => {
                 return Err(ExportError::settings("a model needs a fusion network, a task network or both"));
             }
+            None => pipeline::task_graph(&stages, samples, batch, size)?,
         };
-        let letterbox = stage.and_then(|stage| stage.letterbox);
-        let contract = contract::contract(&graph, parts, settings, letterbox);
+        let contract = contract::contract(&graph, parts, settings, &stages)?;
         contract.check_extents()?;
         Ok(Model { graph, weights, contract })
     }

@@ -6,27 +6,43 @@ use caf_contract::{
     DetectionContract, IGNORED_LABEL, OUTPUT_CLASS_MAP, OUTPUT_PREDICTIONS, SegmentationContract, TaskContract,
 };
 use caf_geometry::Size;
+use caf_net::zoo::pipeline::TaskStage;
 use caf_net::zoo::task::Task;
 
-/// The size that the network sees images fitted into, `asked` or that of its training; none where it sees each at its own.
+/// The stages of task networks behind images of any size, in the order of their files.
 ///
 /// # Errors
-/// [`ExportError::Settings`] for a size that the network or the task does not take.
-pub(super) fn letterbox(file: &TaskFile, asked: Option<Size>) -> Result<Option<Size>, ExportError> {
-    let sides = file.network().sides();
-    match (file.network().task(), asked) {
-        (Task::Detection, asked) => {
-            let size = asked.unwrap_or(file.image_size());
+/// [`ExportError::Settings`] for two networks of one task, a size that a network does not take, and a size that nothing is fitted
+/// into.
+pub(super) fn stages(files: &[TaskFile], asked: Option<Size>) -> Result<Vec<TaskStage>, ExportError> {
+    let mut stages: Vec<TaskStage> = Vec::with_capacity(files.len());
+    for file in files {
+        let network = file.network().clone();
+        let task = network.task();
+        if stages.iter().any(|stage| stage.network.task() == task) {
+            let what = format!("expected at most one network a task, found two for {}", task.name());
+            return Err(ExportError::settings(what));
+        }
+        stages.push(TaskStage { network, letterbox: letterbox(file, asked)? });
+    }
+    if asked.is_some() && !stages.is_empty() && stages.iter().all(|stage| stage.letterbox.is_none()) {
+        return Err(ExportError::settings("every image is seen at its own size: leave --task-size out"));
+    }
+    Ok(stages)
+}
+
+/// The size that a network sees images fitted into, `asked` or that of its training; none where it sees each at its own.
+fn letterbox(file: &TaskFile, asked: Option<Size>) -> Result<Option<Size>, ExportError> {
+    match file.network().task() {
+        Task::Detection => {
+            let (size, sides) = (asked.unwrap_or(file.image_size()), file.network().sides());
             if size.wh().into_iter().all(|side| sides.allow(side)) {
                 return Ok(Some(size));
             }
             let what = format!("the detector's width and height: expected {sides}, found {size}");
             Err(ExportError::settings(what))
         }
-        (Task::Segmentation, None) => Ok(None),
-        (Task::Segmentation, Some(_)) => {
-            Err(ExportError::settings("a segmentation sees every image at its own size: leave --task-size out"))
-        }
+        Task::Segmentation => Ok(None),
     }
 }
 

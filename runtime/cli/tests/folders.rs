@@ -252,6 +252,28 @@ fn a_folder_of_mixed_sizes_is_segmented_by_one_model() {
 }
 
 #[test]
+fn a_model_of_two_tasks_finds_what_two_models_of_one_find() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    save_gray(&at("ir/a.png"), 90, 47, 1);
+    save_rgb(&at("vi/a.png"), 90, 47, 2);
+    let found = |model: &Path, out: &str| -> Value {
+        let (ir, vi, out, lines) = (at("ir"), at("vi"), at(out), at("o.jsonl"));
+        let call = ["fuse", "--model", text(model), "--ir", text(&ir), "--vi", text(&vi), "--out", text(&out)];
+        succeeds(&[&call[..], &["--detections", text(&lines), "--conf", "0"]].concat());
+        serde_json::from_str(std::fs::read_to_string(&lines).unwrap().trim()).unwrap()
+    };
+    let both = common::two_task_model(folder.path(), "b.onnx");
+    assert!(succeeds(&["check", "--model", text(&both), "--runs", "1"]).contains("fuses, detects and segments"));
+    let both = found(&both, "both");
+    let detector = found(&common::any_size_model(folder.path(), "d.onnx"), "detected");
+    let segmenter = found(&common::segmentation_model(folder.path(), "s.onnx"), "segmented");
+    assert!(!both["detections"].as_array().unwrap().is_empty());
+    assert_eq!(both["detections"], detector["detections"]);
+    assert_eq!(both["class_map"], segmenter["class_map"]);
+}
+
+#[test]
 fn a_folder_of_mixed_sizes_is_searched_by_one_model_in_each_pairs_own_pixels() {
     let folder = tempfile::tempdir().unwrap();
     let any = common::any_size_model(folder.path(), "any.onnx");

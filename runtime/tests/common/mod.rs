@@ -48,9 +48,9 @@ pub fn fusion_model(folder: &Path, name: &str, samples: Samples, colour: ColourM
 /// Writes a model that fuses and detects images of that size.
 pub fn pipeline_model(folder: &Path, name: &str, width: usize, height: usize) -> PathBuf {
     let fusion = FusionFile::open(&fusion_weights(folder)).unwrap();
-    let task = TaskFile::open(&task_weights(folder, &["person", "car"]), None).unwrap();
+    let tasks = [TaskFile::open(&task_weights(folder, &["person", "car"]), None).unwrap()];
     let settings = Settings { size: Some(Size { width, height }), ..Settings::default() };
-    write(folder, name, &Model::new(Parts::Pipeline(&fusion, &task), &settings).unwrap())
+    write(folder, name, &Model::new(Parts::Pipeline(&fusion, &tasks), &settings).unwrap())
 }
 
 /// A segmentation with random weights.
@@ -70,22 +70,31 @@ pub fn segmentation_weights(folder: &Path, classes: &[&str]) -> PathBuf {
 pub fn segmentation_model(folder: &Path, name: &str) -> PathBuf {
     let fusion = FusionFile::open(&fusion_weights(folder)).unwrap();
     let classes = ["background", "person", "car"];
-    let task = TaskFile::open(&segmentation_weights(folder, &classes), None).unwrap();
-    write(folder, name, &Model::new(Parts::Pipeline(&fusion, &task), &Settings::default()).unwrap())
+    let tasks = [TaskFile::open(&segmentation_weights(folder, &classes), None).unwrap()];
+    write(folder, name, &Model::new(Parts::Pipeline(&fusion, &tasks), &Settings::default()).unwrap())
 }
 
 /// Writes a model that fuses and detects images of any size.
 pub fn any_size_model(folder: &Path, name: &str) -> PathBuf {
     let fusion = FusionFile::open(&fusion_weights(folder)).unwrap();
-    let task = TaskFile::open(&task_weights(folder, &["person", "car"]), None).unwrap();
-    write(folder, name, &Model::new(Parts::Pipeline(&fusion, &task), &Settings::default()).unwrap())
+    let tasks = [TaskFile::open(&task_weights(folder, &["person", "car"]), None).unwrap()];
+    write(folder, name, &Model::new(Parts::Pipeline(&fusion, &tasks), &Settings::default()).unwrap())
+}
+
+/// Writes a model that fuses, detects and segments images of any size.
+pub fn two_task_model(folder: &Path, name: &str) -> PathBuf {
+    let fusion = FusionFile::open(&fusion_weights(folder)).unwrap();
+    let segmentation = segmentation_weights(folder, &["background", "person", "car"]);
+    let tasks =
+        [task_weights(folder, &["person", "car"]), segmentation].map(|path| TaskFile::open(&path, None).unwrap());
+    write(folder, name, &Model::new(Parts::Pipeline(&fusion, &tasks), &Settings::default()).unwrap())
 }
 
 /// Writes a model that only detects.
 pub fn detector_model(folder: &Path, name: &str) -> PathBuf {
-    let task = TaskFile::open(&task_weights(folder, &["person"]), None).unwrap();
+    let tasks = [TaskFile::open(&task_weights(folder, &["person"]), None).unwrap()];
     let settings = Settings { size: Some(Size { width: 64, height: 64 }), ..Settings::default() };
-    write(folder, name, &Model::new(Parts::Task(&task), &settings).unwrap())
+    write(folder, name, &Model::new(Parts::Tasks(&tasks), &settings).unwrap())
 }
 
 fn write(folder: &Path, name: &str, model: &Model) -> PathBuf {

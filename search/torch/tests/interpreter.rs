@@ -187,7 +187,7 @@ fn colour_survives_a_fusion_that_returns_the_luma() {
         colour: ColourMode::Rgb,
         size: None,
         batch: None,
-        task: None,
+        tasks: vec![],
     };
     let graph = pipeline::graph(&config).unwrap();
     let params = Params::init(&graph, 1, Device::Cpu, Kind::Float).unwrap();

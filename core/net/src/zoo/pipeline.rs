@@ -15,8 +15,6 @@ pub const LETTERBOX_GRAY: f64 = 114.0 / 255.0;
 
 /// Prefix of the fusion network's parameters in a pipeline.
 pub const FUSION_SCOPE: &str = "fusion.";
-/// Prefix of the detector's parameters in a pipeline.
-pub const TASK_SCOPE: &str = "task.";
 
 /// How images enter and leave a graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +43,13 @@ pub struct TaskStage {
     pub letterbox: Option<Size>,
 }
 
+impl TaskStage {
+    /// Prefix of its parameters in a graph: the name of its task.
+    pub fn scope(&self) -> String {
+        format!("{}.", self.network.task().name())
+    }
+}
+
 /// What to build.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PipelineConfig {
@@ -58,13 +63,13 @@ pub struct PipelineConfig {
     pub size: Option<Size>,
     /// Fixed batch, or any.
     pub batch: Option<usize>,
-    /// The task network, if any.
-    pub task: Option<TaskStage>,
+    /// The task networks, at most one a task.
+    pub tasks: Vec<TaskStage>,
 }
 
-/// Builds the graph: inputs `ir`, `vi`, outputs `fused` and those of the task network.
+/// Builds the graph: inputs `ir`, `vi`, outputs `fused` and those of the task networks.
 ///
-/// The fused luma is clamped to [0, 1] before anything else sees it. The task network sees the fused image in RGB (gray is
+/// The fused luma is clamped to [0, 1] before anything else sees it. Every task network sees the fused image in RGB (gray is
 /// repeated), **rounded to 256 levels**, whether bytes or floats leave the graph: what it sees is what is shown, what is written to
 /// a file, and what it was trained and measured on.
 ///
@@ -90,33 +95,28 @@ pub fn graph(config: &PipelineConfig) -> Result<Graph, GraphError> {
             b.node("fused.clamped", Op::Clamp { min: 0.0, max: 1.0 }, &[rgb])?
         }
     };
-    let bytes = |b: &mut Builder| b.node("fused.bytes", Op::BytesFromUnit, &[fused]);
-    let (shown, rounded) = match (config.samples, &config.task) {
-        (Samples::Unit, None) => (fused, None),
-        (Samples::Unit, Some(stage)) => (fused, Some((stage, bytes(&mut b)?))),
-        (Samples::Bytes, task) => {
-            let bytes = bytes(&mut b)?;
-            (bytes, task.as_ref().map(|stage| (stage, bytes)))
-        }
+    let bytes = match (config.samples, config.tasks.as_slice()) {
+        (Samples::Unit, []) => None,
+        _ => Some(b.node("fused.bytes", Op::BytesFromUnit, &[fused])?),
     };
-    b.output("fused", shown);
-    if let Some((stage, bytes)) = rounded {
+    b.output("fused", bytes.filter(|_| config.samples == Samples::Bytes).unwrap_or(fused));
+    if let (Some(bytes), [_, ..]) = (bytes, config.tasks.as_slice()) {
         let unit = b.node("fused.rounded", Op::UnitFromBytes, &[bytes])?;
         let seen = match config.colour {
             ColourMode::Rgb => unit,
             ColourMode::Gray => b.node("fused.repeated", Op::Concat { axis: 1 }, &[unit, unit, unit])?,
         };
-        add_task(&mut b, stage, seen)?;
+        config.tasks.iter().try_for_each(|stage| add_task(&mut b, stage, seen))?;
     }
     Ok(b.finish())
 }
 
-/// A task network alone with its pre-processing: input `image`, RGB, outputs those of the network.
+/// Task networks alone with their pre-processing: input `image`, RGB, outputs those of the networks.
 ///
 /// # Errors
 /// When shapes do not fit.
 pub fn task_graph(
-    stage: &TaskStage,
+    stages: &[TaskStage],
     samples: Samples,
     batch: Option<usize>,
     size: Option<Size>,
@@ -124,7 +124,7 @@ pub fn task_graph(
     let mut b = Builder::new("task");
     let image = b.input("image", image_type(samples, batch, 3, size))?;
     let image = to_unit(&mut b, samples, "image.unit", image)?;
-    add_task(&mut b, stage, image)?;
+    stages.iter().try_for_each(|stage| add_task(&mut b, stage, image))?;
     Ok(b.finish())
 }
 
@@ -181,8 +181,10 @@ fn letterbox(b: &mut Builder, size: Size, image: Value) -> Result<Value, GraphEr
 }
 
 fn add_task(b: &mut Builder, stage: &TaskStage, image: Value) -> Result<(), GraphError> {
-    let image = stage.letterbox.map_or(Ok(image), |size| letterbox(b, size, image))?;
-    let outputs = b.scoped(TASK_SCOPE, |b| stage.network.build(b, image))?;
+    let outputs = b.scoped(&stage.scope(), |b| {
+        let image = stage.letterbox.map_or(Ok(image), |size| letterbox(b, size, image))?;
+        stage.network.build(b, image)
+    })?;
     outputs.into_iter().for_each(|(name, value)| b.output(name, value));
     Ok(())
 }
@@ -190,6 +192,7 @@ fn add_task(b: &mut Builder, stage: &TaskStage, image: Value) -> Result<(), Grap
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::zoo::segformer::{self, SegFormerConfig};
     use crate::zoo::yolov5::{Variant, YoloConfig};
 
     const ROWS: usize = 3 * (80 * 80 + 40 * 40 + 20 * 20);
@@ -202,7 +205,7 @@ mod tests {
             colour: ColourMode::Rgb,
             size: Some(Size::new(537, 248)),
             batch: Some(1),
-            task: Some(task),
+            tasks: vec![task],
         }
     }
 
@@ -219,7 +222,7 @@ mod tests {
         for samples in [Samples::Bytes, Samples::Unit] {
             let g = graph(&PipelineConfig { samples, size: None, batch: None, ..config() }).unwrap();
             assert_eq!(g.type_of(g.output("predictions").unwrap()).to_string(), format!("f32[batch, {ROWS}, 11]"));
-            let g = task_graph(&config().task.unwrap(), samples, None, None).unwrap();
+            let g = task_graph(&config().tasks, samples, None, None).unwrap();
             assert_eq!(g.type_of(g.output("predictions").unwrap()).to_string(), format!("f32[batch, {ROWS}, 11]"));
         }
     }
@@ -227,7 +230,7 @@ mod tests {
     #[test]
     fn an_image_of_the_letterboxs_size_is_not_resampled() {
         let at = |size| {
-            let g = task_graph(&config().task.unwrap(), Samples::Bytes, None, size).unwrap();
+            let g = task_graph(&config().tasks, Samples::Bytes, None, size).unwrap();
             g.nodes().iter().any(|n| matches!(n.op, Op::Letterbox { .. }))
         };
         assert_eq!([Some(Size::new(640, 640)), Some(Size::new(640, 480)), None].map(at), [false, true, true]);
@@ -237,8 +240,21 @@ mod tests {
     }
 
     #[test]
+    fn two_tasks_see_the_same_image() {
+        let segmenter = TaskStage { network: SegFormerConfig::new(segformer::Variant::B0, 4).into(), letterbox: None };
+        let tasks = vec![config().tasks.remove(0), segmenter];
+        let g = graph(&PipelineConfig { tasks: tasks.clone(), ..config() }).unwrap();
+        let outputs: Vec<&str> = g.outputs().iter().map(|o| o.name.as_str()).collect();
+        assert_eq!(outputs, ["fused", "predictions", "class_map"]);
+        assert_eq!(g.type_of(g.output("class_map").unwrap()).to_string(), "u8[1, 248, 537]");
+        assert_eq!(g.nodes().iter().filter(|n| n.name == "fused.rounded").count(), 1);
+        let alone = task_graph(&tasks, Samples::Bytes, Some(1), None).unwrap();
+        assert_eq!(alone.trainable_count() + 148_321, g.trainable_count());
+    }
+
+    #[test]
     fn fusion_alone_takes_any_size() {
-        let g = graph(&PipelineConfig { size: None, batch: None, task: None, ..config() }).unwrap();
+        let g = graph(&PipelineConfig { size: None, batch: None, tasks: vec![], ..config() }).unwrap();
         assert_eq!(g.type_of(g.output("fused").unwrap()).to_string(), "u8[batch, height, width, 3]");
     }
 }
