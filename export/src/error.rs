@@ -99,14 +99,6 @@ pub enum ExportError {
     /// A combination of settings that makes no model.
     #[error("{0}")]
     Settings(String),
-    /// A file that cannot be written.
-    #[error("cannot write {}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Its reason.
-        source: std::io::Error,
-    },
     /// The engine refused.
     #[error(transparent)]
     Engine(#[from] caf_engine::EngineError),
@@ -155,7 +147,6 @@ impl ExportError {
             | Self::IrRange { .. }
             | Self::Text { .. }
             | Self::Classes { .. }
-            | Self::Write { .. }
             | Self::Broken { .. }
             | Self::Incomparable { .. } => false,
         }

@@ -12,9 +12,7 @@ mod ops;
 mod params;
 mod proto;
 pub mod verify;
-mod write;
 mod writer;
 
 pub use error::ExportError;
 pub use onnx::{ExportOptions, onnx};
-pub use write::write_atomically;

@@ -15,7 +15,6 @@ use caf_runtime::align::Aligner;
 use caf_runtime::draw::Canvas;
 use caf_runtime::frame::{Camera, ImageView, PixelFormat};
 use caf_runtime::fusion::{FrameFusion, FusionSettings};
-use caf_runtime::image::FusedImage;
 use caf_runtime::pair::{PairRule, Pairer, Step, Timed};
 use caf_runtime::pixels::{bytes_to_rgb, floats_to_rgb, to_bytes, to_floats};
 use caf_runtime::queue::{Queue, WhenFull};
@@ -23,6 +22,7 @@ use caf_runtime::result::{Line, PairResult};
 use caf_runtime::session::Model;
 use caf_runtime::sink::jsonl::JsonLines;
 use caf_runtime::task::ClassNames;
+use caf_runtime::task::FusedImage;
 use caf_runtime::task::detection::Detector;
 
 const SIZES: [(usize, usize); 2] = [(640, 480), (1280, 1024)];

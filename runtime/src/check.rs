@@ -12,9 +12,9 @@ use serde::Serialize;
 use crate::error::RuntimeError;
 use crate::frame::{ImageView, PixelFormat};
 use crate::fusion::{FrameFusion, FusionSettings, PairError};
-use crate::image::FusedImage;
 use crate::session::{Model, SessionError};
 use crate::stats::{Histogram, Percentiles};
+use crate::task::FusedImage;
 
 /// Pairs fused before the timed ones: memory is bound, kernels are chosen, caches are filled.
 const WARM_UP: u32 = 3;

@@ -14,12 +14,12 @@ use serde::Serialize;
 use crate::error::RuntimeError;
 use crate::frame::{Camera, PixelFormat};
 use crate::fusion::{FrameFusion, FusionSettings, PairError, PairTimes};
-use crate::image::FusedImage;
 use crate::image_file::{self, Decoded};
 use crate::result::Detections;
 use crate::session::Model;
 use crate::sink::jsonl::JsonLines;
 use crate::stats::{Histogram, Percentiles};
+use crate::task::FusedImage;
 use crate::task::segmentation::ClassMap;
 
 /// What to fuse.

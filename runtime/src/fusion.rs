@@ -8,11 +8,10 @@ use caf_rig::{Rig, RigError};
 
 use crate::align::{AlignError, Aligner};
 use crate::frame::{FrameError, ImageView};
-use crate::image::FusedImage;
 use crate::infrared::{Follow, InfraredRange, NoRange};
 use crate::pixels::PixelError;
 use crate::session::{Fused, Model, Runner, SessionError};
-use crate::task::{ClassNames, Tasks};
+use crate::task::{ClassNames, FusedImage, Tasks};
 
 /// Why a pair cannot be fused.
 #[derive(Debug, thiserror::Error)]

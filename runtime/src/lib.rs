@@ -22,7 +22,6 @@ pub mod font;
 pub mod frame;
 pub mod fuse;
 pub mod fusion;
-pub mod image;
 pub mod image_file;
 pub mod infrared;
 pub mod live;

@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 use caf_geometry::Detection;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, SerializeStruct, Serializer};
 
-use crate::image::FusedImage;
-use crate::task::ClassNames;
 use crate::task::detection::class_name;
 use crate::task::segmentation::ClassMap;
+use crate::task::{ClassNames, FusedImage};
 
 /// What is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,6 @@
 
 pub mod ablate;
 mod descent;
-pub mod device;
 pub mod error;
 pub mod evaluate;
 pub mod file;

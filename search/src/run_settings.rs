@@ -1,6 +1,5 @@
 //! Settings that every training has: how long, on what batches, where it computes, where samples come from.
 
-use crate::device::MAX_THREADS;
 use crate::error::SearchError;
 use crate::fusion_net::FusionNet;
 use crate::ir_range;
@@ -11,6 +10,7 @@ use caf_geometry::Size;
 use caf_image::IrRange;
 use caf_net::zoo::fusion::FusionConfig;
 use caf_net::zoo::network::Sides;
+use caf_torch::{TorchError, device_from_name};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use tch::Device;
@@ -221,12 +221,26 @@ impl FusionSettings {
 const TWO_VALUES: &str = "at least 2, or larger images: a single image of this size cannot be normalised";
 /// Largest side of a crop or network input.
 const MAX_SIDE_PX: usize = 8192;
+/// Most threads of libtorch: the thread pool of more would end the program.
+const MAX_THREADS: usize = 1024;
 /// Largest batch: the memory of a larger one would end the program.
 const MAX_BATCH: usize = 4096;
 /// Most threads that prepare batches.
 const MAX_WORKERS: usize = 256;
 /// Most epochs or iterations: products of them must be countable.
 const MAX_COUNT: usize = 1_000_000_000;
+
+/// The device of that name (`cpu`, `cuda`, `cuda:N` or `auto`), with libtorch's threads on the CPU set; 0 leaves their number to it.
+///
+/// # Errors
+/// For an unknown name, and when a GPU or libtorch's CUDA half is missing.
+pub(crate) fn prepare_device(name: &str, threads: usize) -> Result<Device, TorchError> {
+    let device = device_from_name(name)?;
+    if threads > 0 {
+        tch::set_num_threads(i32::try_from(threads.min(MAX_THREADS)).unwrap_or(1));
+    }
+    Ok(device)
+}
 
 /// [`SearchError::Setting`] unless `holds`.
 pub(crate) fn require(

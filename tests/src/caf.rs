@@ -3,8 +3,8 @@
 //! The layout is that of `golden/caf/README.md`: checkpoints `NAME_final.pth`, folders with `crop.safetensors`, `meta.json`.
 
 use crate::arrays::{as_floats, plane, stored};
-use crate::checkpoint::{Checkpoint, checkpoints};
 use crate::engine::{Load, Runner};
+use crate::golden::{Checkpoint, checkpoints};
 use crate::parity::{Rows, Spread};
 use caf_golden::{Tally, folders, json, number, stem};
 use caf_image::color::{Quantize, luma, recolour};

@@ -5,8 +5,8 @@
 //! and suppression alone by `caf-geometry`.
 
 use crate::arrays::{as_floats, floats, stored};
-use crate::checkpoint::{Checkpoint, checkpoints};
 use crate::engine::Load;
+use crate::golden::{Checkpoint, checkpoints};
 use crate::parity::{Layout, Rows, Spread};
 use caf_engine::Array;
 use caf_geometry::{Detection, Letterbox, NmsSettings, Size, nms};

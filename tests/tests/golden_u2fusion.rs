@@ -11,7 +11,7 @@ use caf_net::zoo::fusion::FusionConfig;
 use caf_net::zoo::u2fusion::{Source, U2FusionConfig};
 use caf_tests::arrays::{as_floats, floats, stored};
 use caf_tests::engine::{LIBTORCH, ONNX_FOLDED, ONNX_UNFOLDED};
-use caf_tests::network_cases::{PairCase, cases};
+use caf_tests::golden::{PairCase, cases};
 use caf_tests::parity::{Rows, Spread};
 use caf_weights::{FusionFile, HostTensor, Weights};
 use std::path::Path;

@@ -97,7 +97,8 @@ pub(crate) fn run(arguments: &OnnxArguments) -> anyhow::Result<()> {
     };
     let model = Model::new(parts, &settings)?;
     let bytes = model.to_onnx(!arguments.no_fold).context("cannot write the graph as ONNX")?;
-    caf_export::write_atomically(&arguments.output, &bytes)?;
+    caf_file::write(&arguments.output, &bytes)
+        .with_context(|| format!("cannot write {}", arguments.output.display()))?;
     let report = Report {
         output: &arguments.output,
         bytes: bytes.len(),

@@ -4,9 +4,8 @@ use caf_contract::DetectionContract;
 use caf_engine::View;
 use caf_geometry::{Detection, GeometryError, Letterbox, NmsCounts, NmsScratch, NmsSettings, Size, nms_into};
 
-use super::reading::{ClassNames, VehicleTask};
+use super::reading::{ClassNames, FusedImage, VehicleTask};
 use crate::draw::Canvas;
-use crate::image::FusedImage;
 
 /// Suppresses and maps detections; its buffers stop growing after the busiest image.
 #[derive(Debug)]

@@ -9,11 +9,10 @@ use std::time::{Duration, Instant};
 use caf_contract::{Contract, TaskContract};
 use caf_geometry::{GeometryError, NmsSettings};
 
-use crate::image::FusedImage;
 use crate::session::Fused;
 use detection::Detector;
-pub use reading::ClassNames;
 use reading::VehicleTask;
+pub use reading::{ClassNames, FusedImage};
 use segmentation::Segmenter;
 
 /// All tasks of a model in the order of painting, each with the place of its output.

@@ -1,12 +1,32 @@
-//! What every task on a vehicle does.
+//! What every task on a vehicle does, and where its result goes.
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use caf_engine::View;
-use caf_geometry::{GeometryError, Size};
+use caf_geometry::{Detection, GeometryError, Size};
 
-use crate::image::FusedImage;
+/// A fused image with what was found in it: a place for the result of each task. Reused, its memory stops growing after the busiest
+/// image.
+#[derive(Clone, Debug, Default)]
+pub struct FusedImage {
+    /// `width × height × 3` bytes.
+    pub rgb: Vec<u8>,
+    /// Its size.
+    pub size: Size,
+    /// What was detected, best first; boxes in pixels of this image.
+    pub detections: Vec<Detection>,
+    /// The class of every pixel, row-major; empty when the model does not segment.
+    pub class_map: Vec<u8>,
+}
+
+impl FusedImage {
+    /// Forgets what was found in the image, and keeps the memory.
+    pub(crate) fn clear_results(&mut self) {
+        self.detections.clear();
+        self.class_map.clear();
+    }
+}
 
 /// A task of a model with its buffers.
 pub(crate) trait VehicleTask: Debug + Send {

@@ -6,9 +6,8 @@ use caf_geometry::{GeometryError, Size};
 use serde::ser::{Serialize, SerializeSeq, SerializeStruct, Serializer};
 
 use super::detection::class_name;
-use super::reading::{ClassNames, VehicleTask};
+use super::reading::{ClassNames, FusedImage, VehicleTask};
 use crate::draw::{Rgb, class_colour};
-use crate::image::FusedImage;
 
 /// Names of classes that are no object: they are not painted, so that the picture stays as it is where nothing was found.
 const BACKGROUND: [&str; 5] = ["background", "unlabelled", "unlabeled", "void", "other"];

@@ -8,10 +8,10 @@ use super::rows::{Row, Rows};
 use super::study::Study;
 use super::telling::Telling;
 use super::work::Bench;
-use crate::device;
 use crate::error::SearchError;
 use crate::file::make_folder;
 use crate::lock::FolderLock;
+use crate::run_settings::prepare_device;
 use crate::weight_file::SaveError;
 use caf_console::{Progress, StopFlag};
 use serde::Serialize;
@@ -60,7 +60,7 @@ pub fn run(
     on_row: &mut dyn FnMut(&Rows) -> Result<(), SearchError>,
 ) -> Result<Finished, SearchError> {
     let contenders = study.check()?;
-    let device = device::prepare(&study.run.device, study.run.threads)?;
+    let device = prepare_device(&study.run.device, study.run.threads)?;
     let jobs = jobs(study, &contenders);
     let (mut bench, mut rows, pairs) = prepare(study, folder, &contenders, device, progress, stop)?;
     let telling = Telling::new(progress);

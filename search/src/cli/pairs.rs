@@ -4,9 +4,9 @@ use anyhow::Result;
 use caf_console::{Paths, WrongCall, say};
 use caf_data::{DataError, Dataset, DatasetOptions, Need, layout};
 use caf_image::IrRange;
-use caf_search::device;
 use caf_search::ir_range::agreed;
 use caf_search::loader::Annotation;
+use caf_torch::device_from_name;
 use clap::builder::PossibleValuesParser;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -49,7 +49,7 @@ impl PairsArgs {
 
     /// The device.
     pub(super) fn device(&self) -> Result<Device> {
-        Ok(device::prepare(&self.device, 0)?)
+        Ok(device_from_name(&self.device)?)
     }
 }
 

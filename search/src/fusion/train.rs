@@ -3,11 +3,11 @@
 use super::config::FusionTrainConfig;
 use super::training::FusionTraining;
 use super::validation::{Validated, Validation};
-use crate::device;
 use crate::error::SearchError;
 use crate::file::write_toml;
 use crate::loader::{Feed, HostPairs, Order, PairBatch, PairBatches, PairStore, Stream, check_crop};
 use crate::run_loop::{CONFIG, Step, Training, run_loop};
+use crate::run_settings::prepare_device;
 use crate::search::BetaFile;
 use caf_console::{Progress, StopFlag};
 use caf_data::augment::CropSettings;
@@ -46,7 +46,7 @@ pub fn train(
 ) -> Result<Finished, SearchError> {
     config.check()?;
     let (run, data) = (&config.run, &config.data);
-    let device = device::prepare(&run.device, run.threads)?;
+    let device = prepare_device(&run.device, run.threads)?;
     let pairs = data.open(data.train.as_deref(), None)?;
     check_crop(&[&pairs], run.size_px, progress)?;
     let val = data.val.as_deref().map(|list| data.open(Some(list), None)).transpose()?;

@@ -1,12 +1,11 @@
 //! What an iteration costs: time, convolution work and passes of each phase on random batches, without data.
 
 use super::config::SearchConfig;
-use super::phase::Phase;
 use super::session::{Pairs, Session};
-use crate::device;
+use super::step::Phase;
 use crate::error::SearchError;
 use crate::loader::{Annotations, PairBatch};
-use crate::run_settings::require_count;
+use crate::run_settings::{prepare_device, require_count};
 use caf_console::median;
 use caf_fusion_loss::{FusionLoss, Vgg};
 use caf_geometry::Size;
@@ -92,7 +91,7 @@ const CLASSES: u8 = 6;
 pub fn bench(config: &SearchConfig, settings: BenchSettings) -> Result<BenchReport, SearchError> {
     config.check()?;
     require_count("iterations", settings.iterations)?;
-    let device = device::prepare(&config.run.device, config.run.threads)?;
+    let device = prepare_device(&config.run.device, config.run.threads)?;
     let loss = match settings.untrained_vgg {
         true => FusionLoss::with_vgg(&config.loss, Some(Vgg::untrained(device, Kind::Float)?), device, Kind::Float)?,
         false => FusionLoss::new(&config.loss, device, Kind::Float)?,

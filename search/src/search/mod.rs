@@ -4,7 +4,6 @@ mod bench;
 mod beta_file;
 mod config;
 mod halves;
-mod phase;
 mod preset;
 mod run;
 mod session;

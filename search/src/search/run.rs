@@ -5,11 +5,11 @@ use super::config::SearchConfig;
 use super::halves::Halves;
 use super::session::{Pairs, Session};
 use super::step::Measured;
-use crate::device;
 use crate::error::SearchError;
 use crate::file::write_toml;
 use crate::loader::{Feed, HostPairs, PairBatch};
 use crate::run_loop::{CONFIG, Step, Training, run_loop};
+use crate::run_settings::prepare_device;
 use caf_console::{Progress, StopFlag, median};
 use caf_fusion_loss::FusionLoss;
 use serde::Serialize;
@@ -47,7 +47,7 @@ pub fn run(
     stop: &StopFlag,
 ) -> Result<Finished, SearchError> {
     config.check()?;
-    let device = device::prepare(&config.run.device, config.run.threads)?;
+    let device = prepare_device(&config.run.device, config.run.threads)?;
     let halves = Halves::open(config, progress)?;
     let loss = FusionLoss::new(&config.loss, device, Kind::Float)?;
     let pairs = Pairs { train: halves.train.len(), classes: &halves.classes, fingerprints: &halves.fingerprints() };

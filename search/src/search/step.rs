@@ -1,7 +1,6 @@
 //! One iteration: ω_t, ω_f, β, in this order.
 
 use super::config::{Method, TaskStatistics, UnrolledGradient};
-use super::phase::Phase;
 use super::session::Session;
 use crate::descent::descend;
 use crate::error::SearchError;
@@ -11,7 +10,8 @@ use crate::hypergradient::{
 };
 use crate::loader::PairBatch;
 use caf_fusion_loss::{LossError, Saliency, Sources, Terms};
-use caf_torch::{Mode, Params, Trace, forward, only};
+use caf_torch::{Mode, Params, Trace, Work, counted, forward, only};
+use std::time::{Duration, Instant};
 use tch::Tensor;
 
 /// What an iteration measured.
@@ -23,6 +23,22 @@ pub(super) struct Measured {
     pub beta: Option<BetaMeasured>,
     /// The task's, the fusion and the β step.
     pub phases: [Phase; 3],
+}
+
+/// Time and work of a part of an iteration.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Phase {
+    pub time: Duration,
+    pub work: Work,
+}
+
+impl Phase {
+    /// Does a part and measures it. What it left for a GPU to do counts as done when the part reads a result back, which all do.
+    fn of<T>(part: impl FnOnce() -> T) -> (T, Phase) {
+        let begin = Instant::now();
+        let (done, work) = counted(part);
+        (done, Phase { time: begin.elapsed(), work })
+    }
 }
 
 /// What the fusion step measured.

@@ -2,12 +2,11 @@
 
 use super::config::TaskTrainConfig;
 use super::validation::{Validated, Validation};
-use crate::device;
 use crate::error::SearchError;
 use crate::file::write_toml;
 use crate::loader::{Feed, HostImages, ImageBatches, Order, Stream, TaskImages};
 use crate::run_loop::{CONFIG, Step, Training, run_loop};
-use crate::run_settings::{DataSettings, RunSettings};
+use crate::run_settings::{DataSettings, RunSettings, prepare_device};
 use crate::state::{Run, STATE, StateError, entry};
 use crate::tasks::{Purpose, Setup, Task, TaskReport, require_classes};
 use crate::weight_file::{describe_ir_range, write_weights};
@@ -67,7 +66,7 @@ pub fn train(
 ) -> Result<Finished, SearchError> {
     config.check()?;
     let (run, kind) = (&config.run, config.task.kind());
-    let device = device::prepare(&run.device, run.threads)?;
+    let device = prepare_device(&run.device, run.threads)?;
     let images = |list: Option<&Path>, purpose| {
         let dataset = config.data.open(list, Some(kind.annotation))?;
         kind.annotation.require(&dataset, purpose)?;

@@ -1,6 +1,7 @@
-//! Folders and files.
+//! Folders, files, and the numbers in JSON files.
 
 use crate::say;
+use serde_json::Value;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -77,6 +78,32 @@ pub fn stem(path: &Path) -> String {
     name.unwrap().to_string_lossy().into_owned()
 }
 
+/// A JSON file.
+pub fn json(path: &Path) -> Value {
+    let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_json::from_slice(&bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// A number.
+pub fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("expected a number, found {value}"))
+}
+
+/// A whole number.
+pub fn count(value: &Value) -> usize {
+    value.as_u64().unwrap_or_else(|| panic!("expected a whole number, found {value}")) as usize
+}
+
+/// A list.
+pub fn items(value: &Value) -> &[Value] {
+    value.as_array().unwrap_or_else(|| panic!("expected a list, found {value}"))
+}
+
+/// A list of numbers.
+pub fn numbers(value: &Value) -> Vec<f64> {
+    items(value).iter().map(number).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,7 +137,7 @@ mod tests {
     fn cases_are_found_by_their_names() {
         let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
         let found: Vec<String> = files(&crate_folder.join("src"), "", ".rs").iter().map(|p| stem(p)).collect();
-        assert_eq!(found, ["bench", "disk", "folder", "json", "lib", "stop", "tally"]);
+        assert_eq!(found, ["bench", "disk", "folder", "lib", "stop", "tally"]);
         assert_eq!(folders(crate_folder, &["lib.rs", "tally.rs"]), [crate_folder.join("src")]);
     }
 

@@ -16,13 +16,11 @@
 mod bench;
 mod disk;
 mod folder;
-mod json;
 mod stop;
 mod tally;
 
 pub use bench::Bench;
 pub use disk::fails_on_full_disk;
-pub use folder::{files, find, folders, stem};
-pub use json::{count, items, json, number, numbers};
+pub use folder::{count, files, find, folders, items, json, number, numbers, stem};
 pub use stop::StopAfter;
 pub use tally::{Tally, say};

@@ -1,12 +1,36 @@
-//! The pairs of a folder under `golden/networks`, which all have one layout.
+//! What golden folders hold: original checkpoints, pairs with results.
 
 use crate::arrays::plane;
 use caf_engine::Array;
 use caf_golden::{files, stem};
 use caf_image::Rgb8;
 use caf_image::{IrRange, read_ir, read_vi};
+use caf_weights::import::{ImportOptions, import_checkpoint};
 use caf_weights::{Weights, load_safetensors};
 use std::path::Path;
+
+/// An original checkpoint, read without executing anything.
+pub struct Checkpoint {
+    /// File name without extension.
+    pub name: String,
+    /// Its tensors.
+    pub weights: Weights,
+}
+
+/// Imports every `.pth` and `.pt` of a folder that has a safetensors twin, which `caf-weights` compares it with; at least one.
+pub fn checkpoints(folder: &Path) -> Vec<Checkpoint> {
+    let twins = files(folder, "", ".safetensors").into_iter();
+    let original = |twin: &Path| ["pth", "pt"].map(|e| twin.with_extension(e)).into_iter().find(|p| p.is_file());
+    let found: Vec<Checkpoint> = twins
+        .filter_map(|twin| original(&twin))
+        .map(|path| Checkpoint {
+            name: stem(&path),
+            weights: import_checkpoint(&path, &ImportOptions::default()).unwrap().weights,
+        })
+        .collect();
+    assert!(!found.is_empty(), "{} holds no checkpoint with a safetensors twin", folder.display());
+    found
+}
 
 /// A pair with what the original made of it.
 pub struct PairCase {
@@ -22,7 +46,7 @@ pub struct PairCase {
     pub expected: Weights,
 }
 
-/// Every pair with stored results (`inputs/NAME_ir.png`, `inputs/NAME_vi.png`, `expected/NAME.safetensors`); at least one.
+/// Every pair of a folder under `golden/networks` with stored results (`inputs/NAME_ir.png`, `inputs/NAME_vi.png`, `expected/NAME.safetensors`); at least one.
 pub fn cases(folder: &Path) -> Vec<PairCase> {
     let results = files(&folder.join("expected"), "", ".safetensors");
     let load = |path: &Path| {
