@@ -40,11 +40,7 @@ fn every_range_is_carried_and_what_is_none_is_refused() {
             let model = Model::new(parts, &Settings::default()).unwrap();
             assert_eq!(model.contract().infrared_range, range, "{text:?}");
         }
-        write(
-            &yolov5::graph(tasks[0].network().typed::<YoloConfig>().as_ref().unwrap()).unwrap(),
-            "task.safetensors",
-            text,
-        );
+        write(&task, "task.safetensors", text);
         let tasks = [TaskFile::open(&path("task.safetensors"), Some(&classes)).unwrap()];
         let model = Model::new(Parts::Tasks(&tasks), &Settings::default()).unwrap();
         assert_eq!(model.contract().infrared_range, range, "{text:?}");

@@ -8,7 +8,7 @@ use caf_console::StopFlag;
 use caf_data::{Dataset, DatasetOptions, Need};
 use caf_geometry::Size;
 use caf_golden::StopAfter;
-use caf_image::label::write_labels;
+use caf_image::label;
 use caf_image::{Gray8, Label, Rgb8};
 use caf_image::{write_gray8, write_rgb8};
 use std::path::Path;
@@ -49,10 +49,10 @@ impl Folder {
                 w: w as f32 / width as f32,
                 h: h as f32 / height as f32,
             };
-            write_labels(&file("labels", "txt"), &[label]).unwrap();
+            std::fs::write(file("labels", "txt"), label::format(&[label])).unwrap();
             if i == 0 {
                 let region = Label { class: 0, cx: 0.9, cy: 0.9, w: 0.1, h: 0.1 };
-                write_labels(&file("ignore", "txt"), &[region]).unwrap();
+                std::fs::write(file("ignore", "txt"), label::format(&[region])).unwrap();
             }
         }
         Folder(dir)

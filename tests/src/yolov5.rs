@@ -202,8 +202,9 @@ impl Photograph {
             let scores: Vec<f32> = found.iter().map(|d| d.score).collect();
             table.close(&format!("{name}, scores"), &scores, &part(4..5), DETECTION[1]);
             // The stored boxes come from the detection script's mapping.
+            let script = of_detection_script(&letterbox);
             let to_source = |d: &Detection| {
-                let b = letterbox.box_to_source_from_sizes(d.xyxy()).clip(source);
+                let b = script.box_to_source(d.xyxy()).clip(source);
                 [b.x1, b.y1, b.x2, b.y2]
             };
             let mapped: Vec<f32> = found.iter().flat_map(to_source).collect();
@@ -298,4 +299,14 @@ pub fn compare(tally: &mut Tally, folder: &Path, (engine, load): (&str, Load)) {
         photograph.check_detections(&mut rows, &decoded[0]);
         photograph.check_layers(&mut rows, load, &graph, &checkpoint.weights);
     }
+}
+
+/// A letterbox that maps boxes back as YOLOv5's *detection* script does, which does not hand its padding on: with halves
+/// `(output − source · gain) / 2` taken from the sizes alone, before the resized size is rounded.
+fn of_detection_script(l: &Letterbox) -> Letterbox {
+    let side = |output: usize, source: usize| output as f64 / source as f64;
+    let gain = side(l.output.height, l.source.height).min(side(l.output.width, l.source.width));
+    let half = |output: usize, source: usize| (output as f64 - source as f64 * gain) / 2.0;
+    let halves = (half(l.output.width, l.source.width), half(l.output.height, l.source.height));
+    Letterbox { ratio: gain, half_padding_px: halves, ..*l }
 }

@@ -374,9 +374,12 @@ fn colour_inside_the_graph_is_that_of_the_programs_outside_it() {
         .pixels()
         .zip(as_floats(&fused))
         .flat_map(|(rgb, y)| {
-            let [_, cb, cr] = caf_image::color::ycbcr_from_rgb(rgb.map(|v| f32::from(v) / 255.0));
-            caf_image::color::rgb_from_ycbcr([*y, cb, cr])
-                .map(|v| (v * 255.0).clamp(0.0, 255.0).round_ties_even() as u8)
+            // BT.601, full range: the luma is exchanged, Cb and Cr stay.
+            let [r, g, b] = rgb.map(|v| f32::from(v) / 255.0);
+            let before = 0.299 * r + 0.587 * g + 0.114 * b;
+            let (cb, cr) = ((b - before) / 1.772, (r - before) / 1.402);
+            let green = y - (0.299 * 1.402 * cr + 0.114 * 1.772 * cb) / 0.587;
+            [y + 1.402 * cr, green, y + 1.772 * cb].map(|v| (v * 255.0).clamp(0.0, 255.0).round_ties_even() as u8)
         })
         .collect();
     let mut tally = Tally::new("colour_inside_the_graph_is_that_of_the_programs_outside_it");

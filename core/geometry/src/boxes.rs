@@ -70,11 +70,6 @@ impl Xyxy {
         Self::new(self.x1.max(0.0).min(w), self.y1.max(0.0).min(h), self.x2.max(0.0).min(w), self.y2.max(0.0).min(h))
     }
 
-    /// The box moved and scaled: `x · scale + dx`, `y · scale + dy`.
-    pub fn scale_then_shift(self, scale: f32, dx: f32, dy: f32) -> Self {
-        Self::new(self.x1 * scale + dx, self.y1 * scale + dy, self.x2 * scale + dx, self.y2 * scale + dy)
-    }
-
     /// The box moved back and divided: `(x - dx) / scale`, `(y - dy) / scale`.
     pub fn unshift_then_divide(self, scale: f32, dx: f32, dy: f32) -> Self {
         Self::new((self.x1 - dx) / scale, (self.y1 - dy) / scale, (self.x2 - dx) / scale, (self.y2 - dy) / scale)

@@ -82,13 +82,7 @@ impl Letterbox {
         Ok(Self { source, resized, output, ratio, half_padding_px, top_bottom, left_right })
     }
 
-    /// A box of the source in pixels of the letterboxed image.
-    pub fn box_to_letterbox(&self, source: Xyxy) -> Xyxy {
-        source.scale_then_shift(self.ratio as f32, self.half_padding_px.0 as f32, self.half_padding_px.1 as f32)
-    }
-
-    /// A box of the letterboxed image in pixels of the source, not clipped: the inverse of
-    /// [`box_to_letterbox`](Self::box_to_letterbox), and what YOLOv5's validation does.
+    /// A box of the letterboxed image in pixels of the source, not clipped, as YOLOv5's validation does it.
     pub fn box_to_source(&self, letterboxed: Xyxy) -> Xyxy {
         letterboxed.unshift_then_divide(self.ratio as f32, self.half_padding_px.0 as f32, self.half_padding_px.1 as f32)
     }
@@ -100,18 +94,6 @@ impl Letterbox {
             *d = d.with_box(self.box_to_source(d.xyxy()).clip(self.source));
             d.x2 > d.x1 && d.y2 > d.y1
         });
-    }
-
-    /// As [`box_to_source`](Self::box_to_source), but with halves `(out - src · gain) / 2` taken from the sizes alone,
-    /// before the resized size is rounded: what YOLOv5's *detection* script does, which does not hand its padding on.
-    /// Differs from the other by at most `0.25 / ratio` pixels. Only for comparing with that script's output.
-    pub fn box_to_source_from_sizes(&self, letterboxed: Xyxy) -> Xyxy {
-        let side = |out: usize, src: usize| out as f64 / src as f64;
-        let gain = side(self.output.height, self.source.height).min(side(self.output.width, self.source.width));
-        let half = |out: usize, src: usize| ((out as f64 - src as f64 * gain) / 2.0) as f32;
-        let dx = half(self.output.width, self.source.width);
-        let dy = half(self.output.height, self.source.height);
-        letterboxed.unshift_then_divide(gain as f32, dx, dy)
     }
 }
 
@@ -149,9 +131,12 @@ mod tests {
     #[test]
     fn boxes_return() {
         let l = Letterbox::within(Size::new(554, 374), Size::new(320, 320)).unwrap();
-        let b = Xyxy::new(10.0, 20.0, 300.0, 200.0);
-        let back = l.box_to_source(l.box_to_letterbox(b));
-        for (a, b) in [(back.x1, b.x1), (back.y1, b.y1), (back.x2, b.x2), (back.y2, b.y2)] {
+        let b = [10.0, 20.0, 300.0, 200.0];
+        let (ratio, (dx, dy)) = (l.ratio as f32, l.half_padding_px);
+        let fitted = b.map(|v| v * ratio);
+        let (dx, dy) = (dx as f32, dy as f32);
+        let back = l.box_to_source(Xyxy::new(fitted[0] + dx, fitted[1] + dy, fitted[2] + dx, fitted[3] + dy));
+        for (a, b) in [back.x1, back.y1, back.x2, back.y2].into_iter().zip(b) {
             assert!((a - b).abs() < 1e-3, "{a} {b}");
         }
     }

@@ -1,5 +1,4 @@
-//! Luma and colour: the float luma of the networks, BT.601 full range in float, and the exact 8-bit integer
-//! conversion of the published results.
+//! Luma and colour: the float luma of the networks, and the exact 8-bit integer conversion of the published results.
 
 use crate::error::ImageError;
 use crate::raster::{Gray8, Plane, Raster, Rgb8};
@@ -20,23 +19,6 @@ pub fn luma(rgb: &Rgb8) -> Plane {
         *y = luma_of(*pixel);
     }
     plane
-}
-
-/// BT.601 full range in float: R, G, B in \[0,1\] to Y in \[0,1\] and Cb, Cr in \[0,1\] with 0.5 for gray.
-#[must_use]
-pub fn ycbcr_from_rgb([r, g, b]: [f32; 3]) -> [f32; 3] {
-    let y = (0.299 * r + 0.587 * g) + 0.114 * b;
-    [y, (b - y) / 1.772 + 0.5, (r - y) / 1.402 + 0.5]
-}
-
-/// The inverse of [`ycbcr_from_rgb`], not clamped: a Y of another image leads outside \[0,1\].
-#[must_use]
-pub fn rgb_from_ycbcr([y, cb, cr]: [f32; 3]) -> [f32; 3] {
-    let (cb, cr) = (cb - 0.5, cr - 0.5);
-    let r = y + 1.402 * cr;
-    let b = y + 1.772 * cb;
-    // From the definition of luma: 0.299 r + 0.587 g + 0.114 b = y.
-    [r, y - (0.299 * 1.402 * cr + 0.114 * 1.772 * cb) / 0.587, b]
 }
 
 /// 8-bit YCrCb (this order) of an RGB pixel in 14-bit fixed point; equal to OpenCV's 8-bit conversion.
@@ -129,32 +111,6 @@ pub fn is_gray(rgb: &Rgb8) -> bool {
 mod tests {
     use super::*;
     use caf_geometry::Size;
-
-    #[test]
-    fn float_round_trip() {
-        let mut worst = 0f32;
-        for r in (0..=255u8).step_by(15) {
-            for g in (0..=255u8).step_by(15) {
-                for b in (0..=255u8).step_by(15) {
-                    let rgb = [r, g, b].map(|v| f32::from(v) / 255.0);
-                    let back = rgb_from_ycbcr(ycbcr_from_rgb(rgb));
-                    worst = rgb.iter().zip(back).fold(worst, |w, (a, b)| w.max((a - b).abs()));
-                }
-            }
-        }
-        // A few roundings of numbers near 1.
-        assert!(worst < 5e-7, "{worst}");
-    }
-
-    #[test]
-    fn gray_has_no_colour_and_primaries_stay_in_range() {
-        for v in [0.0, 0.25, 1.0] {
-            let [y, cb, cr] = ycbcr_from_rgb([v; 3]);
-            assert!((y - v).abs() < 1e-7 && (cb - 0.5).abs() < 1e-7 && (cr - 0.5).abs() < 1e-7);
-        }
-        assert!((ycbcr_from_rgb([1.0, 0.0, 0.0])[2] - 1.0).abs() < 1e-6);
-        assert!((ycbcr_from_rgb([0.0, 0.0, 1.0])[1] - 1.0).abs() < 1e-6);
-    }
 
     #[test]
     fn integer_gray_is_kept_and_colours_come_back_within_rounding() {

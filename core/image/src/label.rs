@@ -1,18 +1,15 @@
-//! Labelled boxes, relative to the image as on disk, and the reading and writing of label files in the form of YOLO.
+//! Labelled boxes, relative to the image as on disk, and label files in the form of YOLO.
 //!
 //! A line is `class cx cy w h`, or `class x1 y1 x2 y2 x3 y3 …` for an outline, which becomes its box. What labelling tools and
 //! converters really write is read: classes as `0.0`, edges a rounding outside the image, boxes that reach over its edge (cut and
 //! counted; refused where less than half is left), the same line twice (once and counted).
 
 use std::fmt::{self, Write as _};
-use std::path::Path;
 
 use caf_geometry::{Cxcywh, Size, Xyxy};
 use serde::{Deserialize, Serialize};
 
-use crate::error::ImageError;
 use crate::raster::Gray8;
-use crate::write::write_bytes;
 
 /// How far a box edge may lie outside \[0,1\] before the box counts as reaching over the image's edge: about one pixel of a
 /// 500-pixel image, which is what rounding to whole pixels and to a few digits can produce.
@@ -328,14 +325,6 @@ pub fn format(labels: &[Label]) -> String {
         let _ = writeln!(text, "{} {:.6} {:.6} {:.6} {:.6}", l.class, l.cx, l.cy, l.w, l.h);
     }
     text
-}
-
-/// Writes a label file, aside first and then renamed.
-///
-/// # Errors
-/// [`ImageError::Write`] with the path.
-pub fn write_labels(path: &Path, labels: &[Label]) -> Result<(), ImageError> {
-    write_bytes(path, format(labels).as_bytes())
 }
 
 #[cfg(test)]

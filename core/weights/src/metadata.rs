@@ -17,8 +17,6 @@ const CLASSES: &str = "classes";
 const IMAGE_SIZE: &str = "image_size_px";
 /// Key of how 16-bit infrared became [0, 1] in the training, JSON.
 const IR_RANGE: &str = "ir_range";
-/// The infrared range that a file means which says nothing: 0 to 65535.
-const FULL_RANGE: &str = "full";
 
 /// Metadata that cannot be understood.
 #[derive(Debug, thiserror::Error)]
@@ -84,11 +82,6 @@ impl Metadata {
         write(weights, IMAGE_SIZE, self.image_size.map(|s| [s.width, s.height]));
         write(weights, IR_RANGE, self.ir_range.as_ref());
     }
-
-    /// The infrared range of the training where it is not the full one, which is what a vehicle's model is given.
-    pub fn other_ir_range(&self) -> Option<&Json> {
-        self.ir_range.as_ref().filter(|range| *range != FULL_RANGE)
-    }
 }
 
 fn read<T: DeserializeOwned>(
@@ -135,14 +128,6 @@ mod tests {
         );
         Metadata { network: Some("u2fusion".into()), ..Metadata::default() }.write_to(&mut weights);
         assert_eq!(Metadata::of(&weights).unwrap(), Metadata { network: Some("u2fusion".into()), ..whole });
-    }
-
-    #[test]
-    fn another_range_than_the_full_one_is_found() {
-        let of = |range: Option<Json>| Metadata { ir_range: range, ..Metadata::default() }.other_ir_range().cloned();
-        assert_eq!([of(None), of(Some(json!("full")))], [None, None]);
-        let percentile = json!({"percentile": {"low": 1.0, "high": 99.0}});
-        assert_eq!(of(Some(percentile.clone())), Some(percentile));
     }
 
     #[test]

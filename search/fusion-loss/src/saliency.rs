@@ -8,7 +8,6 @@
 
 use crate::error::LossError;
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, Tensor};
 
 /// Grey levels of an 8-bit image.
 const LEVELS: usize = 256;
@@ -70,28 +69,6 @@ pub fn infrared_weight(ir: &[u8], vi: &[u8], form: SaliencyForm) -> Result<Vec<f
     Ok(ir.iter().zip(vi).map(weight).collect())
 }
 
-/// Stacks planes of `height`·`width` values to a tensor `[planes, 1, height, width]`.
-///
-/// # Errors
-/// When a plane has another number of values.
-pub fn tensor_from_planes(
-    planes: &[&[f32]],
-    height: usize,
-    width: usize,
-    device: Device,
-    kind: Kind,
-) -> Result<Tensor, LossError> {
-    let mut all = Vec::with_capacity(planes.len() * height * width);
-    for plane in planes {
-        if plane.len() != height * width {
-            return Err(LossError::PlaneSize { what: "saliency map", expected: height * width, found: plane.len() });
-        }
-        all.extend_from_slice(plane);
-    }
-    let shape = [planes.len() as i64, 1, height as i64, width as i64];
-    Ok(Tensor::f_from_slice(&all)?.f_reshape(shape)?.f_to_kind(kind)?.f_to_device(device)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,9 +109,5 @@ mod tests {
             infrared_weight(&[1, 2], &[1], SaliencyForm::Max),
             Err(LossError::PlaneSize { expected: 2, found: 1, .. })
         ));
-        assert!(tensor_from_planes(&[&[0.0; 6], &[0.0; 5]], 2, 3, Device::Cpu, Kind::Float).is_err());
-        let stacked = tensor_from_planes(&[&[0.0; 6], &[1.0; 6]], 2, 3, Device::Cpu, Kind::Double).unwrap();
-        assert_eq!(stacked.size(), [2, 1, 2, 3]);
-        assert_eq!(stacked.kind(), Kind::Double);
     }
 }

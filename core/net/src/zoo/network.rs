@@ -236,11 +236,6 @@ impl<F: ?Sized> NetworkConfig<F> {
     pub fn settings(&self) -> &Json {
         &self.settings
     }
-
-    /// Its own configuration, if it is network `N`.
-    pub fn typed<N: Network>(&self) -> Option<N> {
-        if self.kind == N::KIND { serde_json::from_value(self.settings.clone()).ok() } else { None }
-    }
 }
 
 impl<F: Family + ?Sized> NetworkConfig<F> {

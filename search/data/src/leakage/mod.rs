@@ -71,7 +71,7 @@ pub fn check_disjoint(train: &Dataset, val: &Dataset, options: &LeakageOptions) 
 ///
 /// # Errors
 /// Those of [`Dataset::load`].
-pub fn thumbnails(data: &Dataset) -> Result<Vec<Thumbnail>, DataError> {
+fn thumbnails(data: &Dataset) -> Result<Vec<Thumbnail>, DataError> {
     (0..data.len()).into_par_iter().map(|index| data.load(index).map(|sample| Thumbnail::of(&sample))).collect()
 }
 

@@ -1,6 +1,5 @@
 use super::*;
 use crate::dataset::DatasetOptions;
-use crate::split::Scenes;
 use caf_geometry::Size;
 use caf_image::list::write_names as write_name_list;
 use caf_image::{Gray8, write_gray8};
@@ -77,19 +76,4 @@ fn equal_names_under_two_roots_are_no_leak_but_equal_pictures_are() {
     pair(two.path(), "00001", 1, 0);
     let error = check_disjoint(&open(one.path(), &["00001"]), &open(two.path(), &["00001"]), &options).unwrap_err();
     assert!(error.to_string().contains("same pictures under two names: 1 of 1"), "{error}");
-}
-
-#[test]
-fn similar_pictures_join_scenes() {
-    let folder = TempDir::new().unwrap();
-    for (name, seed, noise) in [("a_1", 1, 0), ("b_1", 2, 0), ("c_1", 1, 4), ("d_1", 3, 0)] {
-        pair(folder.path(), name, seed, noise);
-    }
-    let data = Dataset::open(folder.path(), &DatasetOptions::default()).unwrap();
-    let names: Vec<String> = data.names().map(str::to_owned).collect();
-    let scenes = Scenes::by_number(&names, 10, 100);
-    assert_eq!(scenes.count(), 4);
-    let joined = scenes.clone().join_similar(&thumbnails(&data).unwrap(), 0.9).unwrap();
-    assert_eq!((joined.scene_of(), joined.count()), ([0, 1, 0, 2].as_slice(), 3));
-    assert!(matches!(scenes.join_similar(&[], 0.9), Err(DataError::Shape { .. })));
 }

@@ -8,7 +8,6 @@ use caf_image::list::is_comment;
 
 use crate::error::DataError;
 use crate::name::NumberedName;
-use crate::thumbnail::Thumbnail;
 
 /// Names and the scene of each.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,36 +89,6 @@ impl Scenes {
         }
         drop(index_of);
         Ok(Self { names: self.names, scene_of, count: 0 }.renumbered())
-    }
-
-    /// Puts scenes together that hold near duplicates: thumbnails (one a name, in order) correlating above `threshold`.
-    ///
-    /// # Errors
-    /// [`DataError::Shape`] when there is not one thumbnail a name.
-    pub fn join_similar(mut self, pictures: &[Thumbnail], threshold: f32) -> Result<Self, DataError> {
-        if pictures.len() != self.names.len() {
-            return Err(DataError::Shape {
-                what: "thumbnails",
-                expected: self.names.len().to_string(),
-                found: pictures.len().to_string(),
-            });
-        }
-        for (i, a) in pictures.iter().enumerate() {
-            for (j, b) in pictures.iter().enumerate().take(i) {
-                if a.correlation(b) > threshold {
-                    self.join(i, j);
-                }
-            }
-        }
-        Ok(self.renumbered())
-    }
-
-    fn join(&mut self, i: usize, j: usize) {
-        if let (Some(&from), Some(&to)) = (self.scene_of.get(i), self.scene_of.get(j))
-            && from != to
-        {
-            self.scene_of.iter_mut().filter(|scene| **scene == from).for_each(|scene| *scene = to);
-        }
     }
 
     /// Numbers scenes from 0 without gaps, in the order of their first names.

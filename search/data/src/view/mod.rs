@@ -124,12 +124,6 @@ impl View {
         }
     }
 
-    /// Whether left and right are exchanged.
-    #[must_use]
-    pub fn is_mirrored(&self) -> bool {
-        self.scale.0 < 0.0
-    }
-
     /// Size of the source.
     #[must_use]
     pub fn source(&self) -> Size {
@@ -149,15 +143,6 @@ impl View {
         let y = |v: f32| (self.scale.1 * f64::from(v) + self.shift.1) as f32;
         let (a, b) = (x(source.x1), x(source.x2));
         Xyxy::new(a.min(b), y(source.y1), a.max(b), y(source.y2))
-    }
-
-    /// A box of the target in the source's pixels, not cut: the inverse of [`View::map_box`].
-    #[must_use]
-    pub fn unmap_box(&self, target: Xyxy) -> Xyxy {
-        let x = |v: f32| ((f64::from(v) - self.shift.0) / self.scale.0) as f32;
-        let y = |v: f32| ((f64::from(v) - self.shift.1) / self.scale.1) as f32;
-        let (a, b) = (x(target.x1), x(target.x2));
-        Xyxy::new(a.min(b), y(target.y1), a.max(b), y(target.y2))
     }
 
     /// Maps boxes, cuts them at the target's edge and sorts out those that `rule` no longer takes for objects.

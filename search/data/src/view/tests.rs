@@ -5,6 +5,21 @@ use caf_image::{Plane, Rgb8};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
+impl View {
+    /// Whether left and right are exchanged.
+    pub(crate) fn is_mirrored(&self) -> bool {
+        self.scale.0 < 0.0
+    }
+
+    /// A box of the target in the source's pixels, not cut: the inverse of [`View::map_box`].
+    pub(crate) fn unmap_box(&self, target: Xyxy) -> Xyxy {
+        let x = |v: f32| ((f64::from(v) - self.shift.0) / self.scale.0) as f32;
+        let y = |v: f32| ((f64::from(v) - self.shift.1) / self.scale.1) as f32;
+        let (a, b) = (x(target.x1), x(target.x2));
+        Xyxy::new(a.min(b), y(target.y1), a.max(b), y(target.y2))
+    }
+}
+
 const EVERYTHING: CutRule = CutRule { min_side_px: 0.0, min_area_fraction: 0.0 };
 
 /// A plane with 255 inside a box of whole pixels.

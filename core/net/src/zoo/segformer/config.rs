@@ -146,12 +146,6 @@ impl SegFormerConfig {
         }
     }
 
-    /// The same without anything random in training.
-    #[must_use]
-    pub fn without_dropout(self) -> Self {
-        SegFormerConfig { drop_path: 0.0, dropout: 0.0, ..self }
-    }
-
     /// Share of samples for which each block's branches are left out, linear from 0 at the first to `drop_path` at the last.
     pub fn drop_path_rates(&self) -> Vec<f64> {
         let blocks: usize = self.depths.iter().sum();
