@@ -1,6 +1,11 @@
 //! The program as a person calls it, on small fresh networks.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    reason = "helpers of tests stop at the line that fails"
+)]
 
 mod common;
 

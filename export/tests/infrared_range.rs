@@ -1,6 +1,6 @@
 //! The infrared range of a network's training goes into the contract, so that a vehicle's model sees what the network learnt from.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests stop at the line that fails")]
 
 use caf_contract::IrRange;
 use caf_export::model::{FusionFile, Model, Parts, Settings, TaskFile};

@@ -1,5 +1,10 @@
 //! What a frame costs, stage by stage, at the sizes of real cameras, and a whole pair with a small model.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a bench is a program of its own that stops at the line that fails"
+)]
 
 #[path = "../tests/common/mod.rs"]
 mod common;

@@ -1,6 +1,6 @@
 //! `caf-search ablate` as a caller meets it: killed, shared, copied, changed.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests stop at the line that fails")]
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,5 +1,10 @@
 //! The β step on a small problem of its own: derivative, freedom from side effects, degenerate directions.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests stop at the line that fails"
+)]
 
 use caf_fusion_loss::{FusionLoss, LossConfig, LossError, Saliency, Sources, Terms, Weighting};
 use caf_net::Graph;

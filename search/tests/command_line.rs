@@ -1,6 +1,6 @@
 //! The program as a caller meets it: exit codes, one error line, nothing half written.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests stop at the line that fails")]
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -1,5 +1,10 @@
 //! The β step against the golden set `hypergradient`, and its freedom from side effects.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests stop at the line that fails"
+)]
 
 use caf_fusion_loss::{
     FusionLoss, LineageSetting, LossConfig, Saliency, Sources, Term, Terms, Vgg, VggFile, Weighting,

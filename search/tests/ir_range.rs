@@ -1,6 +1,6 @@
 //! The infrared range of weights against the range that a call reads infrared by: one rule for all commands.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests stop at the line that fails")]
 
 use std::path::Path;
 use std::process::Command;

@@ -1,6 +1,6 @@
 //! A search that runs into a value that is no number stops, says which, and keeps the last good state.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests stop at the line that fails")]
 
 use caf_weights::{DType, load_safetensors};
 use std::path::Path;

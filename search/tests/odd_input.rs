@@ -1,6 +1,11 @@
 //! Searches and trainings on input that is odd or bad: what is odd works, what is bad leaves nothing behind.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests stop at the line that fails"
+)]
 
 use caf_console::{Progress, Silent, StopFlag};
 use caf_fusion_loss::VggFile;

@@ -1,7 +1,7 @@
 //! One detector on the same pairs, measured on both sides with the programs: `caf-search fuse` + `caf-search eval`, and the exported
 //! model run by `caf-run fuse` + `caf-eval detection`. AP@.5 may differ by at most 0.05 points.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests stop at the line that fails")]
 
 use caf_console::{Silent, StopFlag};
 use caf_geometry::Size;

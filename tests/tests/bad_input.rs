@@ -1,6 +1,6 @@
 //! Bad folders, images and weights through the programs' own doors: one clear error with the place, and nothing half written.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests stop at the line that fails")]
 
 use caf_console::{Silent, StopFlag};
 use caf_geometry::Size;

@@ -1,7 +1,7 @@
 //! The same odd inputs for all programs that read images and labels: every one accepts them, or every one refuses them with the same
 //! exit code, the same file and the same cause.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests stop at the line that fails")]
 
 use caf_export::model::{FusionFile, Model, Parts, Settings};
 use caf_net::zoo::caf::{CafConfig, graph};

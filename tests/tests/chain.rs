@@ -1,6 +1,6 @@
 //! Rendered pairs → search → fusion training → fused images → detector training → ONNX, as a program would call it.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests stop at the line that fails")]
 
 use caf_console::{Silent, StopFlag};
 use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile};

@@ -1,7 +1,7 @@
 //! Another fusion network than the default one through everything that a fusion network goes through: settings, search, training,
 //! its file, fused images, ONNX.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests stop at the line that fails")]
 
 use caf_console::{Silent, StopFlag};
 use caf_export::model::{FusionFile, Model, Parts, Settings};

@@ -1,7 +1,7 @@
 //! SegFormer on libtorch against values of the original: evaluation, training, gradients, names, sizes. ONNX Runtime goes through
 //! the same comparison of evaluation in `onnx_parity`.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests stop at the line that fails")]
 
 use caf_golden::{Tally, count, find, items, json, number, numbers};
 use caf_net::zoo::network::Place;

@@ -1,7 +1,7 @@
 //! YOLOv5 on libtorch against values of the original. ONNX Runtime goes through the same comparison in `onnx_parity`; batch
 //! statistics, gradients, assignment, loss and optimiser steps are compared by the golden tests of `caf-yolo`.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests stop at the line that fails")]
 
 use caf_golden::{Tally, count, find, items, json};
 use caf_net::zoo::yolov5::{Variant, graph};

@@ -1,6 +1,6 @@
 //! Files written by `caf-export` on ONNX Runtime: against the golden data, and against libtorch running the same graph.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests stop at the line that fails")]
 
 use caf_contract::{Contract, GraphPort, METADATA_KEY};
 use caf_engine::{Array, Engine, EngineOptions};

@@ -1,6 +1,6 @@
 //! Interrupted and killed runs give the same bits as uninterrupted ones; the β step leaves nothing behind but β.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests stop at the line that fails")]
 
 use caf_console::{Progress, Silent, StopFlag};
 use caf_golden::{StopAfter, say};

@@ -1,5 +1,9 @@
 //! All metrics of a profile at camera size.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a bench is a program of its own that stops at the line that fails"
+)]
 
 use std::hint::black_box;
 

@@ -1,5 +1,10 @@
 //! The command line on small folders of its own.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests stop at the line that fails"
+)]
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -1,5 +1,5 @@
 //! The program on a disk that takes no more: exit code 1, the file by its name, and nothing half written.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests stop at the line that fails")]
 
 use caf_golden::fails_on_full_disk;
 

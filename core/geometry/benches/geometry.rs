@@ -1,5 +1,9 @@
 //! The detector's arithmetic at the sizes of real cameras: decoding, suppression.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "a bench is a program of its own that stops at the line that fails"
+)]
 
 use std::hint::black_box;
 

@@ -1,5 +1,5 @@
 //! Whole files: against another decoder, and broken in every place.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests stop at the line that fails")]
 
 use caf_geometry::Size;
 use caf_jpeg::{JpegError, decode};

@@ -3,7 +3,7 @@
 //! Cases are the pairs `X.pth`/`X.pt` + `X.safetensors` in the golden folders. No tolerance: importing copies bits, and
 //! widening half to single precision is exact.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests stop at the line that fails")]
 
 use caf_golden::{Tally, find, stem};
 use caf_net::zoo::caf::CafConfig;

@@ -1,6 +1,11 @@
 //! Exported graphs on ONNX Runtime against plain double-precision loops.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    reason = "helpers of tests stop at the line that fails"
+)]
 
 #[path = "../common/mod.rs"]
 mod common;

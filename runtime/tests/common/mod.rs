@@ -1,6 +1,6 @@
 //! Small models and images for the tests; nothing here needs data from outside.
 
-#![allow(dead_code)]
+#![allow(dead_code, reason = "every test program takes a part of it")]
 
 use std::path::{Path, PathBuf};
 

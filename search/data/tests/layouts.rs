@@ -1,6 +1,6 @@
 //! Every layout on a miniature tree as its publisher's archive unpacks.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests stop at the line that fails")]
 
 use caf_geometry::Size;
 use std::path::{Path, PathBuf};

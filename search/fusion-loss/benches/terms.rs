@@ -1,7 +1,13 @@
 //! Time of one evaluation of the terms, forward and backward to the fused image, at batch 2 and 128×128 px on the CPU.
 //!
 //! `cargo bench -p caf-fusion-loss` uses features that have learned nothing: their values do not change the time.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a bench is a program of its own that stops at the line that fails"
+)]
 
 use caf_fusion_loss::{FusionLoss, LossConfig, Saliency, Vgg, Weighting};
 use caf_golden::Bench;

@@ -31,16 +31,16 @@ pub enum LossError {
         found: Vec<i64>,
     },
     /// An image too small for the terms.
-    #[error("`{tensor}`: both sides must be at least {least_px} px, found {height_px}×{width_px}")]
+    #[error("`{tensor}`: both sides must be at least {least_px} px, found {width_px}x{height_px}")]
     TooSmall {
         /// Which tensor.
         tensor: &'static str,
         /// Smallest side.
         least_px: i64,
-        /// Rows.
-        height_px: i64,
         /// Columns.
         width_px: i64,
+        /// Rows.
+        height_px: i64,
     },
     /// A batch without images.
     #[error("`{tensor}`: the batch is empty")]

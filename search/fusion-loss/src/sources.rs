@@ -131,7 +131,7 @@ fn check_image(tensor: &'static str, x: &Tensor, placement: Placement) -> Result
         return Err(LossError::EmptyBatch { tensor });
     }
     if height_px.min(width_px) < MIN_SIDE_PX {
-        return Err(LossError::TooSmall { tensor, least_px: MIN_SIDE_PX, height_px, width_px });
+        return Err(LossError::TooSmall { tensor, least_px: MIN_SIDE_PX, width_px, height_px });
     }
     Ok(())
 }

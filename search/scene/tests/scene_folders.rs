@@ -1,7 +1,7 @@
 //! Rendered data sets and clips on disk.
 
 // Helpers of tests may fail loudly too.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests stop at the line that fails")]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,7 +1,7 @@
 //! What rendered pairs promise: the same bytes again, exact annotation, and objects that one camera alone shows.
 
 // Helpers of tests may fail loudly too.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests stop at the line that fails")]
 
 use caf_geometry::Size;
 use caf_scene::{

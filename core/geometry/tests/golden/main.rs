@@ -1,5 +1,10 @@
 //! Comparison with data recorded from the original implementation.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests stop at the line that fails"
+)]
 
 mod letterbox;
 mod suppression;

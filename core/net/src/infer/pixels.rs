@@ -44,7 +44,7 @@ impl Site<'_> {
     }
 
     pub(super) fn resize(&self, [height, width]: [usize; 2], mut x: TensorType) -> Result<TensorType, GraphError> {
-        self.require(height > 0 && width > 0, "a size of at least 1×1", &x)?;
+        self.require(height > 0 && width > 0, "a size of at least 1x1", &x)?;
         x.dims[2] = Dim::Fixed(height);
         x.dims[3] = Dim::Fixed(width);
         Ok(x)

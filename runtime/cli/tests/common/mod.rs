@@ -1,6 +1,6 @@
 //! The program, called; small models and images for it.
 
-#![allow(dead_code, unused_imports)]
+#![allow(dead_code, unused_imports, reason = "every test program takes a part of it")]
 
 #[path = "../../../tests/common/mod.rs"]
 mod made;

@@ -1,5 +1,10 @@
 //! Every term against plain loops in double precision on small images, so that the core is covered without shared data.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests stop at the line that fails"
+)]
 
 mod reference;
 
@@ -144,7 +149,7 @@ fn bad_input_is_a_typed_error() {
     let good = image([1, 1, 16, 16]);
     let small = image([1, 1, 15, 40]);
     let error = sources(&small, &small, small.copy());
-    assert_eq!(error.to_string(), "`ir`: both sides must be at least 16 px, found 15×40");
+    assert_eq!(error.to_string(), "`ir`: both sides must be at least 16 px, found 40x15");
     let none = image([0, 1, 16, 16]);
     assert!(matches!(sources(&none, &none, none.copy()), LossError::EmptyBatch { tensor: "ir" }));
     let color = image([1, 3, 16, 16]);
