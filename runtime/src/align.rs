@@ -6,17 +6,6 @@ use caf_rig::{PlaneMut, PlaneRef, RemapTable, Rig, RigError};
 use crate::frame::{FULL, FrameError, ImageView, PixelFormat};
 use crate::pixels::luma_u16;
 
-/// Why an infrared image cannot be aligned.
-#[derive(Debug, thiserror::Error)]
-pub enum AlignError {
-    /// The image does not fit the rig.
-    #[error("the infrared image does not fit the rig: {0}")]
-    Rig(#[from] RigError),
-    /// The aligned pixels make no image.
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-}
-
 /// A remap table with the memory it needs; nothing is allocated per image.
 #[derive(Debug)]
 pub struct Aligner {
@@ -54,11 +43,11 @@ impl Aligner {
 
     /// Resamples an infrared image, bilinear; what the infrared camera does not see becomes 0. Colour counts as its luma, and
     /// floats become 16 bits between the limits of the image.
-    pub fn align(&mut self, image: &ImageView<'_>) -> Result<ImageView<'_>, AlignError> {
+    pub fn align(&mut self, image: &ImageView<'_>) -> Result<ImageView<'_>, FrameError> {
         let from = image.size();
         if from != self.infrared {
             let (plane, expected, found) = ("source", self.infrared, from);
-            return Err(AlignError::Rig(RigError::PlaneSize { plane, expected, found }));
+            return Err(FrameError::Rig(RigError::PlaneSize { plane, expected, found }));
         }
         let mut limits = image.limits();
         for (row, out) in image.rows().zip(self.source.chunks_exact_mut(from.width)) {

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use caf_contract::IrLimits;
 use caf_geometry::Size;
+use caf_rig::RigError;
 
 /// Which of the two cameras.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,7 +77,7 @@ impl PixelFormat {
     }
 }
 
-/// Why pixels cannot be viewed as an image.
+/// Why an image cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
     /// Too few bytes for the claimed size.
@@ -102,6 +103,27 @@ pub enum FrameError {
         format: PixelFormat,
         /// Distance between rows claimed.
         stride_bytes: usize,
+    },
+    /// The infrared image is not of the size that the rig was made for.
+    #[error("the infrared image does not fit the rig: {0}")]
+    Rig(#[from] RigError),
+    /// A float image for a network whose range is all that 16 bits hold.
+    #[error(
+        "the infrared image holds floats, which have no full range: expected a network trained on a range that says which values \
+         become 0 and 1 (a window, min_max, percentiles), or an infrared image of 8 or 16 bits"
+    )]
+    NoRange,
+    /// The tensor is larger or smaller than the image.
+    #[error("a {size} image with {channels} channels has {expected} values, the tensor holds {found}")]
+    Tensor {
+        /// Size of the image.
+        size: Size,
+        /// Channels wanted.
+        channels: usize,
+        /// Values of such an image.
+        expected: usize,
+        /// Values of the tensor.
+        found: usize,
     },
 }
 

@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 use caf_geometry::{GeometryError, NmsSettings, Size};
 use caf_rig::{Rig, RigError};
 
-use crate::align::{AlignError, Aligner};
+use crate::align::Aligner;
 use crate::frame::{FrameError, ImageView};
-use crate::infrared::{Follow, InfraredRange, NoRange};
-use crate::pixels::PixelError;
+use crate::infrared::{Follow, InfraredRange};
 use crate::session::{Fused, Model, Runner, SessionError};
 use crate::task::{ClassNames, FusedImage, Tasks};
 
@@ -19,12 +18,6 @@ pub enum PairError {
     /// The rig is impossible.
     #[error("the rig cannot be used: {0}")]
     Rig(#[from] RigError),
-    /// The infrared image does not fit the rig.
-    #[error(transparent)]
-    Align(#[from] AlignError),
-    /// A float image, and a network that says nothing about floats.
-    #[error(transparent)]
-    NoRange(#[from] NoRange),
     /// The images are of different sizes and nothing aligns them.
     #[error(
         "the infrared image is {infrared} pixels and the visible one {visible}: scale one of them, in a launch string by \
@@ -43,12 +36,9 @@ pub enum PairError {
     /// The detector's settings or its rows are wrong.
     #[error(transparent)]
     Detect(#[from] GeometryError),
-    /// Pixels make no image.
+    /// An image cannot be used.
     #[error(transparent)]
     Frame(#[from] FrameError),
-    /// Pixels and tensors do not fit.
-    #[error(transparent)]
-    Pixels(#[from] PixelError),
 }
 
 impl PairError {
@@ -59,7 +49,7 @@ impl PairError {
             Self::Detect(error) => error.is_wrong_call(),
             Self::Rig(error) => error.is_wrong_call(),
             Self::Session(error) => error.is_wrong_call(),
-            Self::Align(_) | Self::NoRange(_) | Self::Sizes { .. } | Self::Frame(_) | Self::Pixels(_) => false,
+            Self::Sizes { .. } | Self::Frame(_) => false,
         }
     }
 }

@@ -5,15 +5,7 @@
 
 use caf_contract::{IrLimits, IrRange, IrScratch, LEAST_USED_SHARE};
 
-use crate::frame::{ImageView, PixelFormat};
-
-/// A float image for a network whose range is all that 16 bits hold.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error(
-    "the infrared image holds floats, which have no full range: expected a network trained on a range that says which values \
-     become 0 and 1 (a window, min_max, percentiles), or an infrared image of 8 or 16 bits"
-)]
-pub struct NoRange;
+use crate::frame::{FrameError, ImageView, PixelFormat};
 
 /// Frames of a stream from one look at how much of the range they use to the next; the look costs a histogram.
 const LOOK_EVERY: u64 = 64;
@@ -55,7 +47,7 @@ impl InfraredRange {
 
     /// The image with the values that become 0 and 1; one of 8 bits as it is. Warns once of an image that uses little of a fixed
     /// range. An error is a float image under [`IrRange::Full`].
-    pub fn apply<'a>(&mut self, image: &ImageView<'a>) -> Result<ImageView<'a>, NoRange> {
+    pub fn apply<'a>(&mut self, image: &ImageView<'a>) -> Result<ImageView<'a>, FrameError> {
         match image.format() {
             PixelFormat::Gray8 | PixelFormat::Rgb8 => return Ok(*image),
             PixelFormat::Gray16Le => {}
@@ -71,7 +63,9 @@ impl InfraredRange {
             self.warn_of_little_use(image);
         }
         let here = match image.format() {
-            PixelFormat::GrayF32Le => self.range.limits_f32(&self.floats, &mut self.scratch).ok_or(NoRange)?,
+            PixelFormat::GrayF32Le => {
+                self.range.limits_f32(&self.floats, &mut self.scratch).ok_or(FrameError::NoRange)?
+            }
             _ => self.range.limits_u16(values(image), &mut self.scratch),
         };
         let limits = match (self.follow, self.last) {
@@ -149,7 +143,8 @@ mod tests {
     fn floats_are_mapped_in_their_own_unit_and_have_no_full_range() {
         let kelvin: Vec<u8> = [280.0_f32, 300.0, f32::NAN, 320.0].iter().flat_map(|v| v.to_le_bytes()).collect();
         let view = ImageView::new(&kelvin, Size::new(2, 2), 8, PixelFormat::GrayF32Le).unwrap();
-        assert_eq!(InfraredRange::new(IrRange::Full, Follow::AtOnce).apply(&view).unwrap_err(), NoRange);
+        let error = InfraredRange::new(IrRange::Full, Follow::AtOnce).apply(&view).unwrap_err();
+        assert!(matches!(error, FrameError::NoRange), "{error}");
         for (range, expected) in
             [(IrRange::Window { min: 280.0, max: 360.0 }, [0, 64, 0, 128]), (IrRange::MinMax, [0, 128, 0, 255])]
         {

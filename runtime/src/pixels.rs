@@ -9,24 +9,7 @@
 use caf_contract::{Colour, IrSample as _};
 use caf_geometry::Size;
 
-use crate::frame::{ImageView, PixelFormat};
-
-/// Why pixels do not fit a tensor.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum PixelError {
-    /// The tensor is larger or smaller than the image.
-    #[error("a {size} image with {channels} channels has {expected} values, the tensor holds {found}")]
-    Size {
-        /// Size of the image.
-        size: Size,
-        /// Channels wanted.
-        channels: usize,
-        /// Values of such an image.
-        expected: usize,
-        /// Values of the tensor.
-        found: usize,
-    },
-}
+use crate::frame::{FrameError, ImageView, PixelFormat};
 
 /// Channels of an image of that colour; a tensor that is not an image has none.
 #[must_use]
@@ -38,12 +21,12 @@ pub const fn channels(colour: Colour) -> usize {
     }
 }
 
-fn check(found: usize, size: Size, channels: usize) -> Result<(), PixelError> {
+fn check(found: usize, size: Size, channels: usize) -> Result<(), FrameError> {
     let expected = size.width.saturating_mul(size.height).saturating_mul(channels);
     if expected == found && expected > 0 {
         return Ok(());
     }
-    Err(PixelError::Size { size, channels, expected, found })
+    Err(FrameError::Tensor { size, channels, expected, found })
 }
 
 /// Eight bits of the full range, as [`caf_contract::IrLimits::unit`] gives them: `round(v · 255 / 65535)`; 65535 is 257 · 255,
@@ -98,7 +81,7 @@ fn row_units<'a>(image: &ImageView<'_>, row: &'a [u8]) -> impl Iterator<Item = f
 }
 
 /// Fills a tensor of bytes, height × width × 1 or 3.
-pub fn to_bytes(image: &ImageView<'_>, colour: Colour, out: &mut [u8]) -> Result<(), PixelError> {
+pub fn to_bytes(image: &ImageView<'_>, colour: Colour, out: &mut [u8]) -> Result<(), FrameError> {
     let (width, n) = (image.size().width, channels(colour));
     check(out.len(), image.size(), n)?;
     for (row, out) in image.rows().zip(out.chunks_exact_mut(width * n)) {
@@ -121,7 +104,7 @@ pub fn to_bytes(image: &ImageView<'_>, colour: Colour, out: &mut [u8]) -> Result
 }
 
 /// Fills a tensor of floats, 1 or 3 planes of height × width, values in [0, 1].
-pub fn to_floats(image: &ImageView<'_>, colour: Colour, out: &mut [f32]) -> Result<(), PixelError> {
+pub fn to_floats(image: &ImageView<'_>, colour: Colour, out: &mut [f32]) -> Result<(), FrameError> {
     let (width, height, n) = (image.size().width, image.size().height, channels(colour));
     check(out.len(), image.size(), n)?;
     let (first, others) = out.split_at_mut(width * height);
@@ -154,7 +137,7 @@ pub fn to_floats(image: &ImageView<'_>, colour: Colour, out: &mut [f32]) -> Resu
 }
 
 /// Copies a fused image of bytes to interleaved RGB; gray is repeated.
-pub fn bytes_to_rgb(fused: &[u8], colour: Colour, rgb: &mut [u8]) -> Result<(), PixelError> {
+pub fn bytes_to_rgb(fused: &[u8], colour: Colour, rgb: &mut [u8]) -> Result<(), FrameError> {
     let n = channels(colour);
     let pixels = rgb.len() / 3;
     check(fused.len(), Size::new(pixels, 1), n)?;
@@ -167,7 +150,7 @@ pub fn bytes_to_rgb(fused: &[u8], colour: Colour, rgb: &mut [u8]) -> Result<(), 
 }
 
 /// Copies a fused image of float planes to interleaved RGB: clamped to [0, 1], then rounded; NaN becomes 0.
-pub fn floats_to_rgb(fused: &[f32], colour: Colour, rgb: &mut [u8]) -> Result<(), PixelError> {
+pub fn floats_to_rgb(fused: &[f32], colour: Colour, rgb: &mut [u8]) -> Result<(), FrameError> {
     let n = channels(colour);
     let pixels = rgb.len() / 3;
     check(fused.len(), Size::new(pixels, 1), n)?;
@@ -282,7 +265,7 @@ mod tests {
         let view = ImageView::new(&[0; 4], Size::new(2, 2), 2, PixelFormat::Gray8).unwrap();
         assert!(matches!(
             to_bytes(&view, Colour::Gray, &mut [0; 5]),
-            Err(PixelError::Size { expected: 4, found: 5, .. })
+            Err(FrameError::Tensor { expected: 4, found: 5, .. })
         ));
         assert!(to_bytes(&view, Colour::None, &mut []).is_err());
     }

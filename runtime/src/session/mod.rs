@@ -8,6 +8,7 @@ use caf_contract::{Contract, INPUT_IR, Mismatch};
 use caf_engine::{Engine, EngineError, EngineOptions, Provider, gpu_is_present};
 use caf_geometry::Size;
 
+use crate::frame::FrameError;
 pub use runner::{Fused, Runner, Timings};
 
 /// Why a model cannot be loaded or run.
@@ -40,7 +41,7 @@ pub enum SessionError {
     },
     /// The pixels do not fit a tensor.
     #[error(transparent)]
-    Pixels(#[from] crate::pixels::PixelError),
+    Frame(#[from] FrameError),
 }
 
 impl SessionError {
@@ -50,7 +51,7 @@ impl SessionError {
         match self {
             Self::Engine(error) => error.is_wrong_call(),
             Self::NoFusion { .. } => true,
-            Self::Images(_) | Self::FixedSize { .. } | Self::Pixels(_) => false,
+            Self::Images(_) | Self::FixedSize { .. } | Self::Frame(_) => false,
         }
     }
 }

@@ -7,7 +7,7 @@ use caf_engine::{Binding, Engine, Slot, View, ViewMut};
 use caf_geometry::Size;
 
 use super::{Model, SessionError};
-use crate::frame::{ImageView, PixelFormat};
+use crate::frame::{FrameError, ImageView, PixelFormat};
 use crate::pixels;
 
 /// How long the parts of one run took.
@@ -50,7 +50,7 @@ impl Fused<'_> {
     ///
     /// # Errors
     /// When `rgb` has another length.
-    pub fn write_rgb(&self, rgb: &mut [u8]) -> Result<(), pixels::PixelError> {
+    pub fn write_rgb(&self, rgb: &mut [u8]) -> Result<(), FrameError> {
         let (place, colour) = self.fused;
         match self.binding.output(place) {
             Some(View::U8(values)) => pixels::bytes_to_rgb(values, colour, rgb),
