@@ -107,7 +107,7 @@ fn killed_shared_and_copied_studies_have_the_rows_of_an_undisturbed_one() {
 
     // Within rendering, trainings, fusing, measuring, writing.
     study.kill("killed", 8, whole, &[]);
-    // Goes on elsewhere: what lies there from another place is begun again or gone on with.
+    // Goes on elsewhere: what lies there from another place starts again or goes on.
     fs::rename(study.path().join("killed"), study.path().join("copied")).unwrap();
     finished(&study.run("copied", &[]));
     assert_eq!(study.rows("copied"), expected);
@@ -252,7 +252,7 @@ fn a_loss_that_is_no_number_ends_its_job_and_not_the_study() {
     let output = study.run("out", &["--set", methods, "--set", "seeds=[1]", "--set", "fusion.rate=1e38"]);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("1 jobs came to nothing") && text.contains("p1 l1.ir seed 1"), "{text}");
+    assert!(text.contains("failed jobs: 1") && text.contains("p1 l1.ir seed 1"), "{text}");
     assert_eq!(study.rows("out").len(), 2);
 }
 

@@ -86,7 +86,7 @@ pub enum DataError {
         found: Size,
     },
     /// An index past the end of the data set.
-    #[error("pair {index} of a data set of {len}")]
+    #[error("there is no pair {index} in a data set of {len}")]
     Index {
         /// The index asked for.
         index: usize,

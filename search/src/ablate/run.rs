@@ -32,7 +32,7 @@ pub struct Finished {
     pub done: usize,
     /// Whether it was asked to stop before the last.
     pub interrupted: bool,
-    /// Jobs that came to nothing, each with the reason: a loss that stopped being a number, a network that makes no image.
+    /// Failed jobs, each with the reason: a loss that stopped being a number, a network that makes no image.
     pub failed: Vec<String>,
 }
 
@@ -47,7 +47,7 @@ pub fn open(folder: &Path) -> Result<Option<Rows>, SearchError> {
 /// Works through a study in a folder, or goes on with it; `on_row` is called after every row.
 ///
 /// A job whose folder another process has is left to it; when nothing else is left, the others are waited for, and what they leave
-/// undone is taken over. A job that comes to nothing is told and passed over; the same call tries it again.
+/// undone is taken over. A failed job is told and skipped; the same call tries it again.
 ///
 /// # Errors
 /// Bad settings, data or weights; [`SearchError::State`] when the folder belongs to a study with other settings, with all that
@@ -105,7 +105,7 @@ pub fn run(
             }
             Err(SearchError::Interrupted) => break Ok(()),
             Err(error) if is_of_method(&error) => {
-                progress.say(&format!("{}: {error}; passed over", job.key()));
+                progress.say(&format!("{}: {error}; skipped", job.key()));
                 failed.add(index, format!("{}: {error}", job.key()));
             }
             Err(error) => break Err(error),
@@ -124,7 +124,7 @@ fn is_of_method(error: &SearchError) -> bool {
     numbers || matches!(error, SearchError::Save(SaveError::NonFinite { .. }))
 }
 
-/// Jobs that came to nothing in this process.
+/// Failed jobs of this process.
 #[derive(Default)]
 struct Failed {
     jobs: BTreeSet<usize>,

@@ -40,7 +40,7 @@ pub(super) fn fuse(
 }
 
 /// Goes on with a training in a folder of the study. What lies there from the same study in another place, whose paths its state
-/// names, is begun again.
+/// names, starts again.
 pub(super) fn resumable<T>(
     work: &Path,
     progress: &dyn Progress,
@@ -48,7 +48,7 @@ pub(super) fn resumable<T>(
 ) -> Result<T, SearchError> {
     match run() {
         Err(SearchError::State(StateError::Foreign { differing, .. })) => {
-            progress.say(&format!("{}: begun again: {}", work.display(), differing.join("; ")));
+            progress.say(&format!("{}: starts again: {}", work.display(), differing.join("; ")));
             remove_folder(work)?;
             run()
         }

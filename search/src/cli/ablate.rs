@@ -56,7 +56,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         bail!(Interrupted);
     }
     if !done.failed.is_empty() {
-        bail!("{} jobs came to nothing:\n  {}", done.failed.len(), done.failed.join("\n  "));
+        bail!("failed jobs: {}\n  {}", done.failed.len(), done.failed.join("\n  "));
     }
     Ok(())
 }

@@ -104,7 +104,7 @@ fn keep(list: &Path, names: &[String]) -> Result<()> {
         return Ok(());
     }
     bail!(WrongCall(format!(
-        "{}: there already, with {} other names; give --overwrite to replace it, another --out, or --check to look at it",
+        "{}: exists already, with {} other names; give --overwrite to replace it, another --out, or --check to look at it",
         list.display(),
         there.len()
     )))
