@@ -7,7 +7,7 @@ use caf_data::Dataset;
 use caf_eval::EvalError;
 use caf_eval::fusion::{Gray, MI, Metric, SCD, SD, Triple, VIF, gray_from_rgb, score};
 use caf_geometry::Size;
-use caf_image::color::Quantize;
+use caf_image::color::quantized;
 use caf_image::read_vi;
 use caf_image::{Gray8, Plane, Rgb8};
 use rayon::prelude::*;
@@ -98,7 +98,7 @@ pub fn fusion_report(
 /// # Errors
 /// When sizes differ.
 pub(crate) fn measure(ir: &Plane, vi: &Rgb8, fused: &Gray8, metrics: &[Metric]) -> Result<Vec<f64>, EvalError> {
-    let (ir, vi_gray) = (Quantize::ClampRound.plane(ir), gray_from_rgb(vi.data()));
+    let (ir, vi_gray) = (quantized(ir), gray_from_rgb(vi.data()));
     let triple = Triple::new(
         Gray::new(ir.data(), Size::new(ir.width(), ir.height()))?,
         Gray::new(&vi_gray, Size::new(vi.width(), vi.height()))?,

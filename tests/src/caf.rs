@@ -6,8 +6,9 @@ use crate::arrays::{as_floats, plane, stored};
 use crate::engine::{Load, Runner};
 use crate::golden::{Checkpoint, checkpoints};
 use crate::parity::{Rows, Spread};
+use crate::published::{recolour, wrapped};
 use caf_golden::{Tally, folders, json, number, stem};
-use caf_image::color::{Quantize, luma, recolour};
+use caf_image::color::{luma, quantized};
 use caf_image::{IrRange, read_ir, read_vi};
 use caf_image::{Plane, Rgb8};
 use caf_net::zoo::caf::{CafConfig, graph};
@@ -91,12 +92,12 @@ impl Pair {
 
         let bytes = read_vi(&self.folder.join(format!("full_{key}_u8.png"))).unwrap();
         let expected: Vec<u8> = bytes.pixels().map(|rgb| rgb[0]).collect();
-        let spread = Spread::of(Quantize::ClampRound.plane(&raw).data(), &expected);
+        let spread = Spread::of(quantized(&raw).data(), &expected);
         add_levels(rows, "whole images, 8 bits", spread, spread.unequal, expected.len());
 
         let published = self.folder.join("result_official.png");
         if key == PUBLISHED && published.is_file() {
-            let coloured = recolour(&Quantize::TruncateWrap.plane(&raw), &self.vi).unwrap();
+            let coloured = recolour(&wrapped(&raw), &self.vi);
             let expected = read_vi(&published).unwrap();
             assert_eq!(coloured.size(), expected.size(), "{}", published.display());
             let unequal = coloured.pixels().zip(expected.pixels()).filter(|(a, b)| a != b).count();

@@ -3,7 +3,7 @@
 //! The library is what the test programs share. A [`Runner`](engine::Runner) runs a graph on one engine; [`caf`], [`yolov5`] and
 //! [`segformer`] compare a runner with the golden data, whichever engine it is; [`golden`] reads checkpoints and the pairs of any other
 //! fusion network's folder; [`fixture`] makes seeded networks and images for machines
-//! without golden data; [`programs`] calls the programs; [`scenes`] renders a small data set and has settings that search and train on it in seconds. Everything
+//! without golden data; [`published`] makes the published images of raw outputs; [`programs`] calls the programs; [`scenes`] renders a small data set and has settings that search and train on it in seconds. Everything
 //! here stops a test by panicking.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "the crate is tests throughout")]
@@ -15,6 +15,7 @@ pub mod fixture;
 pub mod golden;
 pub mod parity;
 pub mod programs;
+pub mod published;
 pub mod scenes;
 pub mod segformer;
 pub mod yolov5;

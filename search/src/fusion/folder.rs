@@ -4,7 +4,7 @@ use super::method::{Fuser, Method};
 use crate::error::SearchError;
 use caf_console::{Progress, StopFlag};
 use caf_data::Dataset;
-use caf_image::color::{self, Quantize};
+use caf_image::color::{luma, quantize, quantized};
 use caf_image::results::{Existing, Fact, ResultFolder};
 use caf_image::{Plane, Rgb8};
 use caf_image::{write_gray8, write_rgb8};
@@ -77,7 +77,7 @@ pub fn fuse_folder(job: &FuseJob<'_>, progress: &dyn Progress, stop: &StopFlag) 
                 if job.colour && !sample.vi_is_gray {
                     Ok(write_rgb8(path, &coloured(&sample.vi, &luma)?)?)
                 } else {
-                    Ok(write_gray8(path, &Quantize::ClampRound.plane(&luma))?)
+                    Ok(write_gray8(path, &quantized(&luma))?)
                 }
             })?;
             report.written += 1;
@@ -103,13 +103,13 @@ fn keep_sources(job: &FuseJob<'_>) -> Result<(), SearchError> {
 }
 
 /// The fused luma with the visible image's Cb and Cr. Replacing Y alone moves red, green and blue by the same amount.
-pub(super) fn coloured(vi: &Rgb8, luma: &Plane) -> Result<Rgb8, SearchError> {
-    let before = color::luma(vi);
+pub(super) fn coloured(vi: &Rgb8, fused: &Plane) -> Result<Rgb8, SearchError> {
+    let before = luma(vi);
     let mut rgb = Vec::with_capacity(vi.data().len());
-    for (pixel, (y, fused)) in vi.pixels().zip(before.data().iter().zip(luma.data())) {
-        rgb.extend(pixel.map(|channel| Quantize::ClampRound.apply(f32::from(channel) / 255.0 + (fused - y))));
+    for (pixel, (y, fused)) in vi.pixels().zip(before.data().iter().zip(fused.data())) {
+        rgb.extend(pixel.map(|channel| quantize(f32::from(channel) / 255.0 + (fused - y))));
     }
-    Ok(Rgb8::new(luma.size(), rgb)?)
+    Ok(Rgb8::new(fused.size(), rgb)?)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::folder::coloured;
 use crate::error::SearchError;
 use caf_geometry::Size;
-use caf_image::color::Quantize;
+use caf_image::color::quantized;
 use caf_image::{Plane, Rgb8};
 
 /// Gap between pictures, px.
@@ -21,7 +21,7 @@ impl Panel {
     /// # Errors
     /// When sizes differ.
     pub fn add(&mut self, ir: &Plane, vi: &Rgb8, fused: &Plane) -> Result<(), SearchError> {
-        let gray = Quantize::ClampRound.plane(ir);
+        let gray = quantized(ir);
         let repeated = gray.data().iter().flat_map(|v| [*v; 3]).collect();
         let ir = Rgb8::new(gray.size(), repeated)?;
         self.rows.push(vec![ir, vi.clone(), coloured(vi, fused)?]);

@@ -14,7 +14,7 @@ use caf_console::StopFlag;
 use caf_data::Dataset;
 use caf_geometry::Size;
 use caf_image::Plane;
-use caf_image::color::{Quantize, luma};
+use caf_image::color::{luma, quantized};
 use caf_image::write_rgb8;
 use caf_torch::Mode;
 use serde::Serialize;
@@ -138,7 +138,7 @@ impl Validation {
             let (fused, total, terms) = tch::no_grad(|| training.evaluate(&training.net.params, planes, Mode::Eval))?;
             let fused = luma_of(&fused, pair.ir.size(), &pair.name)?;
             let mut row = vec![f64::try_from(&total)?];
-            row.extend(measure(&pair.ir, &pair.vi, &Quantize::ClampRound.plane(&fused), &METRICS)?);
+            row.extend(measure(&pair.ir, &pair.vi, &quantized(&fused), &METRICS)?);
             row.extend(terms);
             rows.push(row);
             if (i * shown) % self.chosen.len() < shown {

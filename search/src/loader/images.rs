@@ -11,7 +11,7 @@ use caf_data::Entry;
 use caf_data::augment::ScaleShiftSettings;
 use caf_data::view::BORDER;
 use caf_geometry::Size;
-use caf_image::color::Quantize;
+use caf_image::color::quantize;
 use caf_image::{Gray8, Label, Rgb8};
 use caf_image::{IrRange, read_vi};
 use serde::{Deserialize, Serialize};
@@ -215,7 +215,7 @@ impl TaskImages {
                 ImageSource::Visible => entry.read_vi()?,
                 ImageSource::Infrared => {
                     let plane = entry.read_ir(self.infrared.unwrap_or_default())?;
-                    let bytes = plane.data().iter().flat_map(|v| [Quantize::ClampRound.apply(*v); 3]).collect();
+                    let bytes = plane.data().iter().flat_map(|v| [quantize(*v); 3]).collect();
                     Rgb8::new(plane.size(), bytes)?
                 }
                 ImageSource::Folder(_) => read_vi(&image.path)?,

@@ -10,7 +10,7 @@ use caf_data::augment::CropSettings;
 use caf_data::view::BORDER;
 use caf_fusion_loss::saliency::{SaliencyForm, infrared_weight};
 use caf_geometry::Size;
-use caf_image::color::Quantize;
+use caf_image::color::quantized;
 use caf_image::{Plane, Rgb8, color};
 use rayon::prelude::*;
 use std::path::Path;
@@ -70,7 +70,7 @@ impl PairStore {
     fn prepare(&self, index: usize) -> Result<PreparedPair, SearchError> {
         let sample = self.dataset.load(index)?;
         let luma = sample.vi_luma();
-        let [ir, vi] = [&sample.ir, &luma].map(|plane| Quantize::ClampRound.plane(plane));
+        let [ir, vi] = [&sample.ir, &luma].map(quantized);
         let path = self.dataset.entries().get(index).and_then(|entry| entry.mask.as_deref()).unwrap_or(Path::new(""));
         let mask = sample.mask.map(|mask| checked_mask(mask, self.mask_classes, path)).transpose()?;
         let weights = infrared_weight(ir.data(), vi.data(), self.form)?;

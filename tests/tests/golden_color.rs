@@ -9,8 +9,9 @@ use caf_geometry::Size;
 use std::path::{Path, PathBuf};
 
 use caf_golden::{Tally, count, find, folders, json, number, stem};
-use caf_image::color::{Quantize, luma, recolour, ycrcb8_from_rgb8};
+use caf_image::color::{luma, quantized};
 use caf_image::{Gray8, IrRange, Plane, Raster, Rgb8, read_ir, read_vi};
+use caf_tests::published::{recolour, wrapped, ycrcb8_from_rgb8};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -127,7 +128,7 @@ fn integer_colour_is_exact() {
     let found: Vec<[u8; 3]> = visible.pixels().map(|rgb| ycrcb8_from_rgb8(*rgb)).collect();
     tally.equal("pixels of YCrCb", &found, &expected.pixels().copied().collect::<Vec<_>>());
     let fused: Gray8 = image_u8(&tensors, "luma_u8");
-    let coloured = recolour(&fused, &visible).unwrap();
+    let coloured = recolour(&fused, &visible);
     let expected: Rgb8 = image_u8(&tensors, "out_rgb_u8");
     tally.equal("bytes of RGB", coloured.data(), expected.data());
     tally.finish();
@@ -157,7 +158,7 @@ fn raw_outputs_become_the_published_pixels() {
             let expected = every(&read_vi(&pair.join(format!("{output}_u8.png"))).unwrap(), step);
             // The stored bytes were rounded from these very floats.
             let expected: Vec<u8> = expected.iter().map(|rgb| rgb[0]).collect();
-            tally.equal("rounded pixels", Quantize::ClampRound.plane(&raw).data(), &expected);
+            tally.equal("rounded pixels", quantized(&raw).data(), &expected);
 
             let official = pair.join("result_official.png");
             if output != "full_det" || !official.is_file() {
@@ -167,7 +168,7 @@ fn raw_outputs_become_the_published_pixels() {
             // largest difference of 1 and at most 10 of 786432 pixels, and suggests 1 and 100.
             let colour = every(&read_vi(&pair.join("vi.png")).unwrap(), step).concat();
             let colour = Rgb8::new(raw.size(), colour).unwrap();
-            let found = recolour(&Quantize::TruncateWrap.plane(&raw), &colour).unwrap();
+            let found = recolour(&wrapped(&raw), &colour);
             let expected = every(&read_vi(&official).unwrap(), step);
             tally.close("published values (levels)", found.data(), expected.as_flattened(), 1.0);
             differing += found.pixels().zip(&expected).filter(|(a, b)| a != b).count();
