@@ -4,33 +4,16 @@
 
 mod common;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, Output};
 
-use caf_net::zoo::pipeline::{ColourMode, Samples};
 use common::report::{accounts_balance, json, lines, number};
-use common::{caf_run, said, text};
+use common::{Bench, caf_run, said, text};
 use serde_json::Value;
-use tempfile::TempDir;
 
 const CAPS: &str = "video/x-raw,width=64,height=64,framerate=10/1";
 
-struct Bench {
-    folder: TempDir,
-    model: PathBuf,
-}
-
 impl Bench {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let model = common::fusion_model(folder.path(), "m.onnx", Samples::Bytes, ColourMode::Rgb);
-        Self { folder, model }
-    }
-
-    fn at(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
     fn live(&self, ir: &str, vi: &str, more: &[&str]) -> Output {
         let (jsonl, summary) = (self.at("o.jsonl"), self.at("o.json"));
         let call = ["live", "--model", text(&self.model), "--threads", "1", "--ir", ir, "--vi", vi];
@@ -199,8 +182,7 @@ fn on_a_machine_without_a_gpu_nothing_is_said_of_gpus() {
     let output = bench.live(good, good, &[]);
     assert_eq!(code(&output), 0, "{}", said(&output));
     let summary = bench.summary();
-    let gpu =
-        ["/dev/nvidia0", "/dev/nvhost-gpu", "/proc/driver/nvidia/version"].iter().any(|p| PathBuf::from(p).exists());
+    let gpu = ["/dev/nvidia0", "/dev/nvhost-gpu", "/proc/driver/nvidia/version"].iter().any(|p| Path::new(p).exists());
     if gpu {
         caf_golden::say("SKIP this machine has a GPU: what is said is not looked at");
     } else {

@@ -8,19 +8,11 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use caf_net::zoo::pipeline::{ColourMode, Samples};
 use common::report::{accounts_balance, decoded, json, lines, number, sink};
-use common::{caf_run, leftovers, said, save_gray, save_rgb, text};
-use tempfile::TempDir;
+use common::{Bench, caf_run, leftovers, said, save_gray, save_rgb, text};
 
 const ENDLESS: &str = "videotestsrc is-live=true ! video/x-raw,width=50,height=38,framerate=25/1";
 const FOREVER: &str = "videotestsrc ! video/x-raw,width=50,height=38,framerate=25/1";
-
-/// A folder with a model that takes any size, and the files of a run.
-struct Bench {
-    folder: TempDir,
-    model: PathBuf,
-}
 
 /// How a run went.
 struct Outcome {
@@ -33,16 +25,6 @@ struct Outcome {
 }
 
 impl Bench {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let model = common::fusion_model(folder.path(), "m.onnx", Samples::Bytes, ColourMode::Rgb);
-        Self { folder, model }
-    }
-
-    fn at(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
     fn summary(&self) -> serde_json::Value {
         let summary = json(&self.at("o.json"));
         accounts_balance(&summary);

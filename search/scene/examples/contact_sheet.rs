@@ -3,7 +3,6 @@
 //! `cargo run --release -p caf-scene --example contact_sheet -- OUT.png [SEED] [WIDTH] [HEIGHT] [PER_CONDITION] [CONDITION…]`
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use caf_geometry::Size;
@@ -16,17 +15,7 @@ type Failure = Box<dyn std::error::Error>;
 const COLOURS: [[u8; 3]; 6] =
     [[255, 80, 80], [80, 160, 255], [255, 170, 40], [90, 230, 120], [255, 240, 90], [220, 110, 255]];
 
-fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(1)
-        }
-    }
-}
-
-fn run() -> Result<(), Failure> {
+fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1);
     let out = PathBuf::from(arguments.next().ok_or("expected the path of the picture to write")?);
     let mut number = |default: u64| arguments.next().map_or(Ok(default), |text| text.parse());

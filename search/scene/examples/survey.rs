@@ -3,25 +3,13 @@
 //!
 //! `cargo run --release -p caf-scene --example survey -- [SEED] [WIDTH] [HEIGHT] [SCENES_PER_CONDITION]`
 
-use std::process::ExitCode;
-
 use caf_geometry::Size;
 use caf_scene::{Class, Condition, Contrast, Instance, SEEN_FROM, Scene, SceneSpec, contrasts};
 use rayon::prelude::*;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(1)
-        }
-    }
-}
-
-fn run() -> Result<(), Failure> {
+fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1);
     let mut number = |default: u64| arguments.next().map_or(Ok(default), |text| text.parse::<u64>());
     let (seed, size) = (number(1)?, Size::new(number(256)?.try_into()?, number(192)?.try_into()?));

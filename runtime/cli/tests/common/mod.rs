@@ -9,6 +9,9 @@ pub mod report;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use caf_net::zoo::pipeline::{ColourMode, Samples};
+use tempfile::TempDir;
+
 pub use made::*;
 
 /// Runs the program.
@@ -19,6 +22,26 @@ pub fn caf_run(arguments: &[&str]) -> Output {
 /// What the program said on its error output.
 pub fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A folder with a model that takes any size, and the files of a run.
+pub struct Bench {
+    /// The folder, removed at the end.
+    pub folder: TempDir,
+    /// The model.
+    pub model: PathBuf,
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let model = fusion_model(folder.path(), "m.onnx", Samples::Bytes, ColourMode::Rgb);
+        Self { folder, model }
+    }
+
+    pub fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
 }
 
 /// Runs the program, which must succeed.

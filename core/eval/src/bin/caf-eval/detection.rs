@@ -88,15 +88,7 @@ fn read(args: &Args) -> Result<Input, Failure> {
     if !predictions.contains_key("classes") && !pictures.contains_key("classes") {
         labels.remove("classes");
     }
-    let names = match &args.names {
-        Some(list) => folder::names(list, |name| labels.contains_key(name), &mut offences)?,
-        None => {
-            // Without a list every prediction must have its labels: a misspelt folder would otherwise look like an AP of 0.
-            let stray = predictions.iter().filter(|(name, _)| !labels.contains_key(*name));
-            offences.extend(stray.map(|(_, path)| Offence::of(path, Reason::NotEvaluated)));
-            labels.keys().cloned().collect()
-        }
-    };
+    let names = folder::evaluated(args.names.as_deref(), &labels, &predictions, &mut offences)?;
     if names.is_empty() {
         return Err(Failure::Empty { option: "--labels", path: args.labels.clone(), expected: "NAME.txt files" });
     }

@@ -24,6 +24,22 @@ fn told(listing: Listing, offences: &mut Vec<Offence>) -> Files {
     listing.files
 }
 
+/// The names that are measured: those of a list, or all that have labels. Without a list every prediction must have its labels: a
+/// misspelt folder would otherwise look like a score of 0.
+pub fn evaluated(
+    list: Option<&Path>,
+    labels: &Files,
+    predictions: &Files,
+    offences: &mut Vec<Offence>,
+) -> Result<Vec<String>, Failure> {
+    if let Some(list) = list {
+        return names(list, |name| labels.contains_key(name), offences);
+    }
+    let stray = predictions.iter().filter(|(name, _)| !labels.contains_key(*name));
+    offences.extend(stray.map(|(_, path)| Offence::of(path, Reason::NotEvaluated)));
+    Ok(labels.keys().cloned().collect())
+}
+
 /// The names of a list file, one a line, with or without an image's extension; `known` are names there are. A name that is listed
 /// twice is an offence.
 pub fn names(list: &Path, known: impl Fn(&str) -> bool, offences: &mut Vec<Offence>) -> Result<Vec<String>, Failure> {

@@ -83,15 +83,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 fn find(args: &Args, mut offences: Vec<Offence>) -> Result<Vec<(PathBuf, PathBuf)>, Failure> {
     let mut list = |folder: &Path| folder::images(folder, &mut offences);
     let (labels, predictions) = (list(&args.labels)?, list(&args.predictions)?);
-    let names: Vec<String> = match &args.names {
-        Some(list) => folder::names(list, |name| labels.contains_key(name), &mut offences)?,
-        None => {
-            // Without a list every map must have its partner: a misspelt folder would look like an IoU of 0.
-            let stray = predictions.iter().filter(|(name, _)| !labels.contains_key(*name));
-            offences.extend(stray.map(|(_, path)| Offence::of(path, Reason::NotEvaluated)));
-            labels.keys().cloned().collect()
-        }
-    };
+    let names = folder::evaluated(args.names.as_deref(), &labels, &predictions, &mut offences)?;
     if names.is_empty() {
         return Err(Failure::Empty { option: "--labels", path: args.labels.clone(), expected: "class maps" });
     }
