@@ -88,7 +88,7 @@ fn align(bench: &Bench) {
         let mut rig = caf_rig::Rig::aligned(camera(width, height));
         rig.infrared = camera(640, 512);
         rig.vis_from_ir.translation_m = [0.1, 0.0, 0.0];
-        let mut aligner = Aligner::new(&rig, 30.0).unwrap();
+        let mut aligner = Aligner::new(caf_rig::RemapTable::vis_from_ir(&rig, 30.0).unwrap());
         let data = bytes(640 * 512 * 2, 3);
         for (name, format) in [("gray 8", PixelFormat::Gray8), ("gray 16", PixelFormat::Gray16Le)] {
             let view = ImageView::new(&data, Size::new(640, 512), 640 * format.bytes(), format).unwrap();

@@ -1,7 +1,7 @@
 //! Brings the infrared image into the visible camera's geometry with the tables of a rig.
 
 use caf_geometry::Size;
-use caf_rig::{PlaneMut, PlaneRef, RemapTable, Rig, RigError};
+use caf_rig::{PlaneMut, PlaneRef, RemapTable, RigError};
 
 use crate::frame::{FULL, FrameError, ImageView, PixelFormat};
 use crate::pixels::luma_u16;
@@ -17,16 +17,12 @@ pub struct Aligner {
 }
 
 impl Aligner {
-    /// Makes the table for things `distance_m` metres in front of the visible camera. Both images are expected in the
-    /// rig's sizes.
-    ///
-    /// # Errors
-    /// As [`RemapTable::vis_from_ir`].
-    pub fn new(rig: &Rig, distance_m: f64) -> Result<Self, RigError> {
-        let table = RemapTable::vis_from_ir(rig, distance_m)?;
-        let infrared = rig.infrared.size();
+    /// Takes memory for the table's sizes, in which both images are expected.
+    #[must_use]
+    pub fn new(table: RemapTable) -> Self {
+        let infrared = table.source();
         let [source, aligned] = [infrared, table.size()].map(|size| size.width * size.height);
-        Ok(Self { table, infrared, source: vec![0; source], aligned: vec![0; aligned], bytes: vec![0; aligned * 2] })
+        Self { table, infrared, source: vec![0; source], aligned: vec![0; aligned], bytes: vec![0; aligned * 2] }
     }
 
     /// Size of the aligned image, that of the visible camera.
@@ -81,12 +77,13 @@ mod tests {
     use super::*;
     use crate::pixels::to_bytes;
     use caf_contract::Colour;
+    use caf_rig::Rig;
 
-    fn rig(shift_px: f64) -> Rig {
+    fn aligner(shift_px: f64) -> Aligner {
         let camera = caf_rig::Camera { width_px: 7, height_px: 5, fx_px: 10.0, fy_px: 10.0, cx_px: 3.0, cy_px: 2.0 };
         let mut rig = Rig::aligned(camera);
         rig.infrared.cx_px += shift_px;
-        rig
+        Aligner::new(RemapTable::vis_from_ir(&rig, 10.0).unwrap())
     }
 
     #[test]
@@ -94,9 +91,9 @@ mod tests {
         let data: Vec<u8> = (0..35).map(|i| i * 7).collect();
         let view = ImageView::new(&data, Size::new(7, 5), 7, PixelFormat::Gray8).unwrap();
         let mut out = [0; 35];
-        to_bytes(&Aligner::new(&rig(0.0), 10.0).unwrap().align(&view).unwrap(), Colour::Gray, &mut out).unwrap();
+        to_bytes(&aligner(0.0).align(&view).unwrap(), Colour::Gray, &mut out).unwrap();
         assert_eq!(out, data[..]);
-        to_bytes(&Aligner::new(&rig(2.0), 10.0).unwrap().align(&view).unwrap(), Colour::Gray, &mut out).unwrap();
+        to_bytes(&aligner(2.0).align(&view).unwrap(), Colour::Gray, &mut out).unwrap();
         for (to, from) in out.chunks(7).zip(data.chunks(7)) {
             assert_eq!(to[..5], from[2..]);
             assert_eq!(to[5..], [0, 0]);
@@ -105,7 +102,7 @@ mod tests {
 
     #[test]
     fn another_size_is_refused_and_colour_counts_as_its_luma() {
-        let mut aligner = Aligner::new(&rig(0.0), 10.0).unwrap();
+        let mut aligner = aligner(0.0);
         let data = [0; 7 * 6 * 3];
         let tall = ImageView::new(&data, Size::new(7, 6), 7, PixelFormat::Gray8).unwrap();
         assert!(aligner.align(&tall).unwrap_err().to_string().contains("7x6"));

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use caf_geometry::{GeometryError, NmsSettings, Size};
-use caf_rig::{Rig, RigError};
+use caf_rig::{Geometry, RigError};
 
 use crate::align::Aligner;
 use crate::frame::{FrameError, ImageView};
@@ -57,8 +57,9 @@ impl PairError {
 /// How to fuse.
 #[derive(Clone, Debug, Default)]
 pub struct FusionSettings {
-    /// Geometry, and the distance in metres at which the images should match; without it they are taken as aligned.
-    pub rig: Option<(Rig, f64)>,
+    /// Geometry, and the distance in metres at which the images should match where it leaves the choice; without it they are taken as
+    /// aligned.
+    pub rig: Option<(Geometry, Option<f64>)>,
     /// Thresholds of the detector.
     pub nms: NmsSettings,
     /// Paint boxes and labels, and class maps half through, as far as the model finds such.
@@ -106,7 +107,8 @@ impl FrameFusion {
     pub fn new(model: Model, settings: &FusionSettings) -> Result<Self, PairError> {
         let contract = model.contract();
         let tasks = Tasks::new(contract, &settings.nms)?;
-        let aligner = settings.rig.as_ref().map(|(rig, distance)| Aligner::new(rig, *distance)).transpose()?;
+        let aligner =
+            settings.rig.as_ref().map(|(rig, distance_m)| rig.table(*distance_m).map(Aligner::new)).transpose()?;
         let range = InfraredRange::new(contract.infrared_range, settings.follow);
         Ok(Self { runner: Runner::new(model), tasks, aligner, range, draw: settings.draw })
     }

@@ -1,5 +1,5 @@
 use caf_geometry::Size;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why a rig, a table or an image plane cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +51,15 @@ pub enum RigError {
     NoOverlap {
         /// What was asked for.
         distance_m: f64,
+    },
+    /// The same of a rig that knows no distances.
+    #[error("by the rig's homography, the infrared camera sees nothing of the visible image")]
+    NothingShared,
+    /// A distance for a rig that knows none.
+    #[error("the rig has one homography for all distances: expected no distance, found {found_m} m")]
+    NoDistance {
+        /// What was asked for.
+        found_m: f64,
     },
     /// An image plane does not fit the table it is used with.
     #[error("{plane} plane: expected {expected}, found {found}")]
@@ -113,6 +122,19 @@ pub enum RigError {
         #[source]
         source: Box<toml::ser::Error>,
     },
+    /// The file is not as it was written.
+    #[error(
+        "{path}: was changed after it had been written: expected contents of SHA-256 {expected}, found {found}; take out its \
+         [checksum] to use it as it is"
+    )]
+    Checksum {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        expected: String,
+        /// What it has.
+        found: String,
+    },
     /// A value of the file is wrong.
     #[error("{path}")]
     Invalid {
@@ -125,9 +147,14 @@ pub enum RigError {
 }
 
 impl RigError {
-    /// Whether what was asked for is wrong, rather than the rig, a file or a disk: a distance that is not in front of both cameras.
+    /// Whether what was asked for is wrong, rather than the rig, a file or a disk: a distance that is not in front of both
+    /// cameras, or one for a rig that knows none.
     #[must_use]
     pub fn is_wrong_call(&self) -> bool {
-        matches!(self, Self::Distance { .. })
+        matches!(self, Self::Distance { .. } | Self::NoDistance { .. })
+    }
+
+    pub(crate) fn io(path: &Path, doing: &'static str) -> impl FnOnce(std::io::Error) -> RigError {
+        move |source| RigError::Io { path: path.to_owned(), doing, source }
     }
 }

@@ -7,7 +7,8 @@ use crate::camera::Camera;
 use crate::error::RigError;
 use crate::rig::{Latency, Pose, Rig};
 
-/// Pixel i covers [i, i + 1). Files of version 1, which carry no number, put the first pixel's centre at 0.
+/// Pixel i covers [i, i + 1). Files of version 1, which carry no number, put the first pixel's centre at 0; those of version 3 hold a
+/// homography ([`PlaneRig`](crate::PlaneRig)).
 const VERSION: u32 = 2;
 /// What version 1 lacks in both coordinates of a principal point.
 const FIRST_CENTRE_PX: f64 = 0.5;
@@ -62,11 +63,7 @@ impl Rig {
     /// [`RigError::Io`], [`RigError::Version`], [`RigError::Parse`] (unknown keys included; the cause has line and column)
     /// or [`RigError::Invalid`], each with the path.
     pub fn read(path: &Path) -> Result<Rig, RigError> {
-        let text = fs::read_to_string(path).map_err(|source| RigError::Io {
-            path: path.to_owned(),
-            doing: "reading",
-            source,
-        })?;
+        let text = fs::read_to_string(path).map_err(RigError::io(path, "reading"))?;
         Rig::from_toml(&text, path)
     }
 
@@ -98,11 +95,7 @@ impl Rig {
             "# Two cameras. Pixel i covers [i, i + 1), its centre is at i + 0.5; frames x right, y down, z forward, metres;\n\
              # x_vis = rotation * x_ir + translation_m.\n\n{body}"
         );
-        caf_file::write(path, text.as_bytes()).map_err(|source| RigError::Io {
-            path: path.to_owned(),
-            doing: "writing",
-            source,
-        })
+        caf_file::write(path, text.as_bytes()).map_err(RigError::io(path, "writing"))
     }
 }
 

@@ -1,7 +1,8 @@
 use caf_geometry::Size;
 
-use crate::camera::Camera;
 use crate::error::RigError;
+use crate::matrix::Homography;
+use crate::plane::PlaneRig;
 use crate::rig::Rig;
 
 /// Bits of a bilinear weight: 1/1024 pixel keeps the error of an 8-bit result below a quarter level, and the products of
@@ -129,19 +130,41 @@ impl RemapTable {
     /// wide or high or over 2²⁷ pixels in all, and [`RigError::NoOverlap`] when the table would read nothing.
     pub fn vis_from_ir(rig: &Rig, distance_m: f64) -> Result<RemapTable, RigError> {
         rig.validate()?;
-        check_size("visible", &rig.visible)?;
-        check_size("infrared", &rig.infrared)?;
+        check_size("visible", rig.visible.size())?;
+        check_size("infrared", rig.infrared.size())?;
         let ir_from_vis = rig.vis_from_ir_at(distance_m)?.inverse()?;
-        let (size, source) = (rig.visible.size(), rig.infrared.size());
+        let table = RemapTable::through(&ir_from_vis, rig.visible.size(), rig.infrared.size());
+        if table.coverage() > 0.0 { Ok(table) } else { Err(RigError::NoOverlap { distance_m }) }
+    }
+
+    /// The table that brings infrared frames into the visible image by a homography.
+    ///
+    /// # Errors
+    /// What [`PlaneRig::validate`] refuses, [`RigError::TooLarge`] as above, and [`RigError::NothingShared`] when the table would read
+    /// nothing.
+    pub fn plane(rig: &PlaneRig) -> Result<RemapTable, RigError> {
+        rig.validate()?;
+        check_size("visible", rig.visible)?;
+        check_size("infrared", rig.infrared)?;
+        let table = RemapTable::through(&rig.vis_from_ir.inverse()?, rig.visible, rig.infrared);
+        if table.coverage() > 0.0 { Ok(table) } else { Err(RigError::NothingShared) }
+    }
+
+    fn through(ir_from_vis: &Homography, size: Size, source: Size) -> RemapTable {
         let mut taps = Vec::with_capacity(size.width * size.height);
-        for y in 0..rig.visible.height_px {
-            for x in 0..rig.visible.width_px {
-                let at = ir_from_vis.map([f64::from(x) + 0.5, f64::from(y) + 0.5]);
+        for y in 0..size.height {
+            for x in 0..size.width {
+                let at = ir_from_vis.map([x as f64 + 0.5, y as f64 + 0.5]);
                 taps.push(at.map_or(OUTSIDE, |at| tap(at, source)));
             }
         }
-        let table = RemapTable { taps, size, source };
-        if table.coverage() > 0.0 { Ok(table) } else { Err(RigError::NoOverlap { distance_m }) }
+        RemapTable { taps, size, source }
+    }
+
+    /// Size of the source (infrared) image.
+    #[must_use]
+    pub fn source(&self) -> Size {
+        self.source
     }
 
     /// Size of the destination (visible) image.
@@ -190,8 +213,8 @@ impl RemapTable {
 }
 
 /// Whether a table can address the camera's image and needs a sane amount of memory for it.
-fn check_size(name: &str, camera: &Camera) -> Result<(), RigError> {
-    let (width, height) = (u64::from(camera.width_px), u64::from(camera.height_px));
+fn check_size(name: &str, size: Size) -> Result<(), RigError> {
+    let [width, height] = size.wh().map(|side| side as u64);
     for (place, limit, found) in [
         ("width_px", MOST_EXTENT_PX, width),
         ("height_px", MOST_EXTENT_PX, height),
@@ -236,6 +259,7 @@ fn fetch<T: Sample>(source: &PlaneRef<'_, T>, tap: Tap, corners: [usize; 4]) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::camera::Camera;
     use crate::matrix::Mat3;
     use crate::rig::Pose;
 

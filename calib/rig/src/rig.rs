@@ -48,6 +48,22 @@ pub struct Latency {
     pub infrared: f64,
 }
 
+impl Latency {
+    /// Checks both.
+    ///
+    /// # Errors
+    /// [`RigError::Value`] for one that is not a finite number.
+    pub fn validate(&self) -> Result<(), RigError> {
+        for (name, found) in [("visible", self.visible), ("infrared", self.infrared)] {
+            if !found.is_finite() {
+                let place = format!("latency_ms.{name}");
+                return Err(RigError::Value { place, expected: "a finite number", found });
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Two cameras, fixed to one another.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rig {
@@ -85,16 +101,7 @@ impl Rig {
         if off.is_nan() || off > ROTATION_TOLERANCE {
             return Err(RigError::Rotation { place: "vis_from_ir.rotation".into(), off });
         }
-        for (name, found) in [("visible", self.latency_ms.visible), ("infrared", self.latency_ms.infrared)] {
-            if !found.is_finite() {
-                return Err(RigError::Value {
-                    place: format!("latency_ms.{name}"),
-                    expected: "a finite number",
-                    found,
-                });
-            }
-        }
-        Ok(())
+        self.latency_ms.validate()
     }
 
     /// The map from infrared to visible pixels for what lies on the plane z = `distance_m` of the visible camera's frame.

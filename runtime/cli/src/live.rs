@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use caf_console::{Console, Progress as _, StopFlag, WrongCall, claim, print, write_json};
-use caf_rig::Rig;
+use caf_rig::Geometry;
 use caf_runtime::error::RuntimeError;
 use caf_runtime::frame::Camera;
 use caf_runtime::fusion::FusionSettings;
@@ -66,9 +66,9 @@ pub struct LiveArgs {
     /// Geometry of the two cameras; aligns the infrared image.
     #[arg(long, value_name = "FILE")]
     rig: Option<PathBuf>,
-    /// Distance in metres at which the aligned images match best.
-    #[arg(long, value_name = "M", default_value_t = 30.0, value_parser = positive, requires = "rig")]
-    rig_distance_m: f64,
+    /// Distance in metres at which the aligned images match best, for a rig that holds the cameras' pose [default: 30]
+    #[arg(long, value_name = "M", value_parser = positive, requires = "rig")]
+    rig_distance_m: Option<f64>,
     #[command(flatten)]
     detector: DetectorArgs,
     /// Do not paint boxes and labels.
@@ -103,8 +103,9 @@ impl LiveArgs {
     pub fn run(self) -> anyhow::Result<()> {
         self.check_paths()?;
         claim(self.summary.as_deref())?;
-        let rig = self.rig.as_deref().map(Rig::read).transpose()?;
-        let stated = rig.as_ref().map_or([0.0; 2], |r| [r.latency_ms.infrared, r.latency_ms.visible]);
+        let rig = self.rig.as_deref().map(Geometry::read).transpose()?;
+        let stated = rig.as_ref().map(Geometry::latency_ms).unwrap_or_default();
+        let stated = [stated.infrared, stated.visible];
         let [ir_stated, vi_stated] = stated.map(|ms| (ms * 1e6).round() as i64);
         let pace = match (self.realtime, self.every_frame) {
             (true, _) => Some(Pace::Realtime),

@@ -221,6 +221,21 @@ fn a_rig_aligns_another_size_and_without_one_the_sizes_are_named() {
     geometry.visible.width_px = u32::MAX;
     geometry.write(&rig).unwrap();
     fails(1, &["visible.width_px: expected at most 65534 pixels, found 4294967295"], &with_rig);
+    // A homography says the same as the pose did, for every distance.
+    let size = |width, height| caf_geometry::Size { width, height };
+    let mut plane = caf_rig::PlaneRig {
+        visible: size(66, 46),
+        infrared: size(33, 23),
+        vis_from_ir: caf_rig::Homography(caf_rig::Mat3([[2.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 1.0]])),
+        latency_ms: caf_rig::Latency::default(),
+        measured: None,
+    };
+    plane.write(&rig).unwrap();
+    assert!(succeeds(&with_rig).starts_with("5 pairs") && !warned());
+    fails(2, &["expected no distance, found 20 m"], &[&with_rig[..], &["--rig-distance-m", "20"]].concat());
+    plane.vis_from_ir.0.0[0][2] = 1e6;
+    plane.write(&rig).unwrap();
+    fails(1, &["sees nothing of the visible image"], &with_rig);
     fails(1, &["33x23", "66x46", "videoscale ! video/x-raw,width=66,height=46", "--rig"], &call);
 }
 

@@ -285,7 +285,7 @@ fn nothing_is_allocated_for_a_frame() {
     let receiver = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = receiver.local_addr().unwrap().to_string();
     let cases = [
-        (common::pipeline_model(folder.path(), "p.onnx", size.0, size.1), (45, 33), Some((rig, 20.0))),
+        (common::pipeline_model(folder.path(), "p.onnx", size.0, size.1), (45, 33), Some((rig.into(), Some(20.0)))),
         (common::fusion_model(folder.path(), "f.onnx", Samples::Unit, ColourMode::Gray), (97, 62), None),
         (common::segmentation_model(folder.path(), "s.onnx"), (97, 62), None),
     ];

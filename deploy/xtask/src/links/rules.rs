@@ -56,6 +56,7 @@ pub const ROWS: &[Row] = &[
     ("caf-search", &[OnnxRuntime, GStreamer]),
     ("caf-contract", &[Torch, OnnxRuntime, GStreamer, Protobuf, Bulky]),
     ("caf-export", &[Torch, GStreamer]),
+    ("caf-calib", &[Torch, OnnxRuntime, GStreamer, Protobuf]),
     ("caf-rig", &[Torch, OnnxRuntime, GStreamer, Protobuf, Bulky]),
     ("caf-runtime", &[Torch, GStreamer, CommandLine, Crate("caf-net"), Crate("caf-data")]),
     ("caf-gst", &[Torch, CommandLine, Crate("caf-net"), Crate("caf-data")]),
