@@ -16,6 +16,7 @@
 //!  "sources": [{"role": "fusion", "sha256": "…"}, {"role": "task", "sha256": "…"}]}
 //! ```
 
+mod array;
 mod check;
 pub mod classes;
 mod contract;
@@ -28,6 +29,7 @@ mod port;
 mod samples;
 mod task;
 
+pub use array::{Array, Values};
 pub use check::GraphPort;
 pub use contract::{Contract, INPUT_IMAGE, INPUT_IR, INPUT_VI, OUTPUT_FUSED, Precision, Source};
 pub use error::{ContractError, METADATA_KEY, Mismatch, VERSION, list};

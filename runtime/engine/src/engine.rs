@@ -4,29 +4,11 @@ use crate::binding::{Binding, Slot};
 use crate::error::EngineError;
 use crate::library::library;
 use crate::provider::{Provider, ProviderChoice, ProviderError, choose, register};
-use caf_contract::{Contract, GraphPort, METADATA_KEY};
+use caf_contract::{Array, Contract, GraphPort, METADATA_KEY, Values};
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{Session, SessionInputValue};
 use ort::value::{Outlet, Tensor, TensorElementType, ValueType};
 use std::path::Path;
-
-/// Elements of an array, row-major.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Values {
-    /// 32-bit floats.
-    F32(Vec<f32>),
-    /// Bytes.
-    U8(Vec<u8>),
-}
-
-/// A dense array in host memory.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Array {
-    /// Extents, outermost first.
-    pub shape: Vec<usize>,
-    /// Elements.
-    pub values: Values,
-}
 
 /// How to load a model.
 #[derive(Clone, Copy, Debug, Default)]

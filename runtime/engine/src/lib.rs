@@ -11,7 +11,8 @@ mod library;
 mod provider;
 
 pub use binding::{Binding, Slot, View, ViewMut};
-pub use engine::{Array, Engine, EngineOptions, Values};
+pub use caf_contract::{Array, Values};
+pub use engine::{Engine, EngineOptions};
 pub use error::EngineError;
 pub use library::{LIBRARY_VARIABLE, Library, LibraryError, library};
 pub use provider::{Provider, ProviderChoice, ProviderError, ProviderFault, gpu_is_present, probe};

@@ -55,6 +55,7 @@ pub const ROWS: &[Row] = &[
     ("caf-yolo", &[OnnxRuntime, GStreamer]),
     ("caf-search", &[OnnxRuntime, GStreamer]),
     ("caf-contract", &[Torch, OnnxRuntime, GStreamer, Protobuf, Bulky]),
+    ("caf-bundle", &[Torch, OnnxRuntime, GStreamer, Protobuf, CommandLine, Bulky]),
     ("caf-export", &[Torch, GStreamer]),
     ("caf-calib", &[Torch, OnnxRuntime, GStreamer, Protobuf]),
     ("caf-rig", &[Torch, OnnxRuntime, GStreamer, Protobuf, Bulky]),
