@@ -19,6 +19,7 @@ pub mod fusion;
 pub mod fusion_net;
 pub mod hypergradient;
 pub mod ir_range;
+pub mod layout;
 pub mod loader;
 mod lock;
 pub mod named_images;

@@ -3,6 +3,7 @@
 use crate::error::SearchError;
 use crate::fusion_net::FusionNet;
 use crate::ir_range;
+use crate::layout::LayoutSetting;
 use crate::loader::Annotation;
 use caf_data::{Dataset, DatasetOptions, Need};
 use caf_fusion_loss::saliency::SaliencyForm;
@@ -25,6 +26,8 @@ pub struct RunSettings {
     pub device: String,
     /// Threads of libtorch on the CPU; 0 leaves the choice to it.
     pub threads: usize,
+    /// How convolutions lie in memory on the CPU. A run keeps to what it began with; set it to go on with the same bits on another machine.
+    pub layout: LayoutSetting,
     /// Passes over the training samples (paper: 10 of a search, 100 of a fusion network).
     pub epochs: usize,
     /// Iterations in all, in place of `epochs`.
@@ -46,6 +49,7 @@ impl Default for RunSettings {
             seed: 1,
             device: "auto".to_owned(),
             threads: 0,
+            layout: LayoutSetting::Auto,
             epochs: 10,
             iterations: None,
             batch: 8,
@@ -57,7 +61,7 @@ impl Default for RunSettings {
 
 impl RunSettings {
     /// Settings that may change between a stop and a resume without changing any result, as named in the whole configuration.
-    pub(crate) const FREE: [&str; 3] = ["run.save_every", "run.device", "run.threads"];
+    pub(crate) const FREE: [&str; 4] = ["run.save_every", "run.device", "run.threads", "run.layout"];
 
     /// Refuses what cannot be worked through; `sides` are those of the images that are trained on.
     pub(crate) fn check(&self, sides: Sides) -> Result<(), SearchError> {

@@ -189,8 +189,11 @@ impl Problem for Golden<'_> {
     }
 
     fn terms_traced(&self, omega: &Params) -> Result<(Terms, FusionTrace), HypergradientError> {
+        self.seen.borrow_mut().omegas.push(flat(omega));
         let (terms, trace) = self.batch().terms_traced(omega)?;
-        Ok((self.fifteen(&terms)?, trace))
+        let terms = self.fifteen(&terms)?;
+        self.seen.borrow_mut().terms.push(values(terms.values()));
+        Ok((terms, trace))
     }
 
     fn terms_along(&self, trace: FusionTrace, omega: &Params, v: &[Tensor]) -> Result<Vec<f64>, HypergradientError> {

@@ -1,4 +1,5 @@
-//! Time of one evaluation of the terms, forward and backward to the fused image, at batch 2 and 128×128 px on the CPU.
+//! Time of one evaluation of the terms, forward and backward to the fused image, by autograd and written out, at batch 2 and
+//! 128×128 px on the CPU.
 //!
 //! `cargo bench -p caf-fusion-loss` uses features that have learned nothing: their values do not change the time.
 #![allow(
@@ -36,6 +37,12 @@ fn main() {
             let fused = image(2.0).set_requires_grad(true);
             let total = loss.total(&loss.terms(&fused, &sources).unwrap(), &logits).unwrap();
             Tensor::run_backward(&[&total], &[&fused], false, false)
+        });
+        bench.run(&format!("terms 2x128x128, {name}: values and the derivative of the total, written out"), || {
+            loss.terms_and_total(&image(2.0).set_requires_grad(true), &sources, &logits).unwrap()
+        });
+        bench.run(&format!("terms 2x128x128, {name}: values and all derivatives, written out"), || {
+            loss.terms_traced(black_box(&fused), &sources).unwrap()
         });
     }
 }

@@ -1,18 +1,14 @@
 //! The loss itself.
 
-use crate::config::{Definition, LossConfig, PerceptualForm, ResolvedLoss, SalientMse, TermScale};
+use crate::config::{Definition, LossConfig, ResolvedLoss, SalientMse, TermScale};
 use crate::error::LossError;
 use crate::filter::Filters;
+use crate::pixel::Pixels;
 use crate::sources::{Placement, Saliency, Sources, check_like};
-use crate::ssim::dissimilarities;
 use crate::term::Term;
 use crate::terms::{Terms, host};
-use crate::vgg::{COMPARED, FeatureTrace, Tap, Vgg};
-use caf_torch::{GradOptions, gradients, norm};
-use tch::{Device, Kind, TchError, Tensor};
-
-/// The published code's factor on the perceptual terms in its total, times the five copies of one feature that it compares.
-const PUBLISHED_PERCEPTUAL: f64 = 0.1 * 5.0;
+use crate::vgg::Vgg;
+use tch::{Device, Kind, Tensor};
 
 /// The fusion loss of one configuration, ready on one device.
 #[derive(Debug)]
@@ -102,60 +98,25 @@ impl FusionLoss {
     /// # Errors
     /// When `fused` differs from the sources in shape, element type or device, or the sources were made without features.
     pub fn terms(&self, fused: &Tensor, sources: &Sources) -> Result<Terms, LossError> {
-        self.evaluate(fused, sources, None)
-    }
-
-    /// The terms; what was computed of the features is left in `trace`.
-    pub(crate) fn evaluate(
-        &self,
-        fused: &Tensor,
-        sources: &Sources,
-        trace: Option<&mut FeatureTrace>,
-    ) -> Result<Terms, LossError> {
         check_like("fused", fused, &sources.ir)?;
-        let perceptual = self.perceptual(fused, sources, trace)?;
-        self.assemble(fused, sources, &perceptual)
+        self.assemble(&self.pixels(fused, sources)?, &self.distances(fused, sources)?)
     }
 
-    /// The terms, with 0 for those of features.
-    pub(crate) fn pixel_terms(&self, fused: &Tensor, sources: &Sources) -> Result<Terms, LossError> {
-        self.assemble(fused, sources, &self.no_distances()?)
+    pub(crate) fn pixels<'a>(&'a self, fused: &Tensor, sources: &'a Sources) -> Result<Pixels<'a>, LossError> {
+        Pixels::new(&self.filters, self.settings.definition, fused, sources)
     }
 
-    fn assemble(&self, fused: &Tensor, sources: &Sources, perceptual: &[Tensor; 2]) -> Result<Terms, LossError> {
-        let from_ir = fused.f_sub(&sources.ir)?;
-        let from_vi = fused.f_sub(&sources.vi)?;
-        let from_max = fused.f_sub(&sources.max)?;
-        let salient_ir = from_ir.f_mul(&sources.saliency_ir)?;
-        let salient_vi = from_vi.f_mul(&sources.saliency_vi)?;
-        let sobel = self.filters.sobel(fused)?;
-        let [ssim_ir, ssim_vi] = dissimilarities(&self.filters, self.settings.definition, fused, &sources.ssim)?;
-        let [perceptual_ir, perceptual_vi] = perceptual;
-
+    /// The terms from what they compare; `distances` of the features are `[2]`, unused where there are none.
+    pub(crate) fn assemble(&self, pixels: &Pixels<'_>, distances: &Tensor) -> Result<Terms, LossError> {
         let mut values = Vec::with_capacity(self.active.len());
         for term in &self.active {
-            values.push(match term {
-                Term::L1Ir => mean_abs(&from_ir)?,
-                Term::L1Vi => mean_abs(&from_vi)?,
-                Term::L1Max => mean_abs(&from_max)?,
-                Term::L1IrSalient => mean_abs(&salient_ir)?,
-                Term::L1ViSalient => mean_abs(&salient_vi)?,
-                Term::MseIr => mean_square(&from_ir)?,
-                Term::MseVi => mean_square(&from_vi)?,
-                Term::MseMax => mean_square(&from_max)?,
-                Term::SsimIr => ssim_ir.shallow_clone(),
-                Term::SsimVi => ssim_vi.shallow_clone(),
-                Term::GradIr => mean_abs(&sobel.f_sub(&sources.sobel_ir)?)?,
-                Term::GradVi => mean_abs(&sobel.f_sub(&sources.sobel_vi)?)?,
-                Term::GradMax => mean_abs(&sobel.f_sub(&sources.sobel_max)?)?,
-                Term::PerceptualIr => perceptual_ir.shallow_clone(),
-                Term::PerceptualVi => perceptual_vi.shallow_clone(),
-                Term::MseIrSalient => mean_square(&salient_ir)?,
-                Term::MseViSalient => mean_square(&salient_vi)?,
+            values.push(match pixels.value(*term)? {
+                Some(value) => value,
+                None => distances.f_select(0, i64::from(*term == Term::PerceptualVi))?,
             });
         }
         let fixed = match self.settings.salient_mse {
-            SalientMse::Fixed => Some(mean_square(&salient_ir)?.f_add(&mean_square(&salient_vi)?)?.f_mul_scalar(0.5)?),
+            SalientMse::Fixed => Some(pixels.fixed()?),
             SalientMse::Off | SalientMse::Searched => None,
         };
         let values = Tensor::f_stack(&values, 0)?;
@@ -198,24 +159,20 @@ impl FusionLoss {
         if self.settings.scale == TermScale::None {
             return Ok(None);
         }
-        let image = fused.f_detach()?.f_set_requires_grad(true)?;
-        let terms = self.terms(&image, sources)?;
-        terms.require_finite()?;
-        let values = host(terms.values())?;
-        let own = self.scales();
-        let mut sizes = Vec::with_capacity(self.active.len());
-        for (i, (value, scale)) in values.iter().zip(own).enumerate() {
-            let size = match self.settings.scale {
-                TermScale::Gradient => {
-                    let term = terms.values().f_select(0, i as i64)?;
-                    let kept = i + 1 < self.active.len();
-                    let options = GradOptions { keep_graph: kept, create_graph: false };
-                    norm(&gradients(&term, std::slice::from_ref(&image), options)?)?
-                }
-                TermScale::Value | TermScale::None => value.abs(),
-            };
-            sizes.push(size * scale);
-        }
+        let image = fused.f_detach()?;
+        let sizes = match self.settings.scale {
+            TermScale::Gradient => {
+                let (terms, trace) = self.terms_traced(&image, sources)?;
+                terms.require_finite()?;
+                trace.norms()?
+            }
+            TermScale::Value | TermScale::None => {
+                let terms = self.terms(&image, sources)?;
+                terms.require_finite()?;
+                host(terms.values())?.into_iter().map(f64::abs).collect()
+            }
+        };
+        let sizes: Vec<f64> = sizes.into_iter().zip(self.scales()).map(|(size, scale)| size * scale).collect();
         if let Some((term, size)) = self.active.iter().zip(&sizes).find(|(_, size)| !size.is_finite()) {
             return Err(LossError::Scale { term: term.name(), found: *size });
         }
@@ -244,90 +201,23 @@ impl FusionLoss {
         self.settings.weighting.total(terms, logits)
     }
 
-    /// Whether there are terms of features.
-    pub(crate) fn has_features(&self) -> bool {
-        self.vgg.is_some()
+    /// The reciprocals of [`FusionLoss::scales`] `[n]`, where they were set.
+    pub(crate) fn reciprocals(&self) -> Option<&Tensor> {
+        self.scales.as_ref().map(|(_, reciprocals)| reciprocals)
     }
 
     pub(crate) fn vgg(&self) -> Option<&Vgg> {
         self.vgg.as_ref()
     }
 
-    fn no_distances(&self) -> Result<[Tensor; 2], TchError> {
-        let zero = || Tensor::f_zeros([0i64; 0], (self.placement.kind, self.placement.device));
-        Ok([zero()?, zero()?])
-    }
-
-    fn perceptual(
-        &self,
-        fused: &Tensor,
-        sources: &Sources,
-        trace: Option<&mut FeatureTrace>,
-    ) -> Result<[Tensor; 2], LossError> {
-        let Some(vgg) = &self.vgg else { return Ok(self.no_distances()?) };
-        let [of_ir, of_vi] = sources.features.as_ref().ok_or(LossError::ForeignSources)?;
-        let form = self.settings.perceptual;
-        let (tap, depth) = form.tap();
-        // The published code detaches its features: the terms move the weights but never the fusion network.
-        let own = match form {
-            PerceptualForm::Published => tch::no_grad(|| vgg.features(fused, tap, depth, trace))?,
-            PerceptualForm::Squared | PerceptualForm::SquaredBeforeRelu | PerceptualForm::L1Squared => {
-                vgg.features(fused, tap, depth, trace)?
+    /// Distances of the features to those of infrared and visible, `[2]`; differentiable.
+    fn distances(&self, fused: &Tensor, sources: &Sources) -> Result<Tensor, LossError> {
+        let mut sum = Tensor::f_zeros([2], (self.placement.kind, self.placement.device))?;
+        if let Some(vgg) = &self.vgg {
+            for part in sources.features.as_ref().ok_or(LossError::ForeignSources)? {
+                sum = sum.f_add(&part.distances(vgg, self.settings.perceptual, fused)?)?;
             }
-        };
-        if of_ir.len() != own.len() {
-            return Err(LossError::ForeignSources);
         }
-        let scale = form.scale_of_distance(vgg.feature_scale());
-        let scaled = |other| form.distance(&own, other)?.f_mul_scalar(scale);
-        Ok([scaled(of_ir)?, scaled(of_vi)?])
+        Ok(sum)
     }
-}
-
-impl PerceptualForm {
-    /// Where features are taken, and how many of the compared layers are needed.
-    pub(crate) fn tap(self) -> (Tap, usize) {
-        match self {
-            PerceptualForm::Squared | PerceptualForm::L1Squared => (Tap::AfterRelu, COMPARED.len()),
-            PerceptualForm::SquaredBeforeRelu => (Tap::BeforeRelu, COMPARED.len()),
-            PerceptualForm::Published => (Tap::AfterRelu, 1),
-        }
-    }
-
-    /// What a factor on all features does to the distance.
-    pub(crate) fn scale_of_distance(self, feature_scale: f64) -> f64 {
-        match self {
-            PerceptualForm::Squared | PerceptualForm::SquaredBeforeRelu | PerceptualForm::L1Squared => {
-                feature_scale * feature_scale
-            }
-            PerceptualForm::Published => feature_scale,
-        }
-    }
-
-    /// The distance of two lists of features `[n, c, h, w]`, a scalar.
-    fn distance(self, own: &[Tensor], other: &[Tensor]) -> Result<Tensor, TchError> {
-        let mut layers = Vec::with_capacity(own.len());
-        for (a, b) in own.iter().zip(other) {
-            let d = a.f_sub(b)?;
-            layers.push(match self {
-                PerceptualForm::Squared | PerceptualForm::SquaredBeforeRelu => mean_square(&d)?,
-                PerceptualForm::Published => mean_abs(&d)?.f_mul_scalar(PUBLISHED_PERCEPTUAL)?,
-                PerceptualForm::L1Squared => {
-                    let elements = d.size().iter().skip(1).product::<i64>() as f64;
-                    let sums =
-                        d.f_abs()?.f_flatten(1, -1)?.f_sum_dim_intlist([1i64].as_slice(), false, None::<Kind>)?;
-                    mean_square(&sums)?.f_div_scalar(elements)?
-                }
-            });
-        }
-        Tensor::f_stack(&layers, 0)?.f_sum(None::<Kind>)
-    }
-}
-
-fn mean_abs(x: &Tensor) -> Result<Tensor, TchError> {
-    x.f_abs()?.f_mean(None::<Kind>)
-}
-
-fn mean_square(x: &Tensor) -> Result<Tensor, TchError> {
-    x.f_square()?.f_mean(None::<Kind>)
 }

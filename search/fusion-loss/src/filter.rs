@@ -1,6 +1,7 @@
 //! Sobel magnitudes and Gaussian means.
 
 use crate::config::{GradientPadding, SsimBorder};
+use crate::error::LossError;
 use tch::{Device, Kind, TchError, Tensor};
 
 /// Standard deviation of the SSIM window, px.
@@ -11,6 +12,8 @@ const SIGMA_PX: f64 = 1.5;
 pub(crate) struct Filters {
     /// gx and gy, `[2, 1, 3, 3]`, cross-correlated.
     sobel: Tensor,
+    /// The same turned by half a turn, `[1, 2, 3, 3]`.
+    sobel_back: Tensor,
     /// Gaussian weights along a row `[1, 1, 1, k]`.
     row: Tensor,
     /// The same along a column `[1, 1, k, 1]`.
@@ -38,6 +41,7 @@ impl Filters {
             Tensor::f_from_slice(values)?.f_reshape(shape)?.f_to_kind(kind)?.f_to_device(device)
         };
         Ok(Filters {
+            sobel_back: tensor(&sobel, [1, 2, 3, 3])?.f_flip([2, 3])?,
             sobel: tensor(&sobel, [2, 1, 3, 3])?,
             row: tensor(&window, [1, 1, 1, window_px])?,
             column: tensor(&window, [1, 1, window_px, 1])?,
@@ -47,13 +51,28 @@ impl Filters {
         })
     }
 
+    /// gx and gy of `[n, 1, h, w]`: `[n, 2, h, w]`.
+    pub(crate) fn edges(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        match self.padding {
+            GradientPadding::Zero => conv(x, &self.sobel, [1, 1]),
+            GradientPadding::Replicate => conv(&x.f_replication_pad2d([1, 1, 1, 1])?, &self.sobel, [0, 0]),
+        }
+    }
+
     /// |gx| + |gy| of `[n, 1, h, w]`, same shape.
     pub(crate) fn sobel(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        let both = match self.padding {
-            GradientPadding::Zero => conv(x, &self.sobel, 1)?,
-            GradientPadding::Replicate => conv(&x.f_replication_pad2d([1, 1, 1, 1])?, &self.sobel, 0)?,
-        };
-        both.f_abs()?.f_sum_dim_intlist([1i64].as_slice(), true, None::<Kind>)
+        magnitude(&self.edges(x)?)
+    }
+
+    /// The adjoint of [`Filters::edges`]: `[n, 2, h, w]` back to `[n, 1, h, w]`.
+    pub(crate) fn edges_adjoint(&self, by_edges: &Tensor) -> Result<Tensor, TchError> {
+        match self.padding {
+            GradientPadding::Zero => conv(by_edges, &self.sobel_back, [1, 1]),
+            GradientPadding::Replicate => {
+                let padded = conv(by_edges, &self.sobel_back, [2, 2])?;
+                inner(&padded, 1)?.f_replication_pad2d_backward(&padded, [1, 1, 1, 1])
+            }
+        }
     }
 
     /// Gaussian means of `[n, 1, h, w]`; smaller by the window less one where only whole windows count.
@@ -63,12 +82,43 @@ impl Filters {
             SsimBorder::Valid => x.shallow_clone(),
             SsimBorder::Reflect => x.f_reflection_pad2d([r, r, r, r])?,
         };
-        conv(&conv(&padded, &self.row, 0)?, &self.column, 0)
+        conv(&conv(&padded, &self.row, [0, 0])?, &self.column, [0, 0])
+    }
+
+    /// The adjoint of [`Filters::mean`]: from its result's shape back to `[n, 1, h, w]`. Every window is symmetric.
+    pub(crate) fn mean_adjoint(&self, by_mean: &Tensor) -> Result<Tensor, TchError> {
+        let r = self.radius_px;
+        let padded = conv(&conv(by_mean, &self.row, [0, 2 * r])?, &self.column, [2 * r, 0])?;
+        match self.border {
+            SsimBorder::Valid => Ok(padded),
+            SsimBorder::Reflect => inner(&padded, r)?.f_reflection_pad2d_backward(&padded, [r, r, r, r]),
+        }
     }
 }
 
-fn conv(x: &Tensor, kernel: &Tensor, padding: i64) -> Result<Tensor, TchError> {
-    x.f_conv2d(kernel, None::<&Tensor>, [1, 1], [padding, padding], [1, 1], 1)
+/// Images of a joint batch of `N` equal parts.
+pub(crate) fn parts<const N: usize>(x: &Tensor) -> Result<[Tensor; N], LossError> {
+    let size = x.size();
+    x.f_chunk(N as i64, 0)?.try_into().map_err(|parts: Vec<Tensor>| LossError::Shape {
+        tensor: "joint batch",
+        expected: format!("{N} equal parts, found {}", parts.len()),
+        found: size,
+    })
+}
+
+/// |gx| + |gy| of `[n, 2, h, w]`: `[n, 1, h, w]`.
+pub(crate) fn magnitude(edges: &Tensor) -> Result<Tensor, TchError> {
+    edges.f_abs()?.f_sum_dim_intlist([1i64].as_slice(), true, None::<Kind>)
+}
+
+fn conv(x: &Tensor, kernel: &Tensor, padding: [i64; 2]) -> Result<Tensor, TchError> {
+    x.f_conv2d(kernel, None::<&Tensor>, [1, 1], padding, [1, 1], 1)
+}
+
+/// `[n, c, h, w]` without a border.
+fn inner(x: &Tensor, border_px: i64) -> Result<Tensor, TchError> {
+    let (_, _, h, w) = x.size4()?;
+    x.f_narrow(2, border_px, h - 2 * border_px)?.f_narrow(3, border_px, w - 2 * border_px)?.f_contiguous()
 }
 
 /// Normalised samples of a Gaussian, centred.

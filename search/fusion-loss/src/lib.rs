@@ -16,12 +16,14 @@
 //! [`saliency`] makes the maps from 8-bit images; it needs no libtorch. The perceptual terms need VGG-16 weights from a file
 //! ([`Vgg`]); without one they are off, and [`FusionLoss::status`] says so.
 
-mod along;
 mod config;
 mod criterion;
 mod error;
 mod filter;
+mod perceptual;
+mod pixel;
 pub mod saliency;
+mod slopes;
 mod sources;
 mod ssim;
 mod term;
@@ -30,12 +32,12 @@ mod vgg;
 mod vgg_lineage;
 mod weighting;
 
-pub use along::TermsTrace;
 pub use config::{
     Definition, GradientPadding, LossConfig, PerceptualForm, ResolvedLoss, SalientMse, SsimBorder, TermScale, VggFile,
 };
 pub use criterion::FusionLoss;
 pub use error::{LossError, VggFault};
+pub use slopes::TermsTrace;
 pub use sources::{MIN_SIDE_PX, Saliency, Sources};
 pub use term::Term;
 pub use terms::Terms;

@@ -2,7 +2,8 @@
 
 use crate::config::ResolvedLoss;
 use crate::error::LossError;
-use crate::filter::Filters;
+use crate::filter::{Filters, parts};
+use crate::perceptual::SourceFeatures;
 use crate::ssim::{Reference, references};
 use crate::vgg::Vgg;
 use tch::{Device, Kind, Tensor};
@@ -37,7 +38,7 @@ pub struct Sources {
     pub(crate) sobel_vi: Tensor,
     pub(crate) sobel_max: Tensor,
     pub(crate) ssim: [Reference; 2],
-    pub(crate) features: Option<[Vec<Tensor>; 2]>,
+    pub(crate) features: Option<Vec<SourceFeatures>>,
 }
 
 /// The kind and device a loss was made for.
@@ -76,20 +77,8 @@ impl Sources {
             }
         }
         let both = Tensor::f_cat(&[&ir, &vi], 0)?;
-        let [sobel_ir, sobel_vi] = halves(&filters.sobel(&both)?)?;
-        let features = match vgg {
-            None => None,
-            Some(vgg) => {
-                let (tap, depth) = settings.perceptual.tap();
-                let (mut of_ir, mut of_vi) = (Vec::new(), Vec::new());
-                for feature in vgg.features(&both, tap, depth, None)? {
-                    let [ir, vi] = halves(&feature)?;
-                    of_ir.push(ir);
-                    of_vi.push(vi);
-                }
-                Some([of_ir, of_vi])
-            }
-        };
+        let [sobel_ir, sobel_vi] = parts(&filters.sobel(&both)?)?;
+        let features = vgg.map(|vgg| SourceFeatures::all(vgg, settings.perceptual, &ir, &vi)).transpose()?;
         Ok(Sources {
             max: ir.f_maximum(&vi)?,
             ssim: references(filters, &ir, &vi)?,
@@ -102,6 +91,11 @@ impl Sources {
             sobel_vi,
             features,
         })
+    }
+
+    /// Gives back the memory of the features: from now on these sources are as if made without them.
+    pub fn forget_features(&mut self) {
+        self.features = None;
     }
 
     /// Infrared images `[n, 1, h, w]`.
@@ -148,10 +142,4 @@ pub(crate) fn check_like(tensor: &'static str, x: &Tensor, ir: &Tensor) -> Resul
         return Err(LossError::Device { tensor, expected: ir.device(), found: x.device() });
     }
     Ok(())
-}
-
-/// The images of the first and the second source of a joint batch.
-fn halves(x: &Tensor) -> Result<[Tensor; 2], LossError> {
-    let n = x.size().first().copied().unwrap_or(0) / 2;
-    Ok([x.f_narrow(0, 0, n)?, x.f_narrow(0, n, n)?])
 }

@@ -2,7 +2,7 @@
 
 use crate::error::LossError;
 use crate::term::Term;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 /// One scalar for each active term, and what is added outside the search.
 #[derive(Debug)]
@@ -88,6 +88,16 @@ impl Terms {
 pub(crate) fn host(vector: &Tensor) -> Result<Vec<f64>, LossError> {
     let flat = vector.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?.f_reshape([-1])?.f_contiguous()?;
     Ok(Vec::<f64>::try_from(&flat)?)
+}
+
+/// What a term of absolute values is: their mean, a scalar.
+pub(crate) fn mean_abs(x: &Tensor) -> Result<Tensor, TchError> {
+    x.f_abs()?.f_mean(None::<Kind>)
+}
+
+/// What a term of squares is.
+pub(crate) fn mean_square(x: &Tensor) -> Result<Tensor, TchError> {
+    x.f_square()?.f_mean(None::<Kind>)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use crate::config::VggFile;
 use crate::error::{LossError, VggFault};
 use crate::vgg_lineage::{Lineage, LineageSetting};
-use caf_torch::{Passes, TorchError, Window, convolve, count_passes, tensor_from_host};
+use caf_torch::{Passes, TorchError, Window, convolve, count_conv_flop, count_passes, tensor_from_host};
 use caf_weights::{HostTensor, Weights, read_weights};
 use std::path::{Path, PathBuf};
 use tch::{Device, Kind, TchError, Tensor};
@@ -124,14 +124,8 @@ impl Vgg {
     }
 
     /// Features of grey images `[n, 1, h, w]` in [0, 1], repeated to three channels and not yet scaled, after the first `depth` of
-    /// [`COMPARED`]; nothing deeper is computed. What [`Vgg::features_along`] needs is left in `trace`.
-    pub(crate) fn features(
-        &self,
-        gray: &Tensor,
-        tap: Tap,
-        depth: usize,
-        mut trace: Option<&mut FeatureTrace>,
-    ) -> Result<Vec<Tensor>, TchError> {
+    /// [`COMPARED`]; nothing deeper is computed.
+    pub(crate) fn features(&self, gray: &Tensor, tap: Tap, depth: usize) -> Result<Vec<Tensor>, TchError> {
         let compared = COMPARED.get(..depth).unwrap_or(&COMPARED);
         let last = compared.last().copied().unwrap_or(0);
         let mut features = Vec::with_capacity(compared.len());
@@ -149,15 +143,9 @@ impl Vgg {
             if compared && tap == Tap::AfterRelu {
                 features.push(x.shallow_clone());
             }
-            if let Some(trace) = trace.as_mut() {
-                trace.rectified.push(x.f_detach()?);
-            }
             if POOLED.contains(&number) {
                 x = x.f_max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)?;
             }
-        }
-        if let Some(trace) = trace {
-            trace.features = features.iter().map(Tensor::f_detach).collect::<Result<_, _>>()?;
         }
         let recorded = features.iter().any(Tensor::requires_grad);
         count(gray, |passes, images| {
@@ -167,67 +155,24 @@ impl Vgg {
         Ok(features)
     }
 
-    /// The features of a trace, and how they change when the image moves in a `direction` `[n, 1, h, w]`; `tap` and `depth` are those
-    /// of the trace.
-    pub(crate) fn features_along(
-        &self,
-        trace: FeatureTrace,
-        tap: Tap,
-        depth: usize,
-        direction: &Tensor,
-    ) -> Result<(Vec<Tensor>, Vec<Tensor>), TchError> {
-        let _guard = tch::no_grad_guard();
-        let compared = COMPARED.get(..depth).unwrap_or(&COMPARED);
-        let mut moving = Vec::with_capacity(compared.len());
-        let mut x = direction.f_mul(&self.factor)?;
-        for ((number, (weight, _)), rectified) in (1..).zip(&self.layers).zip(trace.rectified) {
-            x = convolve(&x, weight, None, &Window::same(1))?;
-            let compared = compared.contains(&number);
-            if compared && tap == Tap::BeforeRelu {
-                moving.push(x.shallow_clone());
-            }
-            x = rectified.f_threshold_backward(&x, 0.0)?;
-            if compared && tap == Tap::AfterRelu {
-                moving.push(x.shallow_clone());
-            }
+    /// Counts one more pass backwards through what [`Vgg::features`] recorded of these images.
+    pub(crate) fn count_backward(&self, gray: &Tensor, depth: usize) -> Result<(), TchError> {
+        let last = COMPARED.get(..depth).unwrap_or(&COMPARED).last().copied().unwrap_or(0);
+        let (n, _, mut h, mut w) = gray.size4()?;
+        for (number, (weight, _)) in (1..=last).zip(&self.layers) {
+            count_conv_flop(2.0 * (n * h * w) as f64 * weight.numel() as f64);
             if POOLED.contains(&number) {
-                x = pooled_along(&rectified, &x)?;
+                (h, w) = (h / 2, w / 2);
             }
         }
-        count(direction, |passes, images| passes.tangent += images);
-        Ok((trace.features, moving))
+        count(gray, |passes, images| passes.backward += images);
+        Ok(())
     }
-}
-
-/// What a pass left for derivatives along a direction.
-#[derive(Debug, Default)]
-pub(crate) struct FeatureTrace {
-    /// Results of ReLU, by convolution.
-    rectified: Vec<Tensor>,
-    features: Vec<Tensor>,
 }
 
 fn count(images: &Tensor, add: impl FnOnce(&mut Passes, u64)) {
     let images = images.size().first().copied().unwrap_or(0).cast_unsigned();
     count_passes("vgg16", |passes| add(passes, images));
-}
-
-/// The tangents at the largest of every 2×2 values; of equal ones at the first, in the order of rows, as the pooling takes it.
-fn pooled_along(values: &Tensor, tangents: &Tensor) -> Result<Tensor, TchError> {
-    let [v, t] = [corners(values)?, corners(tangents)?];
-    let largest = v[0].f_maximum(&v[1])?.f_maximum(&v[2].f_maximum(&v[3])?)?;
-    let mut chosen = t[3].shallow_clone();
-    for i in [2, 1, 0] {
-        chosen = t[i].f_where_self(&v[i].f_eq_tensor(&largest)?, &chosen)?;
-    }
-    Ok(chosen)
-}
-
-/// The four values of every 2×2 cell, row by row; a last odd row or column is left out.
-fn corners(x: &Tensor) -> Result<[Tensor; 4], TchError> {
-    let (_, _, h, w) = x.size4()?;
-    let part = |row, column| x.f_slice(2, row, h / 2 * 2, 2)?.f_slice(3, column, w / 2 * 2, 2);
-    Ok([part(0, 0)?, part(0, 1)?, part(1, 0)?, part(1, 1)?])
 }
 
 fn untrained() -> Result<Weights, TorchError> {
@@ -255,5 +200,46 @@ fn checked<'a>(weights: &'a Weights, name: &str, shape: &[usize]) -> Result<&'a 
     match values.iter().position(|v| !v.is_finite()) {
         Some(at) => Err(format!("`{name}` is not finite at element {at}")),
         None => Ok(host),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Six channels throughout.
+    pub(crate) fn narrow() -> Vgg {
+        let mut weights = Weights::new();
+        let mut input = 3;
+        for n in NAMED {
+            let wave = |i: usize| ((i * 7 + n) as f32 * 0.618).sin() * 0.4;
+            let kernel: Vec<f32> = (0..6 * input * 9).map(wave).collect();
+            let bias: Vec<f32> = (0..6).map(|i| wave(i) * 0.1).collect();
+            weights
+                .insert(format!("features.{n}.weight"), HostTensor::from_f32(&[6, input, 3, 3], &kernel).unwrap())
+                .unwrap();
+            weights.insert(format!("features.{n}.bias"), HostTensor::from_f32(&[6], &bias).unwrap()).unwrap();
+            input = 6;
+        }
+        let origin = VggFile { file: "narrow".into(), lineage: LineageSetting::Torchvision, ..VggFile::default() };
+        Vgg::from_weights(&weights, &origin, Device::Cpu, Kind::Double).unwrap()
+    }
+
+    /// Images with odd sides, so that pooling leaves rows and columns out.
+    pub(crate) fn waves(images: i64, phase: f64) -> Tensor {
+        let at = Tensor::arange(images * 21 * 19, (Kind::Double, Device::Cpu)) * 0.37 + phase;
+        (at.sin() * 0.3 + (at * 0.013).cos() * 0.2 + 0.5).reshape([images, 1, 21, 19])
+    }
+
+    #[test]
+    fn a_second_pass_backwards_counts_as_much_as_the_first() {
+        let (vgg, image) = (narrow(), waves(2, 0.0));
+        let work = |record: bool| {
+            let image = image.detach().set_requires_grad(record);
+            caf_torch::counted(|| vgg.features(&image, Tap::AfterRelu, 5).unwrap()).1
+        };
+        let again = caf_torch::counted(|| vgg.count_backward(&image, 5).unwrap()).1;
+        assert_eq!(work(false).conv_flop + again.conv_flop, work(true).conv_flop);
+        assert_eq!((again.passes["vgg16"].forward, again.passes["vgg16"].backward), (0, 2));
     }
 }

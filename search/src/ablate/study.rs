@@ -375,7 +375,7 @@ impl Study {
 
     fn run_settings(&self, [iterations, batch, save_every]: [usize; 3], size_px: Size, seed: u64) -> RunSettings {
         let Machine { device, threads } = self.run.clone();
-        let epochs = RunSettings::default().epochs;
-        RunSettings { seed, device, threads, epochs, iterations: Some(iterations), batch, size_px, save_every }
+        let iterations = Some(iterations);
+        RunSettings { seed, device, threads, iterations, batch, size_px, save_every, ..RunSettings::default() }
     }
 }

@@ -72,6 +72,9 @@ fn tell(report: &BenchReport) -> Result<()> {
         let (ms, gflop, rate) = (phase.ms, phase.conv_gflop, phase.conv_gflop_per_s);
         out!("{:<8} {ms:>9.1} {gflop:>14.1} {rate:>10.1}  {}", phase.phase, passes.join("; "))?;
     }
+    if let Some(times) = &report.layout_times {
+        out!("layout   {:?} by measurement: {}", report.layout, times.words())?;
+    }
     let cpu = report.cpu_ms.map_or_else(String::new, |ms| format!(", {ms:.0} ms of processor time"));
     let peak = report.peak_mib.map_or_else(String::new, |mib| format!(", peak {mib} MiB"));
     out!("{:<8} {:>9.1} ms{cpu}{peak}", "total", report.total_ms)?;

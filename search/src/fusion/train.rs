@@ -5,6 +5,7 @@ use super::training::FusionTraining;
 use super::validation::{Validated, Validation};
 use crate::error::SearchError;
 use crate::file::write_toml;
+use crate::layout;
 use crate::loader::{Feed, HostPairs, Order, PairBatch, PairBatches, PairStore, Stream, check_crop};
 use crate::run_loop::{CONFIG, Step, Training, run_loop};
 use crate::run_settings::prepare_device;
@@ -51,7 +52,10 @@ pub fn train(
     check_crop(&[&pairs], run.size_px, progress)?;
     let val = data.val.as_deref().map(|list| data.open(Some(list), None)).transpose()?;
     let beta = BetaFile::read(&config.beta)?;
-    let training = FusionTraining::new(config, &beta, &pairs, device)?;
+    let mut config = config.clone();
+    let training = FusionTraining::new(&config, &beta, &pairs, device)?;
+    layout::settle(&mut config.run.layout, config.run.size_px, training.net.graph(), Some(out), device, progress)?;
+    let config = &config;
     training.net.tell(progress);
     progress.say(&training.loss.status());
     let mut running = Running {

@@ -95,12 +95,11 @@ impl FusionTraining {
     ) -> Result<(Tensor, Tensor, Vec<f64>), SearchError> {
         let sources = self.loss.sources(ir, vi, &Saliency::Complementary(saliency.shallow_clone()))?;
         let fused = self.net.fuse(params, ir, vi, mode)?;
-        let terms = self.loss.terms(&fused, &sources)?;
+        let (terms, total) = self.loss.terms_and_total(&fused, &sources, &self.weights)?;
         if let Some(term) = terms.first_non_finite()? {
             let what = format!("fusion-loss term `{term}`");
             return Err(SearchError::NonFinite { what, iteration: self.iteration });
         }
-        let total = self.loss.total(&terms, &self.weights)?;
         Ok((fused, total, terms.to_vec()?.into_iter().map(|(_, value)| value).collect()))
     }
 

@@ -21,19 +21,16 @@ pub struct Evaluation<T> {
 
 impl<T> Evaluation<T> {
     /// Evaluates a problem at `omega` with the weights of `logits`; with its trace where it is needed.
-    pub(super) fn at(
+    pub(crate) fn at(
         problem: &impl Problem<Trace = T>,
         omega: &Params,
         logits: &Tensor,
         settings: &Settings,
     ) -> Result<Self, HypergradientError> {
         let (at_omega, leaves) = omega.recording()?;
-        let (terms, trace) = if settings.needs_trace() {
-            let (terms, trace) = problem.terms_traced(&at_omega)?;
-            (terms, Some(trace))
-        } else {
-            (problem.terms(&at_omega)?, None)
-        };
+        // In the same way whether the trace is needed or not: comparing both forms now and then changes no bit.
+        let (terms, trace) = problem.terms_traced(&at_omega)?;
+        let trace = settings.needs_trace().then_some(trace);
         let loss = settings.weighting.total(&terms, &logits.f_detach()?)?;
         Self::of(&terms, &loss, &leaves, trace)
     }
@@ -104,6 +101,6 @@ impl FusionBatch<'_> {
         direction: &[Tensor],
     ) -> Result<Vec<f64>, HypergradientError> {
         let image = only(trace.network.along(self.graph, omega, direction)?)?;
-        Ok(self.loss.terms_along(trace.terms, self.sources, &image)?)
+        Ok(trace.terms.along(&image)?)
     }
 }

@@ -12,8 +12,8 @@
 //!
 //! The loss is linear in h, so the difference needs two forward passes without derivatives. Its error comes from kinks (ReLU,
 //! absolute values, maxima) crossed on the way, not from curvature: 0.2–2 % is common, more happens. The exact form carries v
-//! forwards through the network, u = J_F v, and u through the terms, with the values that the evaluation at ω has left: about as
-//! much work as the difference for the network, half of it for the terms.
+//! forwards through the network, u = J_F v, with the values that the evaluation at ω has left, and multiplies u with the derivatives of
+//! the terms by the image, which the gradient at ω needs too: about as much work as the difference.
 //!
 //! Nothing is left behind: parameters, running statistics, accumulated gradients and whatever the problem holds are the same
 //! bits afterwards, as long as the problem evaluates its networks with [`caf_torch::Mode::BatchStatistics`] (or `Eval`).

@@ -4,9 +4,10 @@ use super::config::SearchConfig;
 use super::session::{Pairs, Session};
 use super::step::Phase;
 use crate::error::SearchError;
+use crate::layout::{self, LayoutSetting, LayoutTimes};
 use crate::loader::{Annotations, PairBatch};
 use crate::run_settings::{prepare_device, require_count};
-use caf_console::median;
+use caf_console::{Silent, median};
 use caf_fusion_loss::{FusionLoss, Vgg};
 use caf_geometry::Size;
 use caf_torch::Passes;
@@ -39,6 +40,10 @@ pub struct BenchReport {
     pub device: String,
     /// Threads of libtorch.
     pub threads: i32,
+    /// How convolutions lie in memory on the CPU.
+    pub layout: LayoutSetting,
+    /// What that was chosen by, where it was measured.
+    pub layout_times: Option<LayoutTimes>,
     /// Iterations that count.
     pub iterations: usize,
     /// `task`, `fusion`, `beta` in this order.
@@ -99,6 +104,8 @@ pub fn bench(config: &SearchConfig, settings: BenchSettings) -> Result<BenchRepo
     let classes: Vec<String> = (0..CLASSES).map(|class| format!("class {class}")).collect();
     let pairs = Pairs { train: config.run.batch, classes: &classes, fingerprints: &[] };
     let mut session = Session::new(config.clone(), loss, &pairs, device)?;
+    let run = &mut session.config.run;
+    let layout_times = layout::settle(&mut run.layout, run.size_px, session.fusion.graph(), None, device, &Silent)?;
     let mut random = ChaCha8Rng::seed_from_u64(config.run.seed);
     let mut measured: Vec<[Phase; 3]> = Vec::with_capacity(settings.iterations);
     let mut begin = None;
@@ -133,6 +140,8 @@ pub fn bench(config: &SearchConfig, settings: BenchSettings) -> Result<BenchRepo
         terms: session.loss.active().len(),
         device: format!("{device:?}"),
         threads: tch::get_num_threads(),
+        layout: session.config.run.layout,
+        layout_times,
         iterations: settings.iterations,
         phases: phases.collect(),
         // There is at least one iteration.

@@ -7,6 +7,7 @@ use super::session::{Pairs, Session};
 use super::step::Measured;
 use crate::error::SearchError;
 use crate::file::write_toml;
+use crate::layout;
 use crate::loader::{Feed, HostPairs, PairBatch};
 use crate::run_loop::{CONFIG, Step, Training, run_loop};
 use crate::run_settings::prepare_device;
@@ -51,7 +52,9 @@ pub fn run(
     let halves = Halves::open(config, progress)?;
     let loss = FusionLoss::new(&config.loss, device, Kind::Float)?;
     let pairs = Pairs { train: halves.train.len(), classes: &halves.classes, fingerprints: &halves.fingerprints() };
-    let session = Session::new(config.clone(), loss, &pairs, device)?;
+    let mut session = Session::new(config.clone(), loss, &pairs, device)?;
+    let run = &mut session.config.run;
+    layout::settle(&mut run.layout, run.size_px, session.fusion.graph(), Some(out), device, progress)?;
     session.fusion.tell(progress);
     progress.say(&session.loss.status());
     session.task.network().started().into_iter().for_each(|words| progress.say(words));

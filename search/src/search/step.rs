@@ -83,18 +83,18 @@ impl Session {
     pub fn step(&mut self, train: &PairBatch, val: Option<&PairBatch>) -> Result<Measured, SearchError> {
         // β's derivative may be taken where the fusion network stands before its step, and shares the evaluation of the loss then.
         let shared = val.filter(|_| self.config.unrolled.gradient == UnrolledGradient::FusionStep);
-        let (found, task_phase) = Phase::of(|| self.task_step(train, shared.is_some() && self.needs_trace()));
+        let (found, task_phase) = Phase::of(|| self.task_step(train, shared.is_some()));
         let (task, fused) = found?;
         let (found, mut fusion_phase) = Phase::of(|| self.evaluate(train, fused));
-        let (sources, evaluation) = found?;
+        let (mut sources, evaluation) = found?;
         let (total, terms) = (evaluation.fusion_loss, evaluation.terms.clone());
         let gradient = evaluation.gradient.iter().map(Tensor::shallow_clone).collect::<Vec<_>>();
         let (beta, gradient, beta_phase) = if let Some(val) = shared {
-            let (found, mut beta_phase) = Phase::of(|| self.beta_gradient(&sources, val, Some(evaluation)));
+            let (found, mut beta_phase) = Phase::of(|| self.beta_gradient(&mut sources, val, Some(evaluation)));
             let mut beta = found?;
             let norm = self.fusion_step(&gradient)?;
             if self.compares() {
-                let own = self.beta_gradient(&sources, val, None)?;
+                let own = self.beta_gradient(&mut sources, val, None)?;
                 beta.own = Some(Agreement::of(&beta.result.gradient, &own.result.gradient));
             }
             let (moved, rest) = Phase::of(|| self.beta_step(&beta.result));
@@ -108,7 +108,7 @@ impl Session {
             fusion_phase.time += rest.time;
             drop(gradient);
             let (found, beta_phase) = Phase::of(|| {
-                let beta = val.map(|val| self.beta_gradient(&sources, val, None)).transpose()?;
+                let beta = val.map(|val| self.beta_gradient(&mut sources, val, None)).transpose()?;
                 beta.as_ref().map_or(Ok(()), |beta| self.beta_step(&beta.result))?;
                 Ok::<_, SearchError>(beta)
             });
@@ -150,14 +150,17 @@ impl Session {
         {
             self.loss.set_scales(scales)?;
         }
-        let (terms, trace) = match trace {
+        let (terms, total, trace) = match trace {
             Some(network) => {
                 let (terms, trace) = self.loss.terms_traced(&image, &sources)?;
-                (terms, Some(FusionTrace { network, terms: trace }))
+                let total = self.loss.total(&terms, &self.logits)?;
+                (terms, total, Some(FusionTrace { network, terms: trace }))
             }
-            None => (self.loss.terms(&image, &sources)?, None),
+            None => {
+                let (terms, total) = self.loss.terms_and_total(&image, &sources, &self.logits)?;
+                (terms, total, None)
+            }
         };
-        let total = self.loss.total(&terms, &self.logits)?;
         let evaluation = Evaluation::of(&terms, &total, &leaves, trace);
         Ok((sources, evaluation.map_err(|error| self.named(error, ""))?))
     }
@@ -177,14 +180,10 @@ impl Session {
         every > 0 && self.iteration.is_multiple_of(every)
     }
 
-    fn needs_trace(&self) -> bool {
-        self.config.unrolled.method == Method::Exact || self.compares()
-    }
-
     /// ∇β L_val(ω′). The fusion loss is evaluated at ω_f as it stands, unless it has been.
     fn beta_gradient(
         &self,
-        sources: &Sources,
+        sources: &mut Sources,
         val: &PairBatch,
         evaluation: Option<Evaluation<FusionTrace>>,
     ) -> Result<BetaMeasured, SearchError> {
@@ -199,16 +198,29 @@ impl Session {
             compare: self.compares(),
             weighting: self.config.loss.weighting,
         };
-        let batch = FusionBatch { graph: self.fusion.graph(), loss: &self.loss, sources, mode: Mode::BatchStatistics };
-        let problem = Unrolled { session: self, batch, val };
         let omega = self.fusion.params.shallow_clone();
-        let found = hypergradient(&problem, &omega, &self.logits, &settings, evaluation);
+        let evaluation = match evaluation {
+            Some(evaluation) => Ok(evaluation),
+            None => Evaluation::at(&self.unrolled(sources, val), &omega, &self.logits, &settings),
+        };
+        if settings.form == Form::Exact && !settings.compare {
+            // The derivatives of the terms are there: the features behind them need not wait in memory.
+            sources.forget_features();
+        }
+        let problem = self.unrolled(sources, val);
+        let found =
+            evaluation.and_then(|at_omega| hypergradient(&problem, &omega, &self.logits, &settings, Some(at_omega)));
         let result = found.map_err(|error| self.named(error, " of the β step"))?;
         if let Some(i) = result.gradient.iter().position(|g| !g.is_finite()) {
             let term = self.loss.active().get(i).map_or("?", |t| t.name());
             return Err(self.non_finite(&format!("hypergradient of term `{term}`")));
         }
         Ok(BetaMeasured { result, own: None })
+    }
+
+    fn unrolled<'a>(&'a self, sources: &'a Sources, val: &'a PairBatch) -> Unrolled<'a> {
+        let batch = FusionBatch { graph: self.fusion.graph(), loss: &self.loss, sources, mode: Mode::BatchStatistics };
+        Unrolled { session: self, batch, val }
     }
 
     /// β ← β − ∇β L_val(ω′).

@@ -4,6 +4,7 @@ use super::config::TaskTrainConfig;
 use super::validation::{Validated, Validation};
 use crate::error::SearchError;
 use crate::file::write_toml;
+use crate::layout;
 use crate::loader::{Feed, HostImages, ImageBatches, Order, Stream, TaskImages};
 use crate::run_loop::{CONFIG, Step, Training, run_loop};
 use crate::run_settings::{DataSettings, RunSettings, prepare_device};
@@ -92,9 +93,12 @@ pub fn train(
     let free = [&FREE[..], &RunSettings::FREE, &DataSettings::FREE].concat();
     let prints =
         [("training images", train.fingerprint().to_owned()), ("validation images", val.fingerprint().to_owned())];
+    let task = (kind.begin)(&setup)?;
+    let mut settled = config.clone();
+    layout::settle(&mut settled.run.layout, run.size_px, task.network().raw(), Some(out), device, progress)?;
     let mut running = Running {
         identity: Run::new(&format!("training of a {} network", kind.kind), config, &free, &prints),
-        task: (kind.begin)(&setup)?,
+        task,
         validation: Validation::new(config, &train),
         batches: ImageBatches {
             order: Order { seed: run.seed, stream: Stream::Train, samples, batch: run.batch },
@@ -106,7 +110,7 @@ pub fn train(
         iteration: 0,
         last_report: None,
         device,
-        config,
+        config: &settled,
         val,
         end,
     };

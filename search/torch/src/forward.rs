@@ -48,6 +48,10 @@ pub(crate) fn run(
     }
     params.require_graph(graph)?;
     let mut left = vec![0usize; graph.value_count()];
+    let mut centred = vec![false; graph.value_count()];
+    for node in graph.nodes().iter().filter(|node| matches!(node.op, Op::Norm(_)) && mode != Mode::Eval) {
+        node.inputs.iter().for_each(|value| centred[value.index()] = true);
+    }
     for value in graph.nodes().iter().flat_map(|n| &n.inputs).chain(graph.outputs().iter().map(|o| &o.value)) {
         left[value.index()] += 1;
     }
@@ -72,7 +76,10 @@ pub(crate) fn run(
             }
         }
         require_statistics(node, &read, mode)?;
-        let site = Site { params, inputs: &read, mode, place: node.output.index() };
+        let output = node.output.index();
+        // Only that: what else reads the value sees the bias.
+        let is_centred = centred[output] && left[output] == 1;
+        let site = Site { params, inputs: &read, mode, place: output, is_centred };
         let value = match read.first() {
             Some(x) if is_free(node, graph, &left, &kept) => x.shallow_clone().f_relu_().map_err(error)?,
             _ => apply(&node.op, &site).map_err(error)?,

@@ -14,6 +14,9 @@ pub(crate) struct Site<'a> {
     pub mode: Mode,
     /// Which node it is: dropout in different places drops differently.
     pub place: usize,
+    /// Whether a normalisation by the statistics of the batch follows at once and takes out what is added to a channel: the derivative
+    /// by a bias is zero then, and not worth a pass over the derivative by the result.
+    pub is_centred: bool,
 }
 
 impl Site<'_> {
@@ -36,7 +39,7 @@ impl Site<'_> {
 pub(crate) fn apply(op: &Op, site: &Site<'_>) -> Result<Tensor, TchError> {
     let x = || site.nth(0);
     match op {
-        Op::Conv(conv) => apply_conv(conv, site.params, x()?),
+        Op::Conv(conv) => apply_conv(conv, site, x()?),
         Op::Norm(norm) => apply_norm(norm, site.params, x()?, site.mode),
         Op::LayerNorm(norm) => layer_norm(norm, site.params, x()?),
         Op::Linear(linear) => apply_linear(linear, site.params, x()?),
@@ -109,8 +112,10 @@ fn extent(x: &Tensor, axis: usize) -> Result<i64, TchError> {
     x.size().get(axis).copied().ok_or_else(|| TchError::Shape(format!("axis {axis} of {:?}", x.size())))
 }
 
-fn apply_conv(conv: &Conv, params: &Params, x: &Tensor) -> Result<Tensor, TchError> {
-    convolve(x, params.get(conv.weight), conv.bias.map(|id| params.get(id)), &window(conv))
+fn apply_conv(conv: &Conv, site: &Site<'_>, x: &Tensor) -> Result<Tensor, TchError> {
+    let bias = conv.bias.map(|id| site.params.get(id));
+    let bias = bias.map(|bias| if site.is_centred { bias.f_detach() } else { Ok(bias.shallow_clone()) }).transpose()?;
+    convolve(x, site.params.get(conv.weight), bias.as_ref(), &window(conv))
 }
 
 /// How the kernel of a convolution moves.

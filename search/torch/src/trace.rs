@@ -39,9 +39,27 @@ pub fn forward_traced(
             kept[value.index()] = true;
         }
     }
-    let (outputs, values) = run(graph, params, inputs, mode, &kept)?;
+    let (outputs, mut values) = run(graph, params, inputs, mode, &kept)?;
+    share_parts(graph, &mut values)?;
     let images = inputs.first().and_then(|x| x.size().first().copied()).unwrap_or(1).cast_unsigned();
     Ok((outputs, Trace { values, mode, images }))
+}
+
+/// Makes kept values that a kept concatenation repeats parts of it: each is in memory once.
+fn share_parts(graph: &Graph, values: &mut [Option<Tensor>]) -> Result<(), TchError> {
+    // The last concatenation first, so that parts of its parts are parts of it.
+    for node in graph.nodes().iter().rev() {
+        let Op::Concat { axis } = node.op else { continue };
+        let Some(whole) = values[node.output.index()].as_ref().map(Tensor::shallow_clone) else { continue };
+        let mut start = 0;
+        for value in &node.inputs {
+            let Some(part) = &mut values[value.index()] else { break };
+            let extent = part.size().get(axis).copied().unwrap_or(0);
+            *part = whole.f_narrow(axis as i64, start, extent)?;
+            start += extent;
+        }
+    }
+    Ok(())
 }
 
 /// Whether the derivative of an op needs what it reads, and its result.
@@ -248,6 +266,7 @@ impl Rule<'_> {
             inputs: &[tangent.shallow_clone()],
             mode: self.trace.mode,
             place: self.node.output.index(),
+            is_centred: false,
         };
         apply(op, &site)
     }
@@ -259,4 +278,59 @@ fn one(tangent: Option<&Tensor>) -> Result<&Tensor, TchError> {
 
 fn nothing() -> TchError {
     TchError::Shape("nothing moves".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use caf_net::zoo::caf::{CafConfig, graph};
+    use tch::Device;
+
+    fn small() -> (Graph, Params, [Tensor; 2]) {
+        let graph = graph(&CafConfig { width: 4, depth: 2, normalised: true }).unwrap();
+        let params = Params::init(&graph, 3, Device::Cpu, Kind::Double).unwrap();
+        let image = |phase: f64| {
+            (Tensor::arange(2 * 6 * 8, (Kind::Double, Device::Cpu)) * 0.37 + phase).sin().reshape([2, 1, 6, 8])
+        };
+        (graph, params, [image(0.0), image(1.3)])
+    }
+
+    #[test]
+    fn a_trace_holds_what_was_concatenated_once() {
+        let (graph, params, [ir, vi]) = small();
+        let trace = forward_traced(&graph, &params, &[&ir, &vi], Mode::BatchStatistics).unwrap().1;
+        let last = graph.nodes().iter().rev().find(|node| matches!(node.op, Op::Concat { .. })).unwrap();
+        let begins_and_ends = |value: &caf_net::Value| {
+            let tensor = trace.values[value.index()].as_ref().unwrap();
+            // An element is 8 bytes; of channels side by side the last channel of the first pixel ends the part.
+            let begin = tensor.data_ptr() as usize;
+            (begin, begin + 8 * tensor.size()[1] as usize)
+        };
+        let whole = begins_and_ends(&last.output);
+        for node in graph.nodes().iter().filter(|node| matches!(node.op, Op::Concat { .. })) {
+            for value in &node.inputs {
+                let part = begins_and_ends(value);
+                assert!(whole.0 <= part.0 && part.1 <= whole.1, "{}: {part:?} in {whole:?}", node.name);
+            }
+        }
+    }
+
+    /// The statistics of the batch take the bias out again; without them, or without a normalisation, it counts.
+    #[test]
+    fn a_bias_before_a_normalisation_has_no_derivative() {
+        let (graph, params, [ir, vi]) = small();
+        for (mode, counts) in [(Mode::BatchStatistics, false), (Mode::Train { seed: 1 }, false), (Mode::Eval, true)] {
+            let (recording, leaves) = params.recording().unwrap();
+            let fused = crate::forward(&graph, &recording, &[&ir, &vi], mode).unwrap().remove(0);
+            let weights = (Tensor::arange(2 * 6 * 8, (Kind::Double, Device::Cpu)) * 0.9).cos().reshape([2, 1, 6, 8]);
+            let found = crate::gradients(&(fused * weights).sum(Kind::Double), &leaves, Default::default()).unwrap();
+            let trainable = graph.params().iter().filter(|spec| spec.role.is_trainable());
+            let of = |name: &str| {
+                let at = trainable.clone().position(|spec| spec.name == name).unwrap();
+                found[at].abs().max().double_value(&[])
+            };
+            assert_eq!(of("dense.0.0.bias") > 0.0, counts, "{mode:?}");
+            assert!(of("fuse.0.0.bias") > 0.0 && of("dense.0.0.weight") > 0.0, "{mode:?}");
+        }
+    }
 }

@@ -48,6 +48,15 @@ pub fn count_passes(network: &str, add: impl FnOnce(&mut Passes)) {
     });
 }
 
+/// Adds operations of convolutions that are not recorded as [`crate::convolve`] sees them: a second pass backwards through one record.
+pub fn count_conv_flop(flop: f64) {
+    WORK.with(|w| {
+        if let Some(work) = w.borrow_mut().as_mut() {
+            work.conv_flop += flop;
+        }
+    });
+}
+
 /// Adds a convolution with this weight that made `y`, and its derivatives where they are recorded.
 pub(crate) fn count_conv(x: &Tensor, weight: &Tensor, y: &Tensor) {
     WORK.with(|w| {
