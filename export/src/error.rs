@@ -99,6 +99,21 @@ pub enum ExportError {
     /// A combination of settings that makes no model.
     #[error("{0}")]
     Settings(String),
+    /// Bytes that are no ONNX model.
+    #[error("no ONNX model: {0}")]
+    Onnx(#[from] prost::DecodeError),
+    /// An image for the probe set.
+    #[error(transparent)]
+    Image(Box<caf_image::ImageError>),
+    /// The probe set cannot be put together.
+    #[error(transparent)]
+    Probes(#[from] caf_bundle::ProbeError),
+    /// A bundle cannot be written, or is refused.
+    #[error(transparent)]
+    Bundle(#[from] caf_bundle::BundleError),
+    /// The rig is impossible.
+    #[error(transparent)]
+    Rig(#[from] caf_rig::RigError),
     /// The engine refused.
     #[error(transparent)]
     Engine(#[from] caf_engine::EngineError),
@@ -138,6 +153,9 @@ impl ExportError {
             Self::Contract(error) => error.is_wrong_call(),
             Self::Read(error) => error.is_wrong_call(),
             Self::Engine(error) => error.is_wrong_call(),
+            Self::Image(error) => error.is_wrong_call(),
+            Self::Bundle(error) => error.is_wrong_call(),
+            Self::Rig(error) => error.is_wrong_call(),
             Self::Weights(_)
             | Self::Duplicate(_)
             | Self::Tensor { .. }
@@ -147,6 +165,8 @@ impl ExportError {
             | Self::IrRange { .. }
             | Self::Text { .. }
             | Self::Classes { .. }
+            | Self::Onnx(_)
+            | Self::Probes(_)
             | Self::Broken { .. }
             | Self::Incomparable { .. } => false,
         }

@@ -2,14 +2,18 @@
 //!
 //! [`onnx`] writes any `caf-net` graph. [`model`] puts the graph of a vehicle together from weight files (bytes or floats in,
 //! colour, letterbox, decoding) with the [`caf_contract::Contract`] that the runtime relies on. [`verify`] runs the result on
-//! ONNX Runtime ([`caf_engine`]).
+//! ONNX Runtime ([`caf_engine`]). [`bundle`] puts it with all that belongs to it into the one folder that a vehicle gets, [`probes`] holds
+//! it to what its network should make of a few images.
 
+pub mod bundle;
 mod error;
+pub mod external;
 mod fold;
 pub mod model;
 mod onnx;
 mod ops;
 mod params;
+pub mod probes;
 mod proto;
 pub mod verify;
 mod writer;

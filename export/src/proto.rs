@@ -16,6 +16,9 @@ pub(crate) mod data_type {
     pub(crate) const DOUBLE: i32 = 11;
 }
 
+/// A tensor's `data_location` for elements in another file.
+pub(crate) const DATA_IS_EXTERNAL: i32 = 1;
+
 /// Kinds of attributes.
 pub(crate) mod attribute_type {
     pub(crate) const FLOAT: i32 = 1;
@@ -112,6 +115,11 @@ pub(crate) struct Tensor {
     /// Little-endian elements in row-major order.
     #[prost(bytes = "vec", tag = "9")]
     pub raw_data: Vec<u8>,
+    /// Where the elements are, if elsewhere: `location` (a file beside the model), `offset`, `length`.
+    #[prost(message, repeated, tag = "13")]
+    pub external_data: Vec<Entry>,
+    #[prost(int32, tag = "14")]
+    pub data_location: i32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

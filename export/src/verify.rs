@@ -145,6 +145,8 @@ pub struct Distance {
     pub output: String,
     /// Largest absolute difference; bytes count in steps of 1. Of a class map the share of pixels that are of another class.
     pub max_abs: f64,
+    /// Mean absolute difference; of a class map the same as `max_abs`.
+    pub mean_abs: f64,
     /// Smallest and largest value of the second model's output; where they are equal the comparison says little.
     pub range: [f64; 2],
     /// Number of compared values.
@@ -172,19 +174,20 @@ pub fn distances(
     let mut distances = Vec::with_capacity(first.len());
     for (name, a) in first {
         let b = second.iter().find(|(other, _)| other == name).map(|(_, b)| b).ok_or_else(incomparable)?;
-        let (max_abs, range, values) = match (&a.values, &b.values) {
+        let (max_abs, mean_abs, range, values) = match (&a.values, &b.values) {
             (Values::F32(x), Values::F32(y)) if a.shape == b.shape => spread(x.iter().copied(), y.iter().copied()),
             (Values::U8(x), Values::U8(y)) if a.shape == b.shape && is_class_map(contract, name) => {
                 let other = x.iter().zip(y).filter(|(x, y)| x != y).count();
-                let (_, range, values) = spread(x.iter().map(|v| f32::from(*v)), y.iter().map(|v| f32::from(*v)));
-                (other as f64 / values.max(1) as f64, range, values)
+                let (_, _, range, values) = spread(x.iter().map(|v| f32::from(*v)), y.iter().map(|v| f32::from(*v)));
+                let share = other as f64 / values.max(1) as f64;
+                (share, share, range, values)
             }
             (Values::U8(x), Values::U8(y)) if a.shape == b.shape => {
                 spread(x.iter().map(|v| f32::from(*v)), y.iter().map(|v| f32::from(*v)))
             }
             _ => return Err(incomparable()),
         };
-        distances.push(Distance { output: name.clone(), max_abs, range, values });
+        distances.push(Distance { output: name.clone(), max_abs, mean_abs, range, values });
     }
     Ok(distances)
 }
@@ -195,12 +198,41 @@ pub fn distances(
 pub fn limit(contract: &Contract, output: &str, tolerance: f64) -> f64 {
     /// Share of the pixels that may be of another class.
     const MAP_SHARE: f64 = 1e-3;
-    let bytes = contract.outputs.iter().any(|p| p.name == output && p.element == Element::U8);
-    match contract.detection() {
-        Some(detection) if output == BOXES => tolerance * detection.input.height.max(detection.input.width) as f64,
-        _ if is_class_map(contract, output) => MAP_SHARE,
-        _ if bytes => 1.0,
+    match (Kind::of(contract, output), contract.detection()) {
+        (Kind::Boxes, Some(task)) => tolerance * task.input.height.max(task.input.width) as f64,
+        (Kind::ClassMap, _) => MAP_SHARE,
+        (Kind::Bytes, _) => 1.0,
         _ => tolerance,
+    }
+}
+
+/// What the values of an output are, after [`by_unit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Images of bytes, in steps.
+    Bytes,
+    /// Images in [0, 1].
+    Floats,
+    /// Boxes in pixels of the detector's input.
+    Boxes,
+    /// Probabilities.
+    Scores,
+    /// Numbers of classes; differences are shares of pixels.
+    ClassMap,
+}
+
+impl Kind {
+    /// That of an output by its name.
+    #[must_use]
+    pub fn of(contract: &Contract, output: &str) -> Self {
+        let bytes = contract.outputs.iter().any(|p| p.name == output && p.element == Element::U8);
+        match output {
+            BOXES => Self::Boxes,
+            SCORES => Self::Scores,
+            _ if is_class_map(contract, output) => Self::ClassMap,
+            _ if bytes => Self::Bytes,
+            _ => Self::Floats,
+        }
     }
 }
 
@@ -209,15 +241,16 @@ fn is_class_map(contract: &Contract, output: &str) -> bool {
     contract.segmentation().is_some_and(|segmentation| segmentation.output == output)
 }
 
-/// Largest difference, range of the second, count. A NaN on either side makes the difference infinite.
-fn spread(a: impl Iterator<Item = f32>, b: impl Iterator<Item = f32>) -> (f64, [f64; 2], usize) {
-    let start = (0.0, [f64::INFINITY, f64::NEG_INFINITY], 0);
-    a.zip(b).fold(start, |(max, [low, high], n), (x, y)| {
+/// Largest and mean difference, range of the second, count. A NaN on either side makes the difference infinite.
+fn spread(a: impl Iterator<Item = f32>, b: impl Iterator<Item = f32>) -> (f64, f64, [f64; 2], usize) {
+    let start = (0.0, 0.0, [f64::INFINITY, f64::NEG_INFINITY], 0_usize);
+    let (max, sum, range, n) = a.zip(b).fold(start, |(max, sum, [low, high], n), (x, y)| {
         let (x, y) = (f64::from(x), f64::from(y));
         let gap = (x - y).abs();
         let gap = if gap.is_nan() { f64::INFINITY } else { gap };
-        (f64::max(max, gap), [low.min(y), high.max(y)], n + 1)
-    })
+        (f64::max(max, gap), sum + gap, [low.min(y), high.max(y)], n + 1)
+    });
+    (max, sum / n.max(1) as f64, range, n)
 }
 
 #[cfg(test)]
@@ -273,7 +306,7 @@ mod tests {
     fn distances_name_the_output_and_see_nan() {
         let none = contract(vec![]);
         let d = distances(&none, &[floats("y", &[1.0, -3.0])], &[floats("y", &[1.5, -3.0])]).unwrap();
-        assert_eq!(d, [Distance { output: "y".into(), max_abs: 0.5, range: [-3.0, 1.5], values: 2 }]);
+        assert_eq!(d, [Distance { output: "y".into(), max_abs: 0.5, mean_abs: 0.25, range: [-3.0, 1.5], values: 2 }]);
         let d = distances(&none, &[floats("y", &[f32::NAN])], &[floats("y", &[0.0])]).unwrap();
         assert_eq!(d[0].max_abs, f64::INFINITY);
         assert!(distances(&none, &[floats("y", &[0.0])], &[floats("z", &[0.0])]).is_err());

@@ -92,8 +92,10 @@ impl Writer {
 
     fn constant(&mut self, name: &str, dims: Vec<i64>, kind: i32, raw_data: Vec<u8>) -> Result<String, ExportError> {
         self.claim(name)?;
-        self.initializers.push(proto::Tensor { dims, data_type: kind, name: name.to_owned(), raw_data });
-        Ok(name.to_owned())
+        let name = name.to_owned();
+        let tensor = proto::Tensor { dims, data_type: kind, name: name.clone(), raw_data, ..proto::Tensor::default() };
+        self.initializers.push(tensor);
+        Ok(name)
     }
 
     /// The finished graph.

@@ -155,6 +155,7 @@ fn a_pipeline_of_the_official_checkpoints_agrees_on_real_pairs() {
         let settings = Settings {
             size: Some(Size { width, height }),
             task_size: Some(Size { width: 320, height: 320 }),
+            ir_range: None,
             ..Settings::default()
         };
         let model = Model::new(Parts::Pipeline(&fusion, &tasks), &settings).unwrap();
@@ -285,7 +286,7 @@ fn pipelines_of_every_kind_agree_and_keep_their_contract() {
     let task_size = Some(Size { width: 128, height: 96 });
     for samples in [Samples::Bytes, Samples::Unit] {
         for colour in [ColourMode::Rgb, ColourMode::Gray] {
-            let settings = Settings { samples, colour, size: None, batch: None, task_size };
+            let settings = Settings { samples, colour, size: None, batch: None, task_size, ir_range: None };
             let with_size = Settings { size, ..settings };
             let one = Settings { batch: Some(1), ..with_size };
             for (kind, parts, settings) in [

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub struct Manifest {
     /// `caf-bundle`.
     pub format: String,
-    /// [`VERSION`] at the time of writing.
+    /// [`VERSION`](crate::VERSION) at the time of writing.
     pub version: u32,
     /// Whose signature lies beside; none of a bundle without one.
     pub signer: Option<PublicKey>,

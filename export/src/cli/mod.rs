@@ -1,12 +1,16 @@
 //! The command line.
 
+mod bundle;
 mod onnx;
 mod parse;
+mod probes;
+mod rebuild;
 mod verify;
+mod weights;
 
 use clap::{Parser, Subcommand};
 
-/// Turns trained weights into ONNX files that carry their contract, and checks such files.
+/// Turns trained weights into ONNX files that carry their contract and into bundles, and checks such files.
 #[derive(Debug, Parser)]
 #[command(name = "caf-export", version, after_help = caf_console::EXIT_CODES)]
 pub(crate) struct Arguments {
@@ -18,6 +22,8 @@ pub(crate) struct Arguments {
 enum Command {
     /// Writes a fusion network, task networks or both in one graph as an ONNX file.
     Onnx(onnx::OnnxArguments),
+    /// Puts a model and all that belongs to it into the one folder that a vehicle gets.
+    Bundle(Box<bundle::BundleArguments>),
     /// Checks an ONNX file: contract, shapes, a run, and where the weights are given their hashes and values.
     Verify(verify::VerifyArguments),
 }
@@ -25,6 +31,7 @@ enum Command {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     match &arguments.command {
         Command::Onnx(arguments) => onnx::run(arguments),
+        Command::Bundle(arguments) => bundle::run(arguments),
         Command::Verify(arguments) => verify::run(arguments),
     }
 }

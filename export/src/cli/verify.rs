@@ -1,15 +1,14 @@
 //! `caf-export verify`
 
 use super::parse;
+use super::rebuild::rebuild;
 use anyhow::{Context, bail};
-use caf_console::{Paths, claim, median, out, tell_notes, write_json};
-use caf_contract::{Colour, Contract, Element, Extent, INPUT_IMAGE, OUTPUT_FUSED, TaskContract};
+use caf_console::{Paths, claim, median, out, write_json};
+use caf_contract::{Contract, INPUT_IMAGE, OUTPUT_FUSED};
 use caf_engine::{Array, Engine, EngineOptions};
-use caf_export::ExportError;
-use caf_export::model::{FusionFile, Model, Parts, Settings, TaskFile};
+use caf_export::model::Model;
 use caf_export::verify::{Distance, by_unit, distances, limit, random_inputs, run_checked, seen_by_task};
 use caf_geometry::Size;
-use caf_net::zoo::pipeline::{ColourMode, Samples};
 use clap::Args;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -98,37 +97,38 @@ pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
     let median_ms = median(times).unwrap_or_default();
     out!("  median of {} runs: {median_ms:.1} ms on the CPU", arguments.runs)?;
 
-    let against_unfolded = match rebuild(arguments, &contract)? {
-        None => None,
-        Some((model, alone)) => {
-            const NAME: &str = "the same weights, not folded";
-            let plain =
-                |model: &Model| anyhow::Ok(Engine::from_bytes(NAME, &model.to_onnx(false)?, EngineOptions::CPU)?);
-            let mut reference = run_checked(&mut plain(&model)?, &contract, &extents, &images).context(NAME)?;
-            // A step of a fused byte moves what the task makes of it further than folding does: it is given the same bytes.
-            let fused =
-                outputs.iter().find(|(name, _)| name == OUTPUT_FUSED).and_then(|(_, fused)| seen_by_task(fused));
-            if let (Some(tasks), Some(seen)) = (&alone, fused) {
-                for (name, array) in plain(tasks)?.run(&[(INPUT_IMAGE, seen)]).context(NAME)? {
-                    if let Some(place) = reference.iter_mut().find(|(other, _)| *other == name) {
-                        place.1 = array;
+    let against_unfolded =
+        match rebuild(&arguments.model, ("--against", arguments.against.as_deref()), &arguments.tasks, &contract)? {
+            None => None,
+            Some((model, alone)) => {
+                const NAME: &str = "the same weights, not folded";
+                let plain =
+                    |model: &Model| anyhow::Ok(Engine::from_bytes(NAME, &model.to_onnx(false)?, EngineOptions::CPU)?);
+                let mut reference = run_checked(&mut plain(&model)?, &contract, &extents, &images).context(NAME)?;
+                // A step of a fused byte moves what the task makes of it further than folding does: it is given the same bytes.
+                let fused =
+                    outputs.iter().find(|(name, _)| name == OUTPUT_FUSED).and_then(|(_, fused)| seen_by_task(fused));
+                if let (Some(tasks), Some(seen)) = (&alone, fused) {
+                    for (name, array) in plain(tasks)?.run(&[(INPUT_IMAGE, seen)]).context(NAME)? {
+                        if let Some(place) = reference.iter_mut().find(|(other, _)| *other == name) {
+                            place.1 = array;
+                        }
                     }
                 }
+                let found = distances(&contract, &by_unit(&contract, outputs), &by_unit(&contract, reference))?;
+                let compared = |distance: Distance| {
+                    let limit = limit(&contract, &distance.output, arguments.tolerance);
+                    Compared { distance, limit }
+                };
+                Some(found.into_iter().map(compared).collect())
             }
-            let found = distances(&contract, &by_unit(&contract, outputs), &by_unit(&contract, reference))?;
-            let compared = |distance: Distance| {
-                let limit = limit(&contract, &distance.output, arguments.tolerance);
-                Compared { distance, limit }
-            };
-            Some(found.into_iter().map(compared).collect())
-        }
-    };
+        };
     let test_shapes = images.iter().map(|(name, array)| (*name, array.shape.as_slice())).collect();
     let report = Report { model: &arguments.model, contract: &contract, test_shapes, median_ms, against_unfolded };
     write_json(arguments.json.as_deref(), &report)?;
     let mut far = Vec::new();
     for Compared { distance, limit } in report.against_unfolded.iter().flatten() {
-        let Distance { output, max_abs, range: [low, high], values } = distance;
+        let Distance { output, max_abs, range: [low, high], values, .. } = distance;
         out!("  {output}: at most {max_abs:.3e} from the weights, not folded ({values} values, limit {limit:.1e})")?;
         if low == high {
             out!("  {output}: is {low} everywhere on the test images, a comparison there proves little")?;
@@ -144,73 +144,4 @@ pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
         out!("{}: is made of its weights", arguments.model.display())?;
     }
     Ok(())
-}
-
-/// The model as the given weights and the contract say it should be, and its task networks alone on RGB bytes if it has both
-/// kinds of networks; none without weights.
-fn rebuild(arguments: &VerifyArguments, contract: &Contract) -> anyhow::Result<Option<(Model, Option<Model>)>> {
-    let (against, tasks) = (arguments.against.as_deref(), &arguments.tasks);
-    if against.is_none() && tasks.is_empty() {
-        return Ok(None);
-    }
-    if against.is_some() != contract.fuses() || tasks.len() != contract.tasks.len() {
-        let what = match (contract.fuses(), contract.tasks.len()) {
-            (true, 0) => "the model fuses: give --against alone".to_owned(),
-            (true, 1) => "the model fuses and has a task: give --against and --task".to_owned(),
-            (true, n) => format!("the model fuses and has {n} tasks: give --against, and --task {n} times"),
-            (false, 1) => "the model does not fuse: give --task alone".to_owned(),
-            (false, n) => format!("the model does not fuse and has {n} tasks: give --task {n} times, and no --against"),
-        };
-        bail!(ExportError::settings(what));
-    }
-    let fusion = against.map(FusionFile::open).transpose()?;
-    let open = |(path, task): (&PathBuf, &TaskContract)| TaskFile::open(path, Some(task.classes()));
-    let tasks = tasks.iter().zip(&contract.tasks).map(open).collect::<Result<Vec<_>, _>>()?;
-    fusion.iter().for_each(|file| tell_notes(file.path(), file.notes()));
-    tasks.iter().for_each(|file| tell_notes(file.path(), file.notes()));
-    let parts = match (&fusion, tasks.as_slice()) {
-        (Some(fusion), []) => Parts::Fusion(fusion),
-        (Some(fusion), tasks) => Parts::Pipeline(fusion, tasks),
-        (None, tasks) => Parts::Tasks(tasks),
-    };
-    let model = Model::new(parts, &settings_of(contract))?;
-    if model.contract().sources != contract.sources {
-        let hashes = |c: &Contract| c.sources.iter().map(|s| format!("{} {}", s.role, s.sha256)).collect::<Vec<_>>();
-        bail!(
-            "{}: expected it to be made from {}, found {}",
-            arguments.model.display(),
-            hashes(model.contract()).join(", "),
-            hashes(contract).join(", ")
-        );
-    }
-    if model.contract() != contract {
-        bail!("{}: its contract is not the one these weights and settings give", arguments.model.display());
-    }
-    let alone = match parts {
-        Parts::Pipeline(_, tasks) => {
-            let settings = Settings { samples: Samples::Bytes, colour: ColourMode::Rgb, ..settings_of(contract) };
-            Some(Model::new(Parts::Tasks(tasks), &settings)?)
-        }
-        Parts::Fusion(_) | Parts::Tasks(_) => None,
-    };
-    Ok(Some((model, alone)))
-}
-
-/// The settings that a contract came from.
-fn settings_of(contract: &Contract) -> Settings {
-    let image = contract.inputs.iter().find(|p| p.colour == Colour::Rgb).or(contract.inputs.last());
-    let element = image.map_or(Element::U8, |p| p.element);
-    Settings {
-        samples: match element {
-            Element::U8 => Samples::Bytes,
-            Element::F32 => Samples::Unit,
-        },
-        colour: match image.map(|p| p.colour) {
-            Some(Colour::Gray) => ColourMode::Gray,
-            _ => ColourMode::Rgb,
-        },
-        size: image.and_then(|p| p.fixed_size()),
-        batch: image.and_then(|p| p.shape.first()).and_then(Extent::fixed),
-        task_size: contract.detection().map(|d| d.input),
-    }
 }

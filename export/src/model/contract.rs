@@ -12,7 +12,8 @@ use caf_net::{Dim, Graph, Value};
 /// What a graph of these parts promises; `stages` are those of the task networks.
 ///
 /// # Errors
-/// [`ExportError::Settings`] for task networks without a fusion network that were trained on different infrared ranges.
+/// [`ExportError::Settings`] for task networks without a fusion network that were trained on different infrared ranges, and for a
+/// range in the settings that is not the one of the training.
 pub(super) fn contract(
     graph: &Graph,
     parts: Parts<'_>,
@@ -49,11 +50,19 @@ pub(super) fn contract(
     let infrared_range = match (fusion, tasks) {
         (Some(fusion), _) => fusion.ir_range(),
         (None, [first, rest @ ..]) if rest.iter().any(|file| file.ir_range() != first.ir_range()) => {
-            let ranges: Vec<String> = tasks.iter().map(|file| file.ir_range().to_string()).collect();
+            let ranges: Vec<String> =
+                tasks.iter().map(|file| file.ir_range().unwrap_or_default().to_string()).collect();
             let what = format!("task networks of one infrared range, found {}", ranges.join(" and "));
             return Err(ExportError::settings(format!("expected {what}")));
         }
-        (None, tasks) => tasks.first().map(|file| file.ir_range()).unwrap_or_default(),
+        (None, tasks) => tasks.first().and_then(|file| file.ir_range()),
+    };
+    let infrared_range = match (infrared_range, settings.ir_range) {
+        (Some(trained), Some(given)) if given != trained => {
+            let what = format!("the infrared range {given} was asked for, and the weights were trained on {trained}");
+            return Err(ExportError::settings(what));
+        }
+        (trained, given) => trained.or(given).unwrap_or_default(),
     };
     let of_fusion = fusion.map(|file| source("fusion", file.sha256()));
     Ok(Contract {

@@ -20,7 +20,7 @@ const DEFAULT_SIDE_PX: usize = 640;
 pub struct Part<F: ?Sized + 'static> {
     file: NetworkFile<F>,
     sha256: String,
-    ir_range: IrRange,
+    ir_range: Option<IrRange>,
 }
 
 /// The weights of a fusion network.
@@ -35,17 +35,17 @@ impl<F: Family + ?Sized> Part<F> {
     pub fn open(path: &Path) -> Result<Self, ExportError> {
         let file = NetworkFile::<F>::open(path)?;
         let ir_range = match &file.metadata.ir_range {
-            None => IrRange::Full,
+            None => None,
             Some(json) => serde_json::from_value(json.clone())
                 .map_err(|error| error.to_string())
-                .and_then(|range: IrRange| range.validate().map(|()| range).map_err(|error| error.to_string()))
+                .and_then(|range: IrRange| range.validate().map(|()| Some(range)).map_err(|error| error.to_string()))
                 .map_err(|found| ExportError::IrRange { path: path.to_owned(), found })?,
         };
         Ok(Part { file, sha256: sha256_of_file(path)?, ir_range })
     }
 
-    /// How 16-bit infrared became [0, 1] in its training, where it saw infrared images.
-    pub fn ir_range(&self) -> IrRange {
+    /// How 16-bit infrared became [0, 1] in its training, where the file says so.
+    pub fn ir_range(&self) -> Option<IrRange> {
         self.ir_range
     }
 

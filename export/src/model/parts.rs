@@ -1,6 +1,7 @@
 //! What a model is made of: weight files, and what a person chooses about it.
 
 use super::files::{FusionFile, TaskFile};
+use caf_contract::IrRange;
 use caf_geometry::Size;
 use caf_net::zoo::pipeline::{ColourMode, Samples};
 
@@ -34,7 +35,7 @@ impl<'a> Parts<'a> {
 }
 
 /// How images enter and leave the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
     /// Bytes (NHWC) or floats in [0, 1] (NCHW).
     pub samples: Samples,
@@ -46,11 +47,20 @@ pub struct Settings {
     pub batch: Option<usize>,
     /// The size that a detector sees images fitted into; otherwise that of its training.
     pub task_size: Option<Size>,
+    /// How 16-bit infrared becomes [0, 1], for weights that do not say what they were trained on; the full range without it.
+    pub ir_range: Option<IrRange>,
 }
 
 impl Default for Settings {
     /// Bytes in and out, colour, any size, one pair at a time.
     fn default() -> Self {
-        Settings { samples: Samples::Bytes, colour: ColourMode::Rgb, size: None, batch: Some(1), task_size: None }
+        Settings {
+            samples: Samples::Bytes,
+            colour: ColourMode::Rgb,
+            size: None,
+            batch: Some(1),
+            task_size: None,
+            ir_range: None,
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What several tests need.
 
+pub mod folder;
+
 use caf_engine::library;
 
 /// Whether ONNX Runtime can be loaded; says so when it cannot. Where `ORT_DYLIB_PATH` promises one, its absence is a failure.

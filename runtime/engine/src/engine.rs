@@ -9,6 +9,7 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{Session, SessionInputValue};
 use ort::value::{Outlet, Tensor, TensorElementType, ValueType};
 use std::path::Path;
+use std::sync::Arc;
 
 /// How to load a model.
 #[derive(Clone, Copy, Debug, Default)]
@@ -73,12 +74,47 @@ impl Engine {
     /// # Errors
     /// As [`Engine::open`].
     pub fn from_bytes(model: &str, bytes: &[u8], options: EngineOptions) -> Result<Self, EngineError> {
+        Self::from_parts(model, bytes, &[], options)
+    }
+
+    /// Loads a model whose weights lie in other files, from the bytes of all: each of `external_data` under the name by which the
+    /// model refers to it. Nothing is read from a disk.
+    ///
+    /// # Errors
+    /// As [`Engine::from_bytes`].
+    pub fn from_parts(
+        model: &str,
+        bytes: &[u8],
+        external_data: &[(&str, Arc<[u8]>)],
+        options: EngineOptions,
+    ) -> Result<Self, EngineError> {
+        Self::load(model, bytes, external_data, options, GraphOptimizationLevel::Level3)
+    }
+
+    /// Loads a model for references: on the CPU, every node as it stands in the file, without anything that ONNX Runtime makes faster.
+    ///
+    /// # Errors
+    /// As [`Engine::from_bytes`].
+    pub fn unoptimized(model: &str, bytes: &[u8]) -> Result<Self, EngineError> {
+        Self::load(model, bytes, &[], EngineOptions::CPU, GraphOptimizationLevel::Disable)
+    }
+
+    fn load(
+        model: &str,
+        bytes: &[u8],
+        external_data: &[(&str, Arc<[u8]>)],
+        options: EngineOptions,
+        level: GraphOptimizationLevel,
+    ) -> Result<Self, EngineError> {
         let library = library()?;
         let (provider, reason) = choose(options.provider, &library);
         let load = |source: ort::Error| EngineError::Load { model: model.to_owned(), source };
         let plain = |error: ort::Error<SessionBuilder>| load(ort::Error::new_with_code(error.code(), error.message()));
         let mut builder = Session::builder(&library.environment).map_err(load)?;
-        builder = builder.with_optimization_level(GraphOptimizationLevel::Level3).map_err(plain)?;
+        builder = builder.with_optimization_level(level).map_err(plain)?;
+        for (name, bytes) in external_data {
+            builder = builder.with_external_initializer_file_in_memory(name, bytes.clone()).map_err(plain)?;
+        }
         if let Some(threads) = options.threads {
             builder = builder.with_intra_threads(threads).map_err(plain)?;
         }
