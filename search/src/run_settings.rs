@@ -180,6 +180,9 @@ pub struct FusionSettings {
     pub network: FusionConfig,
     /// Adam's learning rate (paper: 1e-4).
     pub rate: f64,
+    /// Share of it left in the last iteration; in between it falls linearly. Without it the rate stays, as in the paper.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub final_share: Option<f64>,
     /// Weights to start from; fresh ones without it. They bring their network along; another one in `network` is an error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<PathBuf>,
@@ -187,14 +190,23 @@ pub struct FusionSettings {
 
 impl Default for FusionSettings {
     fn default() -> Self {
-        FusionSettings { network: FusionConfig::default(), rate: 1e-4, init: None }
+        FusionSettings { network: FusionConfig::default(), rate: 1e-4, final_share: None, init: None }
     }
 }
 
 impl FusionSettings {
+    /// The rate of the iteration after `done` of `end`.
+    pub(crate) fn rate_after(&self, done: usize, end: usize) -> f64 {
+        let part = done as f64 / end.saturating_sub(1).max(1) as f64;
+        self.rate * self.final_share.map_or(1.0, |share| 1.0 - (1.0 - share) * part.min(1.0))
+    }
+
     /// Refuses settings out of range, also those of the network.
     pub(crate) fn check(&self, size: Size) -> Result<(), SearchError> {
         require_positive("fusion.rate", self.rate)?;
+        self.final_share.map_or(Ok(()), |share| {
+            require("fusion.final_share", share > 0.0 && share <= 1.0, "a number above 0 and at most 1", share)
+        })?;
         self.network.graph().map_err(|error| SearchError::Setting {
             name: "fusion.network",
             expected: "a network that can be built".to_owned(),

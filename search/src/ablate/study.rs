@@ -145,6 +145,9 @@ pub struct FusionPart {
     pub save_every: usize,
     /// Adam's learning rate.
     pub rate: f64,
+    /// Share of it left in the last iteration; in between it falls linearly. Without it the rate stays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub final_share: Option<f64>,
     /// Which network.
     pub network: FusionConfig,
     /// Weights to start from; fresh ones without it.
@@ -154,8 +157,17 @@ pub struct FusionPart {
 
 impl Default for FusionPart {
     fn default() -> Self {
-        let FusionSettings { network, rate, init } = FusionSettings::default();
-        FusionPart { iterations: 1000, batch: 8, size_px: Size::new(320, 320), save_every: 20, rate, network, init }
+        let FusionSettings { network, rate, final_share, init } = FusionSettings::default();
+        FusionPart {
+            iterations: 1000,
+            batch: 8,
+            size_px: Size::new(320, 320),
+            save_every: 20,
+            rate,
+            final_share,
+            network,
+            init,
+        }
     }
 }
 
@@ -303,14 +315,15 @@ impl Study {
 
     /// The training of a fusion network with a loss.
     pub(super) fn fusion_config(&self, beta: &Path, seed: u64, data: DataSettings) -> FusionTrainConfig {
-        let FusionPart { iterations, batch, size_px, save_every, rate, network, init } = self.fusion.clone();
+        let FusionPart { iterations, batch, size_px, save_every, rate, final_share, network, init } =
+            self.fusion.clone();
         FusionTrainConfig {
             beta: beta.to_owned(),
             run: self.run_settings([iterations, batch, save_every], size_px, seed),
             data: DataSettings { val: None, ..data },
             validation: FusionValidation::default(),
             vgg: None,
-            fusion: FusionSettings { network, rate, init },
+            fusion: FusionSettings { network, rate, final_share, init },
         }
     }
 

@@ -98,10 +98,21 @@ mod tests {
             ("validation.pairs=0", "validation.pairs"),
             ("run.save_every=0", "run.save_every"),
             ("fusion.rate=-1.0", "fusion.rate"),
+            ("fusion.final_share=0.0", "fusion.final_share"),
+            ("fusion.final_share=1.5", "fusion.final_share"),
         ] {
             let config: FusionTrainConfig = load(None, &[text.to_owned()]).unwrap();
             assert!(config.check().unwrap_err().to_string().contains(name), "{text}");
         }
+    }
+
+    #[test]
+    fn the_rate_falls_linearly_to_its_share_or_stays() {
+        let mut fusion = FusionSettings { rate: 0.5, ..FusionSettings::default() };
+        assert_eq!([0, 4, 8].map(|done| fusion.rate_after(done, 9)), [0.5; 3]);
+        fusion.final_share = Some(0.5);
+        assert_eq!([0, 4, 8, 20].map(|done| fusion.rate_after(done, 9)), [0.5, 0.375, 0.25, 0.25]);
+        assert_eq!(fusion.rate_after(0, 1), 0.5);
     }
 
     #[test]

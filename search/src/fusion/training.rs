@@ -5,7 +5,7 @@ use crate::descent::descend;
 use crate::error::SearchError;
 use crate::fusion_net::FusionNet;
 use crate::loader::PairBatch;
-use crate::run_settings::{DataSettings, RunSettings};
+use crate::run_settings::{DataSettings, FusionSettings, RunSettings};
 use crate::search::BetaFile;
 use crate::state::{Run, STATE, entry, fingerprint, insert, iteration, part};
 use crate::weight_file::write_weights;
@@ -33,7 +33,8 @@ pub(super) struct FusionTraining {
     /// Weighted loss of the last iteration.
     pub last_loss: Option<f64>,
     seed: u64,
-    rate: f64,
+    settings: FusionSettings,
+    end: usize,
 }
 
 impl FusionTraining {
@@ -67,7 +68,8 @@ impl FusionTraining {
             weights,
             iteration: 0,
             last_loss: None,
-            rate: config.fusion.rate,
+            settings: config.fusion.clone(),
+            end: config.run.end(pairs.len()),
             seed: config.run.seed,
         })
     }
@@ -78,7 +80,8 @@ impl FusionTraining {
         let mode = Mode::train(self.seed, self.iteration as u64);
         let (_, total, values) = self.evaluate(&recording, [&batch.ir, &batch.vi, &batch.saliency], mode)?;
         let grads = gradients(&total, &leaves, GradOptions::default())?;
-        let (trainable, adam, rate) = (self.net.params.trainable(), &mut self.adam, self.rate);
+        let rate = self.settings.rate_after(self.iteration, self.end);
+        let (trainable, adam) = (self.net.params.trainable(), &mut self.adam);
         descend("the fusion network", self.iteration, &grads, None, |grads| adam.step(&trainable, grads, rate))?;
         self.iteration += 1;
         let total = f64::try_from(&total)?;

@@ -103,6 +103,11 @@ impl Session {
         beta.rate * beta.decay.powi(i32::try_from(times).unwrap_or(i32::MAX))
     }
 
+    /// The fusion network's learning rate in the running iteration, once β moves.
+    pub fn fusion_rate(&self) -> f64 {
+        self.config.fusion.rate_after(self.iteration, self.end)
+    }
+
     /// Whether the running iteration moves β.
     pub fn beta_is_due(&self) -> bool {
         self.beta_steps(self.iteration) < self.beta_steps(self.iteration + 1)

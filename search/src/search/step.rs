@@ -169,7 +169,7 @@ impl Session {
     fn fusion_step(&mut self, gradient: &[Tensor]) -> Result<f64, SearchError> {
         let beta = self.config.beta;
         let settling = beta.freeze_fusion_rate.filter(|_| self.iteration < beta.freeze_iterations);
-        let rate = settling.unwrap_or(self.config.fusion.rate);
+        let rate = settling.unwrap_or(self.fusion_rate());
         let (trainable, adam, rate) = (self.fusion.params.trainable(), &mut self.fusion_adam, rate);
         descend("the fusion network", self.iteration, gradient, None, |g| adam.step(&trainable, g, rate))
     }
@@ -189,7 +189,7 @@ impl Session {
     ) -> Result<BetaMeasured, SearchError> {
         let unrolled = self.config.unrolled;
         let settings = Settings {
-            eta: unrolled.eta.unwrap_or(self.config.fusion.rate),
+            eta: unrolled.eta.unwrap_or(self.fusion_rate()),
             radius: Radius::OverNorm(unrolled.radius),
             form: match unrolled.method {
                 Method::Fd => Form::FiniteDifference,
