@@ -1,4 +1,4 @@
-//! YOLOv5 on libtorch against values of the original. ONNX Runtime goes through the same comparison in `onnx_parity`; batch
+//! YOLOv5 on libtorch against values of the original, and its decoding alone on both engines. Otherwise ONNX Runtime goes through the same comparison in `onnx_parity`; batch
 //! statistics, gradients, assignment, loss and optimiser steps are compared by the golden tests of `caf-yolo`.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests stop at the line that fails")]
@@ -6,7 +6,7 @@
 use caf_golden::{Tally, count, find, items, json};
 use caf_net::zoo::yolov5::{Variant, graph};
 use caf_net::{ParamRole, ParamSpec};
-use caf_tests::engine::LIBTORCH;
+use caf_tests::engine::{LIBTORCH, ONNX_FOLDED};
 use caf_tests::yolov5;
 use caf_yolo::Group;
 use serde_json::Value;
@@ -18,6 +18,17 @@ fn detection_on_libtorch_equals_the_original() {
     let Some(folder) = find(test, "golden/yolov5") else { return };
     let mut tally = Tally::new(test);
     yolov5::compare(&mut tally, &folder, LIBTORCH);
+    tally.finish();
+}
+
+#[test]
+fn decoding_of_the_originals_heads_equals_its_own() {
+    let test = "decoding_of_the_originals_heads_equals_its_own";
+    let Some(folder) = find(test, "golden/yolov5") else { return };
+    let mut tally = Tally::new(test);
+    for engine in [LIBTORCH, ONNX_FOLDED] {
+        yolov5::compare_decoding(&mut tally, &folder, engine);
+    }
     tally.finish();
 }
 

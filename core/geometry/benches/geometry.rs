@@ -1,4 +1,4 @@
-//! The detector's arithmetic at the sizes of real cameras: decoding, suppression.
+//! Suppression at the sizes of real cameras.
 #![allow(
     clippy::unwrap_used,
     missing_docs,
@@ -7,7 +7,6 @@
 
 use std::hint::black_box;
 
-use caf_geometry::decode::{ANCHORS_PX, HeadShape, STRIDES, decode_level};
 use caf_geometry::{NmsScratch, NmsSettings, nms_into};
 use caf_golden::Bench;
 
@@ -18,29 +17,6 @@ fn noise(mut state: u64) -> impl FnMut() -> f32 {
     move || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f32 / (1_u64 << 24) as f32
-    }
-}
-
-fn decode(bench: &Bench) {
-    for side in [320, 640] {
-        let mut next = noise(2);
-        let levels: Vec<_> = STRIDES
-            .iter()
-            .zip(ANCHORS_PX)
-            .map(|(&stride, anchors)| {
-                let cells = side / stride;
-                let shape = HeadShape { ny: cells, nx: cells, classes: CLASSES };
-                let raw: Vec<f32> = (0..3 * cells * cells * (5 + CLASSES)).map(|_| next() * 12.0 - 8.0).collect();
-                (raw, shape, stride, anchors)
-            })
-            .collect();
-        let mut rows = vec![];
-        bench.run(&format!("decode {side}x{side}"), || {
-            rows.clear();
-            for (raw, shape, stride, anchors) in &levels {
-                decode_level(black_box(raw), *shape, *stride, anchors, &mut rows).unwrap();
-            }
-        });
     }
 }
 
@@ -64,6 +40,5 @@ fn suppress(bench: &Bench) {
 
 fn main() {
     let bench = Bench::from_args();
-    decode(&bench);
     suppress(&bench);
 }

@@ -1,4 +1,4 @@
-//! Detection geometry on plain arrays: boxes, IoU, letterbox, decoding, non-maximum suppression.
+//! Detection geometry on plain arrays: boxes, IoU, letterbox, non-maximum suppression.
 //!
 //! Everything here is arithmetic on slices, without a tensor library, so that the training side, the evaluation and the
 //! vehicle share one definition. The rules are those of YOLOv5 (release 7.0 and later): a detector trained with them is
@@ -10,7 +10,6 @@
 //! `w` spans `0.0..=w` and its first pixel centre lies at 0.5. A size is a [`Size`]: width and height.
 
 pub mod boxes;
-pub mod decode;
 mod error;
 pub mod letterbox;
 pub mod nms;
