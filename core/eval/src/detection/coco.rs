@@ -82,7 +82,7 @@ impl From<&super::ImageRecord> for Image {
 /// Sizes of objects, by area in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Size {
+pub enum ObjectSize {
     /// Every object.
     All,
     /// Up to 32².
@@ -93,7 +93,7 @@ pub enum Size {
     Large,
 }
 
-impl Size {
+impl ObjectSize {
     /// The four, in the benchmark's order.
     pub const ALL: [Self; 4] = [Self::All, Self::Small, Self::Medium, Self::Large];
 
@@ -112,7 +112,7 @@ impl Size {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Table {
     /// Objects that count.
-    pub size: Size,
+    pub size: ObjectSize,
     /// Most confident detections per image and class that count.
     pub max_detections: usize,
     /// By class: `None` when the class has no label of that size, else precision `[IoU][recall]` and final recall `[IoU]`.
@@ -175,7 +175,7 @@ pub const USUAL_LIMIT: usize = 100;
 pub(super) const RULE: Rule = Rule {
     name: "coco",
     about: "what the COCO benchmark reports: AP at 101 recalls, by size of the objects, 100 detections per image and class",
-    start: |classes| Box::new(Coco { sizes: Size::ALL.map(|size| Evaluation::new(classes, size, USUAL_LIMIT)) }),
+    start: |classes| Box::new(Coco { sizes: ObjectSize::ALL.map(|size| Evaluation::new(classes, size, USUAL_LIMIT)) }),
 };
 
 /// The four sizes together.
@@ -226,7 +226,7 @@ impl Table {
 /// One size and one limit of detections per image and class, as images are added.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
-    size: Size,
+    size: ObjectSize,
     max_detections: usize,
     images: usize,
     classes: Vec<OfClass>,
@@ -241,7 +241,7 @@ struct OfClass {
 
 impl Evaluation {
     /// Nothing seen yet.
-    pub fn new(classes: usize, size: Size, max_detections: usize) -> Self {
+    pub fn new(classes: usize, size: ObjectSize, max_detections: usize) -> Self {
         Self { size, max_detections, images: 0, classes: vec![OfClass::default(); classes] }
     }
 
@@ -280,7 +280,7 @@ impl Evaluation {
 ///
 /// # Errors
 /// [`EvalError::Class`] for a class out of range, [`EvalError::NotFinite`] for NaN or infinity.
-pub fn evaluate(images: &[Image], classes: usize, size: Size, max_detections: usize) -> Result<Table, EvalError> {
+pub fn evaluate(images: &[Image], classes: usize, size: ObjectSize, max_detections: usize) -> Result<Table, EvalError> {
     let mut evaluation = Evaluation::new(classes, size, max_detections);
     images.iter().try_for_each(|image| evaluation.add(image))?;
     Ok(evaluation.table())
@@ -327,7 +327,7 @@ impl OfClass {
 
 /// Greedy matching in order of confidence: each detection takes the free label with the highest IoU at or above the
 /// threshold, one of the wanted size before any other.
-fn match_class(truths: &[Xywh], found: &[(Xywh, f64)], ignore: &[Xywh], size: Size) -> Vec<Counted> {
+fn match_class(truths: &[Xywh], found: &[(Xywh, f64)], ignore: &[Xywh], size: ObjectSize) -> Vec<Counted> {
     let mut order: Vec<usize> = (0..truths.len()).collect();
     let outside: Vec<bool> = truths.iter().map(|b| !size.contains(b.area())).collect();
     order.sort_by_key(|&i| outside[i]);
@@ -375,11 +375,11 @@ mod tests {
         let mut image =
             Image { labels: vec![(0, b(0.0))], ignore: vec![], detections: vec![(0, b(50.0), 0.9), (0, b(0.0), 0.8)] };
         let ap = |i: &Image, size| evaluate(std::slice::from_ref(i), 2, size, 100).unwrap().ap();
-        assert!((ap(&image, Size::All).unwrap() - 0.5).abs() < 1e-12);
+        assert!((ap(&image, ObjectSize::All).unwrap() - 0.5).abs() < 1e-12);
         image.ignore = vec![b(45.0)];
-        assert!((ap(&image, Size::All).unwrap() - 1.0).abs() < 1e-12);
-        assert!((ap(&image, Size::Small).unwrap() - 1.0).abs() < 1e-12);
-        assert_eq!(ap(&image, Size::Large), None);
-        assert!(evaluate(&[image], 0, Size::All, 1).is_err());
+        assert!((ap(&image, ObjectSize::All).unwrap() - 1.0).abs() < 1e-12);
+        assert!((ap(&image, ObjectSize::Small).unwrap() - 1.0).abs() < 1e-12);
+        assert_eq!(ap(&image, ObjectSize::Large), None);
+        assert!(evaluate(&[image], 0, ObjectSize::All, 1).is_err());
     }
 }

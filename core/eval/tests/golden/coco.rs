@@ -1,6 +1,6 @@
 //! The rules of COCO.
 
-use caf_eval::detection::coco::{IOU_THRESHOLDS, Image, RECALLS, Size, Table, Xywh, evaluate};
+use caf_eval::detection::coco::{IOU_THRESHOLDS, Image, ObjectSize, RECALLS, Table, Xywh, evaluate};
 use caf_golden::{Tally, count, find, items, json, numbers};
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -58,7 +58,7 @@ fn data_set() {
         tally.case(key);
         let limits: Vec<usize> = limits.split('_').map(|l| l.parse().unwrap()).collect();
         let highest = *limits.last().unwrap();
-        for (size, name) in Size::ALL.into_iter().zip(["all", "small", "medium", "large"]) {
+        for (size, name) in ObjectSize::ALL.into_iter().zip(["all", "small", "medium", "large"]) {
             let (found, expected) = (table(size, highest), &expected[name]);
             close(&mut tally, "AP", found.ap(), &expected["AP"]);
             close(&mut tally, "AP50", found.ap_at(0), &expected["AP50"]);
@@ -68,13 +68,13 @@ fn data_set() {
         }
         for limit in &limits {
             if let Some(expected) = expected.get(format!("AR_at_{limit}")) {
-                close(&mut tally, "AR at fewer detections", table(Size::All, *limit).ar(), expected);
+                close(&mut tally, "AR at fewer detections", table(ObjectSize::All, *limit).ar(), expected);
             }
         }
     }
     tally.case("summarize_stats_12");
-    let [all, small, medium, large] = Size::ALL.map(|s| table(s, 100));
-    let recall = |limit| table(Size::All, limit).ar();
+    let [all, small, medium, large] = ObjectSize::ALL.map(|s| table(s, 100));
+    let recall = |limit| table(ObjectSize::All, limit).ar();
     let twelve = [
         all.ap(),
         all.ap_at(0),
@@ -117,7 +117,7 @@ fn precision(path: &Path, table: &Table, tally: &mut Tally) {
 fn ties() {
     let Some(dir) = find("COCO ties", "golden/evaluation") else { return };
     let data = json(&dir.join("detection_ties.json"));
-    let table = evaluate(&images(&data), count(&data["nc"]), Size::All, 100).unwrap();
+    let table = evaluate(&images(&data), count(&data["nc"]), ObjectSize::All, 100).unwrap();
     let mut tally = Tally::new("COCO ties");
     tally.case("detection_ties");
     classes(&mut tally, &table, &data["coco"]);
