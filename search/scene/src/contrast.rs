@@ -2,8 +2,6 @@
 
 use super::{Class, Instance, Rendered};
 
-/// Below this many levels an object is lost in a camera.
-pub const LOST_BELOW: f64 = 10.0;
 /// From this many levels an object is seen by a camera.
 pub const SEEN_FROM: f64 = 20.0;
 
@@ -28,20 +26,6 @@ pub struct Contrast {
     pub ir: f64,
     /// The largest such distance over luma, red, green and blue.
     pub vi: f64,
-}
-
-impl Contrast {
-    /// Seen in the infrared and lost in the visible.
-    #[must_use]
-    pub fn is_infrared_only(&self) -> bool {
-        self.ir >= SEEN_FROM && self.vi < LOST_BELOW
-    }
-
-    /// Seen in the visible and lost in the infrared.
-    #[must_use]
-    pub fn is_visible_only(&self) -> bool {
-        self.vi >= SEEN_FROM && self.ir < LOST_BELOW
-    }
 }
 
 /// Mean and deviation of a set of levels.

@@ -50,7 +50,7 @@ pub use annotate::{Instance, LEAST_PIXELS, LEAST_SHARE, LEAST_SIDE_PX, LEAST_TRA
 pub use caf_contract::IGNORED_LABEL;
 pub use climate::{Condition, UnknownCondition};
 pub use clip::{ClipSpec, ClipSummary, write_clip};
-pub use contrast::{Contrast, HIDDEN_BELOW, LOST_BELOW, SEEN_FROM, contrasts};
+pub use contrast::{Contrast, HIDDEN_BELOW, SEEN_FROM, contrasts};
 pub use dataset::{DatasetSpec, DatasetSummary, SceneEntry, write_dataset};
 pub use error::SceneError;
 
