@@ -207,7 +207,8 @@ fn a_limit_is_one_of_the_frames_where_no_source_is_live() {
     let file = "file; frames 1000";
     let done = go(&LiveConfig { limit, ..config(file, file, vec![outputs::willing()]) });
     assert_eq!((done.summary.ended_by, done.summary.pairs.fused), (EndedBy::Seconds, 10));
-    assert!(done.summary.infrared.beyond_limit > 0 && done.summary.visible.beyond_limit > 0);
+    // The first camera whose frames reach the limit ends the run when its last pair is made; the other may have none beyond by then.
+    assert!(done.summary.infrared.beyond_limit + done.summary.visible.beyond_limit > 0, "{:#?}", done.summary);
     let live = go(&LiveConfig { limit, ..config("frames 1000", "frames 1000", vec![]) });
     assert_eq!(live.summary.ended_by, EndedBy::Seconds);
     assert!((1..=14).contains(&live.summary.pairs.fused), "{:#?}", live.summary);
