@@ -7,8 +7,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use caf_geometry::Size;
+use caf_image::folder::{Files, images};
+use caf_image::format::Format;
+use caf_image::header;
+use caf_image::list::{read_names, resolve, write_names};
 
 /// Lists to be made of longer ones.
 #[derive(Debug, Clone)]
@@ -31,31 +35,19 @@ impl Lists {
             let there = names(&from.join(list))?;
             let taken = spread(&there, most);
             println!("{list}: {} of {} pairs", taken.len(), there.len());
-            write_names(&out.join(list), &taken)?;
+            write_names(&out.join(list), "", &taken)?;
             all.extend(taken);
         }
-        write_names(&out.join("all.txt"), &all)
+        Ok(write_names(&out.join("all.txt"), "", &all)?)
     }
 }
 
-/// Names of a list, blank lines and comments left out.
+/// Names of a list as written.
 ///
 /// # Errors
 /// When the list cannot be read or names nothing.
 pub fn names(list: &Path) -> Result<Vec<String>> {
-    let text = fs::read_to_string(list).with_context(|| format!("cannot read {}", list.display()))?;
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let names: Vec<String> = lines.map(str::to_owned).collect();
-    if names.is_empty() {
-        bail!("{}: expected names of pairs, found none", list.display());
-    }
-    Ok(names)
-}
-
-/// Writes a list, aside first and then renamed.
-pub fn write_names(list: &Path, names: &[String]) -> Result<()> {
-    caf_file::write(list, (names.join("\n") + "\n").as_bytes())
-        .with_context(|| format!("cannot write {}", list.display()))
+    Ok(read_names(list)?.into_iter().map(|listed| listed.name).collect())
 }
 
 /// At most `most` of the items, evenly spread, the first included.
@@ -78,18 +70,19 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// By the file's ending.
+    /// By the file's content.
     fn of(path: &Path) -> Option<Self> {
-        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
-            "jpg" | "jpeg" => Some(Self::Jpeg),
-            "png" => Some(Self::Png),
+        match header(path).ok()?.format {
+            Format::Jpeg => Some(Self::Jpeg),
+            Format::Png => Some(Self::Png),
             _ => None,
         }
     }
 
     /// The one kind of all images of a folder; none when there are several, others, or no images at all.
     pub fn of_folder(folder: &Path) -> Option<Self> {
-        let mut kinds = fs::read_dir(folder).ok()?.map(|entry| Self::of(&entry.ok()?.path()));
+        let files = images(folder).ok()?.files;
+        let mut kinds = files.values().map(|path| Self::of(path));
         let first = kinds.next()??;
         kinds.all(|kind| kind == Some(first)).then_some(first)
     }
@@ -129,14 +122,15 @@ impl Stills {
         for camera in ["ir", "vi"] {
             let folder = out.join(camera);
             fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+            let there = images(&data.join(camera))?.files;
             for (number, name) in names.iter().enumerate() {
-                let image = find(&data.join(camera), name)?;
+                let image = found(&there, &data.join(camera), name)?;
                 let link = folder.join(format!("{number:05}"));
-                std::os::unix::fs::symlink(&image, &link)
+                std::os::unix::fs::symlink(image, &link)
                     .with_context(|| format!("cannot link {} to {}", link.display(), image.display()))?;
             }
         }
-        write_names(&out.join("names.txt"), &names)
+        Ok(write_names(&out.join("names.txt"), "", &names)?)
     }
 
     /// The launch string that shows one camera's stills of the folder `out`, fitted into a size.
@@ -154,13 +148,14 @@ impl Stills {
     }
 }
 
-/// The image `name` of a folder, whatever its ending.
+/// The image of a folder that a listed name means.
 pub fn find(folder: &Path, name: &str) -> Result<PathBuf> {
-    const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "bmp", "tif", "tiff"];
-    let lower = ENDINGS.iter().map(|ending| ending.to_string());
-    let upper = ENDINGS.iter().map(|ending| ending.to_uppercase());
-    let mut paths = lower.chain(upper).map(|ending| folder.join(format!("{name}.{ending}")));
-    paths.find(|path| path.is_file()).with_context(|| format!("{}: found no image named {name}", folder.display()))
+    Ok(found(&images(folder)?.files, folder, name)?.to_path_buf())
+}
+
+fn found<'a>(there: &'a Files, folder: &Path, name: &str) -> Result<&'a Path> {
+    let image = there.get(&resolve(name, |name| there.contains_key(name)));
+    image.map(PathBuf::as_path).with_context(|| format!("{}: found no image named {name}", folder.display()))
 }
 
 #[cfg(test)]
@@ -186,25 +181,31 @@ mod tests {
         assert_eq!((read("train.txt"), read("val.txt")), ("a\nc\n".to_owned(), "x\ny\n".to_owned()));
         assert_eq!(read("all.txt"), "a\nc\nx\ny\n");
         fs::write(root.path().join("val.txt"), "# none\n").unwrap();
-        assert!(lists.write(root.path()).unwrap_err().to_string().contains("found none"));
+        assert!(lists.write(root.path()).unwrap_err().to_string().contains("val.txt"));
     }
+
+    /// The beginning of a JPEG of 16x8 pixels, up to its frame header.
+    const JPEG: &[u8] = b"\xFF\xD8\xFF\xC0\x00\x0B\x08\x00\x08\x00\x10\x01\x01\x11\x00";
 
     #[test]
     fn links_are_numbered_and_lead_to_the_callers_images() {
         let root = tempfile::tempdir().unwrap();
         for camera in ["ir", "vi"] {
             fs::create_dir_all(root.path().join("pairs").join(camera)).unwrap();
-            for name in ["b.jpg", "a.jpg"] {
-                fs::write(root.path().join("pairs").join(camera).join(name), format!("{camera} {name}")).unwrap();
+            // The content decides which kind a file is, not its ending.
+            for name in ["#b.jpg", "a.png"] {
+                let bytes = [JPEG, camera.as_bytes(), name.as_bytes()].concat();
+                fs::write(root.path().join("pairs").join(camera).join(name), bytes).unwrap();
             }
+            fs::write(root.path().join("pairs").join(camera).join("Thumbs.db"), "").unwrap();
         }
-        fs::write(root.path().join("val.txt"), "# two\nb\n\na\n").unwrap();
+        fs::write(root.path().join("val.txt"), "# two\n#b\n\na.png\n").unwrap();
         let stills = Stills { data: "pairs".into(), list: "val.txt".into(), out: "out/stills".into() };
         stills.link(root.path()).unwrap();
-        let read = |path: &str| fs::read_to_string(root.path().join("out/stills").join(path)).unwrap();
-        assert_eq!(read("ir/00000"), "ir b.jpg");
-        assert_eq!(read("vi/00001"), "vi a.jpg");
-        assert_eq!(read("names.txt"), "b\na\n");
+        let read = |path: &str| fs::read(root.path().join("out/stills").join(path)).unwrap();
+        assert!(read("ir/00000").ends_with(b"ir#b.jpg"));
+        assert!(read("vi/00001").ends_with(b"via.png"));
+        assert_eq!(read("names.txt"), b"#b\na.png\n");
         assert_eq!(Kind::of_folder(&root.path().join("pairs/ir")), Some(Kind::Jpeg));
 
         fs::write(root.path().join("pairs/ir/c.tiff"), "").unwrap();
