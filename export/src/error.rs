@@ -6,19 +6,13 @@ use std::path::PathBuf;
 /// A model that cannot be put together, written or verified.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// The weights are not those of the network.
-    #[error(transparent)]
-    Weights(#[from] caf_weights::Mismatch),
-    /// Two weight files give one name.
-    #[error(transparent)]
-    Duplicate(#[from] caf_weights::DuplicateName),
     /// A tensor cannot be used.
     #[error("parameter `{name}`")]
     Tensor {
         /// The parameter.
         name: String,
         /// Why.
-        source: caf_weights::TensorError,
+        source: caf_weights::WeightsError,
     },
     /// The network cannot be built.
     #[error(transparent)]
@@ -59,9 +53,9 @@ pub enum ExportError {
     /// The contract that the settings make cannot be kept or written.
     #[error(transparent)]
     Contract(#[from] caf_contract::ContractError),
-    /// A weight file that cannot be read, or that holds another network.
+    /// Weights that cannot be read or put together, or that are another network's.
     #[error(transparent)]
-    Read(#[from] caf_weights::WeightsError),
+    Weights(#[from] caf_weights::WeightsError),
     /// A file of another network.
     #[error("{}: expected {expected}, found {found}", path.display())]
     Network {
@@ -70,14 +64,6 @@ pub enum ExportError {
         /// What it should hold.
         expected: String,
         /// What it holds.
-        found: String,
-    },
-    /// Metadata that says no infrared range.
-    #[error("{}: metadata `ir_range`: {found}", path.display())]
-    IrRange {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
         found: String,
     },
     /// A file that is not text, such as a list of classes.
@@ -151,18 +137,15 @@ impl ExportError {
             Self::Graph(error) => error.is_wrong_call(),
             Self::Letterbox(error) => error.is_wrong_call(),
             Self::Contract(error) => error.is_wrong_call(),
-            Self::Read(error) => error.is_wrong_call(),
+            Self::Weights(error) => error.is_wrong_call(),
             Self::Engine(error) => error.is_wrong_call(),
             Self::Image(error) => error.is_wrong_call(),
             Self::Bundle(error) => error.is_wrong_call(),
             Self::Rig(error) => error.is_wrong_call(),
-            Self::Weights(_)
-            | Self::Duplicate(_)
-            | Self::Tensor { .. }
+            Self::Tensor { .. }
             | Self::Name { .. }
             | Self::Arity { .. }
             | Self::Variance { .. }
-            | Self::IrRange { .. }
             | Self::Text { .. }
             | Self::Classes { .. }
             | Self::Onnx(_)

@@ -26,7 +26,7 @@ impl<'a> Params<'a> {
     fn read<T>(
         &self,
         id: ParamId,
-        read: impl Fn(&HostTensor) -> Result<Vec<T>, caf_weights::TensorError>,
+        read: impl Fn(&HostTensor) -> Result<Vec<T>, caf_weights::WeightsError>,
     ) -> Result<Vec<T>, ExportError> {
         let name = &self.spec(id).name;
         // The check found every name.

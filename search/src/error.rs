@@ -30,29 +30,12 @@ pub enum SearchError {
     /// A graph.
     #[error(transparent)]
     Graph(#[from] caf_net::GraphError),
-    /// A weight file.
+    /// Weights and their files.
     #[error(transparent)]
     Weights(#[from] caf_weights::WeightsError),
     /// Weights that are not written.
     #[error(transparent)]
     Save(#[from] SaveError),
-    /// A name stored twice in a checkpoint.
-    #[error(transparent)]
-    Duplicate(#[from] caf_weights::DuplicateName),
-    /// A host tensor of another type or size than needed.
-    #[error(transparent)]
-    Host(#[from] caf_weights::TensorError),
-    /// Fresh values.
-    #[error(transparent)]
-    Init(#[from] caf_weights::InitError),
-    /// A weight file that describes a task network which cannot be.
-    #[error("{}: {what}", path.display())]
-    TaskFile {
-        /// The file.
-        path: PathBuf,
-        /// What was expected and found.
-        what: String,
-    },
     /// Plots and pages.
     #[error(transparent)]
     Report(#[from] caf_report::ReportError),

@@ -1,8 +1,7 @@
 //! The fusion network with its parameters, and its file.
 
 use crate::error::SearchError;
-use crate::ir_range;
-use crate::weight_file::{describe_ir_range, write_weights};
+use crate::weight_file::write_weights;
 use caf_console::{Progress, tell_notes};
 use caf_geometry::Size;
 use caf_image::IrRange;
@@ -55,10 +54,9 @@ impl FusionNet {
     fn from_file(file: FusionFile, device: Device) -> Result<Self, SearchError> {
         let FusionFile { path, network: config, weights, notes, metadata, .. } = file;
         tell_notes(&path, &notes);
-        let ir_range = ir_range::of_file(&metadata, &path)?;
         let graph = config.graph()?;
         let params = Params::from_weights(&graph, &weights, device, Kind::Float)?;
-        Ok(FusionNet { config, graph, ir_range, params })
+        Ok(FusionNet { config, graph, ir_range: metadata.ir_range, params })
     }
 
     /// Writes the parameters; the metadata holds the configuration and how 16-bit infrared reached the network.
@@ -67,8 +65,7 @@ impl FusionNet {
     /// When a parameter is not finite, or the folder cannot be written.
     pub fn write(&self, path: &Path, ir_range: IrRange) -> Result<(), SearchError> {
         let mut weights = self.params.to_weights(&self.graph)?;
-        Metadata::of_network(&self.config).write_to(&mut weights);
-        describe_ir_range(&mut weights, ir_range);
+        Metadata { ir_range: Some(ir_range), ..Metadata::of_network(&self.config) }.write_to(&mut weights);
         Ok(write_weights(&weights, path)?)
     }
 

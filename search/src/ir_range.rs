@@ -2,22 +2,10 @@
 
 use crate::error::SearchError;
 use caf_image::IrRange;
-use caf_weights::Metadata;
 use std::path::Path;
 
 /// What sets the range of a training.
 pub const SETTING: &str = "--ir-range (data.ir_range)";
-
-/// The range that a file says its network was trained on; none where it says nothing, as other programs' files do.
-///
-/// # Errors
-/// When it says something that is no range.
-pub fn of_file(metadata: &Metadata, path: &Path) -> Result<Option<IrRange>, SearchError> {
-    let found = metadata.ir_range.clone().map(serde_json::from_value).transpose();
-    let found: Option<IrRange> = found.map_err(|source| SearchError::Json { path: path.to_owned(), source })?;
-    found.map_or(Ok(()), IrRange::validate).map_err(caf_data::DataError::from)?;
-    Ok(found)
-}
 
 /// The range to read images by for the network of a file. What `option` says must be what the network was `trained` on; where one of
 /// both is not said, the other; the default where neither is.
@@ -41,7 +29,6 @@ pub fn agreed(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn what_is_said_once_counts_and_what_is_said_twice_must_be_the_same() {
@@ -63,17 +50,5 @@ mod tests {
                 assert!(text.contains(word), "{word}: {text}");
             }
         }
-    }
-
-    #[test]
-    fn a_file_that_says_no_range_is_named() {
-        let of = |value| {
-            of_file(&Metadata { ir_range: Some(value), ..Metadata::default() }, Path::new("w.safetensors"))
-                .map_err(|error| error.to_string())
-        };
-        assert_eq!(of(json!("min_max")).unwrap(), Some(IrRange::MinMax));
-        assert!(of(json!("half")).unwrap_err().contains("w.safetensors"));
-        assert!(of(json!({ "window": { "min": 9.0, "max": 1.0 } })).is_err());
-        assert_eq!(of_file(&Metadata::default(), Path::new("w")).unwrap(), None);
     }
 }

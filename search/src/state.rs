@@ -6,7 +6,7 @@
 use caf_data::Dataset;
 use caf_image::Label;
 use caf_torch::optim::Adam;
-use caf_weights::{DuplicateName, HostTensor, Weights, WeightsError, load_safetensors};
+use caf_weights::{HostTensor, Weights, WeightsError, load_safetensors};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -38,12 +38,9 @@ pub enum StateError {
         /// What was expected and found.
         what: String,
     },
-    /// It cannot be read.
+    /// It cannot be read, or put together.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// A name stored twice.
-    #[error(transparent)]
-    Duplicate(#[from] DuplicateName),
 }
 
 impl StateError {
@@ -150,7 +147,7 @@ fn same(a: &Value, b: &Value) -> bool {
 ///
 /// # Errors
 /// When a name is taken.
-pub(crate) fn insert(state: &mut Weights, prefix: &str, network: &Weights) -> Result<(), DuplicateName> {
+pub(crate) fn insert(state: &mut Weights, prefix: &str, network: &Weights) -> Result<(), WeightsError> {
     for (name, tensor) in network.iter() {
         state.insert(format!("{prefix}/{name}"), tensor.clone())?;
     }
@@ -161,7 +158,7 @@ pub(crate) fn insert(state: &mut Weights, prefix: &str, network: &Weights) -> Re
 ///
 /// # Errors
 /// Never for a state: its names are distinct.
-pub(crate) fn part(state: &Weights, prefix: &str) -> Result<Weights, DuplicateName> {
+pub(crate) fn part(state: &Weights, prefix: &str) -> Result<Weights, WeightsError> {
     let mut network = Weights::new();
     for (name, tensor) in state.iter() {
         if let Some(rest) = name.strip_prefix(prefix).and_then(|r| r.strip_prefix('/')) {

@@ -1,7 +1,6 @@
 //! Weights on disk: written only when they can be used.
 
-use caf_image::IrRange;
-use caf_weights::{HostTensor, Metadata, Weights, WeightsError, save_safetensors};
+use caf_weights::{HostTensor, Weights, WeightsError, save_safetensors};
 use std::path::{Path, PathBuf};
 
 /// Why weights are not on disk; a file that was there before is untouched.
@@ -30,13 +29,6 @@ pub(crate) fn write_weights(weights: &Weights, path: &Path) -> Result<(), SaveEr
         return Err(SaveError::NonFinite { path: path.to_owned(), name: name.to_owned() });
     }
     Ok(save_safetensors(weights, path)?)
-}
-
-/// Says in a weight file how 16-bit infrared reached the network.
-pub(crate) fn describe_ir_range(weights: &mut Weights, range: IrRange) {
-    // A plain value always has a JSON form.
-    let ir_range = serde_json::to_value(range).ok();
-    Metadata { ir_range, ..Metadata::default() }.write_to(weights);
 }
 
 #[cfg(test)]

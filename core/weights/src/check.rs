@@ -1,144 +1,25 @@
 //! Does a file fit a network? Everything that does not is listed at once.
 
-use crate::tensor::DType;
+use crate::error::WeightsError;
+use crate::mismatch::{Differences, Differing, Kind, Mismatch, Misshapen, NonFinite, Untyped, Wanted};
 use crate::weights::Weights;
 use caf_net::{ParamRole, ParamSpec};
 use std::collections::HashMap;
-use std::fmt;
 
 /// Constants may have been stored in half precision: 11 significant bits.
 const CONSTANT_TOLERANCE: f32 = 1e-3;
-
-/// A tensor of another shape.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Misshapen {
-    /// Its name.
-    pub name: String,
-    /// The network's shape.
-    pub expected: Vec<usize>,
-    /// The file's shape.
-    pub found: Vec<usize>,
-}
-
-/// A tensor of a wrong element type: floats where the network counts, or integers where it computes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Untyped {
-    /// Its name.
-    pub name: String,
-    /// What the network needs.
-    pub expected: Kind,
-    /// The file's element type.
-    pub found: DType,
-}
-
-/// Floats or integers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// F16, BF16, F32 or F64.
-    Floats,
-    /// Any integer type.
-    Integers,
-}
-
-/// A tensor with NaN or infinite elements.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NonFinite {
-    /// Its name.
-    pub name: String,
-    /// How many of its elements.
-    pub count: usize,
-    /// Row-major position of the first.
-    pub first: usize,
-}
-
-/// A tensor whose values the network fixes, with other values.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Differing {
-    /// Its name.
-    pub name: String,
-    /// Row-major position of the first that differs.
-    pub first: usize,
-    /// The network's value there.
-    pub expected: f32,
-    /// The file's value there.
-    pub found: f32,
-}
-
-/// A tensor that the network has and the file lacks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
-    /// Its name.
-    pub name: String,
-    /// Its shape.
-    pub shape: Vec<usize>,
-}
-
-/// A file that does not fit a network; at least one of its lists is not empty.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Mismatch(Box<Differences>);
-
-impl std::ops::Deref for Mismatch {
-    type Target = Differences;
-
-    fn deref(&self) -> &Differences {
-        &self.0
-    }
-}
-
-impl std::error::Error for Mismatch {}
-
-/// All differences between a file and a network.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Differences {
-    /// In the network, not in the file; in the network's order.
-    pub missing: Vec<Wanted>,
-    /// In the file, not in the network; in the file's order.
-    pub extra: Vec<String>,
-    /// In both, with different shapes.
-    pub misshapen: Vec<Misshapen>,
-    /// In both, with an element type that cannot serve.
-    pub untyped: Vec<Untyped>,
-    /// In both, with NaN or infinite elements.
-    pub non_finite: Vec<NonFinite>,
-    /// In both, but the network fixes other values (anchors).
-    pub differing: Vec<Differing>,
-}
-
-impl fmt::Display for Mismatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the tensors do not fit the network:")?;
-        for Wanted { name, shape } in &self.missing {
-            write!(f, "\n  missing   {name} {shape:?}")?;
-        }
-        for name in &self.extra {
-            write!(f, "\n  extra     {name}")?;
-        }
-        for Misshapen { name, expected, found } in &self.misshapen {
-            write!(f, "\n  misshapen {name}: expected {expected:?}, found {found:?}")?;
-        }
-        for Untyped { name, expected, found } in &self.untyped {
-            let expected = match expected {
-                Kind::Floats => "floats",
-                Kind::Integers => "integers",
-            };
-            write!(f, "\n  type      {name}: expected {expected}, found {found}")?;
-        }
-        for NonFinite { name, count, first } in &self.non_finite {
-            write!(f, "\n  not finite {name}: {count} element(s), the first at {first}")?;
-        }
-        for Differing { name, first, expected, found } in &self.differing {
-            write!(f, "\n  differs   {name}: the network fixes {expected} at {first}, found {found}")?;
-        }
-        Ok(())
-    }
-}
 
 impl Weights {
     /// Compares with what a network needs: names, shapes, element types, finite values, fixed constants.
     ///
     /// # Errors
-    /// [`Mismatch`] with every difference, not just the first.
-    pub fn check(&self, specs: &[ParamSpec]) -> Result<(), Mismatch> {
+    /// [`WeightsError::Unfit`] with every difference, not just the first.
+    pub fn check(&self, specs: &[ParamSpec]) -> Result<(), WeightsError> {
+        Ok(self.compare(specs)?)
+    }
+
+    /// [`Weights::check`] with the cause alone, for errors that have more to say.
+    pub(crate) fn compare(&self, specs: &[ParamSpec]) -> Result<(), Mismatch> {
         let mut lists = Differences::default();
         let wanted: HashMap<&str, &ParamSpec> = specs.iter().map(|spec| (spec.name.as_str(), spec)).collect();
         for spec in specs {
@@ -164,7 +45,7 @@ impl Weights {
         }
         lists.extra =
             self.iter().map(|(name, _)| name).filter(|n| !wanted.contains_key(n)).map(str::to_owned).collect();
-        if lists == Differences::default() { Ok(()) } else { Err(Mismatch(Box::new(lists))) }
+        if lists == Differences::default() { Ok(()) } else { Err(Mismatch::of(lists)) }
     }
 }
 
@@ -188,7 +69,7 @@ impl Differences {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::HostTensor;
+    use crate::{DType, HostTensor};
 
     fn spec(name: &str, shape: &[usize], role: ParamRole) -> ParamSpec {
         ParamSpec { name: name.into(), shape: shape.to_vec(), role, constant: None }
@@ -230,7 +111,7 @@ mod tests {
         let mut specs = specs();
         specs.push(spec("shaped", &[2], ParamRole::NormBias));
         w.insert("shaped", HostTensor::from_f32(&[3], &[0.0; 3]).unwrap()).unwrap();
-        let m = w.check(&specs).unwrap_err();
+        let m = w.compare(&specs).unwrap_err();
         assert_eq!(m.missing, [Wanted { name: "b".into(), shape: vec![1] }]);
         assert_eq!(m.extra, ["spare.1", "spare.2"]);
         assert_eq!(m.misshapen, [Misshapen { name: "shaped".into(), expected: vec![2], found: vec![3] }]);
@@ -249,7 +130,7 @@ mod tests {
     fn integers_where_floats_belong_are_found() {
         let mut w = fitting();
         w.replace("b", HostTensor::from_i64(&[1], &[1]).unwrap());
-        let m = w.check(&specs()).unwrap_err();
+        let m = w.compare(&specs()).unwrap_err();
         assert_eq!(m.untyped, [Untyped { name: "b".into(), expected: Kind::Floats, found: DType::I64 }]);
     }
 }

@@ -1,15 +1,24 @@
 //! What can be wrong with a weight file.
 
-use crate::check::Mismatch;
-use crate::metadata::MetadataError;
-use crate::rename::RenameError;
-use crate::tensor::TensorError;
-use crate::weights::DuplicateName;
+use crate::cause::{DuplicateName, InitError, MetadataError, RenameError, TensorError};
+use crate::mismatch::Mismatch;
 use std::path::{Path, PathBuf};
 
-/// A weight file that cannot be read or written.
+/// Weights that cannot be read, made, put together or written.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
+    /// A name that is taken already.
+    #[error(transparent)]
+    Duplicate(#[from] DuplicateName),
+    /// Bytes that are no tensor, or a tensor of another element type.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    /// Fresh values that cannot be made.
+    #[error(transparent)]
+    Fresh(#[from] InitError),
+    /// Tensors that do not fit a network.
+    #[error(transparent)]
+    Unfit(#[from] Mismatch),
     /// The operating system refused.
     #[error("cannot {action} {}", path.display())]
     Io {

@@ -3,9 +3,11 @@
 //! Eight bytes (header length, little-endian), a JSON header, then the tensors one after another. Written with sorted
 //! metadata and tensors in the given order, so that equal weights make equal files and equal hashes.
 
+use crate::cause::DuplicateName;
+use crate::dtype::DType;
 use crate::error::{FileFault, WeightsError};
 use crate::header::{Extent, Header};
-use crate::tensor::{DType, HostTensor};
+use crate::tensor::HostTensor;
 use crate::weights::Weights;
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -47,7 +49,7 @@ fn parse(bytes: &[u8]) -> Result<Weights, FileFault> {
     let mut expected = 0;
     for (name, Extent { dtype, shape, data_offsets: [begin, end] }) in header.tensors {
         if weights.get(&name).is_some() {
-            return Err(crate::DuplicateName { name }.into());
+            return Err(DuplicateName { name }.into());
         }
         let Some(dtype) = DType::from_name(&dtype) else {
             return Err(FileFault::ElementType { name, found: dtype });
@@ -58,8 +60,8 @@ fn parse(bytes: &[u8]) -> Result<Weights, FileFault> {
         let Some(slice) = data.get(begin..end) else {
             return Err(FileFault::DataLength { expected: end, found: data.len() });
         };
-        match HostTensor::new(dtype, shape, slice.to_vec()) {
-            Ok(tensor) => weights.insert(name, tensor)?,
+        match HostTensor::of_bytes(dtype, shape, slice.to_vec()) {
+            Ok(tensor) => weights.add(name, tensor)?,
             Err(source) => return Err(FileFault::Tensor { name, source }),
         }
         expected = end;

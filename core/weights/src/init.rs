@@ -1,42 +1,13 @@
 //! Fresh parameter values.
 
-use crate::tensor::{HostTensor, TensorError};
-use crate::weights::{DuplicateName, Weights};
+use crate::cause::InitError;
+use crate::dtype::DType;
+use crate::error::WeightsError;
+use crate::tensor::HostTensor;
+use crate::weights::Weights;
 use caf_net::{ParamRole, ParamSpec};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-
-/// Why fresh values cannot be made.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum InitError {
-    /// Two parameters of one name.
-    #[error(transparent)]
-    Duplicate(#[from] DuplicateName),
-    /// A constant that does not fill its shape, or a shape that overflows.
-    #[error("parameter `{name}`")]
-    Tensor {
-        /// The parameter.
-        name: String,
-        /// Why.
-        source: TensorError,
-    },
-    /// A constant buffer without values.
-    #[error("parameter `{name}` is a constant, but the network gives no values for it")]
-    NoConstant {
-        /// The parameter.
-        name: String,
-    },
-    /// A head bias whose length is no multiple of its rows.
-    #[error("parameter `{name}` has {found} elements, expected a multiple of 5 + {classes} classes")]
-    Head {
-        /// The parameter.
-        name: String,
-        /// Number of classes.
-        classes: usize,
-        /// Number of elements.
-        found: usize,
-    },
-}
 
 /// Fresh values by seed, the same on every machine, in the order of `specs`.
 ///
@@ -46,17 +17,21 @@ pub enum InitError {
 /// to that draw the prior of the original: ln(8 / (640/stride)²) for objectness, ln(0.6 / (classes − 0.99999)) for each class.
 ///
 /// # Errors
-/// [`InitError`] naming the parameter; never for a graph made by `caf_net::Builder`.
-pub fn initial(specs: &[ParamSpec], seed: u64) -> Result<Weights, InitError> {
+/// [`WeightsError::Fresh`] naming the parameter; never for a graph made by `caf_net::Builder`.
+pub fn initial(specs: &[ParamSpec], seed: u64) -> Result<Weights, WeightsError> {
+    Ok(fresh(specs, seed)?)
+}
+
+fn fresh(specs: &[ParamSpec], seed: u64) -> Result<Weights, InitError> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut weights = Weights::new();
     for spec in specs {
         let named = |source| InitError::Tensor { name: spec.name.clone(), source };
-        let tensor = match spec.role {
-            ParamRole::BatchCount => HostTensor::from_i64(&spec.shape, &vec![0; spec.len()]),
-            _ => HostTensor::from_f32(&spec.shape, &values(spec, &mut rng)?),
+        let (dtype, bytes) = match spec.role {
+            ParamRole::BatchCount => (DType::I64, vec![0; spec.len().saturating_mul(8)]),
+            _ => (DType::F32, values(spec, &mut rng)?.into_iter().flat_map(f32::to_le_bytes).collect()),
         };
-        weights.insert(spec.name.clone(), tensor.map_err(named)?)?;
+        weights.add(spec.name.clone(), HostTensor::of_bytes(dtype, spec.shape.clone(), bytes).map_err(named)?)?;
     }
     Ok(weights)
 }
@@ -157,13 +132,13 @@ mod tests {
                 assert!((value - prior).abs() <= 0.01 + 1e-5, "{value} against {prior}");
             }
         }
-        assert!(matches!(initial(&[spec("b", &[20], role)], 5), Err(InitError::Head { found: 20, .. })));
+        assert!(matches!(fresh(&[spec("b", &[20], role)], 5), Err(InitError::Head { found: 20, .. })));
     }
 
     #[test]
     fn normalisations_start_as_identity_and_constants_are_kept() {
         let mut anchors = spec("a", &[1, 1, 2], ParamRole::Anchors);
-        assert!(matches!(initial(std::slice::from_ref(&anchors), 0), Err(InitError::NoConstant { .. })));
+        assert!(matches!(fresh(std::slice::from_ref(&anchors), 0), Err(InitError::NoConstant { .. })));
         anchors.constant = Some(vec![2.0, 3.0]);
         let specs = [
             spec("g", &[2], ParamRole::NormWeight),

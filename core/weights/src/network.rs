@@ -66,8 +66,7 @@ impl<F: Family + ?Sized> NetworkFile<F> {
     pub fn of(weights: Weights, path: &Path) -> Result<Self, WeightsError> {
         let mut notes = Vec::new();
         let mut weights = named::<F>(weights.widened(), path, &mut notes)?;
-        let metadata = Metadata::of(&weights)
-            .map_err(|source| WeightsError::Metadata { path: path.to_owned(), source: Box::new(source) })?;
+        let metadata = Metadata::of(&weights, path)?;
         let in_graph = |source| WeightsError::Graph { path: path.to_owned(), source };
         let another = |kind: &str| WeightsError::Network {
             path: path.to_owned(),
@@ -92,7 +91,7 @@ impl<F: Family + ?Sized> NetworkFile<F> {
         }
         let graph = network.graph().map_err(in_graph)?;
         let mismatch = |mismatch| WeightsError::Mismatch { path: path.to_owned(), mismatch };
-        weights.check(graph.params()).map_err(mismatch)?;
+        weights.compare(graph.params()).map_err(mismatch)?;
         Ok(NetworkFile { path: path.to_owned(), network, weights, metadata, kernels, notes })
     }
 }
@@ -110,7 +109,7 @@ impl<F: Family + ?Sized> NetworkFile<F> {
             return Err(WeightsError::Network { path, expected, found });
         }
         let graph = network.graph().map_err(|source| WeightsError::Graph { path: path.clone(), source })?;
-        self.weights.check(graph.params()).map_err(|mismatch| WeightsError::Mismatch { path, mismatch })?;
+        self.weights.compare(graph.params()).map_err(|mismatch| WeightsError::Mismatch { path, mismatch })?;
         Ok(NetworkFile { network, ..self })
     }
 }

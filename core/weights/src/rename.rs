@@ -1,43 +1,10 @@
 //! Published weight files, under whatever names, brought under those of the graph.
 
-use crate::tensor::{HostTensor, TensorError};
-use crate::weights::{DuplicateName, Weights};
+use crate::cause::{DuplicateName, RenameError};
+use crate::tensor::HostTensor;
+use crate::weights::Weights;
 use caf_net::zoo::network::{Family, Place, published_names};
 use std::collections::BTreeMap;
-
-/// Why a published file cannot be brought under the graph's names.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RenameError {
-    /// Two tensors belong in one place.
-    #[error(transparent)]
-    Duplicate(#[from] DuplicateName),
-    /// One half without the other.
-    #[error("`{name}` is put together from two tensors, and the {missing} is missing")]
-    Half {
-        /// The parameter.
-        name: String,
-        /// What is missing: the first or the second.
-        missing: &'static str,
-    },
-    /// Halves that do not fit together.
-    #[error("`{name}`: the halves are {first} and {second}")]
-    Unequal {
-        /// The parameter.
-        name: String,
-        /// Element type and shape.
-        first: String,
-        /// Element type and shape.
-        second: String,
-    },
-    /// A tensor that cannot be joined.
-    #[error("`{name}`")]
-    Tensor {
-        /// The parameter.
-        name: String,
-        /// Why.
-        source: TensorError,
-    },
-}
 
 /// The tensors of a published file of one of the family's networks under the names of its graph, as the network says
 /// ([`published_names`]): halves joined, what nothing uses left out, bits unchanged; what was done is said in `notes`. Other weights
@@ -66,7 +33,7 @@ pub(crate) fn renamed<F: Family + ?Sized>(weights: Weights, notes: &mut Vec<Stri
         };
         moved += usize::from(whole != name);
         let Some(half) = half else {
-            result.insert(whole, tensor)?;
+            result.add(whole, tensor)?;
             continue;
         };
         let slot = halves.entry(whole.clone()).or_default().get_mut(half);
@@ -80,7 +47,7 @@ pub(crate) fn renamed<F: Family + ?Sized>(weights: Weights, notes: &mut Vec<Stri
             [None, _] => return Err(RenameError::Half { name, missing: "first" }),
             [_, None] => return Err(RenameError::Half { name, missing: "second" }),
         };
-        result.insert(name, joined)?;
+        result.add(name, joined)?;
     }
     if moved > 0 {
         notes.push(format!("{moved} tensors have other names here than in the network, and were renamed"));
@@ -101,7 +68,8 @@ fn joined(name: &str, first: &HostTensor, second: &HostTensor) -> Result<HostTen
     };
     *rows *= 2;
     let bytes = [first.bytes(), second.bytes()].concat();
-    HostTensor::new(first.dtype(), shape, bytes).map_err(|source| RenameError::Tensor { name: name.to_owned(), source })
+    HostTensor::of_bytes(first.dtype(), shape, bytes)
+        .map_err(|source| RenameError::Tensor { name: name.to_owned(), source })
 }
 
 #[cfg(test)]

@@ -1,102 +1,10 @@
 //! A tensor in host memory.
 
+use crate::cause::TensorError;
+use crate::dtype::DType;
+use crate::error::WeightsError;
 use half::{bf16, f16};
 use std::fmt;
-
-/// Element type of a stored tensor. Multi-byte elements are little-endian.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum DType {
-    /// IEEE 754 half precision.
-    F16,
-    /// The upper half of a 32-bit float.
-    BF16,
-    /// IEEE 754 single precision.
-    F32,
-    /// IEEE 754 double precision.
-    F64,
-    /// Signed byte.
-    I8,
-    /// Signed 16 bit.
-    I16,
-    /// Signed 32 bit.
-    I32,
-    /// Signed 64 bit.
-    I64,
-    /// Unsigned byte.
-    U8,
-    /// One byte, 0 or 1.
-    Bool,
-}
-
-impl DType {
-    /// Bytes of one element.
-    pub fn size(self) -> usize {
-        match self {
-            DType::I8 | DType::U8 | DType::Bool => 1,
-            DType::F16 | DType::BF16 | DType::I16 => 2,
-            DType::F32 | DType::I32 => 4,
-            DType::F64 | DType::I64 => 8,
-        }
-    }
-
-    /// Name in a safetensors header.
-    pub fn name(self) -> &'static str {
-        match self {
-            DType::F16 => "F16",
-            DType::BF16 => "BF16",
-            DType::F32 => "F32",
-            DType::F64 => "F64",
-            DType::I8 => "I8",
-            DType::I16 => "I16",
-            DType::I32 => "I32",
-            DType::I64 => "I64",
-            DType::U8 => "U8",
-            DType::Bool => "BOOL",
-        }
-    }
-
-    /// The type of that safetensors name.
-    pub fn from_name(name: &str) -> Option<DType> {
-        use DType::*;
-        [F16, BF16, F32, F64, I8, I16, I32, I64, U8, Bool].into_iter().find(|d| d.name() == name)
-    }
-
-    /// Whether elements are floats.
-    pub fn is_float(self) -> bool {
-        matches!(self, DType::F16 | DType::BF16 | DType::F32 | DType::F64)
-    }
-}
-
-impl fmt::Display for DType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// Why bytes are not a tensor, or a tensor is not of the wanted type.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TensorError {
-    /// The bytes do not fill the shape.
-    #[error("a {dtype} tensor of shape {shape:?} takes {expected} bytes, found {found}")]
-    Length {
-        /// Element type.
-        dtype: DType,
-        /// Shape.
-        shape: Vec<usize>,
-        /// Bytes the shape takes; `usize::MAX` when it takes more than memory has addresses.
-        expected: usize,
-        /// Bytes there are.
-        found: usize,
-    },
-    /// Another element type is needed.
-    #[error("expected {expected}, found {found}")]
-    Type {
-        /// What is needed.
-        expected: &'static str,
-        /// What the tensor holds.
-        found: DType,
-    },
-}
 
 /// A dense row-major tensor in host memory.
 #[derive(Clone, PartialEq, Eq)]
@@ -111,7 +19,12 @@ impl HostTensor {
     ///
     /// # Errors
     /// [`TensorError::Length`] when the bytes do not fill the shape exactly.
-    pub fn new(dtype: DType, shape: Vec<usize>, bytes: Vec<u8>) -> Result<Self, TensorError> {
+    pub fn new(dtype: DType, shape: Vec<usize>, bytes: Vec<u8>) -> Result<Self, WeightsError> {
+        Ok(Self::of_bytes(dtype, shape, bytes)?)
+    }
+
+    /// [`HostTensor::new`] with the cause alone, for errors that have more to say.
+    pub(crate) fn of_bytes(dtype: DType, shape: Vec<usize>, bytes: Vec<u8>) -> Result<Self, TensorError> {
         let expected = byte_len(dtype, &shape).unwrap_or(usize::MAX);
         if expected != bytes.len() {
             return Err(TensorError::Length { dtype, shape, expected, found: bytes.len() });
@@ -123,7 +36,7 @@ impl HostTensor {
     ///
     /// # Errors
     /// [`TensorError::Length`] when there are not as many as the shape needs.
-    pub fn from_f32(shape: &[usize], values: &[f32]) -> Result<Self, TensorError> {
+    pub fn from_f32(shape: &[usize], values: &[f32]) -> Result<Self, WeightsError> {
         Self::new(DType::F32, shape.to_vec(), values.iter().flat_map(|v| v.to_le_bytes()).collect())
     }
 
@@ -131,7 +44,7 @@ impl HostTensor {
     ///
     /// # Errors
     /// [`TensorError::Length`] when there are not as many as the shape needs.
-    pub fn from_i64(shape: &[usize], values: &[i64]) -> Result<Self, TensorError> {
+    pub fn from_i64(shape: &[usize], values: &[i64]) -> Result<Self, WeightsError> {
         Self::new(DType::I64, shape.to_vec(), values.iter().flat_map(|v| v.to_le_bytes()).collect())
     }
 
@@ -164,14 +77,14 @@ impl HostTensor {
     ///
     /// # Errors
     /// [`TensorError::Type`] for integers.
-    pub fn to_f32_vec(&self) -> Result<Vec<f32>, TensorError> {
+    pub fn to_f32_vec(&self) -> Result<Vec<f32>, WeightsError> {
         match self.dtype {
             DType::F32 => Ok(chunks::<4>(&self.bytes).map(f32::from_le_bytes).collect()),
             DType::F64 => Ok(chunks::<8>(&self.bytes).map(|b| f64::from_le_bytes(b) as f32).collect()),
             DType::F16 => Ok(chunks::<2>(&self.bytes).map(|b| f16::from_le_bytes(b).to_f32()).collect()),
             DType::BF16 => Ok(chunks::<2>(&self.bytes).map(|b| bf16::from_le_bytes(b).to_f32()).collect()),
             DType::I8 | DType::I16 | DType::I32 | DType::I64 | DType::U8 | DType::Bool => {
-                Err(TensorError::Type { expected: "floats", found: self.dtype })
+                Err(TensorError::Type { expected: "floats", found: self.dtype }.into())
             }
         }
     }
@@ -180,7 +93,7 @@ impl HostTensor {
     ///
     /// # Errors
     /// [`TensorError::Type`] for integers.
-    pub fn to_f64_vec(&self) -> Result<Vec<f64>, TensorError> {
+    pub fn to_f64_vec(&self) -> Result<Vec<f64>, WeightsError> {
         match self.dtype {
             DType::F64 => Ok(chunks::<8>(&self.bytes).map(f64::from_le_bytes).collect()),
             _ => Ok(self.to_f32_vec()?.into_iter().map(f64::from).collect()),
@@ -191,7 +104,7 @@ impl HostTensor {
     ///
     /// # Errors
     /// [`TensorError::Type`] for floats.
-    pub fn to_i64_vec(&self) -> Result<Vec<i64>, TensorError> {
+    pub fn to_i64_vec(&self) -> Result<Vec<i64>, WeightsError> {
         match self.dtype {
             DType::I64 => Ok(chunks::<8>(&self.bytes).map(i64::from_le_bytes).collect()),
             DType::I32 => Ok(chunks::<4>(&self.bytes).map(|b| i64::from(i32::from_le_bytes(b))).collect()),
@@ -199,7 +112,7 @@ impl HostTensor {
             DType::I8 => Ok(chunks::<1>(&self.bytes).map(|b| i64::from(i8::from_le_bytes(b))).collect()),
             DType::U8 | DType::Bool => Ok(self.bytes.iter().map(|b| i64::from(*b)).collect()),
             DType::F16 | DType::BF16 | DType::F32 | DType::F64 => {
-                Err(TensorError::Type { expected: "integers", found: self.dtype })
+                Err(TensorError::Type { expected: "integers", found: self.dtype }.into())
             }
         }
     }

@@ -1,7 +1,8 @@
 //! What is put right in a file that other programs wrote, so that it fits its network.
 
+use crate::cause::DuplicateName;
 use crate::tensor::HostTensor;
-use crate::weights::{DuplicateName, Weights};
+use crate::weights::Weights;
 use std::collections::HashSet;
 
 /// What the wrappers of a training put before every name: data-parallel and compiled modules.
@@ -30,7 +31,7 @@ fn without_wrappers(mut weights: Weights, notes: &mut Vec<String>) -> Result<Wei
         let (entries, metadata) = weights.into_parts();
         weights = Weights::new();
         for (name, tensor) in entries {
-            weights.insert(name.strip_prefix(prefix).unwrap_or(&name), tensor)?;
+            weights.add(name.strip_prefix(prefix).unwrap_or(&name), tensor)?;
         }
         metadata.into_iter().for_each(|(key, value)| weights.set_metadata(key, value));
     }
@@ -62,9 +63,9 @@ fn with_counters(weights: Weights, notes: &mut Vec<String>) -> Result<Weights, D
     let mut filled = Weights::new();
     for (name, tensor) in entries {
         let place = place_of_variance(&name).filter(|place| lacking.contains(*place)).map(str::to_owned);
-        filled.insert(name, tensor)?;
+        filled.add(name, tensor)?;
         if let (Some(place), Ok(zero)) = (place, HostTensor::from_i64(&[], &[0])) {
-            filled.insert(format!("{place}{COUNTER}"), zero)?;
+            filled.add(format!("{place}{COUNTER}"), zero)?;
         }
     }
     metadata.into_iter().for_each(|(key, value)| filled.set_metadata(key, value));

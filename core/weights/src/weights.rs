@@ -1,15 +1,9 @@
 //! Named tensors in order.
 
+use crate::cause::DuplicateName;
+use crate::error::WeightsError;
 use crate::tensor::HostTensor;
 use std::collections::{BTreeMap, HashMap};
-
-/// A name that is taken already.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("tensor `{name}` occurs twice")]
-pub struct DuplicateName {
-    /// The name.
-    pub name: String,
-}
 
 /// Tensors by name, in the order they were put in, with string metadata.
 #[derive(Clone, Debug, Default)]
@@ -28,8 +22,13 @@ impl Weights {
     /// Appends a tensor.
     ///
     /// # Errors
-    /// [`DuplicateName`] when the name is taken; nothing changes then.
-    pub fn insert(&mut self, name: impl Into<String>, tensor: HostTensor) -> Result<(), DuplicateName> {
+    /// [`WeightsError::Duplicate`] when the name is taken; nothing changes then.
+    pub fn insert(&mut self, name: impl Into<String>, tensor: HostTensor) -> Result<(), WeightsError> {
+        Ok(self.add(name, tensor)?)
+    }
+
+    /// [`Weights::insert`] with the cause alone, for errors that have more to say.
+    pub(crate) fn add(&mut self, name: impl Into<String>, tensor: HostTensor) -> Result<(), DuplicateName> {
         let name = name.into();
         if self.index.contains_key(&name) {
             return Err(DuplicateName { name });
@@ -108,7 +107,7 @@ mod tests {
         let t = HostTensor::from_f32(&[1], &[1.0]).unwrap();
         w.insert("b", t.clone()).unwrap();
         w.insert("a", t.clone()).unwrap();
-        assert_eq!(w.insert("b", t.clone()), Err(DuplicateName { name: "b".into() }));
+        assert_eq!(w.add("b", t.clone()), Err(DuplicateName { name: "b".into() }));
         assert_eq!(w.iter().map(|(n, _)| n).collect::<Vec<_>>(), ["b", "a"]);
         assert_eq!((w.len(), w.get("a"), w.get("c")), (2, Some(&t), None));
         let other = HostTensor::from_f32(&[1], &[2.0]).unwrap();

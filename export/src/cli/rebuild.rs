@@ -86,6 +86,6 @@ fn settings_of(contract: &Contract) -> Settings {
 fn parts_range(opened: &Opened) -> Option<IrRange> {
     match (&opened.fusion, opened.tasks.as_slice()) {
         (Some(fusion), _) => fusion.ir_range(),
-        (None, tasks) => tasks.first().and_then(|file| file.ir_range()),
+        (None, tasks) => tasks.first().and_then(|file| file.part().ir_range()),
     }
 }

@@ -75,7 +75,7 @@ impl Opened {
     /// Says what was changed while the files were read.
     pub fn tell_notes(&self) {
         self.fusion.iter().for_each(|file| tell_notes(file.path(), file.notes()));
-        self.tasks.iter().for_each(|file| tell_notes(file.path(), file.notes()));
+        self.tasks.iter().for_each(|file| tell_notes(file.part().path(), file.part().notes()));
     }
 }
 

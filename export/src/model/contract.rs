@@ -49,13 +49,13 @@ pub(super) fn contract(
     // A task network sees the fused image, which has no range any more.
     let infrared_range = match (fusion, tasks) {
         (Some(fusion), _) => fusion.ir_range(),
-        (None, [first, rest @ ..]) if rest.iter().any(|file| file.ir_range() != first.ir_range()) => {
+        (None, [first, rest @ ..]) if rest.iter().any(|file| file.part().ir_range() != first.part().ir_range()) => {
             let ranges: Vec<String> =
-                tasks.iter().map(|file| file.ir_range().unwrap_or_default().to_string()).collect();
+                tasks.iter().map(|file| file.part().ir_range().unwrap_or_default().to_string()).collect();
             let what = format!("task networks of one infrared range, found {}", ranges.join(" and "));
             return Err(ExportError::settings(format!("expected {what}")));
         }
-        (None, tasks) => tasks.first().and_then(|file| file.ir_range()),
+        (None, tasks) => tasks.first().and_then(|file| file.part().ir_range()),
     };
     let infrared_range = match (infrared_range, settings.ir_range) {
         (Some(trained), Some(given)) if given != trained => {
@@ -72,6 +72,6 @@ pub(super) fn contract(
         outputs: graph.outputs().iter().map(|o| port(&o.name, o.value)).collect(),
         infrared_range,
         tasks: tasks.iter().zip(stages).map(|(file, stage)| task::contract(file, stage.letterbox)).collect(),
-        sources: of_fusion.into_iter().chain(tasks.iter().map(|file| source("task", file.sha256()))).collect(),
+        sources: of_fusion.into_iter().chain(tasks.iter().map(|file| source("task", file.part().sha256()))).collect(),
     })
 }

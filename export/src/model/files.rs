@@ -20,7 +20,6 @@ const DEFAULT_SIDE_PX: usize = 640;
 pub struct Part<F: ?Sized + 'static> {
     file: NetworkFile<F>,
     sha256: String,
-    ir_range: Option<IrRange>,
 }
 
 /// The weights of a fusion network.
@@ -30,23 +29,16 @@ impl<F: Family + ?Sized> Part<F> {
     /// Opens and checks a file.
     ///
     /// # Errors
-    /// When it cannot be read, holds another network, does not fit (everything is listed), or says something that is no infrared
-    /// range.
+    /// When it cannot be read, holds another network, does not fit (everything is listed), or says something of itself that
+    /// cannot be understood.
     pub fn open(path: &Path) -> Result<Self, ExportError> {
         let file = NetworkFile::<F>::open(path)?;
-        let ir_range = match &file.metadata.ir_range {
-            None => None,
-            Some(json) => serde_json::from_value(json.clone())
-                .map_err(|error| error.to_string())
-                .and_then(|range: IrRange| range.validate().map(|()| Some(range)).map_err(|error| error.to_string()))
-                .map_err(|found| ExportError::IrRange { path: path.to_owned(), found })?,
-        };
-        Ok(Part { file, sha256: sha256_of_file(path)?, ir_range })
+        Ok(Part { file, sha256: sha256_of_file(path)? })
     }
 
     /// How 16-bit infrared became [0, 1] in its training, where the file says so.
     pub fn ir_range(&self) -> Option<IrRange> {
-        self.ir_range
+        self.file.metadata.ir_range
     }
 
     /// The network.
@@ -108,6 +100,11 @@ impl TaskFile {
         Ok(TaskFile { part, classes, image_size })
     }
 
+    /// Its weights.
+    pub fn part(&self) -> &Part<dyn TaskNetwork> {
+        &self.part
+    }
+
     /// Class names by number.
     pub fn classes(&self) -> &[String] {
         &self.classes
@@ -116,13 +113,5 @@ impl TaskFile {
     /// Size of its training images in pixels; 640×640 where the file does not say.
     pub fn image_size(&self) -> Size {
         self.image_size
-    }
-}
-
-impl std::ops::Deref for TaskFile {
-    type Target = Part<dyn TaskNetwork>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.part
     }
 }

@@ -34,7 +34,7 @@ impl Model {
         let stages = task::stages(tasks, settings.task_size)?;
         let mut weights = Weights::new();
         let of_fusion = fusion.map(|file| (FUSION_SCOPE.to_owned(), file.weights()));
-        let of_tasks = stages.iter().zip(tasks).map(|(stage, file)| (stage.scope(), file.weights()));
+        let of_tasks = stages.iter().zip(tasks).map(|(stage, file)| (stage.scope(), file.part().weights()));
         for (scope, part) in of_fusion.into_iter().chain(of_tasks) {
             for (name, tensor) in part.iter() {
                 weights.insert(format!("{scope}{name}"), tensor.clone()).map_err(ExportError::from)?;

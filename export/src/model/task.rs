@@ -17,7 +17,7 @@ use caf_net::zoo::task::Task;
 pub(super) fn stages(files: &[TaskFile], asked: Option<Size>) -> Result<Vec<TaskStage>, ExportError> {
     let mut stages: Vec<TaskStage> = Vec::with_capacity(files.len());
     for file in files {
-        let network = file.network().clone();
+        let network = file.part().network().clone();
         let task = network.task();
         if stages.iter().any(|stage| stage.network.task() == task) {
             let what = format!("expected at most one network a task, found two for {}", task.name());
@@ -33,9 +33,9 @@ pub(super) fn stages(files: &[TaskFile], asked: Option<Size>) -> Result<Vec<Task
 
 /// The size that a network sees images fitted into, `asked` or that of its training; none where it sees each at its own.
 fn letterbox(file: &TaskFile, asked: Option<Size>) -> Result<Option<Size>, ExportError> {
-    match file.network().task() {
+    match file.part().network().task() {
         Task::Detection => {
-            let (size, sides) = (asked.unwrap_or(file.image_size()), file.network().sides());
+            let (size, sides) = (asked.unwrap_or(file.image_size()), file.part().network().sides());
             if size.wh().into_iter().all(|side| sides.allow(side)) {
                 return Ok(Some(size));
             }
@@ -49,7 +49,7 @@ fn letterbox(file: &TaskFile, asked: Option<Size>) -> Result<Option<Size>, Expor
 /// What the contract says of a network that sees images fitted into `letterbox`, if that is a size.
 pub(super) fn contract(file: &TaskFile, letterbox: Option<Size>) -> TaskContract {
     let classes = file.classes().to_vec();
-    match file.network().task() {
+    match file.part().network().task() {
         Task::Detection => TaskContract::Detection(DetectionContract {
             output: OUTPUT_PREDICTIONS.to_owned(),
             classes,

@@ -8,11 +8,11 @@ use crate::fusion_net::FusionNet;
 use crate::run_settings::{DataSettings, RunSettings};
 use crate::state::{Run, STATE, StateError, entry, insert, iteration, part};
 use crate::tasks::{Purpose, Setup, Task};
-use crate::weight_file::{describe_ir_range, write_weights};
+use crate::weight_file::write_weights;
 use caf_fusion_loss::{FusionLoss, TermScale};
 use caf_torch::Params;
 use caf_torch::optim::{Adam, AdamConfig};
-use caf_weights::{HostTensor, Weights};
+use caf_weights::{HostTensor, Metadata, Weights};
 use std::collections::BTreeMap;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
@@ -165,7 +165,8 @@ impl Session {
     /// Writes the task network as a file of its own.
     pub fn write_task(&self, path: &Path) -> Result<(), SearchError> {
         let mut weights = self.task.weights()?;
-        describe_ir_range(&mut weights, self.config.data.ir_range);
+        let ir_range = Some(self.config.data.ir_range);
+        Metadata { ir_range, ..Metadata::default() }.write_to(&mut weights);
         Ok(write_weights(&weights, path)?)
     }
 

@@ -10,9 +10,9 @@ use crate::run_loop::{CONFIG, Step, Training, run_loop};
 use crate::run_settings::{DataSettings, RunSettings, prepare_device};
 use crate::state::{Run, STATE, StateError, entry};
 use crate::tasks::{Purpose, Setup, Task, TaskReport, require_classes};
-use crate::weight_file::{describe_ir_range, write_weights};
+use crate::weight_file::write_weights;
 use caf_console::{Progress, Silent, StopFlag};
-use caf_weights::{HostTensor, Weights};
+use caf_weights::{HostTensor, Metadata, Weights};
 use serde::Serialize;
 use std::path::Path;
 use std::sync::Arc;
@@ -142,9 +142,8 @@ struct Running<'a> {
 impl Running<'_> {
     fn write_weights(&self, path: &Path) -> Result<(), SearchError> {
         let mut weights = self.task.weights()?;
-        if let Some(range) = self.batches.images.ir_range() {
-            describe_ir_range(&mut weights, range);
-        }
+        let ir_range = self.batches.images.ir_range();
+        Metadata { ir_range, ..Metadata::default() }.write_to(&mut weights);
         Ok(write_weights(&weights, path)?)
     }
 }

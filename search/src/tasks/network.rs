@@ -43,8 +43,8 @@ impl<'a> Init<'a> {
     pub fn read(path: &'a Path) -> Result<Self, SearchError> {
         let WeightFile { weights, notes } = read_named::<dyn TaskNetwork>(path)?;
         tell_notes(path, &notes);
-        let metadata = Metadata::of(&weights).map_err(|error| task_file(path, error.to_string()))?;
-        Ok(Init { path, weights, ir_range: ir_range::of_file(&metadata, path)? })
+        let metadata = Metadata::of(&weights, path)?;
+        Ok(Init { path, weights, ir_range: metadata.ir_range })
     }
 
     /// Refuses a file of another infrared range than that of the images.
@@ -52,10 +52,6 @@ impl<'a> Init<'a> {
         let Some(range) = images else { return Ok(()) };
         ir_range::agreed(ir_range::SETTING, Some(range), self.ir_range, self.path).map(|_| ())
     }
-}
-
-fn task_file(path: &Path, what: String) -> SearchError {
-    SearchError::TaskFile { path: path.to_owned(), what }
 }
 
 impl Network {
@@ -76,7 +72,7 @@ impl Network {
             let from = init.path.display();
             started = Some(match of.checked_sub(taken) {
                 None | Some(0) => format!("all {of} entries taken from {from}"),
-                Some(rest) => format!("{taken} of {of} entries taken from {from}, the other {rest} begin anew"),
+                Some(rest) => format!("{taken} of {of} entries taken from {from}, the other {rest} keep fresh values"),
             });
         }
         let params = Params::from_weights(&whole, &weights, setup.device, setup.float)?;

@@ -3,7 +3,6 @@
 use super::settings::TASKS;
 use super::task::{Measured, TaskKind, TaskReport, require_classes};
 use crate::error::SearchError;
-use crate::ir_range;
 use crate::loader::{Annotation, TaskImages};
 use crate::run_settings::require_size;
 use caf_console::{Progress, StopFlag, tell_notes};
@@ -50,10 +49,17 @@ impl Trained {
             expected: "a network that a task here measures".to_owned(),
             found: format!("one of kind `{}`", network.kind()),
         })?;
-        let (graph, ir_range) = (network.graph()?, ir_range::of_file(metadata, &file.path)?);
+        let graph = network.graph()?;
         let params = Params::from_weights(&graph, &file.weights, device, Kind::Float)?;
-        let (classes, image_size) = (metadata.classes.clone(), metadata.image_size);
-        Ok(Trained { task, graph, params, number: network.classes(), classes, image_size, ir_range })
+        Ok(Trained {
+            task,
+            graph,
+            params,
+            number: network.classes(),
+            classes: metadata.classes.clone(),
+            image_size: metadata.image_size,
+            ir_range: metadata.ir_range,
+        })
     }
 
     /// What it is for.

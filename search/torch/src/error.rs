@@ -52,21 +52,9 @@ pub enum TorchError {
         /// Shape of what it should normalise.
         shape: Vec<i64>,
     },
-    /// Weights that do not fit.
-    #[error(transparent)]
-    Mismatch(#[from] caf_weights::Mismatch),
-    /// Weight files or host tensors.
+    /// Weights that do not fit, or that cannot be made or stored.
     #[error(transparent)]
     Weights(#[from] caf_weights::WeightsError),
-    /// Fresh parameters that cannot be made.
-    #[error(transparent)]
-    Init(#[from] caf_weights::InitError),
-    /// A name stored twice.
-    #[error(transparent)]
-    Duplicate(#[from] caf_weights::DuplicateName),
-    /// A host tensor whose bytes do not fit its shape, or of another element type than needed.
-    #[error(transparent)]
-    Host(#[from] caf_weights::TensorError),
     /// A tensor whose element type has no host counterpart.
     #[error("tensor `{name}`: element type {found} cannot be stored")]
     Element {

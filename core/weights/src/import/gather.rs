@@ -1,7 +1,8 @@
 //! One tensor out of its storage.
 
 use super::value::TensorRef;
-use crate::tensor::{DType, HostTensor};
+use crate::dtype::DType;
+use crate::tensor::HostTensor;
 
 /// Copies a view into a dense tensor.
 ///

@@ -1,6 +1,6 @@
 //! Which names of a pickle mean something here.
 
-use crate::tensor::DType;
+use crate::dtype::DType;
 
 /// A function or type whose results are plain data; the whole list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

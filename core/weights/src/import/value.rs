@@ -5,7 +5,7 @@
 
 use super::names::Function;
 use super::opcode::{self as op, Cursor};
-use crate::tensor::DType;
+use crate::dtype::DType;
 
 /// Most bytes of a name: of a class with its module, of a storage, of a tensor with all modules around it.
 pub(super) const MAX_NAME: usize = 4096;
