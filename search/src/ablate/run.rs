@@ -77,7 +77,7 @@ pub fn run(
             break Ok(());
         }
         let Some(taken) = take(&open, &jobs, &bench, progress)? else {
-            progress.advance(done(&rows), &format!("{} jobs left, all in the hands of other processes", open.len()));
+            progress.advance(done(&rows), &format!("{} jobs left, all being done by other processes", open.len()));
             sleep(POLL);
             continue;
         };

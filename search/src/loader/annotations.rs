@@ -29,6 +29,11 @@ impl Annotation {
         DatasetOptions { list, labels, masks, ir_range, layout }
     }
 
+    /// Whether the class of every pixel is read with an image.
+    pub(super) fn needs_mask(self) -> bool {
+        self == Annotation::Masks
+    }
+
     /// Names of its classes by number; those of masks usually have the background before them, which boxes have not.
     #[must_use]
     pub fn classes(self, pairs: &Dataset) -> &[String] {

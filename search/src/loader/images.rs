@@ -159,7 +159,7 @@ impl TaskImages {
             size: entry.size,
             labels: entry.labels.clone(),
             ignore: entry.ignore.clone(),
-            has_mask: annotation == Annotation::Masks && entry.has_mask(),
+            has_mask: annotation.needs_mask() && entry.has_mask(),
         };
         Ok(TaskImages {
             root: dataset.root().to_owned(),
