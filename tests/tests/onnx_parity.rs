@@ -13,16 +13,13 @@ use caf_net::zoo::segformer::SegFormerConfig;
 use caf_net::zoo::yolov5::{self as detector, Variant, YoloConfig};
 use caf_net::{Dim, Element, Graph};
 use caf_tests::arrays::{as_bytes, as_floats, bytes, floats, plane, plane_bytes, rgb_bytes};
-use caf_tests::engine::{LIBTORCH, Load, ONNX_FOLDED, ONNX_UNFOLDED};
+use caf_tests::engine::{LIBTORCH, LIBTORCH_DOUBLE, Load, ONNX_FOLDED, ONNX_UNFOLDED, Runner};
 use caf_tests::golden::checkpoints;
-use caf_tests::parity::{Layout, Rows, Spread};
+use caf_tests::parity::{Layout, Rows, Spread, rounding};
 use caf_tests::{caf, fixture, segformer, yolov5};
 use caf_weights::{HostTensor, Weights, save_safetensors, sha256_of_file};
 use std::path::{Path, PathBuf};
 
-/// libtorch against ONNX Runtime, absolute: raw fusion output and raw heads. Measured 2.3e-6 on fused images and 2.7e-5 on heads, whose
-/// values reach 21: each engine rounds as [`yolov5::HEADS`] says, in its own order.
-const ENGINES: f64 = 1e-4;
 /// 8-bit images: rounding may fall to either side of a half.
 const LEVELS: f64 = 1.0;
 /// Decoded boxes in pixels and probabilities. 1e-4 px is near the rounding of float32 at some hundred pixels (6e-5 at 640), so both
@@ -75,15 +72,70 @@ struct Network<'a> {
     on: &'a str,
     /// Size of the image that boxes lie in, where it is not the first input itself.
     boxes_in: Option<Size>,
+    /// Side of the square part of the inputs that rounding is measured on, px, where the whole takes long in double precision and the
+    /// network does the same everywhere.
+    part_px: Option<usize>,
+}
+
+impl Network<'_> {
+    /// How far engines may be apart on each output for an input: by what rounding does to libtorch's. Decoded rows have tolerances of
+    /// their own, bytes [`LEVELS`].
+    fn tolerances(
+        &self,
+        libtorch: &mut dyn Runner,
+        double: &mut dyn Runner,
+        input: &[Array],
+        expected: &[Array],
+    ) -> Vec<f64> {
+        let outputs = graph_outputs(self.graph);
+        let measured = |(name, array): (&&str, &Array)| !DECODED.contains(name) && is_float(array);
+        if !outputs.iter().zip(expected).any(measured) {
+            return vec![LEVELS; outputs.len()];
+        }
+        let (single, exact) = match self.part_px {
+            None => (expected.to_vec(), double.run(input)),
+            Some(side) => {
+                let part: Vec<Array> = input.iter().map(|array| middle(array, side)).collect();
+                (libtorch.run(&part), double.run(&part))
+            }
+        };
+        let of = |(single, exact): (&Array, &Array)| match is_float(single) {
+            true => rounding(as_floats(single), as_floats(exact)),
+            false => LEVELS,
+        };
+        single.iter().zip(&exact).map(of).collect()
+    }
+}
+
+/// Outputs that are decoded rows.
+const DECODED: [&str; 2] = ["predictions", "detection.decode"];
+
+fn is_float(array: &Array) -> bool {
+    matches!(array.values, caf_engine::Values::F32(_))
+}
+
+/// The square in the middle of a plane, `[1, 1, side, side]` of `[1, 1, height, width]`.
+fn middle(plane: &Array, side: usize) -> Array {
+    let [1, 1, height, width] = plane.shape[..] else { panic!("expected one plane, found {:?}", plane.shape) };
+    let (top, left) = ((height - side) / 2, (width - side) / 2);
+    let rows = as_floats(plane).chunks_exact(width).skip(top).take(side);
+    floats(&[1, 1, side, side], rows.flat_map(|row| &row[left..left + side]).copied().collect())
 }
 
 /// Adds the distances of ONNX Runtime's outputs from libtorch's, under names that say what each output is.
 fn against_libtorch(tally: &mut Tally, network: &Network<'_>, engines: &[(&str, Load)], inputs: &[Vec<Array>]) {
-    let mut libtorch = LIBTORCH.1(network.graph, network.weights);
-    let expected: Vec<Vec<Array>> = inputs.iter().map(|input| libtorch.run(input)).collect();
+    let [mut libtorch, mut double] = [LIBTORCH, LIBTORCH_DOUBLE].map(|(_, load)| load(network.graph, network.weights));
+    let expected: Vec<(Vec<Array>, Vec<f64>)> = inputs
+        .iter()
+        .map(|input| {
+            let expected = libtorch.run(input);
+            let tolerances = network.tolerances(&mut *libtorch, &mut *double, input, &expected);
+            (expected, tolerances)
+        })
+        .collect();
     for (engine, load) in engines {
         let mut runner = load(network.graph, network.weights);
-        for (input, expected) in inputs.iter().zip(&expected) {
+        for (input, (expected, tolerances)) in inputs.iter().zip(&expected) {
             tally.case(&format!("{} {:?} {}", network.name, input[0].shape, network.on));
             let image = network.boxes_in.unwrap_or_else(|| Size::new(input[0].shape[3], input[0].shape[2]));
             let found = runner.run(input);
@@ -91,8 +143,10 @@ fn against_libtorch(tally: &mut Tally, network: &Network<'_>, engines: &[(&str, 
             assert!(outputs.len() == found.len() && found.len() == expected.len(), "{}: outputs", network.name);
             let engines = format!("{engine} - libtorch");
             let mut rows = Rows::new(tally, network.name, &engines);
-            for ((output, found), expected) in outputs.into_iter().zip(&found).zip(expected) {
-                add(&mut rows, output, [found, expected], image);
+            for (((output, found), expected), tolerance) in
+                outputs.into_iter().zip(&found).zip(expected).zip(tolerances)
+            {
+                add(&mut rows, output, [found, expected], image, *tolerance);
             }
         }
     }
@@ -102,9 +156,8 @@ fn graph_outputs(graph: &Graph) -> Vec<&str> {
     graph.outputs().iter().map(|output| output.name.as_str()).collect()
 }
 
-fn add(rows: &mut Rows<'_>, output: &str, [found, expected]: [&Array; 2], image: Size) {
-    if !["predictions", "detection.decode"].contains(&output) {
-        let tolerance = if matches!(found.values, caf_engine::Values::U8(_)) { LEVELS } else { ENGINES };
+fn add(rows: &mut Rows<'_>, output: &str, [found, expected]: [&Array; 2], image: Size, tolerance: f64) {
+    if !DECODED.contains(&output) {
         rows.add(output, Spread::of_arrays(found, expected), tolerance);
         return;
     }
@@ -125,14 +178,27 @@ fn both_engines_agree_on_real_images() {
         // One whole image for each network; `fusion_on_onnx_runtime_equals_the_original` has them all.
         let inputs = pairs.iter().take(1).map(|p| vec![plane(&p.ir), plane(&p.luma)]).collect::<Vec<_>>();
         let name = format!("CAF {}", checkpoint.name);
-        let network = Network { name: &name, graph: &graph, weights: &checkpoint.weights, on: "", boxes_in: None };
+        let network = Network {
+            name: &name,
+            graph: &graph,
+            weights: &checkpoint.weights,
+            on: "",
+            boxes_in: None,
+            part_px: Some(128),
+        };
         against_libtorch(&mut tally, &network, &[ONNX_FOLDED], &inputs);
     }
     let (checkpoint, _, config) = yolov5::checkpoint(&yolo_folder);
     let graph = detector::graph(&config).unwrap();
     let inputs: Vec<Vec<Array>> = yolov5::photographs(&yolo_folder).iter().map(|p| vec![p.input()]).collect();
-    let network =
-        Network { name: &checkpoint.name, graph: &graph, weights: &checkpoint.weights, on: "", boxes_in: None };
+    let network = Network {
+        name: &checkpoint.name,
+        graph: &graph,
+        weights: &checkpoint.weights,
+        on: "",
+        boxes_in: None,
+        part_px: None,
+    };
     against_libtorch(&mut tally, &network, &ONNX, &inputs);
     tally.finish();
 }
@@ -162,7 +228,7 @@ fn a_pipeline_of_the_official_checkpoints_agrees_on_real_pairs() {
         let input = vec![plane_bytes(&pair.ir), rgb_bytes(&pair.vi)];
         let graph = model.graph().with_outputs(&["fused.bytes"]).unwrap();
         let (weights, on) = (model.weights(), &*pair.name);
-        let network = Network { name: &name, graph: &graph, weights, on, boxes_in: None };
+        let network = Network { name: &name, graph: &graph, weights, on, boxes_in: None, part_px: None };
         against_libtorch(&mut tally, &network, &[ONNX_FOLDED], std::slice::from_ref(&input));
         // A value that lies on a half is rounded up by one engine and down by the other, and the detector sees the rounded image: its
         // results are compared behind one and the same image.
@@ -170,7 +236,7 @@ fn a_pipeline_of_the_official_checkpoints_agrees_on_real_pairs() {
         let model = Model::new(Parts::Tasks(&tasks), &settings).unwrap();
         let graph = model.graph().with_outputs(&["detection.letterbox", "detection.decode"]).unwrap();
         let (weights, boxes_in) = (model.weights(), boxes_in(&model));
-        let network = Network { name: &name, graph: &graph, weights, on, boxes_in };
+        let network = Network { name: &name, graph: &graph, weights, on, boxes_in, part_px: None };
         against_libtorch(&mut tally, &network, &[ONNX_FOLDED], &[fused]);
     }
     tally.finish();
@@ -225,7 +291,7 @@ fn both_engines_agree_on_seeded_networks_of_any_size_and_batch() {
     {
         let graph = fusion::graph(&config).unwrap();
         let weights = fixture::weights(&graph, 11);
-        let network = Network { name, graph: &graph, weights: &weights, on: "", boxes_in: None };
+        let network = Network { name, graph: &graph, weights: &weights, on: "", boxes_in: None, part_px: None };
         let inputs = of_sizes(&graph, [(1, 16, 16), (2, 37, 53), (3, 64, 40)], 5);
         against_libtorch(&mut tally, &network, &ONNX, &inputs);
     }
@@ -236,7 +302,8 @@ fn both_engines_agree_on_seeded_networks_of_any_size_and_batch() {
     };
     let graph = segformer::graph(&tiny).with_outputs(&["decode_head.linear_pred"]).unwrap();
     let weights = fixture::weights(&graph, 13);
-    let network = Network { name: "SegFormer tiny", graph: &graph, weights: &weights, on: "", boxes_in: None };
+    let network =
+        Network { name: "SegFormer tiny", graph: &graph, weights: &weights, on: "", boxes_in: None, part_px: None };
     let inputs = of_sizes(&graph, [(1, 96, 128), (2, 90, 121), (3, 33, 47)], 8);
     against_libtorch(&mut tally, &network, &ONNX, &inputs);
     let bound = graph.bind(&extents(2, 90, 121)).unwrap();
@@ -244,7 +311,8 @@ fn both_engines_agree_on_seeded_networks_of_any_size_and_batch() {
     against_libtorch(&mut tally, &network, &ONNX, &[images(&bound, &[], 9)]);
     let graph = detector::graph(&tiny_detector()).unwrap();
     let weights = fixture::weights(&graph, 12);
-    let network = Network { name: "YOLOv5 tiny", graph: &graph, weights: &weights, on: "", boxes_in: None };
+    let network =
+        Network { name: "YOLOv5 tiny", graph: &graph, weights: &weights, on: "", boxes_in: None, part_px: None };
     let inputs = of_sizes(&graph, [(1, 64, 96), (2, 32, 32), (2, 128, 64)], 6);
     against_libtorch(&mut tally, &network, &ONNX, &inputs);
     // The same with every extent fixed: the grid of the decoding is then a constant.
@@ -305,7 +373,8 @@ fn pipelines_of_every_kind_agree_and_keep_their_contract() {
                 let inputs = images(model.graph(), &extents, 31);
                 let name = format!("{kind} {samples:?} {colour:?}");
                 let (graph, weights) = (model.graph(), model.weights());
-                let network = Network { name: &name, graph, weights, on: "", boxes_in: boxes_in(&model) };
+                let network =
+                    Network { name: &name, graph, weights, on: "", boxes_in: boxes_in(&model), part_px: None };
                 against_libtorch(&mut tally, &network, &ONNX, &[inputs]);
                 check_contract(&model, parts, &files);
                 contracts += 1;
