@@ -35,4 +35,4 @@ pub use infrared::{read_ir, unit_plane, warn_if_unused};
 pub use label::Label;
 pub use mask::read_mask;
 pub use raster::{Gray8, Plane, Raster, Rgb8};
-pub use write::{write_bytes, write_gray, write_gray8, write_rgb, write_rgb8};
+pub use write::{write_bytes, write_gray, write_gray8, write_gray16, write_rgb, write_rgb8};

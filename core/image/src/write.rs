@@ -6,7 +6,7 @@ use caf_geometry::Size;
 use image::{ExtendedColorType, ImageEncoder as _};
 
 use crate::error::ImageError;
-use crate::raster::{Gray8, Rgb8};
+use crate::raster::{Gray8, Raster, Rgb8};
 
 /// Writes an 8-bit gray PNG.
 ///
@@ -14,6 +14,15 @@ use crate::raster::{Gray8, Rgb8};
 /// [`ImageError::Write`] or [`ImageError::Encode`] with the path.
 pub fn write_gray8(path: &Path, image: &Gray8) -> Result<(), ImageError> {
     write_png(path, image.data(), image.size(), ExtendedColorType::L8)
+}
+
+/// Writes a 16-bit gray PNG.
+///
+/// # Errors
+/// [`ImageError::Write`] or [`ImageError::Encode`] with the path.
+pub fn write_gray16(path: &Path, image: &Raster<u16, 1>) -> Result<(), ImageError> {
+    let bytes: Vec<u8> = image.data().iter().flat_map(|v| v.to_ne_bytes()).collect();
+    write_png(path, &bytes, image.size(), ExtendedColorType::L16)
 }
 
 /// Writes an 8-bit RGB PNG.

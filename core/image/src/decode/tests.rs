@@ -212,7 +212,7 @@ fn images_stand_upright_in_every_orientation() {
 fn sixteen_bit_infrared() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("a.png");
-    image::ImageBuffer::<image::Luma<u16>, _>::from_raw(3, 1, vec![1000, 2000, 3000]).unwrap().save(&path).unwrap();
+    crate::write::write_gray16(&path, &Raster::new(Size::new(3, 1), vec![1000_u16, 2000, 3000]).unwrap()).unwrap();
     assert_eq!(read_ir(&path, IrRange::Full).unwrap().data(), [1000.0 / 65535.0, 2000.0 / 65535.0, 3000.0 / 65535.0]);
     assert_eq!(read_ir(&path, IrRange::MinMax).unwrap().data(), [0.0, 0.5, 1.0]);
     assert_eq!(read_ir(&path, IrRange::Window { min: 0.0, max: 2000.0 }).unwrap().data(), [0.5, 1.0, 1.0]);
