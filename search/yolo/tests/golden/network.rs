@@ -153,7 +153,6 @@ fn training_heads_loss_statistics_and_gradients() {
                 let error = (found.double_value(&[]) - expected).abs() / expected.abs();
                 // What the heads' rounding makes of it, and the rounding of the sum itself.
                 let tolerance = SPREADS * spread[key] + LEAST_UNITS * f64::from(f32::EPSILON);
-                eprintln!("{} {precision} {key}: {error:e} of {tolerance:e}", case.name);
                 tally.add(&format!("{key} in {precision} (relative)"), 1, error, tolerance);
             }
         }
