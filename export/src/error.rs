@@ -12,7 +12,7 @@ pub enum ExportError {
         /// The parameter.
         name: String,
         /// Why.
-        source: caf_weights::WeightsError,
+        source: Box<caf_weights::WeightsError>,
     },
     /// The network cannot be built.
     #[error(transparent)]

@@ -31,7 +31,7 @@ impl<'a> Params<'a> {
         let name = &self.spec(id).name;
         // The check found every name.
         let Some(tensor) = self.weights.get(name) else { return Ok(Vec::new()) };
-        read(tensor).map_err(|source| ExportError::Tensor { name: name.clone(), source })
+        read(tensor).map_err(|source| ExportError::Tensor { name: name.clone(), source: source.into() })
     }
 
     pub fn f32(&self, id: ParamId) -> Result<Vec<f32>, ExportError> {
