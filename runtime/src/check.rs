@@ -1,7 +1,7 @@
 //! Looks a model over: what it promises, what it can run on here, how long a pair takes.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use caf_contract::{Contract, check_elements};
@@ -85,9 +85,9 @@ pub struct CheckReport {
     pub timing: Timing,
 }
 
-/// Loads a model, probes every provider and fuses a black pair `runs` times, of `size` for a model that takes any.
-pub fn check(path: &Path, options: EngineOptions, size: Size, runs: u32) -> Result<CheckReport, RuntimeError> {
-    let model = Model::load(path, options)?;
+/// Probes every provider and fuses a black pair `runs` times, of `size` for a model that takes any. `options` are those that the model
+/// was loaded with.
+pub fn check(model: Model, options: EngineOptions, size: Size, runs: u32) -> Result<CheckReport, RuntimeError> {
     let library = library().map_err(|error| SessionError::from(EngineError::from(error)))?;
     let providers = Provider::ALL
         .into_iter()
@@ -99,7 +99,7 @@ pub fn check(path: &Path, options: EngineOptions, size: Size, runs: u32) -> Resu
     let contract = model.contract().clone();
     let (provider, provider_reason) = (model.provider(), model.reason().map(str::to_owned));
     Ok(CheckReport {
-        model: path.to_owned(),
+        model: model.name().into(),
         contract,
         build: library.build(),
         onnxruntime: library.path,

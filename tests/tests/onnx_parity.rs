@@ -221,7 +221,6 @@ fn a_pipeline_of_the_official_checkpoints_agrees_on_real_pairs() {
         let settings = Settings {
             size: Some(Size { width, height }),
             task_size: Some(Size { width: 320, height: 320 }),
-            ir_range: None,
             ..Settings::default()
         };
         let model = Model::new(Parts::Pipeline(&fusion, &tasks), &settings).unwrap();

@@ -21,20 +21,40 @@ struct Named {
     option: &'static str,
     path: PathBuf,
     is_folder: bool,
+    /// Nothing may be put into it.
+    is_sealed: bool,
 }
 
 impl Paths {
     /// A file that is read.
     #[must_use]
     pub fn file<'a>(mut self, option: &'static str, path: impl Into<Option<&'a Path>>) -> Self {
-        self.inputs.extend(path.into().map(|path| Named { option, path: path.to_owned(), is_folder: false }));
+        self.inputs.extend(path.into().map(|path| Named {
+            option,
+            path: path.to_owned(),
+            is_folder: false,
+            is_sealed: false,
+        }));
         self
     }
 
     /// A folder whose images and texts are read.
     #[must_use]
     pub fn folder<'a>(mut self, option: &'static str, path: impl Into<Option<&'a Path>>) -> Self {
-        self.inputs.extend(path.into().map(|path| Named { option, path: path.to_owned(), is_folder: true }));
+        self.inputs.extend(path.into().map(|path| Named {
+            option,
+            path: path.to_owned(),
+            is_folder: true,
+            is_sealed: false,
+        }));
+        self
+    }
+
+    /// A folder that is read whole and into which nothing may be put.
+    #[must_use]
+    pub fn sealed<'a>(mut self, option: &'static str, path: impl Into<Option<&'a Path>>) -> Self {
+        let folder = |path: &Path| Named { option, path: path.to_owned(), is_folder: true, is_sealed: true };
+        self.inputs.extend(path.into().map(folder));
         self
     }
 
@@ -49,14 +69,24 @@ impl Paths {
     /// A file that is written.
     #[must_use]
     pub fn writes<'a>(mut self, option: &'static str, path: impl Into<Option<&'a Path>>) -> Self {
-        self.outputs.extend(path.into().map(|path| Named { option, path: path.to_owned(), is_folder: false }));
+        self.outputs.extend(path.into().map(|path| Named {
+            option,
+            path: path.to_owned(),
+            is_folder: false,
+            is_sealed: false,
+        }));
         self
     }
 
     /// A folder that results are written into.
     #[must_use]
     pub fn fills<'a>(mut self, option: &'static str, path: impl Into<Option<&'a Path>>) -> Self {
-        self.outputs.extend(path.into().map(|path| Named { option, path: path.to_owned(), is_folder: true }));
+        self.outputs.extend(path.into().map(|path| Named {
+            option,
+            path: path.to_owned(),
+            is_folder: true,
+            is_sealed: false,
+        }));
         self
     }
 
@@ -80,6 +110,9 @@ impl Paths {
             let is_read_by_folder = !output.is_folder && end.is_some_and(|end| READ_BY_FOLDER.contains(&end.as_str()));
             for input in &self.inputs {
                 let read = input.place();
+                if input.is_sealed && place.starts_with(&read) {
+                    return Err(output.refused(&format!("would put something into what {} reads", input.option)));
+                }
                 if place == read || (input.is_folder && is_read_by_folder && folder == Some(&read)) {
                     return Err(output.refused(&format!("would replace what {} reads", input.option)));
                 }
@@ -170,6 +203,13 @@ mod tests {
             refused(&with().fills("--out", at(wrong).as_path()), &["--out", "--data", wrong]);
         }
         refused(&with().fills("--out", at("w").as_path()), &["--out", "expected a folder"]);
+        // A folder that is taken as a whole.
+        let sealed = || Paths::default().sealed("--bundle", at("set/vi").as_path());
+        sealed().writes("--json", at("set/report.json").as_path()).check().unwrap();
+        for wrong in ["set/vi/report.json", "set/vi", "set/vi/deep/report.json"] {
+            refused(&sealed().writes("--json", at(wrong).as_path()), &["--json"]);
+            refused(&sealed().fills("--out", at(wrong).as_path()), &["--out", "--bundle"]);
+        }
     }
 
     #[cfg(unix)]

@@ -1,14 +1,10 @@
-//! Arguments that several subcommands share.
+//! Values of arguments that several subcommands share.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use caf_console::{Paths, say};
-use caf_engine::{EngineOptions, Provider, ProviderChoice};
-use caf_geometry::NmsSettings;
-use caf_runtime::session::Model;
+use caf_engine::ProviderChoice;
 use caf_runtime::source::folder::FPS;
-use clap::{Args, ValueEnum};
+use clap::ValueEnum;
 
 const MINUTE_MS: f64 = 60_000.0;
 
@@ -37,65 +33,8 @@ impl From<ProviderName> for ProviderChoice {
     }
 }
 
-/// The model and where it runs.
-#[derive(Debug, Args)]
-pub struct ModelArgs {
-    /// Model written by `caf-export onnx`.
-    #[arg(long, value_name = "FILE")]
-    pub model: PathBuf,
-    /// Hardware; anything but `auto` fails when it is not there.
-    #[arg(long, value_enum, default_value_t)]
-    pub provider: ProviderName,
-    /// CPU threads of one operator; as many as there are cores by default.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub threads: Option<u16>,
-}
-
-impl ModelArgs {
-    /// What is read.
-    pub fn paths(&self) -> Paths {
-        Paths::default().file("--model", self.model.as_path())
-    }
-
-    /// As options for loading.
-    pub fn options(&self) -> EngineOptions {
-        EngineOptions { provider: self.provider.into(), threads: self.threads.map(usize::from) }
-    }
-}
-
-/// Says where a model runs, where that is not plain: on the CPU of a machine that has nothing else, it is.
-pub fn announce(model: &Model) {
-    match (model.provider(), model.notice()) {
-        (provider, Some(notice)) => say!("provider: {} ({notice})", provider.name()),
-        (Provider::Cpu, None) => {}
-        (provider, None) => say!("provider: {}", provider.name()),
-    }
-}
-
-/// Thresholds of the detector.
-#[derive(Debug, Args)]
-pub struct DetectorArgs {
-    /// Least score of a detection, 0 to 1.
-    #[arg(long, default_value_t = 0.25, value_parser = unit)]
-    pub conf: f64,
-    /// Boxes of one class that overlap more than this are one object, 0 to 1.
-    #[arg(long, default_value_t = 0.45, value_parser = unit)]
-    pub iou: f64,
-    /// Every class of a box above --conf is a detection of its own, not just the best one. With --conf 0.001 --iou 0.6 the
-    /// detections are those that `caf-search eval` measures.
-    #[arg(long)]
-    pub multi_label: bool,
-}
-
-impl DetectorArgs {
-    /// As settings of the suppression.
-    pub fn settings(&self) -> NmsSettings {
-        let Self { conf, iou, multi_label } = *self;
-        NmsSettings { conf: conf as f32, iou, multi_label, ..NmsSettings::default() }
-    }
-}
-
-fn unit(text: &str) -> Result<f64, String> {
+/// A number from 0 to 1.
+pub fn unit(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(v) if (0.0..=1.0).contains(&v) => Ok(v),
         _ => Err("expected a number from 0 to 1".to_owned()),

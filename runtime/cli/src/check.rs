@@ -6,11 +6,13 @@ use caf_console::{claim, print, write_json};
 use caf_geometry::Size;
 use clap::Args;
 
-use super::args::ModelArgs;
+use super::vehicle::{ModelArgs, WithOrigin};
 
 /// Print what a model promises and what it can run on here, and time it.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  caf-run check --model pipeline.onnx --provider cuda")]
+#[command(after_help = "Examples:
+  caf-run check --model pipeline.onnx --provider cuda
+  caf-run check --bundle vehicle --public-key public.pem")]
 pub struct CheckArgs {
     #[command(flatten)]
     model: ModelArgs,
@@ -29,8 +31,9 @@ impl CheckArgs {
     pub fn run(&self) -> anyhow::Result<()> {
         self.model.paths().writes("--json", self.json.as_deref()).check()?;
         claim(self.json.as_deref())?;
-        let report = caf_runtime::check::check(&self.model.model, self.model.options(), self.size, self.runs)?;
+        let vehicle = self.model.load()?;
+        let report = caf_runtime::check::check(vehicle.model, self.model.options(), self.size, self.runs)?;
         print(&report.text())?;
-        Ok(write_json(self.json.as_deref(), &report)?)
+        Ok(write_json(self.json.as_deref(), &WithOrigin::new(&report, &vehicle.origin))?)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use caf_bundle::BundleError;
 use caf_console::{exit_code, start_log};
 use caf_runtime::error::RuntimeError;
 use clap::{Parser, Subcommand};
@@ -37,6 +38,7 @@ pub fn run() -> ExitCode {
 
 fn is_wrong_call(error: &anyhow::Error) -> bool {
     error.downcast_ref::<RuntimeError>().is_some_and(RuntimeError::is_wrong_call)
+        || error.downcast_ref::<BundleError>().is_some_and(BundleError::is_wrong_call)
 }
 
 #[cfg(test)]

@@ -2,21 +2,22 @@
 
 use std::path::PathBuf;
 
-use caf_console::{Console, Progress as _, claim, out, write_json};
+use caf_console::{Console, Progress as _, claim, out, say, write_json};
 use caf_runtime::error::RuntimeError;
 use caf_runtime::fuse::{Existing, FuseConfig, run};
 use caf_runtime::fusion::FusionSettings;
 use caf_runtime::infrared::Follow;
-use caf_runtime::session::Model;
 use clap::Args;
 
-use super::args::{DetectorArgs, ModelArgs, announce};
+use super::vehicle::{DetectorArgs, ModelArgs, WithOrigin};
 
 /// Fuse the images of two folders, matched by their names.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
+#[command(after_help = "Examples:
   caf-run fuse --model pipeline.onnx --ir set/ir --vi set/vi --out fused \\
-    --detections fused.jsonl --draw")]
+    --detections fused.jsonl --draw
+  caf-run fuse --bundle vehicle --public-key public.pem --ir set/ir \\
+    --vi set/vi --out fused")]
 pub struct FuseArgs {
     #[command(flatten)]
     model: ModelArgs,
@@ -61,8 +62,11 @@ impl FuseArgs {
         let paths = paths.fills("--class-maps", self.class_maps.as_deref());
         paths.writes("--json", self.json.as_deref()).check()?;
         claim(self.json.as_deref())?;
-        let model = Model::load(&self.model.model, self.model.options()).map_err(RuntimeError::from)?;
-        announce(&model);
+        let mut vehicle = self.model.load()?;
+        let nms = self.detector.settings(&mut vehicle);
+        if vehicle.rig.is_some() {
+            say!("the images of the two folders are taken as aligned: the bundle's rig is for live cameras");
+        }
         let out = self.out.display().to_string();
         let config = FuseConfig {
             ir: self.ir,
@@ -72,15 +76,10 @@ impl FuseArgs {
             class_maps: self.class_maps,
             existing: Existing::of_options(self.resume, self.overwrite),
             keep_going: self.keep_going,
-            fusion: FusionSettings {
-                rig: None,
-                nms: self.detector.settings(),
-                draw: self.draw,
-                follow: Follow::AtOnce,
-            },
+            fusion: FusionSettings { rig: None, nms, draw: self.draw, follow: Follow::AtOnce },
         };
         let (console, mut begun) = (Console::default(), false);
-        let report = run(model, &config, &mut |done, total| {
+        let report = run(vehicle.model, &config, &mut |done, total| {
             if !std::mem::replace(&mut begun, true) {
                 console.begin("fuse", total as u64, 0);
             }
@@ -105,7 +104,7 @@ impl FuseArgs {
             some(report.left_out.len(), "left out"),
             report.detections.map_or_else(String::new, |count| format!(", {count} detections")),
         )?;
-        write_json(self.json.as_deref(), &report)?;
+        write_json(self.json.as_deref(), &WithOrigin::new(&report, &vehicle.origin))?;
         match report.left_out {
             offenders if offenders.is_empty() => Ok(()),
             offenders => Err(RuntimeError::Offenders { offenders }.into()),

@@ -12,13 +12,13 @@ use caf_runtime::frame::Camera;
 use caf_runtime::fusion::FusionSettings;
 use caf_runtime::infrared::Follow;
 use caf_runtime::live::{CameraSummary, EndedBy, LiveConfig, Summary, WhenLost, run};
-use caf_runtime::session::Model;
 use caf_runtime::source::clock::MonotonicClock;
 use caf_runtime::source::kind::{Pace, SourceSpec};
 use clap::Args;
 
-use super::args::{DetectorArgs, ModelArgs, announce, distance_ms, frames_per_second, milliseconds, positive, seconds};
+use super::args::{distance_ms, frames_per_second, milliseconds, positive, seconds};
 use super::sinks::SinkArgs;
+use super::vehicle::{DetectorArgs, ModelArgs, Vehicle, WithOrigin};
 
 /// Share of the limits of 16-bit infrared that each frame keeps of the one before: after a second at 25 frames, 8 % are left.
 const KEPT_OF_LIMITS: f32 = 0.9;
@@ -35,7 +35,10 @@ const KEPT_OF_LIMITS: f32 = 0.9;
     --ir 'v4l2src device=/dev/video2' --vi 'v4l2src device=/dev/video0' \\
     --ir-latency-ms 45 --rig rig.toml --jsonl out.jsonl --summary out.json
   caf-run live --model pipeline.onnx --ir clip/ir --vi clip/vi \\
-    --every-frame --video fused.webm")]
+    --every-frame --video fused.webm
+  caf-run live --bundle vehicle --public-key public.pem \\
+    --ir 'v4l2src device=/dev/video2' --vi 'v4l2src device=/dev/video0' \\
+    --jsonl out.jsonl")]
 pub struct LiveArgs {
     #[command(flatten)]
     model: ModelArgs,
@@ -64,10 +67,10 @@ pub struct LiveArgs {
     #[arg(long, default_value_t = 25.0, value_parser = frames_per_second, allow_negative_numbers = true)]
     fps: f64,
     /// Geometry of the two cameras; aligns the infrared image.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "bundle")]
     rig: Option<PathBuf>,
     /// Distance in metres at which the aligned images match best, for a rig that holds the cameras' pose [default: 30]
-    #[arg(long, value_name = "M", value_parser = positive, requires = "rig")]
+    #[arg(long, value_name = "M", value_parser = positive)]
     rig_distance_m: Option<f64>,
     #[command(flatten)]
     detector: DetectorArgs,
@@ -103,17 +106,22 @@ impl LiveArgs {
     pub fn run(self) -> anyhow::Result<()> {
         self.check_paths()?;
         claim(self.summary.as_deref())?;
-        let rig = self.rig.as_deref().map(Geometry::read).transpose()?;
-        let stated = rig.as_ref().map(Geometry::latency_ms).unwrap_or_default();
-        let stated = [stated.infrared, stated.visible];
-        let [ir_stated, vi_stated] = stated.map(|ms| (ms * 1e6).round() as i64);
+        let typed = self.rig.as_deref().map(Geometry::read).transpose()?;
+        if self.rig_distance_m.is_some() && typed.is_none() && !self.model.is_bundle() {
+            let what = "--rig-distance-m: expected --rig or a --bundle with a rig, found neither";
+            return Err(WrongCall(what.to_owned()).into());
+        }
+
         let pace = match (self.realtime, self.every_frame) {
             (true, _) => Some(Pace::Realtime),
             (_, true) => Some(Pace::EveryFrame),
             _ => None,
         };
-        let model = Model::load(&self.model.model, self.model.options()).map_err(RuntimeError::from)?;
-        announce(&model);
+        let mut vehicle = self.model.load()?;
+        let nms = self.detector.settings(&mut vehicle);
+        let rig = rig(typed, self.rig_distance_m, &mut vehicle)?;
+        let stated = rig.as_ref().map(|(rig, _)| rig.latency_ms()).unwrap_or_default();
+        let [ir_stated, vi_stated] = [stated.infrared, stated.visible].map(|ms| (ms * 1e6).round() as i64);
         let config = LiveConfig {
             sources: [source(Camera::Infrared, &self.ir)?, source(Camera::Visible, &self.vi)?],
             latency_ns: [self.ir_latency_ms.unwrap_or(ir_stated), self.vi_latency_ms.unwrap_or(vi_stated)],
@@ -122,12 +130,7 @@ impl LiveArgs {
             max_skew_ns: self.max_skew_ms,
             pace,
             queue: usize::from(self.queue),
-            fusion: FusionSettings {
-                rig: rig.map(|r| (r, self.rig_distance_m)),
-                nms: self.detector.settings(),
-                draw: !self.no_draw,
-                follow: Follow::Slowly(KEPT_OF_LIMITS),
-            },
+            fusion: FusionSettings { rig, nms, draw: !self.no_draw, follow: Follow::Slowly(KEPT_OF_LIMITS) },
             patience: self.patience_s,
             when_lost: if self.wait_for_lost { WhenLost::Wait } else { WhenLost::End },
             sinks: self.sinks.specs(),
@@ -136,7 +139,7 @@ impl LiveArgs {
         };
         let (console, stop) = (Console::default(), StopFlag::on_signals().context("interrupts cannot be caught")?);
         console.watch("live");
-        let done = run(model, &config, &|| stop.is_raised(), &mut |p| {
+        let done = run(vehicle.model, &config, &|| stop.is_raised(), &mut |p| {
             let seconds = p.elapsed.as_secs_f64();
             let rate = p.fused as f64 / seconds.max(1e-3);
             let state = format!("{seconds:.0} s: {} pairs, {rate:.1} per second, {} dropped", p.fused, p.dropped);
@@ -145,7 +148,7 @@ impl LiveArgs {
         console.end();
         let done = done?;
         print(&done.summary.table())?;
-        write_json(self.summary.as_deref(), &done.summary)?;
+        write_json(self.summary.as_deref(), &WithOrigin::new(&done.summary, &vehicle.origin))?;
         match done.failure {
             Some(error) => Err(error.into()),
             None if done.summary.pairs.fused == 0 && done.summary.ended_by != EndedBy::Interrupt => {
@@ -167,6 +170,29 @@ impl LiveArgs {
             });
         let paths = self.sinks.paths(paths);
         paths.writes("--summary", self.summary.as_deref()).check()
+    }
+}
+
+/// The geometry to align by: the file that was named, or the bundle's; a distance that was typed goes before the bundle's.
+fn rig(
+    typed: Option<Geometry>,
+    distance_m: Option<f64>,
+    vehicle: &mut Vehicle,
+) -> Result<Option<(Geometry, Option<f64>)>, WrongCall> {
+    if let Some(rig) = typed {
+        return Ok(Some((rig, distance_m)));
+    }
+    match (vehicle.rig.take(), distance_m) {
+        (Some((rig, said)), Some(typed)) => {
+            match said {
+                Some(said) if said == typed => {}
+                Some(said) => vehicle.overrides("--rig-distance-m", typed, said),
+                None => vehicle.overrides("--rig-distance-m", typed, "the rig's usual distance"),
+            }
+            Ok(Some((rig, Some(typed))))
+        }
+        (None, Some(_)) => Err(WrongCall("--rig-distance-m: the bundle has no rig".to_owned())),
+        (rig, None) => Ok(rig),
     }
 }
 

@@ -6,6 +6,7 @@ mod command;
 mod fuse;
 mod live;
 mod sinks;
+mod vehicle;
 
 fn main() -> std::process::ExitCode {
     command::run()

@@ -69,12 +69,19 @@ impl Model {
     /// # Errors
     /// As [`Engine::open`] and [`Engine::contract`]; [`SessionError::NoFusion`] for a model that only runs tasks.
     pub fn load(path: &Path, options: EngineOptions) -> Result<Self, SessionError> {
-        let engine = Engine::open(path, options)?;
+        Self::new(Engine::open(path, options)?)
+    }
+
+    /// Takes a model that was loaded otherwise, as from a bundle.
+    ///
+    /// # Errors
+    /// As [`Engine::contract`]; [`SessionError::NoFusion`] for a model that only runs tasks.
+    pub fn new(engine: Engine) -> Result<Self, SessionError> {
         let contract = engine.contract()?;
         if contract.fuses() {
             Ok(Self { engine, contract })
         } else {
-            Err(SessionError::NoFusion { path: path.to_owned(), found: contract.summary() })
+            Err(SessionError::NoFusion { path: engine.name().into(), found: contract.summary() })
         }
     }
 
