@@ -303,3 +303,71 @@ fn real_pairs_are_kept_as_the_network_sees_them() {
         f.bad("bundle --fusion fusion.safetensors --size 32x20 --probe-ir ir --probe-vi vi --probe-count 1 -o no", 2);
     assert!(err.contains("test images"), "{err}");
 }
+
+#[test]
+fn a_bundle_is_verified_and_one_whose_model_is_another_is_not() {
+    if !engine_present("a_bundle_is_verified_and_one_whose_model_is_another_is_not") {
+        return;
+    }
+    let f = folder();
+    f.good(&format!("bundle {ALL} -o b"));
+    let out = f.good("verify --bundle b --public-key public.key --json report.json");
+    assert!(out.contains("signed by") && out.contains("make of the probes what they should"), "{out}");
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(f.path("report.json")).unwrap()).unwrap();
+    let model = &report["models"][0];
+    assert_eq!((&report["is_trusted"], &model["provider"]), (&true.into(), &"cpu".into()));
+    assert_eq!(model["probes"].as_array().unwrap().len(), 6, "two probes of three outputs");
+    // On the CPU nothing is elsewhere; a GPU is not here, or is and runs it.
+    assert_eq!(model["elsewhere"], serde_json::json!([]));
+    let bundle = open(&f, "b").unwrap();
+    let (model, probes) = (bundle.model(None).unwrap(), bundle.probes().unwrap());
+    let placed =
+        Engine::placement("m", model.onnx, &model.external_data, EngineOptions::CPU, &probes.probes[0].inputs).unwrap();
+    assert!(placed.iter().any(|node| node.op.contains("Conv")), "{placed:?}");
+    // A bundle that is whole, signed, and holds another model than its probes were made of.
+    let mut other = caf_weights::load_safetensors(f.path("fusion.safetensors")).unwrap();
+    other.replace("fuse.2.0.bias", caf_weights::HostTensor::from_f32(&[1], &[0.45]).unwrap());
+    caf_weights::save_safetensors(&other, f.path("fusion.safetensors")).unwrap();
+    let weights = FusionFile::open(&f.path("fusion.safetensors")).unwrap();
+    let made = Model::new(Parts::Fusion(&weights), &Settings::default()).unwrap();
+    f.good("bundle --fusion fusion.safetensors -o c");
+    let mut set = open(&f, "c").unwrap().probes().unwrap();
+    if let Values::U8(fused) = &mut set.probes[1].outputs[0].1.values {
+        fused.iter_mut().for_each(|v| *v = v.saturating_add(9));
+    }
+    let contents = caf_export::bundle::Contents {
+        onnx: made.to_onnx(true).unwrap(),
+        external_data: vec![],
+        contract: made.contract().clone(),
+        probes: set,
+        thresholds: caf_bundle::Thresholds::default(),
+        rig: None,
+        beta: None,
+        run: None,
+    };
+    let draft = caf_export::bundle::draft(contents).unwrap();
+    draft.write(&f.path("far"), None, caf_bundle::Existing::Refuse).unwrap();
+    let err = f.bad("verify --bundle far", 1);
+    assert!(err.contains("differs from its references") && err.contains("`fused` of generated-1"), "{err}");
+    // Integrity comes first.
+    let err = f.bad("verify --bundle far --public-key public.key", 1);
+    assert!(err.contains("not signed"), "{err}");
+    std::fs::write(f.path("far/extra"), "").unwrap();
+    let err = f.bad("verify --bundle far", 1);
+    assert!(err.contains("`extra`: not listed"), "{err}");
+    for (line, words) in [
+        ("verify", "required"),
+        ("verify m.onnx --bundle far", "--bundle"),
+        ("verify --bundle far --against fusion.safetensors", "--against"),
+        ("verify --bundle absent", "--bundle"),
+        ("verify beta.toml --provider cpu", "expected a --bundle"),
+        ("verify --bundle far --json far/report.json", "--json"),
+    ] {
+        let err = f.bad(line, 2);
+        assert!(err.contains(words), "{line}: {err}");
+    }
+    if !caf_engine::gpu_is_present() {
+        let err = f.bad("verify --bundle b --provider cuda", 1);
+        assert!(err.contains("provider `cuda`"), "{err}");
+    }
+}

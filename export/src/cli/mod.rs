@@ -6,6 +6,7 @@ mod parse;
 mod probes;
 mod rebuild;
 mod verify;
+mod verify_bundle;
 mod weights;
 
 use clap::{Parser, Subcommand};
@@ -24,7 +25,7 @@ enum Command {
     Onnx(onnx::OnnxArguments),
     /// Puts a model and all that belongs to it into the one folder that a vehicle gets.
     Bundle(Box<bundle::BundleArguments>),
-    /// Checks an ONNX file: contract, shapes, a run, and where the weights are given their hashes and values.
+    /// Checks an ONNX file (contract, shapes, a run, and where the weights are given their hashes and values), or a bundle.
     Verify(verify::VerifyArguments),
 }
 

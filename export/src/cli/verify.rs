@@ -2,15 +2,16 @@
 
 use super::parse;
 use super::rebuild::rebuild;
+use super::verify_bundle::{self, ProviderName};
 use anyhow::{Context, bail};
-use caf_console::{Paths, claim, median, out, write_json};
+use caf_console::{Paths, WrongCall, claim, median, out, write_json};
 use caf_contract::{Contract, INPUT_IMAGE, OUTPUT_FUSED};
 use caf_engine::{Array, Engine, EngineOptions};
 use caf_export::model::Model;
 use caf_export::verify::{Distance, by_unit, distances, limit, random_inputs, run_checked, seen_by_task};
 use caf_geometry::Size;
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 #[derive(Debug, Args)]
@@ -18,6 +19,7 @@ use std::time::Instant;
   caf-export verify model.onnx
   caf-export verify model.onnx --against fusion.safetensors \\
     --task task.safetensors
+  caf-export verify --bundle vehicle --public-key public.pem --provider cuda
 
 With the weights, the model is exported anew without folding and both must agree
 to --tolerance: images in [0, 1] and probabilities as they are, boxes relative
@@ -25,7 +27,17 @@ to the detector's longer side. The task network is compared on the fused image
 that the model shows: fused bytes may differ by a step.")]
 pub(crate) struct VerifyArguments {
     /// The file to check.
-    model: PathBuf,
+    #[arg(required_unless_present = "bundle", conflicts_with = "bundle")]
+    model: Option<PathBuf>,
+    /// A bundle to check in place of a file: all its files, its signature, then every model against the references of its probes.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["against", "tasks", "size", "tolerance", "runs", "seed"])]
+    bundle: Option<PathBuf>,
+    /// Ed25519 key (PEM, or 64 hexadecimal digits) that must have signed the bundle; one of them, where several are given.
+    #[arg(long, value_name = "FILE")]
+    public_key: Vec<PathBuf>,
+    /// Hardware that the bundle's models run on; it fails when that is not there.
+    #[arg(long, value_enum)]
+    provider: Option<ProviderName>,
     /// Weights of the fusion network that it should have been made from.
     #[arg(long, value_name = "FUSION")]
     against: Option<PathBuf>,
@@ -51,7 +63,7 @@ pub(crate) struct VerifyArguments {
 
 #[derive(serde::Serialize)]
 struct Report<'a> {
-    model: &'a PathBuf,
+    model: &'a Path,
     contract: &'a Contract,
     test_shapes: Vec<(&'a str, &'a [usize])>,
     median_ms: f64,
@@ -70,18 +82,36 @@ struct Compared {
 const TEST_BATCH: usize = 2;
 
 pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
-    let paths =
-        Paths::default().file("MODEL", arguments.model.as_path()).file("--against", arguments.against.as_deref());
+    let paths = Paths::default().sealed("--bundle", arguments.bundle.as_deref());
+    let keys = arguments.public_key.iter();
+    let paths = keys.fold(paths, |paths, key| paths.file("--public-key", key.as_path()));
+    match (&arguments.bundle, &arguments.model) {
+        (Some(bundle), _) => {
+            paths.writes("--json", arguments.json.as_deref()).check()?;
+            claim(arguments.json.as_deref())?;
+            let provider = arguments.provider.unwrap_or_default();
+            verify_bundle::run(bundle, &arguments.public_key, provider, arguments.json.as_deref())
+        }
+        (None, Some(_)) if !arguments.public_key.is_empty() || arguments.provider.is_some() => {
+            Err(WrongCall("--public-key, --provider: expected a --bundle, found a model".to_owned()).into())
+        }
+        (None, Some(model)) => verify_model(arguments, model),
+        (None, None) => Err(WrongCall("expected a model or --bundle".to_owned()).into()),
+    }
+}
+
+fn verify_model(arguments: &VerifyArguments, model: &Path) -> anyhow::Result<()> {
+    let paths = Paths::default().file("MODEL", model).file("--against", arguments.against.as_deref());
     let paths = arguments.tasks.iter().fold(paths, |paths, task| paths.file("--task", task.as_path()));
     paths.writes("--json", arguments.json.as_deref()).check()?;
     claim(arguments.json.as_deref())?;
-    let place = || format!("{}", arguments.model.display());
-    let mut engine = Engine::open(&arguments.model, EngineOptions::CPU)?;
+    let place = || model.display().to_string();
+    let mut engine = Engine::open(model, EngineOptions::CPU)?;
     let contract = engine.contract()?;
     let (images, extents) = random_inputs(&contract, arguments.size, TEST_BATCH, arguments.seed).with_context(place)?;
     let images: Vec<(&str, Array)> = images.iter().map(|(name, array)| (name.as_str(), array.clone())).collect();
     let outputs = run_checked(&mut engine, &contract, &extents, &images).with_context(place)?;
-    out!("{}: runs as its contract says", arguments.model.display())?;
+    out!("{}: runs as its contract says", place())?;
     for (direction, ports) in [("input ", &contract.inputs), ("output", &contract.outputs)] {
         for port in ports {
             out!("  {direction} {port}")?;
@@ -98,13 +128,13 @@ pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
     out!("  median of {} runs: {median_ms:.1} ms on the CPU", arguments.runs)?;
 
     let against_unfolded =
-        match rebuild(&arguments.model, ("--against", arguments.against.as_deref()), &arguments.tasks, &contract)? {
+        match rebuild(model, ("--against", arguments.against.as_deref()), &arguments.tasks, &contract)? {
             None => None,
-            Some((model, alone)) => {
+            Some((rebuilt, alone)) => {
                 const NAME: &str = "the same weights, not folded";
                 let plain =
                     |model: &Model| anyhow::Ok(Engine::from_bytes(NAME, &model.to_onnx(false)?, EngineOptions::CPU)?);
-                let mut reference = run_checked(&mut plain(&model)?, &contract, &extents, &images).context(NAME)?;
+                let mut reference = run_checked(&mut plain(&rebuilt)?, &contract, &extents, &images).context(NAME)?;
                 // A step of a fused byte moves what the task makes of it further than folding does: it is given the same bytes.
                 let fused =
                     outputs.iter().find(|(name, _)| name == OUTPUT_FUSED).and_then(|(_, fused)| seen_by_task(fused));
@@ -124,7 +154,7 @@ pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
             }
         };
     let test_shapes = images.iter().map(|(name, array)| (*name, array.shape.as_slice())).collect();
-    let report = Report { model: &arguments.model, contract: &contract, test_shapes, median_ms, against_unfolded };
+    let report = Report { model, contract: &contract, test_shapes, median_ms, against_unfolded };
     write_json(arguments.json.as_deref(), &report)?;
     let mut far = Vec::new();
     for Compared { distance, limit } in report.against_unfolded.iter().flatten() {
@@ -138,10 +168,10 @@ pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
         }
     }
     if !far.is_empty() {
-        bail!("{}: differs from its weights: {}", arguments.model.display(), far.join(", "));
+        bail!("{}: differs from its weights: {}", place(), far.join(", "));
     }
     if report.against_unfolded.is_some() {
-        out!("{}: is made of its weights", arguments.model.display())?;
+        out!("{}: is made of its weights", place())?;
     }
     Ok(())
 }

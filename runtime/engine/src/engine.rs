@@ -3,6 +3,7 @@
 use crate::binding::{Binding, Slot};
 use crate::error::EngineError;
 use crate::library::library;
+use crate::placement::{self, Placed};
 use crate::provider::{Provider, ProviderChoice, ProviderError, choose, register};
 use caf_contract::{Array, Contract, GraphPort, METADATA_KEY, Values};
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
@@ -88,7 +89,7 @@ impl Engine {
         external_data: &[(&str, Arc<[u8]>)],
         options: EngineOptions,
     ) -> Result<Self, EngineError> {
-        Self::load(model, bytes, external_data, options, GraphOptimizationLevel::Level3)
+        Self::load(model, bytes, external_data, options, GraphOptimizationLevel::Level3, None)
     }
 
     /// Loads a model for references: on the CPU, every node as it stands in the file, without anything that ONNX Runtime makes faster.
@@ -96,7 +97,31 @@ impl Engine {
     /// # Errors
     /// As [`Engine::from_bytes`].
     pub fn unoptimized(model: &str, bytes: &[u8]) -> Result<Self, EngineError> {
-        Self::load(model, bytes, &[], EngineOptions::CPU, GraphOptimizationLevel::Disable)
+        Self::load(model, bytes, &[], EngineOptions::CPU, GraphOptimizationLevel::Disable, None)
+    }
+
+    /// Where each node of a model runs, as ONNX Runtime tells in a profile of one run. Nodes that were merged or added by it have its
+    /// names.
+    ///
+    /// # Errors
+    /// As [`Engine::from_parts`] and [`Engine::run`]; [`EngineError::Placement`] without a profile.
+    pub fn placement(
+        model: &str,
+        bytes: &[u8],
+        external_data: &[(&str, Arc<[u8]>)],
+        options: EngineOptions,
+        inputs: &[(String, Array)],
+    ) -> Result<Vec<Placed>, EngineError> {
+        let cannot = |reason: String| EngineError::Placement { model: model.to_owned(), reason };
+        let folder = tempfile::tempdir().map_err(|error| cannot(error.to_string()))?;
+        let profile = folder.path().join("profile");
+        let level = GraphOptimizationLevel::Level3;
+        let mut engine = Self::load(model, bytes, external_data, options, level, Some(&profile))?;
+        let inputs: Vec<(&str, Array)> = inputs.iter().map(|(name, array)| (name.as_str(), array.clone())).collect();
+        engine.run(&inputs)?;
+        let file = engine.session.end_profiling().map_err(|error| cannot(error.to_string()))?;
+        let text = std::fs::read_to_string(file).map_err(|error| cannot(error.to_string()))?;
+        placement::of_profile(&text).map_err(cannot)
     }
 
     fn load(
@@ -105,6 +130,7 @@ impl Engine {
         external_data: &[(&str, Arc<[u8]>)],
         options: EngineOptions,
         level: GraphOptimizationLevel,
+        profile: Option<&Path>,
     ) -> Result<Self, EngineError> {
         let library = library()?;
         let (provider, reason) = choose(options.provider, &library);
@@ -112,6 +138,9 @@ impl Engine {
         let plain = |error: ort::Error<SessionBuilder>| load(ort::Error::new_with_code(error.code(), error.message()));
         let mut builder = Session::builder(&library.environment).map_err(load)?;
         builder = builder.with_optimization_level(level).map_err(plain)?;
+        if let Some(profile) = profile {
+            builder = builder.with_profiling(profile).map_err(plain)?;
+        }
         for (name, bytes) in external_data {
             builder = builder.with_external_initializer_file_in_memory(name, bytes.clone()).map_err(plain)?;
         }

@@ -73,6 +73,14 @@ pub enum EngineError {
         /// Its type.
         found: String,
     },
+    /// ONNX Runtime does not tell where its nodes ran.
+    #[error("{model}: where its nodes run cannot be told: {reason}")]
+    Placement {
+        /// The model.
+        model: String,
+        /// Why.
+        reason: String,
+    },
     /// Inference failed, or the inputs do not fit.
     #[error("{model}: inference failed: {source}")]
     Run {

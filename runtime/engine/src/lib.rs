@@ -8,6 +8,7 @@ mod binding;
 mod engine;
 mod error;
 mod library;
+mod placement;
 mod provider;
 
 pub use binding::{Binding, Slot, View, ViewMut};
@@ -15,4 +16,5 @@ pub use caf_contract::{Array, Values};
 pub use engine::{Engine, EngineOptions};
 pub use error::EngineError;
 pub use library::{LIBRARY_VARIABLE, Library, LibraryError, library};
+pub use placement::Placed;
 pub use provider::{Provider, ProviderChoice, ProviderError, ProviderFault, gpu_is_present, probe};
