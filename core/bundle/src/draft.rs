@@ -86,10 +86,15 @@ impl Draft {
         // As a vehicle would: what is not accepted does not get its name.
         Bundle::open(aside.path(), &key.map_or(Trust::Integrity, |key| Trust::Keys(vec![key.public()])))?;
         if replaces { exchange(aside.path(), folder) } else { place(aside.path(), folder) }.map_err(failed(folder))?;
-        // Gone, or the bundle that was replaced; what cannot be removed of it is hidden and does no harm.
+        let landed = sync(parent).map_err(failed(parent)).and_then(|()| Bundle::open(folder, &Trust::Integrity));
+        if landed.is_err() {
+            // Back to what was there: the new bundle goes with the folder aside.
+            if replaces { exchange(aside.path(), folder) } else { fs::rename(folder, aside.path()) }
+                .map_err(failed(folder))?;
+        }
+        // Empty, or the bundle that was replaced; what cannot be removed of it is hidden and does no harm.
         drop(aside);
-        sync(parent).map_err(failed(parent))?;
-        Bundle::open(folder, &Trust::Integrity)
+        landed
     }
 
     fn manifest(&self, key: Option<&SecretKey>) -> Manifest {

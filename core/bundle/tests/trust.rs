@@ -6,6 +6,7 @@ mod common;
 
 use caf_bundle::{BundleError, Existing, FileFault, KeyError, MANIFEST, PublicKey, SIGNATURE, SecretKey};
 use common::{Place, draft, key};
+use ed25519_dalek::{Signer as _, SigningKey};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -80,6 +81,19 @@ fn a_stranger_cannot_make_a_bundle_ours() {
     // With a key demanded, a manifest that is no text at all is not looked into.
     fs::write(foreign.at(MANIFEST), [0xff; 100]).unwrap();
     assert!(matches!(foreign.open_with(&[ours.public()]), Err(BundleError::BadSignature { .. })));
+}
+
+/// Whose name a bundle carries is whose signature it carries, also where the signature is of a key that is trusted.
+#[test]
+fn a_bundle_cannot_carry_the_name_of_another_signer() {
+    let (ours, theirs) = (key(1), key(2));
+    let place = Place::new(Some(&ours));
+    place.replace(&ours.public().to_string(), &theirs.public().to_string());
+    // `key(1)`, as anybody's ed25519 signs.
+    let signature = SigningKey::from_bytes(&[1; 32]).sign(&fs::read(place.at(MANIFEST)).unwrap());
+    fs::write(place.at(SIGNATURE), signature.to_bytes()).unwrap();
+    assert!(matches!(place.open_with(&[ours.public()]), Err(BundleError::BadSignature { .. })));
+    assert!(matches!(place.open(), Err(BundleError::BadSignature { .. })));
 }
 
 /// RFC 8032, section 7.1, tests 1 and 2.
