@@ -129,7 +129,7 @@ fn known_maps_are_measured() {
     let call = ["evaluate", "--ir", text(&ir), "--vi", text(&vi), "--pairs", "4", "--size", "192x144", "--rigs", "1"];
     let output = caf_calib(&call);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success() && said.starts_with("1 rigs of 4 pairs, "), "{output:?}");
+    assert!(output.status.success() && said.starts_with("1 rigs of 4 pairs, 0 not found: "), "{output:?}");
     let output = caf_calib(&[&call[..], &["--pairs", "6"]].concat());
     assert_eq!(output.status.code(), Some(2));
 }
