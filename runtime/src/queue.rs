@@ -84,6 +84,12 @@ impl<T, const N: usize> Lanes<T, N> {
         }
     }
 
+    /// Items that each lane holds.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// The lock is never held while foreign code runs, so a poisoned state is still consistent.
     fn lock(&self) -> MutexGuard<'_, [Lane<T>; N]> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

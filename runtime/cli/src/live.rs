@@ -83,7 +83,7 @@ pub struct LiveArgs {
     /// Drop nothing; files run as fast as they are fused. The default when no source is live.
     #[arg(long)]
     every_frame: bool,
-    /// Frames that the queue of each camera and of each sink holds; in real time one pair waits for the model.
+    /// Frames that the queue of each camera and sink holds. In real time one pair waits for the model, one result for --udp, 64 for --jsonl.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     queue: u16,
     /// Stop after this time: of the clock when a source is live, else of the frames.

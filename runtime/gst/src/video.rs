@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use caf_file::Aside;
 use caf_geometry::Size;
 use caf_runtime::result::PairResult;
-use caf_runtime::sink::kind::{Sent, Sink, SinkError, SinkKind};
+use caf_runtime::sink::kind::{DropPolicy, Sent, Sink, SinkError, SinkKind};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
@@ -26,6 +26,7 @@ pub const KIND: SinkKind = SinkKind {
     value: "FILE",
     help: "Video of the fused images: .webm, .mp4, .mkv or .avi",
     writes_file: true,
+    drops: DropPolicy::BeyondQueue,
     open: |place, _| Ok(Box::new(VideoSink::create(Path::new(place))?)),
 };
 

@@ -70,9 +70,9 @@ impl Plumbing {
         }
     }
 
-    /// One result with the model, and for each sink those that wait and the one it has in hand.
-    fn results(&self, queue: usize) -> usize {
-        1 + self.sinks.len() * (queue.max(1) + 1)
+    /// Results in use at most: one with the model, and those of every sink.
+    fn results(&self) -> usize {
+        1 + self.sinks.iter().map(SinkLane::holds).sum::<usize>()
     }
 
     fn elapsed(&self, config: &LiveConfig) -> Duration {
@@ -205,7 +205,7 @@ impl Flow<'_> {
             rule: self.rule(),
             limit_ns: config.limit.filter(|_| !self.live).map(nanoseconds),
         };
-        let pool = ResultPool::new(p.results(config.queue));
+        let pool = ResultPool::new(p.results());
         let inference = Inference { fusion, pairs: &p.pairs, sinks: &p.sinks, pool, fused: &p.fused };
 
         std::thread::scope(|scope| {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use caf_file::Aside;
 use serde::Serialize;
 
-use super::kind::{Sent, Sink, SinkError, SinkKind};
+use super::kind::{DropPolicy, Sent, Sink, SinkError, SinkKind};
 use crate::result::{Line, PairResult};
 use crate::task::ClassNames;
 
@@ -16,6 +16,7 @@ pub const KIND: SinkKind = SinkKind {
     value: "FILE",
     help: "Detections and class maps, one JSON object per pair and line",
     writes_file: true,
+    drops: DropPolicy::BeyondBacklog,
     open: |place, settings| {
         let lines = JsonLines::create(Path::new(place))?;
         Ok(Box::new(ResultLines { lines, names: settings.names.clone(), written: 0, broken: false }))

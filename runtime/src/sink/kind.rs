@@ -71,6 +71,34 @@ pub struct SinkSettings {
 /// Opens a sink at the place that the user named.
 pub type OpenSink = fn(&OsStr, &SinkSettings) -> Result<Box<dyn Sink>, SinkError>;
 
+/// What waits in real time for a sink that is slower than the run. One result more takes the place of the oldest, which is counted
+/// as dropped. Where every frame counts nothing is dropped: the run waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropPolicy {
+    /// The newest result alone: whoever receives it acts on it, and an old one is worse than none.
+    AllButNewest,
+    /// As many as the run's queues hold: a short pause loses nothing, and a long one delays nothing.
+    BeyondQueue,
+    /// [`BACKLOG`] results: what is written is read afterwards, so that late is better than never.
+    BeyondBacklog,
+}
+
+/// Results that wait for a sink whose file should lack none: two seconds of 30 pairs each, such as a disk may need to wake up. They hold
+/// their images meanwhile, 150 MB of 1024x768 pixels.
+pub const BACKLOG: usize = 64;
+
+impl DropPolicy {
+    /// How many results wait at most when the run's queues hold `queue`.
+    #[must_use]
+    pub fn waiting(self, queue: usize) -> usize {
+        match self {
+            Self::AllButNewest => 1,
+            Self::BeyondQueue => queue,
+            Self::BeyondBacklog => queue.max(BACKLOG),
+        }
+    }
+}
+
 /// A kind of sink.
 #[derive(Clone, Copy)]
 pub struct SinkKind {
@@ -82,6 +110,8 @@ pub struct SinkKind {
     pub help: &'static str,
     /// Whether the value is the path of a file that appears.
     pub writes_file: bool,
+    /// What it loses in real time when it is too slow.
+    pub drops: DropPolicy,
     /// Claims its place, so that a wrong one is known before the cameras start.
     pub open: OpenSink,
 }

@@ -53,10 +53,21 @@ impl Drop for Closes<'_> {
 }
 
 impl SinkLane {
-    /// A lane that holds `capacity` results.
+    /// A lane in a run whose queues hold `queue` items. Where they drop, the kind of sink says how much waits; where they wait, so
+    /// does its own.
     #[must_use]
-    pub fn new(spec: SinkSpec, capacity: usize, when_full: WhenFull) -> Self {
-        Self { spec, queue: Queue::new(capacity, when_full), missed: AtomicU64::new(0) }
+    pub fn new(spec: SinkSpec, queue: usize, when_full: WhenFull) -> Self {
+        let waiting = match when_full {
+            WhenFull::DropOldest => spec.kind.drops.waiting(queue),
+            WhenFull::Wait => queue,
+        };
+        Self { spec, queue: Queue::new(waiting, when_full), missed: AtomicU64::new(0) }
+    }
+
+    /// Results in its hands at most: those that wait and the one being written.
+    #[must_use]
+    pub fn holds(&self) -> usize {
+        self.queue.capacity() + 1
     }
 
     /// Which kind of sink.
@@ -137,5 +148,77 @@ impl SinkLane {
     #[must_use]
     pub fn missed(&self) -> u64 {
         self.missed.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::kind::{DropPolicy, SinkKind};
+    use crate::sink::{jsonl, udp};
+    use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+    /// Says that a result has come, and takes it only when it may.
+    struct Held {
+        came: SyncSender<()>,
+        may: Receiver<()>,
+        taken: Arc<std::sync::Mutex<Vec<i64>>>,
+    }
+
+    impl Sink for Held {
+        fn write(&mut self, result: &PairResult) -> Result<Sent, SinkError> {
+            // Both ends are gone as soon as the test lets the sink go on.
+            let _ = self.came.send(());
+            let _ = self.may.recv();
+            self.taken.lock().unwrap().push(result.time_ns);
+            Ok(Sent::Written)
+        }
+
+        fn finish(self: Box<Self>) -> Result<(), SinkError> {
+            Ok(())
+        }
+    }
+
+    /// What a sink takes of results 0 to 99, and its summary, when the others come while it has the first in hand.
+    fn taken(kind: SinkKind, when_full: WhenFull) -> (Vec<i64>, SinkSummary) {
+        let lane = SinkLane::new(SinkSpec { kind, place: "anywhere".into() }, 4, when_full);
+        let ((came, first), (go_on, may)) = (sync_channel(0), sync_channel(0));
+        let taken = Arc::default();
+        let sink = Box::new(Held { came, may, taken: Arc::clone(&taken) });
+        let result = |time_ns| Arc::new(PairResult { time_ns, ..PairResult::default() });
+        let summary = std::thread::scope(|scope| {
+            let sink = scope.spawn(|| lane.run(sink));
+            lane.offer(&result(0));
+            first.recv().unwrap();
+            let rest = scope.spawn(|| (1..100).for_each(|time_ns| lane.offer(&result(time_ns))));
+            if when_full == WhenFull::DropOldest {
+                // It does not wait for the sink.
+                rest.join().unwrap();
+                drop((first, go_on));
+            } else {
+                drop((first, go_on));
+                rest.join().unwrap();
+            }
+            lane.close();
+            sink.join().unwrap().0
+        });
+        let taken = taken.lock().unwrap().clone();
+        (taken, summary)
+    }
+
+    #[test]
+    fn what_a_slow_sink_loses_is_its_own_policy_and_nothing_where_every_frame_counts() {
+        let video = SinkKind { drops: DropPolicy::BeyondQueue, ..jsonl::KIND };
+        for (kind, waiting) in [(udp::KIND, 1), (video, 4), (jsonl::KIND, 64)] {
+            let (times, summary) = taken(kind, WhenFull::DropOldest);
+            let newest = 100 - waiting..100;
+            assert_eq!(times, std::iter::once(0).chain(newest).collect::<Vec<_>>());
+            let expected = (waiting as u64 + 1, 99 - waiting as u64, 0);
+            assert_eq!((summary.written, summary.dropped, summary.missed), expected, "{summary:?}");
+
+            let (times, summary) = taken(kind, WhenFull::Wait);
+            assert_eq!(times, (0..100).collect::<Vec<_>>());
+            assert_eq!((summary.written, summary.dropped, summary.missed), (100, 0, 0));
+        }
     }
 }

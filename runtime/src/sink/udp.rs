@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _, UdpSocket};
 
-use super::kind::{Sent, Sink, SinkError, SinkKind};
+use super::kind::{DropPolicy, Sent, Sink, SinkError, SinkKind};
 use crate::result::{Line, PairResult};
 use crate::task::ClassNames;
 
@@ -18,6 +18,7 @@ pub const KIND: SinkKind = SinkKind {
     value: "HOST:PORT",
     help: "Send each line of JSON as a datagram",
     writes_file: false,
+    drops: DropPolicy::AllButNewest,
     open: |place, settings| Ok(Box::new(Datagrams::open(place, settings.names.clone())?)),
 };
 

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::time::Duration;
 
 use caf_runtime::result::PairResult;
-use caf_runtime::sink::kind::{OpenSink, Sent, Sink, SinkError, SinkKind, SinkSpec};
+use caf_runtime::sink::kind::{DropPolicy, OpenSink, Sent, Sink, SinkError, SinkKind, SinkSpec};
 
 /// Takes everything.
 pub fn willing() -> SinkSpec {
@@ -24,7 +24,8 @@ pub fn failing(after: u64) -> SinkSpec {
 }
 
 fn spec(option: &'static str, number: u64, open: OpenSink) -> SinkSpec {
-    let kind = SinkKind { option, value: "N", help: "for tests", writes_file: false, open };
+    let drops = DropPolicy::BeyondQueue;
+    let kind = SinkKind { option, value: "N", help: "for tests", writes_file: false, drops, open };
     SinkSpec { kind, place: number.to_string().into() }
 }
 
