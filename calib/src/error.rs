@@ -91,6 +91,32 @@ pub enum CalibError {
         /// What was expected and found.
         reason: String,
     },
+    /// A clip in which nothing moves.
+    #[error(
+        "nothing moves before the {camera} camera: a latency cannot be seen; record ten seconds or more while driving or turning the \
+         vehicle, or with people and vehicles that pass before both cameras at different times"
+    )]
+    Still {
+        /// `infrared` or `visible`.
+        camera: &'static str,
+    },
+    /// Clips that are too short, or of different times.
+    #[error(
+        "the recording is too short: {reason}; record both cameras for twenty seconds at the same time, with timestamps of one clock"
+    )]
+    ShortClip {
+        /// What was expected and found.
+        reason: String,
+    },
+    /// No latency fits the motion, or more than one.
+    #[error(
+        "no latency holds: {reason}; record ten seconds or more in which both cameras see the same things move at irregular times, and \
+         give the cameras' --rig if their images are not aligned"
+    )]
+    NoLatency {
+        /// What was expected and found.
+        reason: String,
+    },
 }
 
 impl CalibError {

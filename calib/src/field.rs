@@ -47,13 +47,13 @@ impl Field {
         Field { size: image.size(), re, im }
     }
 
-    /// Sets every second cell of a checkerboard to 0, those of the one or of the other colour.
-    pub(crate) fn hide_cells(&mut self, cell_px: usize, odd: bool) {
+    /// Sets cells (column, row) of the image to 0.
+    pub(crate) fn hide_cells(&mut self, cell_px: usize, is_hidden: impl Fn(usize, usize) -> bool) {
         let width = self.size.width;
         for part in [&mut self.re, &mut self.im] {
             for (y, row) in part.chunks_exact_mut(width).enumerate() {
                 for (column, cell) in row.chunks_mut(cell_px).enumerate() {
-                    if ((y / cell_px + column) % 2 == 1) == odd {
+                    if is_hidden(column, y / cell_px) {
                         cell.fill(0.0);
                     }
                 }
@@ -110,7 +110,7 @@ mod tests {
         let mut field = Field::of(&image);
         assert_eq!((field.re[20 * 40 + 16], field.im[16 * 40 + 24]), (0.0, 0.0));
         assert_ne!(field.re[20 * 40 + 15], 0.0);
-        field.hide_cells(10, false);
+        field.hide_cells(10, |column, row| (column + row) % 2 == 0);
         assert!(field.re[15 * 40 + 15] == 0.0 && field.re[15 * 40 + 5] != 0.0);
     }
 }

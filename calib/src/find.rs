@@ -8,7 +8,7 @@ use crate::error::CalibError;
 use crate::map::{Map, corner_distances, corners, normalised};
 use crate::plane::Seen;
 use crate::recording::{LEAST_SIDE_PX, Shot, usable};
-use crate::solve::{Part, Pyramid, covariance, fields, solve, surfaces};
+use crate::solve::{CELL_PX, Part, Pyramid, covariance, fields, solve, surfaces};
 use crate::surface::{Peak, Surfaces};
 
 /// What maps are found by, as rig files say it.
@@ -28,7 +28,7 @@ const HELD_OUT_SHARE: f64 = 0.006;
 const LOOSE_SHARE: f64 = 0.008;
 /// Reach and blocks of the displacements that are left, pixels.
 const LEFT_REACH_PX: usize = 8;
-const LEFT_BLOCK_PX: usize = 64;
+const LEFT_BLOCK_PX: usize = CELL_PX;
 /// A block is believed where its peak stands so many standard deviations above its surface.
 const LEAST_CONTRAST: f64 = 2.5;
 /// Fewer pairs than these cannot be halved.
@@ -200,11 +200,14 @@ fn is_few<T>(pairs: &[T]) -> bool {
     pairs.len() < FEW
 }
 
-/// Displacements that a map leaves in pairs, or in the part of them, that it was not made from.
+/// Displacements that a map leaves in the blocks of pairs, or of the part of them, that it was not made from.
 fn left((pairs, part): &(Vec<&Pyramid>, Part), map: &Map) -> Vec<Option<Peak>> {
     let fixed = fields(pairs, 0, *part);
     let all = surfaces(pairs, &fixed, 0, map, LEFT_REACH_PX, LEFT_BLOCK_PX);
-    all.into_iter().reduce(|a, b| a.add(&b)).as_ref().map(Surfaces::peaks).unwrap_or_default()
+    let peaks = all.into_iter().reduce(|a, b| a.add(&b)).as_ref().map(Surfaces::peaks).unwrap_or_default();
+    let columns = fixed.first().map_or(1, |field| field.size.width.div_ceil(LEFT_BLOCK_PX));
+    let shown = peaks.into_iter().enumerate().filter(|(i, _)| part.shows(i % columns, i / columns));
+    shown.map(|(_, peak)| peak).collect()
 }
 
 /// Median and 95th percentile of the displacements of blocks that are believed, and their number.

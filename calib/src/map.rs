@@ -181,7 +181,7 @@ pub(crate) fn hold(bend: &mut Matrix, slope: &mut Vector, free: &[bool; PARAMETE
 }
 
 /// First `b`, then `a`.
-fn compose(a: &Homography, b: &Homography) -> Homography {
+pub(crate) fn compose(a: &Homography, b: &Homography) -> Homography {
     normalised(&Homography(a.0.times_mat(&b.0)))
 }
 
@@ -197,12 +197,18 @@ pub(crate) fn corners(size: Size) -> [[f64; 2]; 4] {
     [[0.0, 0.0], [w, 0.0], [0.0, h], [w, h]]
 }
 
-/// How far apart, in infrared pixels, two maps put what each sees in the corners of the infrared image.
+/// How far apart, in infrared pixels, two maps put what they see in the corners of the infrared image.
 pub(crate) fn corner_distances(a: &Homography, b: &Homography, infrared: Size) -> [f64; 4] {
+    corner_offsets(a, b, infrared).map(|[x, y]| x.hypot(y))
+}
+
+/// From where map `a` puts what it sees in the corners of the infrared image to where `b` does, infrared pixels; infinite where there is
+/// no such place.
+pub(crate) fn corner_offsets(a: &Homography, b: &Homography, infrared: Size) -> [[f64; 2]; 4] {
     let back = a.inverse().ok();
     corners(infrared).map(|corner| {
         let there = back.as_ref().and_then(|back| back.map(b.map(corner)?));
-        there.map_or(f64::INFINITY, |[x, y]| (x - corner[0]).hypot(y - corner[1]))
+        there.map_or([f64::INFINITY; 2], |[x, y]| [x - corner[0], y - corner[1]])
     })
 }
 

@@ -18,11 +18,17 @@ const STEPS: usize = 4;
 /// A step that moves less ends its level, pixels.
 const SETTLED_PX: f64 = 0.02;
 /// Side of a cell of the checkerboard that halves single pairs, pixels of the finest level.
-const CELL_PX: usize = 64;
+pub(crate) const CELL_PX: usize = 64;
 /// What the cameras of a rig are expected to be before anything is seen, in the information of one pair about scale and rotation:
 /// pixels are square (aspect and shear), image planes nearly parallel (perspective), lenses alike (radial distortion). It keeps the map of
 /// a pair without structure in a corner sane there; larger weights pull the perspective of a known rig by more than its other errors.
 const EXPECTED: [f64; PARAMETERS] = [0.0, 0.0, 0.0, 0.0, 0.5, 0.5, 0.05, 0.05, 0.5];
+
+/// How far rigs usually are from what is expected of them, in pixels of the parameters: aspect and shear stand for pixels that are not quite
+/// square and for lenses not quite alike, perspective for cameras that are turned against one another by a few degrees.
+const USUAL_PX: [f64; PARAMETERS] = [0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 4.0, 4.0, 1.0];
+/// Side, in blocks, of the clusters of one pair whose displacements count as independent: those of neighbouring blocks are not.
+const CLUSTER: usize = 4;
 
 /// A pair at several levels, each half as large as the one before.
 #[derive(Clone, Debug)]
@@ -58,12 +64,22 @@ pub(crate) enum Part {
     },
 }
 
+impl Part {
+    /// Whether it contains a cell.
+    pub(crate) fn shows(self, column: usize, row: usize) -> bool {
+        match self {
+            Part::Whole => true,
+            Part::Cells { odd } => ((column + row) % 2 == 1) == odd,
+        }
+    }
+}
+
 /// The infrared fields of a level.
 pub(crate) fn fields(pairs: &[&Pyramid], level: usize, part: Part) -> Vec<Field> {
     let field = |pair: &&Pyramid| {
         let mut field = Field::of(pair.ir.get(level)?);
-        if let Part::Cells { odd } = part {
-            field.hide_cells((CELL_PX >> level).max(1), !odd);
+        if part != Part::Whole {
+            field.hide_cells((CELL_PX >> level).max(1), |column, row| !part.shows(column, row));
         }
         Some(field)
     };
@@ -130,8 +146,8 @@ fn expectation(map: &Map, all: &Surfaces, pairs: usize) -> Prior {
     Prior { already: map.departure(), weight: Vector::from(EXPECTED) * one }
 }
 
-/// Covariance of the parameters at a solution, from how much the pairs (or, of fewer than four, the blocks) disagree: the sandwich
-/// estimator, with the gradients of each as samples.
+/// Covariance of the parameters at a solution: the sandwich estimator, with the gradients of the pairs (of fewer than four, of clusters of
+/// blocks) as samples, and what the expectation pulls by where a rig is not as expected.
 pub(crate) fn covariance(pairs: &[&Pyramid], map: &Map) -> Option<Matrix> {
     let fixed = fields(pairs, 0, Part::Whole);
     let each = surfaces(pairs, &fixed, 0, map, 2, BLOCK_PX);
@@ -140,12 +156,15 @@ pub(crate) fn covariance(pairs: &[&Pyramid], map: &Map) -> Option<Matrix> {
     let prior = expectation(map, &sum, pairs.len());
     let (_, _, bend) = prior.added(sum.total(map.frame(), &zero), &zero);
     let slopes: Vec<Vector> = match pairs.len() {
-        0..4 => each.iter().flat_map(|s| s.slopes(map.frame())).collect(),
+        0..4 => each.iter().flat_map(|s| s.slopes(map.frame(), CLUSTER)).collect(),
         _ => each.iter().map(|s| s.total(map.frame(), &zero).1).collect(),
     };
-    let count = slopes.iter().filter(|s| s.amax() > 0.0).count() as f64;
-    let mean = slopes.iter().sum::<Vector>() / count.max(1.0);
-    let spread: Matrix = slopes.iter().filter(|s| s.amax() > 0.0).map(|s| (s - mean) * (s - mean).transpose()).sum();
+    let shown: Vec<&Vector> = slopes.iter().filter(|s| s.amax() > 0.0).collect();
+    let count = shown.len() as f64;
+    let mean = shown.iter().copied().sum::<Vector>() / count.max(1.0);
+    let between: Matrix = shown.iter().map(|s| (*s - mean) * (*s - mean).transpose()).sum();
+    let pulled = prior.weight.component_mul(&Vector::from(USUAL_PX));
+    let spread = between * (count / (count - 1.0).max(1.0)) + Matrix::from_diagonal(&pulled.component_mul(&pulled));
     let inverse = bend.cholesky()?.inverse();
-    Some(inverse * spread * inverse * (count / (count - 1.0).max(1.0)))
+    Some(inverse * spread * inverse)
 }

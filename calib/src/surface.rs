@@ -122,14 +122,19 @@ impl Surfaces {
         (value, slope, bend)
     }
 
-    /// The gradient of each block.
-    pub(crate) fn slopes(&self, frame: &Frame) -> Vec<Vector> {
-        let slope = |(middle, surface): ([f64; 2], &[f32])| {
-            let [bx, by] = frame.basis(middle);
-            let [gx, gy] = self.at(surface, [0.0; 2])?.gradient;
-            Some(bx * gx + by * gy)
-        };
-        self.blocks().filter_map(slope).collect()
+    /// The gradient of each cluster of `side` × `side` blocks.
+    pub(crate) fn slopes(&self, frame: &Frame, side: usize) -> Vec<Vector> {
+        let columns = self.columns.div_ceil(side);
+        let rows = self.values.len() / (self.side() * self.side() * self.columns).max(1);
+        let mut slopes = vec![Vector::zeros(); columns * rows.div_ceil(side)];
+        for (i, (middle, surface)) in self.blocks().enumerate() {
+            let cluster = (i / self.columns / side) * columns + i % self.columns / side;
+            if let (Some(slope), Some(local)) = (slopes.get_mut(cluster), self.at(surface, [0.0; 2])) {
+                let [bx, by] = frame.basis(middle);
+                *slope += bx * local.gradient[0] + by * local.gradient[1];
+            }
+        }
+        slopes
     }
 
     /// The change of greatest similarity, by damped Newton steps (as Levenberg's and Marquardt's); `free` says what moves.
@@ -200,7 +205,7 @@ impl Prior {
 }
 
 /// Eight sums side by side, so that the compiler can use wide registers.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let ((a8, a1), (b8, b1)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
     let mut sums = [0.0f32; 8];
     for (x, y) in a8.iter().zip(b8) {
@@ -239,6 +244,16 @@ mod tests {
         assert!((found - wanted).amax() < 1e-3, "{found}");
         let held = Prior { weight: Vector::from_element(1e6), ..free };
         assert!(surfaces.best(&frame, &HOMOGRAPHY, &held).amax() < 0.01);
+    }
+
+    #[test]
+    fn the_slopes_of_clusters_sum_to_that_of_all() {
+        let (frame, surfaces) = (Frame::of(Size::new(96, 64)), bowls(|[x, y]| [0.01 * x, -0.02 * y]));
+        let (_, whole, _) = surfaces.total(&frame, &Vector::zeros());
+        for (side, count) in [(1, 24), (4, 2), (5, 2), (6, 1)] {
+            let slopes = surfaces.slopes(&frame, side);
+            assert!(slopes.len() == count && (slopes.iter().sum::<Vector>() - whole).amax() < 1e-6 * whole.amax());
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use caf_geometry::Size;
 use caf_image::Plane;
-use caf_rig::{Homography, Mat3};
+use caf_rig::{Homography, Mat3, PlaneRig};
 use rand::seq::SliceRandom as _;
 use rand::{Rng, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::error::CalibError;
 use crate::find::{Settings, find, quantile};
-use crate::map::{Map, corner_distances};
+use crate::map::{Map, compose, corner_offsets};
 use crate::plane::Seen;
 use crate::recording::Shot;
 
@@ -37,15 +37,25 @@ pub struct TrialSettings {
     pub seed: u64,
     /// No map at all: measures how far the pairs themselves are from aligned.
     pub identity: bool,
+    /// What [`remaining`] finds in other pairs.
+    pub remaining: Option<Homography>,
 }
 
 /// One rig.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Trial {
     /// Pairs, by name.
     pub pairs: Vec<String>,
     /// Mean distance of the four corners from where they were put, infrared pixels; none where no rig was found.
     pub corner_error_px: Option<f64>,
+    /// The same from where the drawn map and what remains between other aligned pairs put them together.
+    pub error_to_others_px: Option<f64>,
+    /// From where the corners were put to where the rig puts them, infrared pixels: left and right top, left and right bottom.
+    pub corner_offsets_px: Option<[[f64; 2]; 4]>,
+    /// Share of these eight numbers that lie within two of the standard deviations which the rig states for them.
+    pub within_two_sigma: Option<f64>,
+    /// The same of the offsets from the corners of `error_to_others_px`.
+    pub others_within_two_sigma: Option<f64>,
     /// What the rig says itself: the mean of its corners' standard deviations.
     pub stated_px: Option<f64>,
     /// Why none was found.
@@ -65,6 +75,14 @@ pub struct Summary {
     pub median_px: f64,
     /// 95th percentile.
     pub p95_px: f64,
+    /// Median of the distance to what other pairs say, where it was measured.
+    pub to_others_median_px: Option<f64>,
+    /// 95th percentile of it.
+    pub to_others_p95_px: Option<f64>,
+    /// Share of the offsets of corners within two of their stated standard deviations; 95 % where these are right.
+    pub within_two_sigma: f64,
+    /// The same of the offsets to what other pairs say.
+    pub others_within_two_sigma: Option<f64>,
     /// Median of what the rigs state themselves.
     pub stated_median_px: f64,
     /// Mean time for one.
@@ -93,20 +111,42 @@ pub fn trial(aligned: &[Shot], settings: &TrialSettings, number: u64) -> Result<
     let begun = std::time::Instant::now();
     let found = find(&shots, &Settings { scale: None, least_pairs: settings.pairs.min(4) }, "");
     let seconds = begun.elapsed().as_secs_f64();
-    let mean = |values: &[f64; 4]| values.iter().sum::<f64>() / 4.0;
     let pairs = shots.iter().map(|shot| shot.name.clone()).collect();
-    Ok(match found {
-        Ok(found) => Trial {
-            pairs,
-            corner_error_px: Some(mean(&corner_distances(&truth, &found.rig.vis_from_ir, size))),
-            stated_px: found.rig.measured.map(|m| mean(&m.corner_deviation_px)),
-            refused: None,
-            seconds,
-        },
-        Err(error) => {
-            Trial { pairs, corner_error_px: None, stated_px: None, refused: Some(error.to_string()), seconds }
+    let mut out = Trial { pairs, seconds, ..Trial::default() };
+    match found.map(|found| found.rig) {
+        Ok(PlaneRig { vis_from_ir, measured: Some(measured), .. }) => {
+            let mean = |values: &[f64; 4]| values.iter().sum::<f64>() / 4.0;
+            let judged = |truth: &Homography| {
+                let offsets = corner_offsets(truth, &vis_from_ir, size);
+                let error = mean(&offsets.map(|[x, y]| x.hypot(y)));
+                (Some(error), Some(offsets), Some(within_two_sigma(&offsets, &measured.corner_covariance_px2)))
+            };
+            (out.corner_error_px, out.corner_offsets_px, out.within_two_sigma) = judged(&truth);
+            if let Some(remaining) = &settings.remaining {
+                (out.error_to_others_px, _, out.others_within_two_sigma) = judged(&compose(&truth, remaining));
+            }
+            out.stated_px = Some(mean(&measured.corner_deviation_px));
         }
-    })
+        Ok(_) => {}
+        Err(error) => out.refused = Some(error.to_string()),
+    }
+    Ok(out)
+}
+
+/// The homography that explains aligned pairs best: what their publisher left between them. All images are resized to `size`.
+///
+/// # Errors
+/// Those of [`find()`].
+pub fn remaining(aligned: &[Shot], size: Size) -> Result<Homography, CalibError> {
+    let resized = |shot: &Shot| Ok(Shot::new(&shot.name, resized(&shot.ir.gray, size)?, resized(&shot.vi.gray, size)?));
+    let shots = aligned.iter().map(resized).collect::<Result<Vec<Shot>, CalibError>>()?;
+    Ok(find(&shots, &Settings { scale: None, least_pairs: 4 }, "")?.rig.vis_from_ir)
+}
+
+fn within_two_sigma(offsets: &[[f64; 2]; 4], covariance: &[[f64; 8]; 8]) -> f64 {
+    let variances = covariance.iter().enumerate().filter_map(|(i, row)| row.get(i));
+    let is_within = |(offset, variance): &(&f64, &f64)| offset.abs() <= 2.0 * variance.sqrt();
+    offsets.as_flattened().iter().zip(variances).filter(is_within).count() as f64 / 8.0
 }
 
 /// Sums trials up.
@@ -117,12 +157,18 @@ pub fn summary(trials: &[Trial]) -> Summary {
         values.sort_by(f64::total_cmp);
         values
     };
-    let errors = sorted(|t| t.corner_error_px);
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let given = |value: f64| (!value.is_nan()).then_some(value);
+    let (errors, to_others) = (sorted(|t| t.corner_error_px), sorted(|t| t.error_to_others_px));
     Summary {
         rigs: trials.len(),
         refused: trials.len() - errors.len(),
         median_px: quantile(&errors, 0.5),
         p95_px: quantile(&errors, 0.95),
+        to_others_median_px: given(quantile(&to_others, 0.5)),
+        to_others_p95_px: given(quantile(&to_others, 0.95)),
+        within_two_sigma: mean(&sorted(|t| t.within_two_sigma)),
+        others_within_two_sigma: given(mean(&sorted(|t| t.others_within_two_sigma))),
         stated_median_px: quantile(&sorted(|t| t.stated_px), 0.5),
         seconds: trials.iter().map(|t| t.seconds).sum::<f64>() / trials.len().max(1) as f64,
     }
@@ -191,11 +237,11 @@ mod tests {
     #[test]
     fn refused_rigs_are_counted_apart() {
         let one = |error: Option<f64>| Trial {
-            pairs: Vec::new(),
             corner_error_px: error,
             stated_px: error,
             refused: error.is_none().then(String::new),
             seconds: 2.0,
+            ..Trial::default()
         };
         let all = summary(&[one(Some(3.0)), one(None), one(Some(1.0)), one(Some(2.0))]);
         assert_eq!((all.rigs, all.refused, all.median_px, all.p95_px, all.seconds), (4, 1, 2.0, 3.0, 2.0));

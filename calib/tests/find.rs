@@ -54,7 +54,8 @@ fn a_rig_of_road_scenes_is_found() {
     let Some(folder) = caf_golden::find(test, "data/roadscene") else { return };
     let pairs: Vec<_> = list(&folder.join("ir"), &folder.join("vi")).unwrap().into_iter().step_by(22).collect();
     let shots = read(&pairs, caf_image::IrRange::Full).unwrap();
-    let settings = TrialSettings { rigs: 1, pairs: 10, size: Size::new(384, 240), seed: 5, identity: false };
+    let settings =
+        TrialSettings { rigs: 1, pairs: 10, size: Size::new(384, 240), seed: 5, identity: false, remaining: None };
     let trials = [trial(&shots, &settings, 0).unwrap()];
     let sum = summary(&trials);
     caf_golden::say(&format!("{test}: 10 pairs, corner error {:.2} px of 384x240", sum.median_px));

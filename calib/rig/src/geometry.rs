@@ -1,9 +1,11 @@
 use std::fs;
 use std::path::Path;
 
+use caf_geometry::Size;
 use serde::Deserialize;
 
 use crate::error::RigError;
+use crate::matrix::Homography;
 use crate::plane::{self, PlaneRig};
 use crate::remap::RemapTable;
 use crate::rig::{Latency, Rig};
@@ -66,6 +68,49 @@ impl Geometry {
         }
     }
 
+    /// The same with other delays of the timestamps.
+    #[must_use]
+    pub fn with_latency_ms(mut self, latency_ms: Latency) -> Geometry {
+        match &mut self {
+            Self::Pose(rig) => rig.latency_ms = latency_ms,
+            Self::Plane(rig) => rig.latency_ms = latency_ms,
+        }
+        self
+    }
+
+    /// Writes the file; it appears complete or not at all.
+    ///
+    /// # Errors
+    /// Those of [`Rig::write`] and [`PlaneRig::write`].
+    pub fn write(&self, path: &Path) -> Result<(), RigError> {
+        match self {
+            Self::Pose(rig) => rig.write(path),
+            Self::Plane(rig) => rig.write(path),
+        }
+    }
+
+    /// Sizes of the infrared and of the visible images.
+    #[must_use]
+    pub fn sizes(&self) -> [Size; 2] {
+        match self {
+            Self::Pose(rig) => [rig.infrared.size(), rig.visible.size()],
+            Self::Plane(rig) => [rig.infrared, rig.visible],
+        }
+    }
+
+    /// From infrared to visible pixels. A rig with a pose says it for what is `distance_m` away, by default [`DEFAULT_DISTANCE_M`]; one
+    /// with a homography has no choice of a distance.
+    ///
+    /// # Errors
+    /// [`RigError::Distance`] for a distance that is not in front of both cameras, [`RigError::NoDistance`] for one beside a homography.
+    pub fn vis_from_ir(&self, distance_m: Option<f64>) -> Result<Homography, RigError> {
+        match (self, distance_m) {
+            (Self::Pose(rig), distance_m) => rig.vis_from_ir_at(distance_m.unwrap_or(DEFAULT_DISTANCE_M)),
+            (Self::Plane(rig), None) => Ok(rig.vis_from_ir),
+            (Self::Plane(_), Some(found_m)) => Err(RigError::NoDistance { found_m }),
+        }
+    }
+
     /// The table that brings infrared frames into the visible image. A rig with a pose is right for what is `distance_m` away, by
     /// default [`DEFAULT_DISTANCE_M`]; one with a homography has no choice of a distance.
     ///
@@ -84,8 +129,7 @@ impl Geometry {
 mod tests {
     use super::*;
     use crate::camera::Camera;
-    use crate::matrix::{Homography, Mat3};
-    use caf_geometry::Size;
+    use crate::matrix::Mat3;
 
     #[test]
     fn every_version_is_read_as_what_it_is() {
@@ -104,6 +148,12 @@ mod tests {
         plane.write(&path).unwrap();
         let read = Geometry::read(&path).unwrap();
         assert_eq!((read.latency_ms(), read.clone()), (plane.latency_ms, Geometry::Plane(Box::new(plane))));
+        let other = Latency { visible: 0.0, infrared: -3.5 };
+        read.clone().with_latency_ms(other).write(&path).unwrap();
+        assert_eq!(Geometry::read(&path).unwrap().latency_ms(), other);
+        assert_eq!(read.sizes(), [Size::new(32, 24), Size::new(64, 48)]);
+        assert_eq!(read.vis_from_ir(None).unwrap().map([3.0, 4.0]), Some([6.0, 8.0]));
+        assert!(matches!(read.vis_from_ir(Some(20.0)), Err(RigError::NoDistance { .. })));
         let table = read.table(None).unwrap();
         assert_eq!((table.size(), table.source(), table.coverage()), (Size::new(64, 48), Size::new(32, 24), 1.0));
         let error = read.table(Some(20.0)).unwrap_err();

@@ -123,6 +123,40 @@ pub enum ImageError {
         /// What made them, and what is different now.
         what: String,
     },
+    /// A folder with something in it that is no frame.
+    #[error("{}: {problem}", folder.display())]
+    Unfit {
+        /// The folder.
+        folder: PathBuf,
+        /// What.
+        problem: Box<ImageProblem>,
+    },
+    /// A folder without images.
+    #[error("{}: holds no images", path.display())]
+    NoImages {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A frame whose time is not told.
+    #[error("{}: has no line in {times}", path.display())]
+    NoTime {
+        /// The frame.
+        path: PathBuf,
+        /// The file of times.
+        times: &'static str,
+    },
+    /// A line of a file of times is wrong.
+    #[error("{}:{line}: expected {expected}, found `{found}`", path.display())]
+    Times {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What was expected.
+        expected: &'static str,
+        /// What was found.
+        found: String,
+    },
     /// A list without names.
     #[error("{}: expected at least one name in the list, found none", path.display())]
     EmptyList {
@@ -145,7 +179,7 @@ impl ImageError {
     pub fn is_wrong_call(&self) -> bool {
         match self {
             Self::Range(error) => error.is_wrong_call(),
-            Self::Existing { .. } | Self::OtherOrigin { .. } => true,
+            Self::Existing { .. } | Self::OtherOrigin { .. } | Self::Times { .. } => true,
             _ => false,
         }
     }
@@ -189,6 +223,10 @@ impl ImageError {
             | Self::Mask { path, .. }
             | Self::Encode { path, .. }
             | Self::EmptyList { path }
+            | Self::Unfit { folder: path, .. }
+            | Self::NoImages { path }
+            | Self::NoTime { path, .. }
+            | Self::Times { path, .. }
             | Self::Existing { first: path, .. }
             | Self::OtherOrigin { path, .. }
             | Self::Unlistable { path, .. } => Some(path),

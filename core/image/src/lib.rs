@@ -11,6 +11,7 @@
 //! * Infrared of more than 8 bits becomes \[0,1\] by an [`IrRange`], which is a property of the network.
 //! * What desktop systems leave in folders is passed over; everything else that is no image is named.
 
+mod camera;
 pub mod color;
 mod cut_off;
 mod decode;
@@ -24,10 +25,12 @@ pub mod label;
 pub mod list;
 mod mask;
 mod raster;
+pub mod recording;
 pub mod results;
 mod write;
 
 pub use caf_contract::{IGNORED_LABEL, IrRange, IrScratch, classes};
+pub use camera::Camera;
 pub use decode::{Pixels, Visible, byte_of, decode, decode_fourth, read_vi, visible};
 pub use error::{ImageError, ImageProblem};
 pub use header::{Header, header, image_size, inspect};

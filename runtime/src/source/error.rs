@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use caf_image::ImageError;
+
 use crate::frame::{Camera, FrameError};
 
 /// Why a camera gives nothing.
@@ -42,18 +44,9 @@ pub enum SourceError {
         /// The cause.
         reason: String,
     },
-    /// A line of `timestamps.csv` is wrong.
-    #[error("{path}:{line}: expected {expected}, found `{found}`")]
-    Timestamp {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// What was expected.
-        expected: &'static str,
-        /// What was found.
-        found: String,
-    },
+    /// A folder is no recording.
+    #[error(transparent)]
+    Recording(ImageError),
     /// A frame cannot be used.
     #[error("{} source: {source}", camera.name())]
     Frame {
@@ -87,7 +80,8 @@ impl SourceError {
     #[must_use]
     pub fn is_wrong_call(&self) -> bool {
         match self {
-            Self::NoKind { .. } | Self::Timestamp { .. } => true,
+            Self::NoKind { .. } => true,
+            Self::Recording(error) => error.is_wrong_call(),
             Self::Kind { wrong_call, .. } => *wrong_call,
             Self::Silent { .. } | Self::Lost { .. } | Self::File { .. } | Self::Frame { .. } | Self::Thread { .. } => {
                 false

@@ -1,15 +1,14 @@
 //! Frames from the images of a folder, in the order of their names.
 
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use super::error::SourceError;
 use super::kind::{Pace, Source, SourceKind, SourceSettings};
 use super::port::Port;
-use super::timestamps::{self, Timestamps};
-use caf_image::ImageProblem;
+use caf_image::recording::{RecordedFrame, recording};
 
 use crate::frame::{Frame, Layout};
 use crate::image_file;
@@ -24,14 +23,9 @@ pub const KIND: SourceKind = SourceKind {
 /// Frames per second that a folder can have: from time lapse to the fastest cameras.
 pub const FPS: RangeInclusive<f64> = 0.01..=1000.0;
 
-struct Entry {
-    path: PathBuf,
-    stamped_ns: i64,
-}
-
 /// An opened folder.
 pub struct FolderSource {
-    entries: Vec<Entry>,
+    entries: Vec<RecordedFrame>,
     settings: SourceSettings,
     rate: (i32, i32),
     reader: Option<(JoinHandle<()>, Port)>,
@@ -42,25 +36,9 @@ impl FolderSource {
     /// first image.
     pub fn open(folder: &Path, settings: SourceSettings) -> Result<Self, SourceError> {
         let file = |path: &Path, reason: String| SourceError::File { path: path.to_path_buf(), reason };
-        let listing = caf_image::folder::images(folder).map_err(|e| file(folder, e.to_string()))?;
-        let stamps_file = folder.join(timestamps::FILE_NAME);
-        let is_stamps = |p: &ImageProblem| matches!(p, ImageProblem::NotAnImage { path, .. } if *path == stamps_file);
-        if let Some(problem) = listing.problems.iter().find(|problem| !is_stamps(problem)) {
-            return Err(file(folder, problem.to_string()));
-        }
-        let files = listing.files;
-        let first = files.values().next().ok_or_else(|| file(folder, "holds no images".to_owned()))?;
-        image_file::read(first, settings.camera).map_err(|e| file(first, e.to_string()))?;
-        let stamps = Timestamps::find(folder, settings.camera)?;
-        let mut entries = Vec::with_capacity(files.len());
-        for (index, (stem, path)) in files.into_iter().enumerate() {
-            let stamped_ns = match &stamps {
-                None => (index as f64 * 1e9 / settings.fps).round() as i64,
-                Some(stamps) => {
-                    stamps.get(&stem).ok_or_else(|| file(&path, format!("has no line in {}", timestamps::FILE_NAME)))?
-                }
-            };
-            entries.push(Entry { path, stamped_ns });
+        let entries = recording(folder, settings.camera, settings.fps).map_err(SourceError::Recording)?;
+        if let Some(first) = entries.first() {
+            image_file::read(&first.path, settings.camera).map_err(|e| file(&first.path, e.to_string()))?;
         }
         let rate = rate(&entries, settings.fps);
         Ok(Self { entries, settings, rate, reader: None })
@@ -103,7 +81,7 @@ impl Drop for FolderSource {
 }
 
 /// Frames per second from the middle interval, in thousandths; 0 when they make no video.
-fn rate(entries: &[Entry], fps: f64) -> (i32, i32) {
+fn rate(entries: &[RecordedFrame], fps: f64) -> (i32, i32) {
     let mut gaps: Vec<i64> =
         entries.iter().zip(entries.iter().skip(1)).map(|(a, b)| b.stamped_ns.saturating_sub(a.stamped_ns)).collect();
     gaps.sort_unstable();
@@ -112,7 +90,7 @@ fn rate(entries: &[Entry], fps: f64) -> (i32, i32) {
 }
 
 struct Reader {
-    entries: Vec<Entry>,
+    entries: Vec<RecordedFrame>,
     latency_ns: i64,
     rate: (i32, i32),
     pace: Pace,
@@ -151,7 +129,7 @@ impl Reader {
         }
     }
 
-    fn read(&self, sequence: u64, entry: &Entry) -> Result<Frame, SourceError> {
+    fn read(&self, sequence: u64, entry: &RecordedFrame) -> Result<Frame, SourceError> {
         let image = image_file::read(&entry.path, self.port.camera())
             .map_err(|e| SourceError::File { path: entry.path.clone(), reason: e.to_string() })?;
         let size = image.size;

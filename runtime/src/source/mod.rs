@@ -15,7 +15,6 @@ pub mod error;
 pub mod folder;
 pub mod kind;
 pub mod port;
-pub mod timestamps;
 
 /// The kinds of source that need nothing beyond this crate.
 pub const SOURCES: &[kind::SourceKind] = &[folder::KIND];

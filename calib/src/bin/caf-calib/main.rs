@@ -4,6 +4,7 @@
 
 mod evaluate;
 mod rig;
+mod time;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Rig(rig::RigArguments),
+    Time(time::TimeArguments),
     Evaluate(evaluate::EvaluateArguments),
 }
 
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
     caf_console::start_log();
     let result = match &Arguments::parse().command {
         Command::Rig(arguments) => rig::run(arguments),
+        Command::Time(arguments) => time::run(arguments),
         Command::Evaluate(arguments) => evaluate::run(arguments),
     };
     caf_console::exit_code(result, |e| e.downcast_ref().is_some_and(CalibError::is_wrong_call))

@@ -1,4 +1,4 @@
-//! Capture times of a folder of frames.
+//! Recordings: a folder of the frames of one camera, and the times at which they were captured.
 //!
 //! `timestamps.csv` lies in the folder or beside it. Its first line names the columns: the first holds the file's stem (or
 //! name, or its number when the file is `000012.png`), and the time is in a column whose name ends in its unit, `_s`, `_ms`,
@@ -6,17 +6,53 @@
 //! column without a camera serves both.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::error::SourceError;
-use crate::frame::Camera;
+use crate::camera::Camera;
+use crate::error::{ImageError, ImageProblem};
+use crate::folder::images;
 
-/// Name of the file.
+/// Name of the file of times.
 pub const FILE_NAME: &str = "timestamps.csv";
+
+/// A frame of a recording.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedFrame {
+    /// The image.
+    pub path: PathBuf,
+    /// Its timestamp, nanoseconds.
+    pub stamped_ns: i64,
+}
+
+/// The frames of a folder in the order of their names, with the times of its `timestamps.csv`; without one, `fps` of them a second.
+///
+/// # Errors
+/// [`ImageError::Read`] when the folder or the file of times cannot be read, [`ImageError::Unfit`] for what is no image in the folder,
+/// [`ImageError::NoImages`] for an empty one, [`ImageError::Times`] for a wrong line, [`ImageError::NoTime`] for a frame without one.
+pub fn recording(folder: &Path, camera: Camera, fps: f64) -> Result<Vec<RecordedFrame>, ImageError> {
+    let listing = images(folder)?;
+    let times_file = folder.join(FILE_NAME);
+    let is_times = |p: &ImageProblem| matches!(p, ImageProblem::NotAnImage { path, .. } if *path == times_file);
+    if let Some(problem) = listing.problems.into_iter().find(|problem| !is_times(problem)) {
+        return Err(ImageError::Unfit { folder: folder.to_owned(), problem: Box::new(problem) });
+    }
+    if listing.files.is_empty() {
+        return Err(ImageError::NoImages { path: folder.to_owned() });
+    }
+    let times = Timestamps::find(folder, camera)?;
+    let timed = |(index, (stem, path)): (usize, (String, PathBuf))| match &times {
+        None => Ok(RecordedFrame { path, stamped_ns: (index as f64 * 1e9 / fps).round() as i64 }),
+        Some(times) => match times.get(&stem) {
+            Some(stamped_ns) => Ok(RecordedFrame { path, stamped_ns }),
+            None => Err(ImageError::NoTime { path, times: FILE_NAME }),
+        },
+    };
+    listing.files.into_iter().enumerate().map(timed).collect()
+}
 
 /// Nanoseconds by file stem.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Timestamps(HashMap<String, i64>);
+struct Timestamps(HashMap<String, i64>);
 
 fn names(camera: Camera, part: &str) -> bool {
     match camera {
@@ -57,18 +93,17 @@ fn time_column(name: &str, camera: Camera) -> Option<(f64, bool)> {
 
 impl Timestamps {
     /// Reads the file for `folder`, if there is one.
-    pub fn find(folder: &Path, camera: Camera) -> Result<Option<Self>, SourceError> {
+    fn find(folder: &Path, camera: Camera) -> Result<Option<Self>, ImageError> {
         let beside = folder.parent().map(|p| p.join(FILE_NAME));
         let Some(path) = std::iter::once(folder.join(FILE_NAME)).chain(beside).find(|p| p.is_file()) else {
             return Ok(None);
         };
-        let text = std::fs::read_to_string(&path)
-            .map_err(|e| SourceError::File { path: path.clone(), reason: e.to_string() })?;
+        let text = std::fs::read_to_string(&path).map_err(|source| ImageError::Read { path: path.clone(), source })?;
         Self::parse(&text, &path, camera).map(Some)
     }
 
-    fn parse(text: &str, path: &Path, camera: Camera) -> Result<Self, SourceError> {
-        let wrong = |line: usize, expected: &'static str, found: &str| SourceError::Timestamp {
+    fn parse(text: &str, path: &Path, camera: Camera) -> Result<Self, ImageError> {
+        let wrong = |line: usize, expected: &'static str, found: &str| ImageError::Times {
             path: path.to_path_buf(),
             line,
             expected,
@@ -107,8 +142,7 @@ impl Timestamps {
     }
 
     /// The time of a frame.
-    #[must_use]
-    pub fn get(&self, stem: &str) -> Option<i64> {
+    fn get(&self, stem: &str) -> Option<i64> {
         self.0.get(&key(stem)).copied()
     }
 }
@@ -117,7 +151,7 @@ impl Timestamps {
 mod tests {
     use super::*;
 
-    fn parse(text: &str, camera: Camera) -> Result<Timestamps, SourceError> {
+    fn parse(text: &str, camera: Camera) -> Result<Timestamps, ImageError> {
         Timestamps::parse(text, Path::new("t.csv"), camera)
     }
 
@@ -132,6 +166,27 @@ mod tests {
         assert_eq!(stamps.get("12a"), None);
         let one = "name,t_ns\n\n000007.png,1700000000000000001\n";
         assert_eq!(parse(one, Camera::Visible).unwrap().get("000007"), Some(1_700_000_000_000_000_001));
+    }
+
+    #[test]
+    fn frames_have_the_times_of_the_file_or_of_the_rate() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = crate::Gray8::filled(caf_geometry::Size::new(4, 3), 9).unwrap();
+        for name in ["0001.png", "0002.png"] {
+            crate::write_gray8(&folder.path().join(name), &image).unwrap();
+        }
+        let times = |fps| recording(folder.path(), Camera::Visible, fps);
+        let stamps = |fps| times(fps).unwrap().iter().map(|frame| frame.stamped_ns).collect::<Vec<_>>();
+        assert_eq!(stamps(50.0), [0, 20_000_000]);
+        let csv = folder.path().join(FILE_NAME);
+        std::fs::write(&csv, "frame,t_ms\n1,7\n2,9.5\n").unwrap();
+        assert_eq!(stamps(50.0), [7_000_000, 9_500_000]);
+        std::fs::write(&csv, "frame,t_ms\n1,7\n").unwrap();
+        assert!(matches!(times(50.0), Err(ImageError::NoTime { path, .. }) if path.ends_with("0002.png")));
+        std::fs::write(folder.path().join("notes.txt"), "hello").unwrap();
+        assert!(matches!(times(50.0), Err(ImageError::Unfit { .. })));
+        let empty = tempfile::tempdir().unwrap();
+        assert!(matches!(recording(empty.path(), Camera::Visible, 50.0), Err(ImageError::NoImages { .. })));
     }
 
     #[test]
