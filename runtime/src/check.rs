@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use crate::error::RuntimeError;
 use crate::frame::{ImageView, PixelFormat};
-use crate::fusion::{FrameFusion, FusionSettings, PairError};
-use crate::session::{Model, SessionError};
+use crate::fusion::{FrameFusion, FusionSettings};
+use crate::session::Model;
 use crate::stats::{Histogram, Percentiles};
 use crate::task::FusedImage;
 
@@ -88,7 +88,7 @@ pub struct CheckReport {
 /// Probes every provider and fuses a black pair `runs` times, of `size` for a model that takes any. `options` are those that the model
 /// was loaded with.
 pub fn check(model: Model, options: EngineOptions, size: Size, runs: u32) -> Result<CheckReport, RuntimeError> {
-    let library = library().map_err(|error| SessionError::from(EngineError::from(error)))?;
+    let library = library().map_err(EngineError::from)?;
     let providers = Provider::ALL
         .into_iter()
         .map(|provider| {
@@ -115,15 +115,15 @@ pub fn check(model: Model, options: EngineOptions, size: Size, runs: u32) -> Res
     })
 }
 
-fn time(model: Model, size: Size, runs: u32) -> Result<Timing, PairError> {
+fn time(model: Model, size: Size, runs: u32) -> Result<Timing, RuntimeError> {
     let size = model.fixed_size().unwrap_or(size);
-    let bytes = check_elements("the timed images", &[size.height, size.width, 3]).map_err(SessionError::Images)?;
+    let bytes = check_elements("the timed images", &[size.height, size.width, 3]).map_err(RuntimeError::Images)?;
     let black = vec![0; bytes];
     let image = |format: PixelFormat| ImageView::new(&black, size, size.width * format.bytes(), format);
     let (ir, vi) = (image(PixelFormat::Gray8)?, image(PixelFormat::Rgb8)?);
     let mut fusion = FrameFusion::new(model, &FusionSettings::default())?;
     let mut fused = FusedImage::default();
-    let mut pair = || -> Result<_, PairError> {
+    let mut pair = || -> Result<_, RuntimeError> {
         let start = Instant::now();
         let times = fusion.infer(&ir, &vi)?.finish(&mut fused)?;
         Ok([times.pre, times.infer, times.post + times.read, start.elapsed()])

@@ -1,13 +1,16 @@
-//! Why images are not fused: the one error of this crate, with the errors of its parts as causes.
+//! Why images are not fused: the one error of this crate. What sources and sinks fail with, and what makes no image, are causes.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use caf_contract::Mismatch;
+use caf_engine::EngineError;
+use caf_geometry::{GeometryError, Size};
 use caf_image::ImageError;
+use caf_rig::RigError;
 
-use crate::fusion::PairError;
-use crate::session::SessionError;
-use crate::sink::kind::SinkError;
+use crate::frame::FrameError;
+use crate::sink::error::SinkError;
 use crate::source::error::SourceError;
 
 /// Offenders printed; the rest is only counted.
@@ -22,16 +25,59 @@ pub enum RuntimeError {
     /// A sink, or a file of detections.
     #[error(transparent)]
     Sink(#[from] SinkError),
-    /// A pair, or the settings that all pairs are fused with.
+    /// The engine refuses the model or fails.
     #[error(transparent)]
-    Pair(#[from] PairError),
+    Engine(#[from] EngineError),
+    /// The model does not fuse.
+    #[error("{path}: expected a model that fuses pairs, found one that only {found}: export it with --fusion")]
+    NoFusion {
+        /// The model.
+        path: PathBuf,
+        /// What it does.
+        found: String,
+    },
+    /// The images do not fit the model.
+    #[error("the images do not fit the model: {0}")]
+    Images(Mismatch),
+    /// The images are of another size than the one that the model is fixed to.
+    #[error(
+        "the model is fixed to images of {expected}, found {found}: scale them, or export the model without --size, which gives \
+         one for images of every size"
+    )]
+    FixedSize {
+        /// The model's.
+        expected: Size,
+        /// The images'.
+        found: Size,
+    },
+    /// The rig is impossible.
+    #[error("the rig cannot be used: {0}")]
+    Rig(#[from] RigError),
+    /// The images are of different sizes and nothing aligns them.
+    #[error(
+        "the infrared image is {infrared} pixels and the visible one {visible}: scale one of them, in a launch string by \
+         `! videoscale ! video/x-raw,width={},height={}`, or name with --rig the geometry that aligns them",
+        visible.width, visible.height
+    )]
+    Sizes {
+        /// Size of the infrared image, after alignment.
+        infrared: Size,
+        /// Size of the visible image.
+        visible: Size,
+    },
+    /// The detector's settings or its rows are wrong.
+    #[error(transparent)]
+    Detect(#[from] GeometryError),
+    /// An image cannot be used.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
     /// A pair of files.
     #[error("{name}: {source}")]
     Named {
         /// What both files are called.
         name: String,
         /// The cause.
-        source: PairError,
+        source: Box<RuntimeError>,
     },
     /// The images of two folders do not fit together, or cannot be read.
     #[error("{} of the two folders' images cannot be fused:{}", offenders.len(), list(offenders))]
@@ -72,23 +118,23 @@ pub enum RuntimeError {
     },
 }
 
-impl From<SessionError> for RuntimeError {
-    fn from(error: SessionError) -> Self {
-        Self::Pair(error.into())
-    }
-}
-
 impl RuntimeError {
     /// True when the call was wrong rather than the work failing.
     #[must_use]
     pub fn is_wrong_call(&self) -> bool {
         match self {
-            Self::NoTask | Self::NoSegmentation => true,
+            Self::NoFusion { .. } | Self::NoTask | Self::NoSegmentation => true,
             Self::Source(error) => error.is_wrong_call(),
             Self::Sink(error) => error.is_wrong_call(),
-            Self::Pair(error) => error.is_wrong_call(),
+            Self::Engine(error) => error.is_wrong_call(),
+            Self::Rig(error) => error.is_wrong_call(),
+            Self::Detect(error) => error.is_wrong_call(),
+            Self::Named { source, .. } => source.is_wrong_call(),
             Self::File(error) => error.is_wrong_call(),
-            Self::Named { .. }
+            Self::Images(_)
+            | Self::FixedSize { .. }
+            | Self::Sizes { .. }
+            | Self::Frame(_)
             | Self::Offenders { .. }
             | Self::Empty { .. }
             | Self::Stage { .. }

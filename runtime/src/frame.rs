@@ -38,7 +38,7 @@ impl PixelFormat {
     }
 }
 
-/// Why an image cannot be used.
+/// Why an image cannot be used. What a camera or a file delivers is never a wrong call.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
     /// Too few bytes for the claimed size.

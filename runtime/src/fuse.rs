@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::error::RuntimeError;
 use crate::frame::{Camera, PixelFormat};
-use crate::fusion::{FrameFusion, FusionSettings, PairError, PairTimes};
+use crate::fusion::{FrameFusion, FusionSettings, PairTimes};
 use crate::image_file::{self, Decoded};
 use crate::result::Detections;
 use crate::session::Model;
@@ -181,7 +181,7 @@ pub fn run(model: Model, config: &FuseConfig, done: &mut dyn FnMut(usize, usize)
         };
         let read = start.elapsed();
         let took = fuse(&mut fusion, &ir, &vi, &mut image)
-            .map_err(|source| RuntimeError::Named { name: pair.name.clone(), source })?;
+            .map_err(|source| RuntimeError::Named { name: pair.name.clone(), source: Box::new(source) })?;
         let Size { width: width_px, height: height_px } = image.size;
         if let Some(lines) = &mut lines {
             let detections = Detections { list: &image.detections, classes: &names.detection };
@@ -228,7 +228,12 @@ fn facts(model: &Model, config: &FuseConfig) -> Vec<Fact> {
     facts
 }
 
-fn fuse(fusion: &mut FrameFusion, ir: &Decoded, vi: &Decoded, image: &mut FusedImage) -> Result<PairTimes, PairError> {
+fn fuse(
+    fusion: &mut FrameFusion,
+    ir: &Decoded,
+    vi: &Decoded,
+    image: &mut FusedImage,
+) -> Result<PairTimes, RuntimeError> {
     fusion.infer(&ir.view()?, &vi.view()?)?.finish(image)
 }
 

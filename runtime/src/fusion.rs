@@ -3,56 +3,15 @@
 
 use std::time::{Duration, Instant};
 
-use caf_geometry::{GeometryError, NmsSettings, Size};
-use caf_rig::{Geometry, RigError};
+use caf_geometry::NmsSettings;
+use caf_rig::Geometry;
 
 use crate::align::Aligner;
-use crate::frame::{FrameError, ImageView};
+use crate::error::RuntimeError;
+use crate::frame::ImageView;
 use crate::infrared::{Follow, InfraredRange};
-use crate::session::{Fused, Model, Runner, SessionError};
+use crate::session::{Fused, Model, Runner};
 use crate::task::{ClassNames, FusedImage, Tasks};
-
-/// Why a pair cannot be fused.
-#[derive(Debug, thiserror::Error)]
-pub enum PairError {
-    /// The rig is impossible.
-    #[error("the rig cannot be used: {0}")]
-    Rig(#[from] RigError),
-    /// The images are of different sizes and nothing aligns them.
-    #[error(
-        "the infrared image is {infrared} pixels and the visible one {visible}: scale one of them, in a launch string by \
-         `! videoscale ! video/x-raw,width={},height={}`, or name with --rig the geometry that aligns them",
-        visible.width, visible.height
-    )]
-    Sizes {
-        /// Size of the infrared image, after alignment.
-        infrared: Size,
-        /// Size of the visible image.
-        visible: Size,
-    },
-    /// The model refuses the images or fails.
-    #[error(transparent)]
-    Session(#[from] SessionError),
-    /// The detector's settings or its rows are wrong.
-    #[error(transparent)]
-    Detect(#[from] GeometryError),
-    /// An image cannot be used.
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-}
-
-impl PairError {
-    /// True when a setting is wrong rather than the work failing.
-    #[must_use]
-    pub fn is_wrong_call(&self) -> bool {
-        match self {
-            Self::Detect(error) => error.is_wrong_call(),
-            Self::Rig(error) => error.is_wrong_call(),
-            Self::Session(error) => error.is_wrong_call(),
-            Self::Sizes { .. } | Self::Frame(_) => false,
-        }
-    }
-}
 
 /// How to fuse.
 #[derive(Clone, Debug, Default)]
@@ -104,7 +63,7 @@ pub struct Inferred<'a> {
 
 impl FrameFusion {
     /// Prepares a model; refuses thresholds outside [0, 1] and an impossible rig.
-    pub fn new(model: Model, settings: &FusionSettings) -> Result<Self, PairError> {
+    pub fn new(model: Model, settings: &FusionSettings) -> Result<Self, RuntimeError> {
         let contract = model.contract();
         let tasks = Tasks::new(contract, &settings.nms)?;
         let aligner =
@@ -126,12 +85,12 @@ impl FrameFusion {
     }
 
     /// See [`Runner::warm_up`].
-    pub fn warm_up(&mut self) -> Result<Option<Duration>, PairError> {
-        Ok(self.runner.warm_up()?)
+    pub fn warm_up(&mut self) -> Result<Option<Duration>, RuntimeError> {
+        self.runner.warm_up()
     }
 
     /// Aligns a pair and runs the model on it.
-    pub fn infer(&mut self, infrared: &ImageView<'_>, visible: &ImageView<'_>) -> Result<Inferred<'_>, PairError> {
+    pub fn infer(&mut self, infrared: &ImageView<'_>, visible: &ImageView<'_>) -> Result<Inferred<'_>, RuntimeError> {
         let start = Instant::now();
         let ranged = self.range.apply(infrared)?;
         let infrared = match &mut self.aligner {
@@ -139,7 +98,7 @@ impl FrameFusion {
             None => ranged,
         };
         if infrared.size() != visible.size() {
-            return Err(PairError::Sizes { infrared: infrared.size(), visible: visible.size() });
+            return Err(RuntimeError::Sizes { infrared: infrared.size(), visible: visible.size() });
         }
         let align = start.elapsed();
         let fused = self.runner.run(&infrared, visible)?;
@@ -149,7 +108,7 @@ impl FrameFusion {
 
 impl Inferred<'_> {
     /// Copies the fused image out, reads the results of the tasks and paints them.
-    pub fn finish(self, out: &mut FusedImage) -> Result<PairTimes, PairError> {
+    pub fn finish(self, out: &mut FusedImage) -> Result<PairTimes, RuntimeError> {
         let Self { fused, tasks, draw, align } = self;
         let start = Instant::now();
         out.size = fused.size;

@@ -7,8 +7,9 @@ mod common;
 use caf_engine::{EngineError, EngineOptions, ProviderChoice, View};
 use caf_geometry::Size;
 use caf_net::zoo::pipeline::{ColourMode, Samples};
+use caf_runtime::error::RuntimeError;
 use caf_runtime::frame::{ImageView, PixelFormat};
-use caf_runtime::session::{Model, Runner, SessionError};
+use caf_runtime::session::{Model, Runner};
 use common::{REACH_PX, byte};
 
 fn options() -> EngineOptions {
@@ -101,16 +102,16 @@ fn models_that_cannot_fuse_are_refused_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let load = |path: &std::path::Path| Model::load(path, options()).unwrap_err();
     let absent = load(&folder.path().join("absent.onnx"));
-    assert!(matches!(&absent, SessionError::Engine(EngineError::Read { .. })) && absent.is_wrong_call(), "{absent}");
+    assert!(matches!(&absent, RuntimeError::Engine(EngineError::Read { .. })) && absent.is_wrong_call(), "{absent}");
     let garbage = folder.path().join("garbage.onnx");
     std::fs::write(&garbage, b"not a model").unwrap();
     let error = load(&garbage);
-    assert!(matches!(&error, SessionError::Engine(EngineError::NoModel { .. })) && error.is_wrong_call(), "{error}");
+    assert!(matches!(&error, RuntimeError::Engine(EngineError::NoModel { .. })) && error.is_wrong_call(), "{error}");
     // Bytes of no kind that is known by its beginning: ONNX Runtime says what is wrong.
     std::fs::write(&garbage, [0x08, 0x07, 0xFF, 0xFF, 0xFF]).unwrap();
     let error = load(&garbage);
     assert!(
-        matches!(&error, SessionError::Engine(EngineError::Load { .. })) && error.to_string().contains("garbage.onnx"),
+        matches!(&error, RuntimeError::Engine(EngineError::Load { .. })) && error.to_string().contains("garbage.onnx"),
         "{error}"
     );
     let detector = load(&common::detector_model(folder.path(), "detector.onnx")).to_string();
@@ -142,7 +143,7 @@ fn a_missing_gpu_is_an_error_and_never_a_quiet_fall_back() {
         (ProviderChoice::Tensorrt, "libonnxruntime_providers_tensorrt.so"),
     ] {
         match Model::load(&path, EngineOptions { provider, threads: None }) {
-            Err(SessionError::Engine(EngineError::Provider(error))) => {
+            Err(RuntimeError::Engine(EngineError::Provider(error))) => {
                 assert!(error.to_string().contains(library), "{error}")
             }
             Err(other) => panic!("another error: {other}"),

@@ -10,7 +10,7 @@ use caf_engine::{Engine, EngineOptions, Provider};
 use caf_geometry::NmsSettings;
 use caf_rig::Geometry;
 use caf_runtime::error::RuntimeError;
-use caf_runtime::session::{Model, SessionError};
+use caf_runtime::session::Model;
 use clap::Args;
 use serde::Serialize;
 
@@ -104,7 +104,7 @@ impl ModelArgs {
                 return Err(WrongCall("--public-key: expected a --bundle, found --model".to_owned()).into());
             }
             (None, Some(path)) => {
-                let model = Model::load(path, self.options()).map_err(RuntimeError::from)?;
+                let model = Model::load(path, self.options())?;
                 Vehicle { model, rig: None, thresholds: None, origin: None }
             }
             (None, None) => anyhow::bail!("neither --model nor --bundle"),
@@ -133,9 +133,8 @@ impl ModelArgs {
         let external: Vec<(&str, Arc<[u8]>)> = found.external_data;
         let name = found.path.display().to_string();
         let model = Engine::from_parts(&name, found.onnx, &external, self.options())
-            .map_err(SessionError::from)
-            .and_then(Model::new)
-            .map_err(RuntimeError::from)?;
+            .map_err(RuntimeError::from)
+            .and_then(Model::new)?;
         bundle.check_contract(found.entry, model.contract())?;
         let distance_m = manifest.rig.as_ref().and_then(|rig| rig.distance_m);
         let rig = bundle.rig().map(|(text, path)| Geometry::from_toml(&text, &path)).transpose()?;

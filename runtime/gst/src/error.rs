@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use caf_geometry::Size;
 use caf_runtime::frame::{Camera, FrameError};
-use caf_runtime::sink::kind::SinkError;
+use caf_runtime::sink::error::SinkError;
 use caf_runtime::source::error::SourceError;
 use gstreamer as gst;
 

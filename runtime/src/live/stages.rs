@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::summary::StageHistograms;
 use crate::error::RuntimeError;
 use crate::frame::{Camera, Frame};
-use crate::fusion::{FrameFusion, PairError};
+use crate::fusion::FrameFusion;
 use crate::pair::{PairCount, PairRule, Pairer, Step};
 use crate::queue::{Lanes, Popped, Pushed, Queue};
 use crate::result::{PairResult, ResultPool, Stage};
@@ -205,8 +205,7 @@ impl Inference<'_> {
         result.stages.set(Stage::Pair, decided.saturating_duration_since(arrived));
         result.stages.set(Stage::Queue, began.saturating_duration_since(decided));
 
-        let inferred =
-            self.fusion.infer(&infrared.view().map_err(PairError::from)?, &visible.view().map_err(PairError::from)?)?;
+        let inferred = self.fusion.infer(&infrared.view()?, &visible.view()?)?;
         // The cameras get their buffers back before anything else is done.
         drop((infrared, visible));
         let times = inferred.finish(&mut result.image)?;

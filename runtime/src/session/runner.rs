@@ -6,7 +6,8 @@ use caf_contract::{Colour, Contract, Extents, INPUT_IR, INPUT_VI, Mismatch, OUTP
 use caf_engine::{Binding, Engine, Slot, View, ViewMut};
 use caf_geometry::Size;
 
-use super::{Model, SessionError};
+use super::Model;
+use crate::error::RuntimeError;
 use crate::frame::{FrameError, ImageView, PixelFormat};
 use crate::pixels;
 
@@ -79,11 +80,11 @@ impl Runner {
     ///
     /// # Errors
     /// As [`Runner::run`].
-    pub fn warm_up(&mut self) -> Result<Option<Duration>, SessionError> {
+    pub fn warm_up(&mut self) -> Result<Option<Duration>, RuntimeError> {
         let size = |name| self.contract.input(name).ok().and_then(Port::fixed_size);
         let (Some(ir), Some(vi)) = (size(INPUT_IR), size(INPUT_VI)) else { return Ok(None) };
         let rgb = |size: Size| {
-            check_elements("the model's images", &[size.height, size.width, 3]).map_err(SessionError::Images)
+            check_elements("the model's images", &[size.height, size.width, 3]).map_err(RuntimeError::Images)
         };
         let black = vec![0; rgb(ir)?.max(rgb(vi)?)];
         let view = |s: Size| ImageView::new(&black, s, s.width * 3, PixelFormat::Rgb8);
@@ -98,7 +99,7 @@ impl Runner {
     ///
     /// # Errors
     /// When the model takes no images of that size, or inference fails.
-    pub fn run(&mut self, ir: &ImageView<'_>, vi: &ImageView<'_>) -> Result<Fused<'_>, SessionError> {
+    pub fn run(&mut self, ir: &ImageView<'_>, vi: &ImageView<'_>) -> Result<Fused<'_>, RuntimeError> {
         let start = Instant::now();
         let [ir_size, vi_size] = [ir, vi].map(|image| image.size());
         let mut bound = match self.bound.take() {
@@ -121,29 +122,29 @@ impl Runner {
     }
 }
 
-fn bind(engine: &Engine, contract: &Contract, ir: Size, vi: Size) -> Result<Bound, SessionError> {
+fn bind(engine: &Engine, contract: &Contract, ir: Size, vi: Size) -> Result<Bound, RuntimeError> {
     let mut extents = Extents::default();
     let mut inputs = vec![];
     for port in &contract.inputs {
         let size = if port.name == INPUT_IR { ir } else { vi };
         let shape = extents.bind_image(port, 1, size).map_err(|mismatch| match port.fixed_size() {
-            Some(expected) if expected != size => SessionError::FixedSize { expected, found: size },
-            _ => SessionError::Images(mismatch),
+            Some(expected) if expected != size => RuntimeError::FixedSize { expected, found: size },
+            _ => RuntimeError::Images(mismatch),
         })?;
         inputs.push(Slot { name: &port.name, element: port.element, shape });
     }
     let mut outputs = vec![];
     let mut fused = None;
     for (place, port) in contract.outputs.iter().enumerate() {
-        let shape = extents.shape_of(port).map_err(SessionError::Images)?;
+        let shape = extents.shape_of(port).map_err(RuntimeError::Images)?;
         if port.name == OUTPUT_FUSED {
-            check_fused(port, &shape, vi).map_err(SessionError::Images)?;
+            check_fused(port, &shape, vi).map_err(RuntimeError::Images)?;
             fused = Some((place, port.colour));
         }
         outputs.push(Slot { name: &port.name, element: port.element, shape });
     }
     // The contract was checked when the model was loaded, so that this cannot be met; it is still an error.
-    let fused = fused.ok_or_else(|| SessionError::Images(Mismatch::new("outputs", "a fused image", "none")))?;
+    let fused = fused.ok_or_else(|| RuntimeError::Images(Mismatch::new("outputs", "a fused image", "none")))?;
     Ok(Bound { binding: engine.bind(&inputs, &outputs)?, ir, vi, fused })
 }
 

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use caf_file::Aside;
 use serde::Serialize;
 
-use super::kind::{DropPolicy, Sent, Sink, SinkError, SinkKind};
+use super::error::SinkError;
+use super::kind::{DropPolicy, Sent, Sink, SinkKind};
 use crate::result::{Line, PairResult};
 use crate::task::ClassNames;
 

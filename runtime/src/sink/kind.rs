@@ -1,42 +1,10 @@
 //! What a kind of sink is: one file that can open what a user names, and one line in a list.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
 
+use super::error::SinkError;
 use crate::result::PairResult;
 use crate::task::ClassNames;
-
-/// Why a result cannot be kept.
-#[derive(Debug, thiserror::Error)]
-pub enum SinkError {
-    /// A file cannot be written.
-    #[error("{path}: {source}")]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
-    /// A kind of sink with errors of its own.
-    #[error("{source}")]
-    Kind {
-        /// Whether the call was wrong rather than the sink failing.
-        wrong_call: bool,
-        /// The cause.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-}
-
-impl SinkError {
-    /// True when the call was wrong rather than the sink failing.
-    #[must_use]
-    pub fn is_wrong_call(&self) -> bool {
-        match self {
-            Self::Write { .. } => false,
-            Self::Kind { wrong_call, .. } => *wrong_call,
-        }
-    }
-}
 
 /// What became of a result at a sink that goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::kind::{Sent, Sink, SinkError, SinkSpec};
+use super::error::SinkError;
+use super::kind::{Sent, Sink, SinkSpec};
 use crate::queue::{Pushed, Queue, WhenFull};
 use crate::result::PairResult;
 use crate::stats::{Histogram, Percentiles};

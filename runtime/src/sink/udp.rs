@@ -8,7 +8,8 @@ use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _, UdpSocket};
 
-use super::kind::{DropPolicy, Sent, Sink, SinkError, SinkKind};
+use super::error::SinkError;
+use super::kind::{DropPolicy, Sent, Sink, SinkKind};
 use crate::result::{Line, PairResult};
 use crate::task::ClassNames;
 

@@ -4,7 +4,8 @@ use std::ffi::OsStr;
 use std::time::Duration;
 
 use caf_runtime::result::PairResult;
-use caf_runtime::sink::kind::{DropPolicy, OpenSink, Sent, Sink, SinkError, SinkKind, SinkSpec};
+use caf_runtime::sink::error::SinkError;
+use caf_runtime::sink::kind::{DropPolicy, OpenSink, Sent, Sink, SinkKind, SinkSpec};
 
 /// Takes everything.
 pub fn willing() -> SinkSpec {
