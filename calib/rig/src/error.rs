@@ -36,6 +36,23 @@ pub enum RigError {
         /// Its determinant.
         determinant: f64,
     },
+    /// A homography that turns what is right in one image to the left in the other.
+    #[error(
+        "the homography mirrors the image (determinant {determinant:e}): expected two cameras that look the same way"
+    )]
+    Mirrors {
+        /// Its determinant, below 0.
+        determinant: f64,
+    },
+    /// A homography that maps a part of the infrared image to no place of the visible image.
+    #[error(
+        "the homography puts the corner ({}, {}) of the infrared image behind the visible camera: expected all of it in front",
+        corner[0], corner[1]
+    )]
+    BehindCamera {
+        /// The first such corner, pixels.
+        corner: [f64; 2],
+    },
     /// A camera is larger than a remap table can address.
     #[error("{place}: expected at most {limit} pixels, found {found}")]
     TooLarge {

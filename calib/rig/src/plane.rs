@@ -93,14 +93,15 @@ impl PlaneRig {
     /// Checks every value.
     ///
     /// # Errors
-    /// [`RigError::Value`] for the first that is wrong, [`RigError::Singular`] for a homography that mirrors, or that leaves a corner of
-    /// the infrared image behind the visible camera.
+    /// [`RigError::Value`] for the first that is wrong; [`RigError::Singular`], [`RigError::BehindCamera`] and [`RigError::Mirrors`] for a
+    /// homography that cannot be that of two cameras.
     pub fn validate(&self) -> Result<(), RigError> {
-        let sides = [("visible", self.visible), ("infrared", self.infrared)];
-        for (name, size) in sides {
-            if !size.is_possible() {
-                let (place, found) = (format!("{name}.width_px × height_px"), size.width.min(size.height) as f64);
-                return Err(RigError::Value { place, expected: "sides from 1 to 65535", found });
+        let sides = [("visible", self.visible), ("infrared", self.infrared)]
+            .map(|(name, size)| [(name, "width_px", size.width), (name, "height_px", size.height)]);
+        for (name, side, found) in sides.into_iter().flatten() {
+            if !Size::new(found, 1).is_possible() {
+                let place = format!("{name}.{side}");
+                return Err(RigError::Value { place, expected: "a side from 1 to 65535", found: found as f64 });
             }
         }
         for found in self.vis_from_ir.0.0.as_flattened() {
@@ -112,9 +113,15 @@ impl PlaneRig {
         self.latency_ms.validate()?;
         let determinant = self.vis_from_ir.0.determinant();
         let [w, h] = self.infrared.wh().map(|v| v as f64);
-        let is_in_front = [[0.0, 0.0], [w, 0.0], [0.0, h], [w, h]].iter().all(|c| self.vis_from_ir.map(*c).is_some());
-        if determinant.is_nan() || determinant <= 0.0 || !is_in_front {
+        if determinant == 0.0 || !determinant.is_finite() {
             return Err(RigError::Singular { determinant });
+        }
+        let corners = [[0.0, 0.0], [w, 0.0], [0.0, h], [w, h]];
+        if let Some(corner) = corners.into_iter().find(|corner| self.vis_from_ir.map(*corner).is_none()) {
+            return Err(RigError::BehindCamera { corner });
+        }
+        if determinant < 0.0 {
+            return Err(RigError::Mirrors { determinant });
         }
         Ok(())
     }
@@ -259,13 +266,21 @@ mod tests {
     fn maps_that_are_none_and_unknown_keys_are_refused() {
         let mut wrong = rig();
         wrong.vis_from_ir.0.0[2][0] = -0.1;
-        assert!(matches!(wrong.validate(), Err(RigError::Singular { .. })));
+        assert!(matches!(wrong.validate(), Err(RigError::BehindCamera { corner: [320.0, 0.0] })));
+        wrong = rig();
         wrong.vis_from_ir.0.0[0] = [-1.9, 0.0, 640.0];
-        assert!(matches!(wrong.validate(), Err(RigError::Singular { .. })));
+        assert!(matches!(wrong.validate(), Err(RigError::Mirrors { determinant }) if determinant < 0.0));
+        wrong.vis_from_ir.0.0[0] = [0.0; 3];
+        assert!(matches!(wrong.validate(), Err(RigError::Singular { determinant: 0.0 })));
         wrong.vis_from_ir.0.0[1][1] = f64::NAN;
         assert!(matches!(wrong.validate(), Err(RigError::Value { .. })));
-        wrong = PlaneRig { infrared: Size::new(0, 256), ..rig() };
-        assert!(matches!(wrong.validate(), Err(RigError::Value { .. })));
+        for (infrared, word) in
+            [(Size::new(0, 256), "infrared.width_px"), (Size::new(480, 70_000), "infrared.height_px")]
+        {
+            let told = PlaneRig { infrared, ..rig() }.validate().unwrap_err().to_string();
+            let found = if infrared.width == 0 { "0" } else { "70000" };
+            assert_eq!(told, format!("{word}: expected a side from 1 to 65535, found {found}"));
+        }
         wrong = PlaneRig { latency_ms: Latency { visible: f64::NAN, infrared: 0.0 }, ..rig() };
         assert!(matches!(wrong.validate(), Err(RigError::Value { .. })));
         let plain = "version = 3\n[visible]\nwidth_px = 4\nheight_px = 3\n[infrared]\nwidth_px = 4\nheight_px = 3\n\
