@@ -27,6 +27,14 @@ pub enum CalibError {
         /// Why.
         source: std::io::Error,
     },
+    /// Files of an earlier calibration that cannot be replaced.
+    #[error("{}: cannot be replaced by what was found now", path.display())]
+    Replace {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// Everything in the folders that does not fit, at once.
     #[error("{} of the files do not fit:\n{}", .0.len(), lines(.0))]
     Problems(Vec<ImageProblem>),
@@ -127,7 +135,17 @@ impl CalibError {
             Self::Image(error) => error.is_wrong_call(),
             Self::Rig(error) => error.is_wrong_call(),
             Self::Report(error) => error.is_wrong_call(),
-            _ => false,
+            Self::Folder { .. }
+            | Self::Replace { .. }
+            | Self::Problems(_)
+            | Self::OtherSize { .. }
+            | Self::TooSmall { .. }
+            | Self::TooFew { .. }
+            | Self::Frozen { .. }
+            | Self::NotHeld { .. }
+            | Self::Still { .. }
+            | Self::ShortClip { .. }
+            | Self::NoLatency { .. } => false,
         }
     }
 }

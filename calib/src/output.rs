@@ -1,5 +1,6 @@
 //! The folder of a calibration: the rig file, overlays, and a page.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use caf_image::write_rgb8;
@@ -15,26 +16,36 @@ use crate::recording::Shot;
 const SHOWN: usize = 4;
 
 /// Writes `overlays/NAME-before.png` and `-after.png` of some pairs, `report.html`, and last `rig.toml`, whose presence says that all is
-/// there. Returns the path of the rig.
+/// there: those of an earlier calibration are removed before. Returns the path of the rig.
 ///
 /// # Errors
 /// When one of them cannot be written.
 pub fn write(folder: &Path, finding: &Finding, shots: &[Shot]) -> Result<PathBuf, CalibError> {
-    let overlays = folder.join("overlays");
-    std::fs::create_dir_all(&overlays).map_err(|source| CalibError::Folder { path: overlays.clone(), source })?;
+    let [rig, report, overlays, aside] =
+        ["rig.toml", "report.html", "overlays", "overlays.part"].map(|name| folder.join(name));
+    let absent = |path: &Path, removed: std::io::Result<()>| match removed {
+        Err(source) if source.kind() != ErrorKind::NotFound => {
+            Err(CalibError::Replace { path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    };
+    absent(&aside, std::fs::remove_dir_all(&aside))?;
+    std::fs::create_dir_all(&aside).map_err(|source| CalibError::Folder { path: aside.clone(), source })?;
     let used: Vec<&Shot> = shots.iter().filter(|shot| finding.used.contains(&shot.name)).collect();
     let mut figures = String::new();
     for shot in used.iter().step_by(used.len().div_ceil(SHOWN).max(1)) {
         for (word, map) in [("before", &finding.start), ("after", &finding.rig.vis_from_ir)] {
-            let path = overlays.join(format!("{}-{word}.png", shot.name));
+            let path = aside.join(format!("{}-{word}.png", shot.name));
             write_rgb8(&path, &overlay(shot, map)?)?;
             let caption = format!("{}, {word}: infrared and visible in squares; infrared red, visible cyan", shot.name);
             figures += &figure(&path, &caption);
         }
     }
-    let rig = folder.join("rig.toml");
-    let report = folder.join("report.html");
     let page = page(finding, &figures, &finding.rig.to_toml(&rig)?);
+    // Stopped between these, it leaves no rig, rather than one beside the pictures of another.
+    absent(&rig, std::fs::remove_file(&rig))?;
+    absent(&overlays, std::fs::remove_dir_all(&overlays))?;
+    std::fs::rename(&aside, &overlays).map_err(|source| CalibError::Replace { path: overlays.clone(), source })?;
     caf_file::write(&report, page.as_bytes()).map_err(|source| caf_report::ReportError::Io {
         action: "write",
         path: report,

@@ -107,8 +107,9 @@ pub(crate) fn usable(shots: &[Shot], least: usize) -> Result<Usable<'_>, CalibEr
         signatures.push(signature);
         usable.shots.push(shot);
     }
+    // Before it is asked how many there are: where one pair is enough, the one that is left of a frozen camera is no recording.
     let pairs = usable.shots.len() + repeated[0].max(repeated[1]);
-    if usable.shots.len() < least && pairs > 1 && usable.shots.len() == 1 {
+    if usable.shots.len() == 1 && pairs > 1 {
         let camera = if repeated[0] + 1 >= pairs { "infrared" } else { "visible" };
         return Err(CalibError::Frozen { camera, pairs });
     }
@@ -245,6 +246,7 @@ mod tests {
         let still = frozen[0].vi.clone();
         frozen.iter_mut().for_each(|shot| shot.vi = still.clone());
         assert!(matches!(usable(&frozen, 4), Err(CalibError::Frozen { camera: "visible", pairs: 5 })));
+        assert!(matches!(usable(&frozen, 1), Err(CalibError::Frozen { camera: "visible", pairs: 5 })));
         // One that sticks now and then costs the pairs in which it did.
         let mut sticky = shots(6);
         sticky[3].vi = sticky[2].vi.clone();

@@ -60,6 +60,19 @@ fn a_recording_becomes_a_rig_with_pictures_and_a_page() {
     // A rig that is there is not replaced unasked.
     let (code, said) = calibrate(folder.path(), &[]);
     assert!(code == Some(2) && said.contains("--overwrite"), "{said}");
+    // When it is, nothing of it stays: neither pictures of pairs that are not used any more, nor what a stopped run left.
+    std::fs::write(out.join("overlays/old-after.png"), "of an earlier calibration").unwrap();
+    std::fs::create_dir(out.join("overlays.part")).unwrap();
+    let (code, said) = calibrate(folder.path(), &["--overwrite"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(out.join("overlays/p0-after.png").is_file() && out.join("rig.toml").is_file());
+    assert!(!out.join("overlays/old-after.png").exists() && !out.join("overlays.part").exists());
+    // A rig beside the pictures of another must never be seen: where the new pictures cannot take their place, there is no rig.
+    std::fs::remove_dir_all(out.join("overlays")).unwrap();
+    std::fs::write(out.join("overlays"), "in the way").unwrap();
+    let (code, said) = calibrate(folder.path(), &["--overwrite"]);
+    assert!(code == Some(1) && said.contains("overlays: cannot be replaced"), "{said}");
+    assert!(!out.join("rig.toml").exists());
 }
 
 fn rig_again(out: &Path) -> caf_rig::PlaneRig {
@@ -126,12 +139,27 @@ fn known_maps_are_measured() {
     let folder = tempfile::tempdir().unwrap();
     record(folder.path(), 5, |_, _, vi| *vi = Plane::new(common::IR, resample(vi)).unwrap());
     let (ir, vi) = (folder.path().join("ir"), folder.path().join("vi"));
-    let call = ["evaluate", "--ir", text(&ir), "--vi", text(&vi), "--pairs", "4", "--size", "192x144", "--rigs", "1"];
-    let output = caf_calib(&call);
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success() && said.starts_with("1 rigs of 4 pairs, 0 not found: "), "{output:?}");
-    let output = caf_calib(&[&call[..], &["--pairs", "6"]].concat());
-    assert_eq!(output.status.code(), Some(2));
+    let call = |pairs| {
+        ["evaluate", "--ir", text(&ir), "--vi", text(&vi), "--pairs", pairs, "--size", "192x144", "--rigs", "1"]
+    };
+    let (code, said) = evaluated(&call("4"));
+    assert!(code == Some(0) && said.starts_with("1 rigs of 4 pairs, 0 not found: "), "{said}");
+    let (code, said) = evaluated(&call("6"));
+    assert!(code == Some(2) && said.contains("expected at most 5, the pairs there are, found 6"), "{said}");
+    // Where none is found, no figure is told.
+    record(folder.path(), 5, |i, _, vi| {
+        *vi = Plane::new(common::IR, resample(&Scene::new(i + 100).visible(&truth()))).unwrap();
+    });
+    let (code, said) = evaluated(&call("4"));
+    assert!(code == Some(0) && said.contains("none found") && said.contains("no map holds"), "{said}");
+    assert!(!said.contains("NaN"), "{said}");
+}
+
+/// Exit code and all that was printed.
+fn evaluated(call: &[&str]) -> (Option<i32>, String) {
+    let output = caf_calib(call);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout) + &text(&output.stderr))
 }
 
 /// The upper left part of a visible image, at the infrared size.

@@ -73,7 +73,8 @@ pub fn run(arguments: &EvaluateArguments) -> anyhow::Result<()> {
     }
     let count = usize::from(arguments.pairs);
     if pairs.len() < count {
-        return Err(WrongCall(format!("--pairs: expected at most {}, the pairs there are", pairs.len())).into());
+        let call = format!("--pairs: expected at most {}, the pairs there are, found {count}", pairs.len());
+        return Err(WrongCall(call).into());
     }
     let stop = StopFlag::on_signals()?;
     let shots = read(&pairs, arguments.ir_range)?;
@@ -97,11 +98,16 @@ pub fn run(arguments: &EvaluateArguments) -> anyhow::Result<()> {
             return Err(Interrupted.into());
         }
         trials.push(trial(&shots, &settings, number)?);
-        console.advance(number + 1, &format!("median {:.2} px", summary(&trials).median_px));
+        console.advance(number + 1, &told_so_far(&trials));
     }
     console.end();
     let all = summary(&trials);
-    out!("{}", told(&all, count))?;
+    match trials.iter().find_map(|trial| trial.refused.as_ref()) {
+        Some(reason) if all.refused == all.rigs => {
+            out!("{} rigs of {count} pairs, none found; the first: {reason}", all.rigs)?;
+        }
+        _ => out!("{}", told(&all, count))?,
+    }
     write_json(arguments.json.as_deref(), &serde_json::json!({ "summary": all, "rigs": trials }))?;
     Ok(())
 }
@@ -118,6 +124,11 @@ fn named(pairs: &[Pair], list: Option<&Path>) -> anyhow::Result<Vec<Pair>> {
         }
     }
     Ok(found)
+}
+
+fn told_so_far(trials: &[Trial]) -> String {
+    let all = summary(trials);
+    if all.refused == all.rigs { "none found".to_owned() } else { format!("median {:.2} px", all.median_px) }
 }
 
 fn told(all: &Summary, pairs: usize) -> String {
