@@ -80,6 +80,9 @@ fn halved(plane: &Plane) -> Option<Plane> {
 }
 
 /// Blurred by a Gaussian of `sigma` pixels, clamped at the border.
+///
+/// The workspace's other Gaussians are what others defined, border and all, and cannot be this one: the windows of the fusion metrics
+/// (whole windows, float64, sums in an order that the golden values were taken with), and those of the losses (tensors with gradients).
 pub(crate) fn blurred(plane: &Plane, sigma: f32) -> Plane {
     let kernel = gaussian(sigma);
     let reach = kernel.len() / 2;

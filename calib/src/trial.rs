@@ -2,6 +2,7 @@
 
 use caf_geometry::Size;
 use caf_image::Plane;
+use caf_image::resample::{Axis, render};
 use caf_rig::{Homography, Mat3, PlaneRig};
 use rand::seq::SliceRandom as _;
 use rand::{Rng, SeedableRng as _};
@@ -11,7 +12,7 @@ use serde::Serialize;
 use crate::error::CalibError;
 use crate::find::{Settings, find, quantile};
 use crate::map::{Map, compose, corner_offsets};
-use crate::plane::Seen;
+use crate::plane::{Seen, blurred};
 use crate::recording::Shot;
 
 /// Largest shift of a drawn map to both sides, pixels.
@@ -187,23 +188,16 @@ fn drawn(rng: &mut impl Rng, size: Size) -> Homography {
     Homography(back.times_mat(&about).times_mat(&to))
 }
 
-/// Bilinear, half-pixel centres, clamped at the border.
+/// Bilinear, half-pixel centres; what shrinks is blurred before as the pixels of the result would have, whose Gaussian is as wide as they
+/// are (σ = half of them, less what the pixels have already).
 fn resized(plane: &Plane, size: Size) -> Result<Plane, CalibError> {
+    let [across, down] = [0, 1].map(|axis| size.wh()[axis] as f64 / plane.size().wh()[axis] as f64);
+    let shrinking = across.min(down).recip();
+    let smooth = (shrinking > 1.0).then(|| blurred(plane, 0.5 * (shrinking * shrinking - 1.0).sqrt() as f32));
+    let from = smooth.as_ref().unwrap_or(plane);
     let mut out = Plane::filled(size, 0.0)?;
-    let axis = |i: usize, from: usize, to: usize| {
-        let at = ((i as f64 + 0.5) * from as f64 / to as f64 - 0.5).clamp(0.0, from as f64 - 1.0);
-        let first = at as usize;
-        (first, (first + 1).min(from - 1), (at - first as f64) as f32)
-    };
-    let value = |x: usize, y: usize| plane.pixel(x, y).map_or(0.0, |[v]| v);
-    for (y, row) in out.data_mut().chunks_exact_mut(size.width).enumerate() {
-        let (top, bottom, ay) = axis(y, plane.height(), size.height);
-        for (x, o) in row.iter_mut().enumerate() {
-            let (left, right, ax) = axis(x, plane.width(), size.width);
-            let mix = |y: usize| value(left, y) + (value(right, y) - value(left, y)) * ax;
-            *o = mix(top) + (mix(bottom) - mix(top)) * ay;
-        }
-    }
+    let axes = [Axis::new(across, 0.0, plane.width()), Axis::new(down, 0.0, plane.height())];
+    render(from, &axes[0], &axes[1], 0.0, &mut out);
     Ok(out)
 }
 
@@ -216,6 +210,10 @@ mod tests {
         let ramp = Plane::new(Size::new(8, 4), (0..32).map(|i| (i % 8) as f32).collect()).unwrap();
         let twice = resized(&ramp, Size::new(16, 4)).unwrap();
         assert_eq!(twice.data()[..5], [0.0, 0.25, 0.75, 1.25, 1.75]);
+        // Stripes finer than the pixels of the result become gray, not wider stripes.
+        let stripes = Plane::new(Size::new(90, 60), (0..90 * 60).map(|i| (i % 2) as f32).collect()).unwrap();
+        let small = resized(&stripes, Size::new(40, 30)).unwrap();
+        assert!(small.data()[2..38].iter().all(|v| (v - 0.5).abs() < 0.05), "{:?}", &small.data()[..40]);
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub mod list;
 mod mask;
 mod raster;
 pub mod recording;
+pub mod resample;
 pub mod results;
 mod write;
 

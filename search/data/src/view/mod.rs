@@ -4,15 +4,12 @@
 //! In continuous coordinates (pixel `i` covers `[i, i + 1)`) a point maps as `x' = scale_x * x + shift_x` and
 //! `y' = scale_y * y + shift_y`; `scale_x` is negative when the view is mirrored.
 
-mod resample;
-
 use caf_geometry::{Size, Xyxy};
+use caf_image::resample::{self, Axis, Blend};
 use caf_image::{Gray8, IGNORED_LABEL, Label, Raster};
 
 use crate::error::DataError;
 use crate::sample::Sample;
-use resample::Axis;
-pub use resample::Blend;
 
 /// The gray around an image that does not fill its frame, 8 bits.
 pub const BORDER: u8 = caf_geometry::letterbox::FILL;

@@ -1,10 +1,13 @@
 //! Sampling an image along two axes that are mapped apart.
+//!
+//! Two other samplers stand where this one cannot: `caf-rig`'s remap tables follow any map, with weights of whole numbers made once, for
+//! the frames of a live vehicle; `caf-calib` warps by maps that change at every step and must know which pixels came from outside.
 
-use caf_image::Raster;
+use crate::raster::Raster;
 
 /// Fills `target` with the samples of `source`, `border` where an axis leaves it: copied where pixels fall on pixels, bilinear
 /// between pixel centres otherwise, at every scale. That is the rule of the graph's letterbox, and it has no low-pass filter.
-pub(super) fn render<T: Blend, const C: usize>(
+pub fn render<T: Blend, const C: usize>(
     source: &Raster<T, C>,
     x_axis: &Axis,
     y_axis: &Axis,
@@ -25,8 +28,9 @@ pub(super) fn render<T: Blend, const C: usize>(
     }
 }
 
-/// One direction of the inverse mapping.
-pub(super) struct Axis {
+/// One direction of a mapping: source position `x` becomes target position `scale * x + shift`, in pixels; pixel `i` covers `[i, i + 1)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Axis {
     scale: f64,
     shift: f64,
     length: f64,
@@ -43,13 +47,16 @@ struct Tap {
 }
 
 impl Axis {
-    pub(super) fn new(scale: f64, shift: f64, length: usize) -> Self {
+    /// Of a source of `length` pixels; a negative `scale` mirrors, 0 is none.
+    #[must_use]
+    pub fn new(scale: f64, shift: f64, length: usize) -> Self {
         let whole = scale.abs() == 1.0 && shift.fract() == 0.0;
         Self { scale, shift, length: length as f64, whole }
     }
 
     /// The source pixel that the centre of target pixel `i` lies in, `None` outside the source.
-    pub(super) fn nearest(&self, i: usize) -> Option<usize> {
+    #[must_use]
+    pub fn nearest(&self, i: usize) -> Option<usize> {
         let source = (i as f64 + 0.5 - self.shift) / self.scale;
         (0.0..self.length).contains(&source).then_some(source as usize)
     }
