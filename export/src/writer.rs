@@ -90,10 +90,14 @@ impl Writer {
         Ok(name)
     }
 
+    /// The same constant under the same name is stored once: a weight may be used in several places.
     fn constant(&mut self, name: &str, dims: Vec<i64>, kind: i32, raw_data: Vec<u8>) -> Result<String, ExportError> {
-        self.claim(name)?;
         let name = name.to_owned();
         let tensor = proto::Tensor { dims, data_type: kind, name: name.clone(), raw_data, ..proto::Tensor::default() };
+        if self.names.contains(&name) && self.initializers.contains(&tensor) {
+            return Ok(name);
+        }
+        self.claim(&name)?;
         self.initializers.push(tensor);
         Ok(name)
     }

@@ -7,7 +7,7 @@ use caf_image::Rgb8;
 use caf_image::{IrRange, read_ir, read_vi};
 use caf_weights::import::{ImportOptions, import_checkpoint};
 use caf_weights::{Weights, load_safetensors};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// An original checkpoint, read without executing anything.
 pub struct Checkpoint {
@@ -46,7 +46,8 @@ pub struct PairCase {
     pub expected: Weights,
 }
 
-/// Every pair of a folder under `golden/networks` with stored results (`inputs/NAME_ir.png`, `inputs/NAME_vi.png`, `expected/NAME.safetensors`); at least one.
+/// Every pair of a folder under `golden/networks` with stored results (`inputs/NAME_ir.png`, `inputs/NAME_vi.png`,
+/// `expected/NAME.safetensors`); at least one. Results without such a pair are of other networks of the same authors.
 pub fn cases(folder: &Path) -> Vec<PairCase> {
     let results = files(&folder.join("expected"), "", ".safetensors");
     let load = |path: &Path| {
@@ -62,5 +63,6 @@ pub fn cases(folder: &Path) -> Vec<PairCase> {
             name,
         }
     };
-    results.iter().map(|path| load(path)).collect()
+    let has_pair = |path: &&PathBuf| folder.join(format!("inputs/{}_ir.png", stem(path))).is_file();
+    results.iter().filter(has_pair).map(|path| load(path)).collect()
 }

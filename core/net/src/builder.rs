@@ -29,6 +29,13 @@ pub(crate) struct ConvSpec {
     pub(crate) bias: Bias,
 }
 
+impl ConvSpec {
+    /// Every pixel, with a bias; an odd kernel keeps the size.
+    pub(crate) fn same(out: usize, kernel: usize) -> Self {
+        ConvSpec { out, kernel, stride: 1, padding: kernel / 2, bias: Bias::Plain }
+    }
+}
+
 /// Whether a convolution has a bias, and what it starts from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Bias {
@@ -148,6 +155,12 @@ impl Builder {
     /// A square, undilated, ungrouped convolution with parameters `name.weight` and, if asked for, `name.bias`.
     pub(crate) fn conv(&mut self, name: &str, spec: ConvSpec, x: Value) -> Result<Value, GraphError> {
         let channels = self.channels(name, x)?;
+        let conv = self.conv_params(name, spec, channels)?;
+        self.node(name, Op::Conv(conv), &[x])
+    }
+
+    /// The parameters of [`Builder::conv`] for so many channels, for networks that use them in several places.
+    pub(crate) fn conv_params(&mut self, name: &str, spec: ConvSpec, channels: usize) -> Result<Conv, GraphError> {
         let ConvSpec { out, kernel, stride, padding, bias } = spec;
         let fan_in = channels * kernel * kernel;
         let weight = self.param(&format!("{name}.weight"), &[out, channels, kernel, kernel], ParamRole::ConvWeight)?;
@@ -157,14 +170,25 @@ impl Builder {
             Bias::Detect { stride, classes } => Some(ParamRole::DetectBias { fan_in, stride, classes }),
         };
         let bias = role.map(|role| self.param(&format!("{name}.bias"), &[out], role)).transpose()?;
-        let op = Conv { weight, bias, stride: [stride; 2], padding: [padding; 2], dilation: [1; 2], groups: 1 };
-        self.node(name, Op::Conv(op), &[x])
+        Ok(Conv { weight, bias, stride: [stride; 2], padding: [padding; 2], dilation: [1; 2], groups: 1 })
     }
 
     /// Batch normalisation with the five entries a `state_dict` keeps for it.
     pub(crate) fn norm(&mut self, name: &str, eps: f64, momentum: f64, x: Value) -> Result<Value, GraphError> {
         let channels = self.channels(name, x)?;
-        let norm = Norm {
+        let norm = self.norm_params(name, eps, momentum, channels)?;
+        self.node(name, Op::Norm(norm), &[x])
+    }
+
+    /// The parameters of [`Builder::norm`] for so many channels, for networks that use them in several places.
+    pub(crate) fn norm_params(
+        &mut self,
+        name: &str,
+        eps: f64,
+        momentum: f64,
+        channels: usize,
+    ) -> Result<Norm, GraphError> {
+        Ok(Norm {
             weight: self.param(&format!("{name}.weight"), &[channels], ParamRole::NormWeight)?,
             bias: self.param(&format!("{name}.bias"), &[channels], ParamRole::NormBias)?,
             running_mean: self.param(&format!("{name}.running_mean"), &[channels], ParamRole::RunningMean)?,
@@ -172,8 +196,7 @@ impl Builder {
             batches: self.param(&format!("{name}.num_batches_tracked"), &[], ParamRole::BatchCount)?,
             eps,
             momentum,
-        };
-        self.node(name, Op::Norm(norm), &[x])
+        })
     }
 
     fn channels(&self, name: &str, x: Value) -> Result<usize, GraphError> {

@@ -4,7 +4,7 @@
 //! convolutions follow, then three that narrow down to one channel and a tanh. All 3×3 convolutions keep the size with a
 //! border of one zero. 148,321 parameters and 147.8 kMAC a pixel at the published widths; receptive field 13×13.
 
-use crate::builder::{Bias, Builder, ConvSpec};
+use crate::builder::{Builder, ConvSpec};
 use crate::error::GraphError;
 use crate::graph::Graph;
 use crate::op::{Activation, Op};
@@ -91,16 +91,14 @@ impl FusionNetwork for CafConfig {
         }
         let x = block(b, "fuse.0", 2 * width, x, false)?;
         let x = block(b, "fuse.1", width, x, normalised)?;
-        let last = ConvSpec { out: 1, kernel: 1, stride: 1, padding: 0, bias: Bias::Plain };
-        let x = b.conv("fuse.2.0", last, x)?;
+        let x = b.conv("fuse.2.0", ConvSpec::same(1, 1), x)?;
         b.activation("fuse.2.tanh", Activation::Tanh, x)
     }
 }
 
 /// Convolution, normalisation if asked for, ReLU.
 fn block(b: &mut Builder, name: &str, out: usize, x: Value, normalised: bool) -> Result<Value, GraphError> {
-    let conv = ConvSpec { out, kernel: 3, stride: 1, padding: 1, bias: Bias::Plain };
-    let mut y = b.conv(&format!("{name}.0"), conv, x)?;
+    let mut y = b.conv(&format!("{name}.0"), ConvSpec::same(out, 3), x)?;
     if normalised {
         y = b.norm(&format!("{name}.1"), EPS, MOMENTUM, y)?;
     }

@@ -4,9 +4,13 @@ pub mod caf;
 pub mod fusion;
 pub mod network;
 pub mod pipeline;
+pub mod reconet;
+pub mod sdnet;
 pub mod segformer;
+pub mod tardal;
 pub mod task;
 pub mod u2fusion;
+pub mod umfusion;
 pub mod yolov5;
 
 use crate::error::GraphError;
@@ -16,8 +20,14 @@ use network::{Family, Kind, Network};
 use task::TaskNetwork;
 
 /// Every fusion network.
-pub static FUSION_NETWORKS: &[Kind<dyn FusionNetwork>] =
-    &[Kind::of::<caf::CafConfig>(), Kind::of::<u2fusion::U2FusionConfig>()];
+pub static FUSION_NETWORKS: &[Kind<dyn FusionNetwork>] = &[
+    Kind::of::<caf::CafConfig>(),
+    Kind::of::<u2fusion::U2FusionConfig>(),
+    Kind::of::<reconet::ReCoNetConfig>(),
+    Kind::of::<umfusion::UmFusionConfig>(),
+    Kind::of::<sdnet::SdNetConfig>(),
+    Kind::of::<tardal::TarDalConfig>(),
+];
 
 /// Every task network.
 pub static TASK_NETWORKS: &[Kind<dyn TaskNetwork>] =

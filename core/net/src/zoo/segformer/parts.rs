@@ -2,7 +2,7 @@
 
 use super::config::SegFormerConfig;
 use super::layers::{Window, conv, conv_without_bias, layer_norm, linear, to_nchw, to_nhwc};
-use crate::builder::{Bias, Builder, ConvSpec};
+use crate::builder::{Builder, ConvSpec};
 use crate::error::GraphError;
 use crate::op::{Activation, DropUnit, Extent, Op};
 use crate::param::ParamRole;
@@ -124,6 +124,6 @@ pub(super) fn head(b: &mut Builder, config: &SegFormerConfig, stages: &[Value]) 
         let op = Op::Dropout { rate: config.dropout, unit: DropUnit::Channel };
         x = b.node("decode_head.dropout", op, &[x])?;
     }
-    let classify = ConvSpec { out: config.classes, kernel: 1, stride: 1, padding: 0, bias: Bias::Plain };
+    let classify = ConvSpec::same(config.classes, 1);
     b.conv("decode_head.linear_pred", classify, x)
 }

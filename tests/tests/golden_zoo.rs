@@ -1,0 +1,210 @@
+//! Fusion networks of other authors against values of the originals, on both engines: a row a weight file.
+//!
+//! The folders and what is in them: `golden/networks/NAME/README.md`.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
+use caf_engine::Array;
+use caf_golden::{Tally, find};
+use caf_net::zoo::fusion::FusionConfig;
+use caf_tests::arrays::{as_floats, floats, stored};
+use caf_tests::engine::{LIBTORCH, ONNX_FOLDED, ONNX_UNFOLDED};
+use caf_tests::golden::{PairCase, cases};
+use caf_tests::parity::{Rows, Spread};
+use caf_weights::FusionFile;
+use serde_json::{Value, json};
+
+/// Weights of an original with what it made of the pairs.
+struct Original {
+    /// Folder under `golden/networks`.
+    folder: &'static str,
+    weights: &'static str,
+    /// What the file must be recognised as.
+    network: Value,
+    /// What stands before the names of its results.
+    prefix: &'static str,
+    /// Nodes that make no difference between [−1, 1], as original and results have it, and [0, 1], as here.
+    is_signed: bool,
+    /// Of fused values, absolute: the README's, from float32 against double precision and other implementations.
+    tolerance: f64,
+    /// Stored layers: name in the file, node.
+    layers: &'static [(&'static str, &'static str)],
+}
+
+/// Of a layer, as a share of its largest value: a sum of some thousand products in float32 is off by some
+/// √2000 · 2⁻²⁴ = 2.7e-6 of its largest partial sum, and the original is off in its own way.
+const LAYERS: f64 = 1e-5;
+
+fn originals() -> Vec<Original> {
+    let tardal = |weights, prefix, layers| Original {
+        folder: "tardal",
+        weights,
+        network: json!({"kind": "tardal"}),
+        prefix,
+        is_signed: false,
+        tolerance: 5e-6,
+        layers,
+    };
+    vec![
+        Original {
+            folder: "sdnet",
+            weights: "weights",
+            network: json!({"kind": "sdnet"}),
+            prefix: "",
+            is_signed: true,
+            // 3e-6 on the original's scale.
+            tolerance: 1.5e-6,
+            layers: &[
+                ("conv1_ir", "ir/leaky1"),
+                ("conv1_vi", "vi/leaky1"),
+                ("conv2_ir", "ir/leaky2"),
+                ("conv3_vi", "vi/leaky3"),
+                ("conv4_ir", "ir/leaky4"),
+                ("conv4_vi", "vi/leaky4"),
+                ("conv5_fuse", "tanh"),
+            ],
+        },
+        Original {
+            folder: "umfusion",
+            weights: "weights_seeded",
+            network: json!({"kind": "umfusion"}),
+            prefix: "",
+            is_signed: false,
+            tolerance: 5e-6,
+            layers: &[
+                ("conv1_1", "conv1_1.leaky"),
+                ("conv2_1", "conv2_1.leaky"),
+                ("ir_path.0.dense_layers", "ir_path.0.dense_layers.2.joined"),
+                ("ir_path", "ir_path.0.sum"),
+                ("vi_path", "vi_path.0.sum"),
+                ("fuse.query_conv", "fuse.query_conv"),
+                ("fuse.key_conv", "fuse.key_conv"),
+                ("fuse.sig", "fuse.sig"),
+                ("fuse.gamma1", "fuse.gamma1"),
+                ("fuse.gamma2", "fuse.gamma2"),
+                ("fuse.x_out", "fuse.x_out"),
+                ("fuse.prior_out", "fuse.prior_out"),
+                ("fuse_res", "fuse_res"),
+                ("out_conv", "out_conv"),
+            ],
+        },
+        Original {
+            folder: "reconet",
+            weights: "weights",
+            network: json!({"kind": "reconet"}),
+            prefix: "",
+            is_signed: false,
+            tolerance: 3e-6,
+            layers: &[
+                ("att_ir1", "loop1.ir.attention"),
+                ("att_vi3", "loop3.vi.attention"),
+                ("loop1.dil_conv_1", "loop1.dil_conv_1.2"),
+                ("loop2.dil_conv_2", "loop2.dil_conv_2.2"),
+                ("loop3.dil_conv_3", "loop3.dil_conv_3.2"),
+                ("loop1.fus_conv.0", "loop1.fus_conv.0"),
+                ("loop3.fus_conv.1", "loop3.fus_conv.1"),
+                ("f0", "f0"),
+                ("f1", "loop1.fused"),
+                ("f2", "loop2.fused"),
+            ],
+        },
+        tardal(
+            "weights_tardal",
+            "tardal.eval.",
+            &[
+                ("encoder.0", "encoder.0"),
+                ("encoder", "encoder.1.relu"),
+                ("dense.0", "dense.0.1.relu"),
+                ("dense.2", "dense.2.1.relu"),
+                ("fuse.0", "fuse.0.relu"),
+                ("fuse.1", "fuse.1.1.relu"),
+                ("fuse.2", "fuse.2.1.relu"),
+                ("fuse.3.0", "fuse.3.0"),
+            ],
+        ),
+        tardal("weights_tardal_plus", "tardal_plus.eval.", &[]),
+        tardal("weights_tardal_plusplus", "tardal_plusplus.eval.", &[]),
+    ]
+}
+
+impl Original {
+    /// The network, its weights, and the pairs; none without the reference data.
+    fn open(&self, test: &str) -> Option<(FusionConfig, FusionFile, Vec<PairCase>)> {
+        let folder = find(test, &format!("golden/networks/{}", self.folder))?;
+        let file = FusionFile::open(&folder.join(format!("{}.safetensors", self.weights))).unwrap();
+        let config: FusionConfig = serde_json::from_value(self.network.clone()).unwrap();
+        assert_eq!(file.network, config, "{}: read off its tensors", self.weights);
+        let mut pairs = cases(&folder);
+        pairs.retain(|case| case.expected.get(&self.named("fused")).is_some());
+        assert!(!pairs.is_empty(), "{}: no results", self.weights);
+        Some((config, file, pairs))
+    }
+
+    fn named(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    fn expected(&self, case: &PairCase, name: &str) -> Option<Array> {
+        case.expected.get(&self.named(name)).map(stored)
+    }
+
+    /// A fused image of the original on the scale of ours.
+    fn unit(&self, fused: &Array) -> Array {
+        if self.is_signed { mapped(fused, |v| 0.5 * v + 0.5) } else { mapped(fused, |v| v) }
+    }
+}
+
+fn mapped(array: &Array, f: impl Fn(f32) -> f32) -> Array {
+    floats(&array.shape, as_floats(array).iter().map(|v| f(*v)).collect())
+}
+
+#[test]
+fn the_original_weights_fuse_as_the_originals_on_both_engines() {
+    let test = "the_original_weights_fuse_as_the_originals_on_both_engines";
+    let mut tally = Tally::new(test);
+    for original in originals() {
+        let Some((config, file, pairs)) = original.open(test) else { return };
+        for (engine, load) in [LIBTORCH, ONNX_FOLDED, ONNX_UNFOLDED] {
+            let mut runner = load(&config.graph().unwrap(), &file.weights);
+            for case in &pairs {
+                tally.case(&format!("{} {} {:?}", original.weights, case.name, case.ir.shape));
+                let found = runner.run(&[case.ir.clone(), case.vi.clone()]).remove(0);
+                for name in ["fused", "fused_f64"] {
+                    let Some(expected) = original.expected(case, name) else { continue };
+                    let spread = Spread::of_arrays(&found, &original.unit(&expected));
+                    Rows::new(&mut tally, config.kind(), engine).add(name, spread, original.tolerance);
+                }
+            }
+        }
+    }
+    tally.finish();
+}
+
+#[test]
+fn stored_layers_equal_those_of_the_originals_on_both_engines() {
+    let test = "stored_layers_equal_those_of_the_originals_on_both_engines";
+    let mut tally = Tally::new(test);
+    for original in originals().iter().filter(|original| !original.layers.is_empty()) {
+        let Some((config, file, mut pairs)) = original.open(test) else { return };
+        pairs.retain(|case| original.layers.iter().all(|(name, _)| original.expected(case, name).is_some()));
+        assert!(!pairs.is_empty(), "{}: no case has all layers", original.weights);
+        let nodes: Vec<&str> = original.layers.iter().map(|(_, node)| *node).collect();
+        let shown = config.graph().unwrap().with_outputs(&nodes).unwrap();
+        // Unfolded: a normalisation that is folded leaves no value before it.
+        for (engine, load) in [LIBTORCH, ONNX_UNFOLDED] {
+            let mut runner = load(&shown, &file.weights);
+            for case in &pairs {
+                tally.case(&format!("{} {}", original.weights, case.name));
+                let found = runner.run(&[case.ir.clone(), case.vi.clone()]);
+                for ((name, _), found) in original.layers.iter().zip(found) {
+                    let expected = original.expected(case, name).unwrap();
+                    let largest = as_floats(&expected).iter().fold(0.0f32, |m, v| m.max(v.abs()));
+                    let [found, expected] = [&found, &expected].map(|array| mapped(array, |v| v / largest));
+                    let spread = Spread::of_arrays(&found, &expected);
+                    Rows::new(&mut tally, config.kind(), engine).add(&format!("layer {name}"), spread, LAYERS);
+                }
+            }
+        }
+    }
+    tally.finish();
+}
