@@ -14,6 +14,7 @@ pub fn weights(graph: &Graph, seed: u64) -> Weights {
             ParamRole::NormWeight => 0.6..1.4,
             ParamRole::NormBias | ParamRole::RunningMean => -0.3..0.3,
             ParamRole::RunningVar => 0.5..2.0,
+            ParamRole::PReluSlope => 0.1..0.4,
             _ => continue,
         };
         let values: Vec<f32> = (0..spec.len()).map(|_| rng.random_range(range.clone())).collect();

@@ -6,7 +6,8 @@
 
 use caf_engine::Array;
 use caf_golden::{Tally, find};
-use caf_net::zoo::fusion::FusionConfig;
+use caf_net::zoo::fusion::{FusionConfig, FusionNetwork};
+use caf_net::zoo::network::kind_of;
 use caf_tests::arrays::{as_floats, floats, stored};
 use caf_tests::engine::{LIBTORCH, ONNX_FOLDED, ONNX_UNFOLDED};
 use caf_tests::golden::{PairCase, cases};
@@ -19,10 +20,10 @@ struct Original {
     /// Folder under `golden/networks`.
     folder: &'static str,
     weights: &'static str,
-    /// What the file must be recognised as.
+    /// The network; read off the file's tensors it has its published widths.
     network: Value,
-    /// What stands before the names of its results.
-    prefix: &'static str,
+    /// Names of its fused images in the files of results.
+    results: &'static [&'static str],
     /// Nodes that make no difference between [−1, 1], as original and results have it, and [0, 1], as here.
     is_signed: bool,
     /// Of fused values, absolute: the README's, from float32 against double precision and other implementations.
@@ -36,21 +37,48 @@ struct Original {
 const LAYERS: f64 = 1e-5;
 
 fn originals() -> Vec<Original> {
-    let tardal = |weights, prefix, layers| Original {
+    let tardal = |weights, results, layers| Original {
         folder: "tardal",
         weights,
         network: json!({"kind": "tardal"}),
-        prefix,
+        results,
         is_signed: false,
         tolerance: 5e-6,
         layers,
     };
     vec![
         Original {
+            folder: "didfuse",
+            weights: "weights",
+            network: json!({"kind": "didfuse"}),
+            results: &["fused", "fused_f64"],
+            is_signed: false,
+            tolerance: 3e-6,
+            layers: &[
+                ("ir.feature_1", "ir.cov1"),
+                ("vi.feature_2", "vi.cov2"),
+                ("ir.feature_B", "ir.cov3"),
+                ("vi.feature_B", "vi.cov3"),
+                ("ir.feature_D", "ir.cov4"),
+                ("vi.feature_D", "vi.cov4"),
+                ("sum.cov5", "cov5"),
+                ("sum.cov6", "cov6"),
+            ],
+        },
+        Original {
+            folder: "didfuse",
+            weights: "weights",
+            network: json!({"kind": "didfuse", "merge": "average"}),
+            results: &["fused_average"],
+            is_signed: false,
+            tolerance: 3e-6,
+            layers: &[],
+        },
+        Original {
             folder: "sdnet",
             weights: "weights",
             network: json!({"kind": "sdnet"}),
-            prefix: "",
+            results: &["fused", "fused_f64"],
             is_signed: true,
             // 3e-6 on the original's scale.
             tolerance: 1.5e-6,
@@ -68,7 +96,7 @@ fn originals() -> Vec<Original> {
             folder: "umfusion",
             weights: "weights_seeded",
             network: json!({"kind": "umfusion"}),
-            prefix: "",
+            results: &["fused", "fused_f64"],
             is_signed: false,
             tolerance: 5e-6,
             layers: &[
@@ -92,7 +120,7 @@ fn originals() -> Vec<Original> {
             folder: "reconet",
             weights: "weights",
             network: json!({"kind": "reconet"}),
-            prefix: "",
+            results: &["fused", "fused_f64"],
             is_signed: false,
             tolerance: 3e-6,
             layers: &[
@@ -110,20 +138,20 @@ fn originals() -> Vec<Original> {
         },
         tardal(
             "weights_tardal",
-            "tardal.eval.",
+            &["tardal.eval.fused", "tardal.eval.fused_f64"],
             &[
-                ("encoder.0", "encoder.0"),
-                ("encoder", "encoder.1.relu"),
-                ("dense.0", "dense.0.1.relu"),
-                ("dense.2", "dense.2.1.relu"),
-                ("fuse.0", "fuse.0.relu"),
-                ("fuse.1", "fuse.1.1.relu"),
-                ("fuse.2", "fuse.2.1.relu"),
-                ("fuse.3.0", "fuse.3.0"),
+                ("tardal.eval.encoder.0", "encoder.0"),
+                ("tardal.eval.encoder", "encoder.1.relu"),
+                ("tardal.eval.dense.0", "dense.0.1.relu"),
+                ("tardal.eval.dense.2", "dense.2.1.relu"),
+                ("tardal.eval.fuse.0", "fuse.0.relu"),
+                ("tardal.eval.fuse.1", "fuse.1.1.relu"),
+                ("tardal.eval.fuse.2", "fuse.2.1.relu"),
+                ("tardal.eval.fuse.3.0", "fuse.3.0"),
             ],
         ),
-        tardal("weights_tardal_plus", "tardal_plus.eval.", &[]),
-        tardal("weights_tardal_plusplus", "tardal_plusplus.eval.", &[]),
+        tardal("weights_tardal_plus", &["tardal_plus.eval.fused", "tardal_plus.eval.fused_f64"], &[]),
+        tardal("weights_tardal_plusplus", &["tardal_plusplus.eval.fused", "tardal_plusplus.eval.fused_f64"], &[]),
     ]
 }
 
@@ -133,19 +161,12 @@ impl Original {
         let folder = find(test, &format!("golden/networks/{}", self.folder))?;
         let file = FusionFile::open(&folder.join(format!("{}.safetensors", self.weights))).unwrap();
         let config: FusionConfig = serde_json::from_value(self.network.clone()).unwrap();
-        assert_eq!(file.network, config, "{}: read off its tensors", self.weights);
+        let published = kind_of::<dyn FusionNetwork>(config.kind()).unwrap().parse(json!({})).unwrap();
+        assert_eq!(file.network, published, "{}: read off its tensors", self.weights);
         let mut pairs = cases(&folder);
-        pairs.retain(|case| case.expected.get(&self.named("fused")).is_some());
+        pairs.retain(|case| case.expected.get(self.results[0]).is_some());
         assert!(!pairs.is_empty(), "{}: no results", self.weights);
         Some((config, file, pairs))
-    }
-
-    fn named(&self, name: &str) -> String {
-        format!("{}{name}", self.prefix)
-    }
-
-    fn expected(&self, case: &PairCase, name: &str) -> Option<Array> {
-        case.expected.get(&self.named(name)).map(stored)
     }
 
     /// A fused image of the original on the scale of ours.
@@ -169,9 +190,9 @@ fn the_original_weights_fuse_as_the_originals_on_both_engines() {
             for case in &pairs {
                 tally.case(&format!("{} {} {:?}", original.weights, case.name, case.ir.shape));
                 let found = runner.run(&[case.ir.clone(), case.vi.clone()]).remove(0);
-                for name in ["fused", "fused_f64"] {
-                    let Some(expected) = original.expected(case, name) else { continue };
-                    let spread = Spread::of_arrays(&found, &original.unit(&expected));
+                for name in original.results {
+                    let Some(expected) = case.expected.get(name) else { continue };
+                    let spread = Spread::of_arrays(&found, &original.unit(&stored(expected)));
                     Rows::new(&mut tally, config.kind(), engine).add(name, spread, original.tolerance);
                 }
             }
@@ -186,7 +207,7 @@ fn stored_layers_equal_those_of_the_originals_on_both_engines() {
     let mut tally = Tally::new(test);
     for original in originals().iter().filter(|original| !original.layers.is_empty()) {
         let Some((config, file, mut pairs)) = original.open(test) else { return };
-        pairs.retain(|case| original.layers.iter().all(|(name, _)| original.expected(case, name).is_some()));
+        pairs.retain(|case| original.layers.iter().all(|(name, _)| case.expected.get(name).is_some()));
         assert!(!pairs.is_empty(), "{}: no case has all layers", original.weights);
         let nodes: Vec<&str> = original.layers.iter().map(|(_, node)| *node).collect();
         let shown = config.graph().unwrap().with_outputs(&nodes).unwrap();
@@ -197,7 +218,7 @@ fn stored_layers_equal_those_of_the_originals_on_both_engines() {
                 tally.case(&format!("{} {}", original.weights, case.name));
                 let found = runner.run(&[case.ir.clone(), case.vi.clone()]);
                 for ((name, _), found) in original.layers.iter().zip(found) {
-                    let expected = original.expected(case, name).unwrap();
+                    let expected = stored(case.expected.get(name).unwrap());
                     let largest = as_floats(&expected).iter().fold(0.0f32, |m, v| m.max(v.abs()));
                     let [found, expected] = [&found, &expected].map(|array| mapped(array, |v| v / largest));
                     let spread = Spread::of_arrays(&found, &expected);

@@ -123,6 +123,11 @@ pub enum Op {
     Linear(Linear),
     /// Pointwise non-linearity.
     Activation(Activation),
+    /// max(x, 0) + slope·min(x, 0) with a learnt slope, of an image.
+    PRelu {
+        /// `[1]`, or `[channels]` for one a channel.
+        slope: ParamId,
+    },
     /// In training, makes whole units zero with probability `rate` and divides the others by 1 − rate; otherwise passes its input on.
     Dropout {
         /// In [0, 1).
@@ -274,6 +279,7 @@ impl Op {
             Op::Activation(Activation::Sigmoid) => "sigmoid",
             Op::Activation(Activation::LeakyRelu { .. }) => "leaky_relu",
             Op::Activation(Activation::Gelu) => "gelu",
+            Op::PRelu { .. } => "prelu",
             Op::Dropout { .. } => "dropout",
             Op::MatMul => "matmul",
             Op::Softmax { .. } => "softmax",

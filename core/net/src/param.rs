@@ -45,6 +45,8 @@ pub enum ParamRole {
     NormWeight,
     /// Shift of a normalisation.
     NormBias,
+    /// Slope below zero of a learnt leaky ReLU, ¼ at the start.
+    PReluSlope,
     /// Running mean: moved by training batches, not by the optimiser.
     RunningMean,
     /// Running variance, likewise.
@@ -66,7 +68,8 @@ impl ParamRole {
             | ParamRole::ZeroBias
             | ParamRole::DetectBias { .. }
             | ParamRole::NormWeight
-            | ParamRole::NormBias => true,
+            | ParamRole::NormBias
+            | ParamRole::PReluSlope => true,
             ParamRole::RunningMean | ParamRole::RunningVar | ParamRole::BatchCount | ParamRole::Anchors => false,
         }
     }

@@ -59,6 +59,7 @@ fn values(spec: &ParamSpec, rng: &mut ChaCha8Rng) -> Result<Vec<f32>, InitError>
             draw
         }
         ParamRole::NormWeight | ParamRole::RunningVar => vec![1.0; n],
+        ParamRole::PReluSlope => vec![0.25; n],
         ParamRole::ZeroBias | ParamRole::NormBias | ParamRole::RunningMean | ParamRole::BatchCount => vec![0.0; n],
         ParamRole::Anchors => spec.constant.clone().ok_or_else(|| InitError::NoConstant { name: spec.name.clone() })?,
     })

@@ -4,7 +4,7 @@ use super::site::Site;
 use crate::error::ExportError;
 use crate::fold::{ConvValues, fold};
 use crate::writer::{Attr, Writer};
-use caf_net::{Conv, LayerNorm, Linear, Norm};
+use caf_net::{Conv, LayerNorm, Linear, Norm, ParamId};
 
 pub(super) fn conv(w: &mut Writer, site: &Site<'_>, conv: &Conv) -> Result<(), ExportError> {
     let spec = site.params.spec(conv.weight);
@@ -63,6 +63,14 @@ pub(super) fn norm(w: &mut Writer, site: &Site<'_>, norm: &Norm) -> Result<(), E
         ("training_mode", Attr::Int(0)),
     ];
     w.node("BatchNormalization", &inputs, site.result(), &attributes)?;
+    Ok(())
+}
+
+/// The operator repeats the slope from the right: one a channel needs two more extents.
+pub(super) fn prelu(w: &mut Writer, site: &Site<'_>, slope: ParamId) -> Result<(), ExportError> {
+    let spec = site.params.spec(slope);
+    let slope = w.floats(&spec.name, &[spec.len(), 1, 1], &site.params.f32(slope)?)?;
+    w.node("PRelu", &[site.one()?, &slope], site.result(), &[])?;
     Ok(())
 }
 

@@ -20,6 +20,7 @@ pub(crate) fn emit(w: &mut Writer, site: &Site<'_>) -> Result<(), ExportError> {
         Op::LayerNorm(norm) => layers::layer_norm(w, site, norm),
         Op::Linear(linear) => layers::linear(w, site, linear),
         Op::Activation(activation) => self::activation(w, site, *activation),
+        Op::PRelu { slope } => layers::prelu(w, site, *slope),
         // Nothing is dropped in evaluation: the caller gives both values one name, unless both are outputs or inputs.
         Op::Dropout { .. } => match site.one()? {
             x if x == site.output => Ok(()),

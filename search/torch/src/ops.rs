@@ -44,6 +44,7 @@ pub(crate) fn apply(op: &Op, site: &Site<'_>) -> Result<Tensor, TchError> {
         Op::LayerNorm(norm) => layer_norm(norm, site.params, x()?),
         Op::Linear(linear) => apply_linear(linear, site.params, x()?),
         Op::Activation(activation) => activate(*activation, x()?),
+        Op::PRelu { slope } => x()?.f_prelu(site.params.get(*slope)),
         Op::Dropout { rate, unit } => dropout(site, *rate, *unit, x()?),
         Op::MatMul => x()?.f_matmul(site.nth(1)?),
         Op::Softmax { axis } => x()?.f_softmax(*axis as i64, None::<Kind>),

@@ -11,7 +11,7 @@ use crate::mode::Mode;
 use crate::ops::{Site, apply, window};
 use crate::params::Params;
 use crate::work::count_passes;
-use caf_net::{Activation, Conv, Graph, Node, Norm, Op};
+use caf_net::{Activation, Conv, Graph, Node, Norm, Op, ParamId};
 use tch::{Kind, TchError, Tensor};
 
 /// What a forward pass left for derivatives along a direction.
@@ -67,7 +67,7 @@ fn needs(op: &Op) -> (bool, bool) {
     match op {
         Op::Activation(Activation::Relu | Activation::Tanh | Activation::Sigmoid) => (false, true),
         // Parts of a concatenation only lend their shape, where one does not move.
-        Op::Conv(_) | Op::Norm(_) | Op::Mul | Op::Activation(_) | Op::Concat { .. } => (true, false),
+        Op::Conv(_) | Op::Norm(_) | Op::PRelu { .. } | Op::Mul | Op::Activation(_) | Op::Concat { .. } => (true, false),
         _ => (false, false),
     }
 }
@@ -127,7 +127,8 @@ impl Rule<'_> {
     fn apply(&self, moving: &[Option<Tensor>]) -> Result<Option<Tensor>, TorchError> {
         let op = &self.node.op;
         let no_tangent = || TorchError::NoTangent { op: op.kind(), node: self.node.name.clone() };
-        let has_parameters = matches!(op, Op::Conv(_) | Op::Norm(_) | Op::LayerNorm(_) | Op::Linear(_));
+        let has_parameters =
+            matches!(op, Op::Conv(_) | Op::Norm(_) | Op::PRelu { .. } | Op::LayerNorm(_) | Op::Linear(_));
         if !has_parameters && moving.iter().all(Option::is_none) {
             return Ok(None);
         }
@@ -136,6 +137,7 @@ impl Rule<'_> {
             Op::Conv(conv) => self.conv(conv, first),
             Op::Norm(norm) => self.norm(norm, first),
             Op::Activation(activation) => self.activation(*activation, first),
+            Op::PRelu { slope } => self.prelu(*slope, first),
             Op::Add | Op::Sub if self.is_repeated(moving) => return Err(no_tangent()),
             Op::Add | Op::Sub => self.sum(moving),
             Op::Mul => self.product(moving),
@@ -232,6 +234,15 @@ impl Rule<'_> {
             Activation::Silu => self.read(0)?.f_silu_backward(moving),
             Activation::Gelu => self.read(0)?.f_gelu_backward(moving, "none"),
         }
+    }
+
+    /// With y = max(x, 0) + a min(x, 0): dy = dx above zero, a dx below, and da min(x, 0).
+    fn prelu(&self, slope: ParamId, moving: Option<&Tensor>) -> Result<Tensor, TchError> {
+        let x = self.read(0)?;
+        let by_channel = |params: &Params| params.get(slope).f_view([1, -1, 1, 1]);
+        let turned = x.f_clamp_max(0.0)?.f_mul(&by_channel(self.direction)?)?;
+        let Some(moving) = moving else { return Ok(turned) };
+        moving.f_where_self(&x.f_gt(0.0)?, &moving.f_mul(&by_channel(self.params)?)?)?.f_add(&turned)
     }
 
     /// Whether a lone moving summand is of a smaller shape than the sum.

@@ -40,7 +40,7 @@ fn every_fusion_network_has_derivatives_along_a_direction() {
     for kind in FUSION_NETWORKS {
         let graph = kind.parse(json!({})).unwrap().graph().unwrap();
         let params = Params::init(&graph, 3, Device::Cpu, Kind::Double).unwrap();
-        let inputs = [waves(&[2, 1, 18, 20], 0.0), waves(&[2, 1, 18, 20], 1.1)];
+        let inputs = [waves(&[2, 1, 11, 12], 0.0), waves(&[2, 1, 11, 12], 1.1)];
         for mode in [Mode::BatchStatistics, Mode::Eval, Mode::Train { seed: 1 }] {
             let [by_autograd, along] = both(&graph, &params, &inputs, mode);
             let gap = (by_autograd - along).abs();
@@ -71,6 +71,16 @@ fn of_all_ops() -> Graph {
     for (i, activation) in activations.into_iter().enumerate() {
         y = b.node(&format!("a{i}"), Op::Activation(activation), &[y]).unwrap();
     }
+    for (name, slopes) in [("one", 1), ("each", 2)] {
+        let slope = b.param(&format!("{name}.slope"), &[slopes], ParamRole::PReluSlope).unwrap();
+        // Around zero, so that both sides of the bend are seen; once of what does not move.
+        let moved = b.node(&format!("{name}.moved"), Op::Affine { scale: 1.0, shift: -0.5 }, &[y]).unwrap();
+        y = b.node(&format!("{name}.prelu"), Op::PRelu { slope }, &[moved]).unwrap();
+    }
+    let slope = b.param("still.slope", &[1], ParamRole::PReluSlope).unwrap();
+    let below = b.node("below", Op::Affine { scale: 1.0, shift: -0.5 }, &[still]).unwrap();
+    let below = b.node("still.prelu", Op::PRelu { slope }, &[below]).unwrap();
+    y = b.node("with still", Op::Add, &[y, below]).unwrap();
     let second = conv(&mut b, "second", still);
     for (i, (op, other)) in
         [(Op::Add, still), (Op::Sub, still), (Op::Mul, still), (Op::Add, second), (Op::Sub, second), (Op::Mul, second)]

@@ -13,7 +13,7 @@ pub enum Group {
     Bias,
     /// Convolution kernels: the only group with weight decay.
     Kernel,
-    /// Scales of normalisations: no decay.
+    /// Scales of normalisations and learnt slopes: no decay.
     Scale,
 }
 
@@ -25,7 +25,7 @@ impl Group {
             ParamRole::ConvBias { .. } | ParamRole::ZeroBias | ParamRole::DetectBias { .. } | ParamRole::NormBias => {
                 Some(Group::Bias)
             }
-            ParamRole::NormWeight => Some(Group::Scale),
+            ParamRole::NormWeight | ParamRole::PReluSlope => Some(Group::Scale),
             ParamRole::RunningMean | ParamRole::RunningVar | ParamRole::BatchCount | ParamRole::Anchors => None,
         }
     }

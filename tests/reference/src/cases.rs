@@ -144,6 +144,10 @@ fn with_parameters(made: &mut Made) {
         (&[], ParamRole::BatchCount, one),
     ];
     made.add_with("", &params, norm, ("n 3 h w", image(1)));
+    for (what, slopes) in [("one slope", 1), ("a slope a channel", 3)] {
+        let params: [(&[usize], _, _); 1] = [(&[slopes], ParamRole::PReluSlope, one)];
+        made.add_with(what, &params, |p| Op::PRelu { slope: p[0] }, ("n 3 h w", noise(&[2, 3, 6, 5], one, 4)));
+    }
     for (what, eps, range) in
         [("", 1e-6, one), ("far from zero", 1e-5, [19.0, 21.0]), ("small values", 1e-5, [-1e-3, 1e-3])]
     {

@@ -49,6 +49,10 @@ fn apply(op: &Op, x: &[&Array], param: &dyn Fn(ParamId) -> Array) -> Array {
         }
         Op::Linear(linear) => loops::linear(x[0], &param(linear.weight), linear.bias.map(param).as_ref()),
         Op::Activation(activation) => x[0].map(|v| activate(*activation, v)),
+        Op::PRelu { slope } => {
+            let slope = param(*slope).values;
+            x[0].map_at(|at, v| if v > 0.0 { v } else { slope[at[1] % slope.len()] * v })
+        }
         Op::Dropout { .. } => x[0].clone(),
         Op::MatMul => loops::matmul(x[0], x[1]),
         Op::Softmax { axis } => loops::softmax(x[0], *axis),

@@ -3,6 +3,7 @@
 use super::site::Site;
 use crate::error::GraphError;
 use crate::op::{Conv, DropUnit, LayerNorm, Linear, Norm};
+use crate::param::ParamId;
 use crate::tensor::{Dim, Element, TensorType};
 
 impl Site<'_> {
@@ -31,6 +32,17 @@ impl Site<'_> {
         }
         self.param_shape(norm.batches, &[])?;
         Ok(x)
+    }
+
+    pub(super) fn prelu(&self, slope: ParamId, x: TensorType) -> Result<TensorType, GraphError> {
+        let channels = self.fixed(1, "channels", &x)?;
+        let slope = self.param(slope)?;
+        match slope.shape[..] {
+            [n] if n == 1 || n == channels => Ok(x),
+            _ => {
+                Err(self.error(format!("`{}` of shape [1] or [{channels}]", slope.name), format!("{:?}", slope.shape)))
+            }
+        }
     }
 
     pub(super) fn layer_norm(&self, norm: &LayerNorm, x: TensorType) -> Result<TensorType, GraphError> {

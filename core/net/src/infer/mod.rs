@@ -25,6 +25,7 @@ pub(crate) fn infer(
         Op::LayerNorm(norm) => at.layer_norm(norm, at.floats(inputs)?),
         Op::Linear(linear) => at.linear(linear, at.floats(inputs)?),
         Op::Activation(_) | Op::Affine { .. } | Op::Clamp { .. } => at.floats(inputs),
+        Op::PRelu { slope } => at.prelu(*slope, at.image(inputs)?),
         Op::Dropout { rate, unit } => at.dropout(*rate, *unit, at.floats(inputs)?),
         Op::MatMul => at.matmul(at.two(inputs)?),
         Op::Softmax { axis } => {

@@ -1,6 +1,7 @@
 //! The networks this project knows, and the lists that everything else finds them by.
 
 pub mod caf;
+pub mod didfuse;
 pub mod fusion;
 pub mod network;
 pub mod pipeline;
@@ -25,6 +26,7 @@ pub static FUSION_NETWORKS: &[Kind<dyn FusionNetwork>] = &[
     Kind::of::<u2fusion::U2FusionConfig>(),
     Kind::of::<reconet::ReCoNetConfig>(),
     Kind::of::<umfusion::UmFusionConfig>(),
+    Kind::of::<didfuse::DidFuseConfig>(),
     Kind::of::<sdnet::SdNetConfig>(),
     Kind::of::<tardal::TarDalConfig>(),
 ];
