@@ -47,6 +47,30 @@ pub enum ExportError {
         /// What is added to it.
         eps: f64,
     },
+    /// A constant that half precision cannot hold.
+    #[error(
+        "`{name}` holds {value}, beyond the largest number of half precision, 65504: leave its layer in single precision"
+    )]
+    Half {
+        /// The constant.
+        name: String,
+        /// Its value.
+        value: f32,
+    },
+    /// A calibration frame that makes values which are no numbers.
+    #[error("`{tensor}` took the value {value} on a calibration frame")]
+    NotFinite {
+        /// The tensor.
+        tensor: String,
+        /// What it holds.
+        value: f32,
+    },
+    /// Frames that cannot be read. Boxed, for it lists all that is wrong.
+    #[error(transparent)]
+    Data(Box<caf_data::DataError>),
+    /// A measurement that cannot be made.
+    #[error(transparent)]
+    Eval(#[from] caf_eval::EvalError),
     /// A letterbox without a geometry; never for a graph made by `caf_net::Builder`.
     #[error(transparent)]
     Letterbox(#[from] caf_geometry::GeometryError),
@@ -142,8 +166,12 @@ impl ExportError {
             Self::Image(error) => error.is_wrong_call(),
             Self::Bundle(error) => error.is_wrong_call(),
             Self::Rig(error) => error.is_wrong_call(),
+            Self::Data(error) => error.is_wrong_call(),
+            Self::Eval(error) => error.is_wrong_call(),
             Self::Tensor { .. }
             | Self::Name { .. }
+            | Self::Half { .. }
+            | Self::NotFinite { .. }
             | Self::Arity { .. }
             | Self::Variance { .. }
             | Self::Text { .. }

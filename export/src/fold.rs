@@ -1,6 +1,8 @@
 //! A normalisation put into the convolution before it.
 
 use crate::error::ExportError;
+use caf_net::{Graph, Norm, Op, Value};
+use std::collections::HashMap;
 
 /// What a normalisation does in evaluation: y = (x − mean) / √(variance + eps) · scale + shift.
 pub(crate) struct NormValues {
@@ -38,6 +40,20 @@ pub(crate) fn fold(node: &str, mut conv: ConvValues, norm: &NormValues) -> Resul
         *bias = (*bias - mean) * gain + shift;
     }
     Ok(conv)
+}
+
+/// For each convolution (by its output) that feeds one normalisation and nothing else: that normalisation and its output.
+pub(crate) fn foldable(graph: &Graph) -> HashMap<usize, (&Norm, Value)> {
+    let mut found = HashMap::new();
+    for node in graph.nodes() {
+        if let (Op::Norm(norm), [before]) = (&node.op, node.inputs.as_slice())
+            && graph.producer(*before).is_some_and(|p| matches!(p.op, Op::Conv(_)))
+            && graph.uses(*before) == 1
+        {
+            found.insert(before.index(), (norm, node.output));
+        }
+    }
+    found
 }
 
 #[cfg(test)]

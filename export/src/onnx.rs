@@ -1,12 +1,15 @@
 //! A graph and its weights as an ONNX file.
 
 use crate::error::ExportError;
+use crate::fold::foldable;
+use crate::forms::Forms;
 use crate::ops::{Site, emit};
 use crate::params::Params;
+use crate::precision::{Arithmetic, Plan};
 use crate::proto::{self, data_type};
-use crate::writer::Writer;
+use crate::writer::{Floats, Writer};
 use caf_contract::{Contract, METADATA_KEY};
-use caf_net::{Dim, Element, Graph, Norm, Op, TensorType, Value};
+use caf_net::{Dim, Element, Graph, Op, TensorType, Value};
 use caf_weights::Weights;
 use prost::Message;
 use std::collections::{HashMap, HashSet};
@@ -19,17 +22,20 @@ pub struct ExportOptions {
     pub fold: bool,
     /// The promise stored in the file's metadata; a file without one is for parity tests, no runtime takes it.
     pub contract: Option<Contract>,
+    /// What the nodes compute in.
+    pub plan: Plan,
 }
 
 impl Default for ExportOptions {
     fn default() -> Self {
-        ExportOptions { fold: true, contract: None }
+        ExportOptions { fold: true, contract: None, plan: Plan::Single }
     }
 }
 
-/// The bytes of an ONNX file (operator set 17, IR version 8, single precision) that computes `graph` in evaluation mode.
+/// The bytes of an ONNX file (operator set 17, IR version 8) that computes `graph` in evaluation mode.
 ///
-/// Inputs and outputs have the graph's names, element types and extents; named extents stay open. Weights are stored inside.
+/// Inputs and outputs have the graph's names, element types and extents, whatever the nodes between compute in; named extents stay
+/// open. Weights are stored inside.
 ///
 /// # Errors
 /// [`ExportError::Weights`] with everything that does not fit, [`ExportError::Variance`], [`ExportError::Name`].
@@ -43,27 +49,42 @@ pub fn onnx(graph: &Graph, weights: &Weights, options: &ExportOptions) -> Result
     let name_of = |value: Value| names.get(value.index()).map_or("", String::as_str);
     let folds = if options.fold { foldable(graph) } else { HashMap::new() };
     let folded: HashSet<usize> = folds.values().map(|(_, norm_output)| norm_output.index()).collect();
+    let shown = graph.outputs().iter().map(|o| name_of(o.value)).collect();
+    let mut forms = Forms::new(&options.plan, graph.inputs().iter().map(|i| i.name.as_str()), shown);
     for node in graph.nodes() {
         if folded.contains(&node.output.index()) {
             continue;
         }
         let fold = folds.get(&node.output.index());
-        let site = Site {
-            graph,
-            params: &params,
-            node,
-            folded: fold.map(|(norm, _)| *norm),
-            inputs: node.inputs.iter().map(|v| name_of(*v)).collect(),
-            // A folded convolution makes what the normalisation made.
-            output: name_of(fold.map_or(node.output, |(_, output)| *output)),
+        // A folded convolution makes what the normalisation made.
+        let result = fold.map_or(node.output, |(_, output)| *output);
+        let output = name_of(result);
+        // Nothing is dropped in evaluation, so that both values have one name unless both are outputs or inputs.
+        if matches!((&node.op, node.inputs.as_slice()), (Op::Dropout { .. }, [x]) if name_of(*x) == output) {
+            continue;
+        }
+        let arithmetic = options.plan.of(graph, node);
+        let inputs = node.inputs.iter().map(|v| forms.read(&mut writer, *v, name_of(*v), arithmetic));
+        let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
+        let target = forms.target(result, output, arithmetic);
+        writer.floats = match arithmetic {
+            Arithmetic::Single | Arithmetic::Int8 => Floats::Single,
+            Arithmetic::Half if options.plan.imitates() => Floats::Rounded,
+            Arithmetic::Half => Floats::Half,
         };
+        let inputs = inputs.iter().map(String::as_str).collect();
+        let (folded, int8) = (fold.map(|(norm, _)| *norm), options.plan.int8().filter(|plan| plan.reads(node)));
+        let site = Site { graph, params: &params, node, folded, inputs, output: &target, int8 };
         emit(&mut writer, &site)?;
+        writer.floats = Floats::Single;
+        forms.made(&mut writer, result, output, arithmetic)?;
     }
     // One value under two names, or an input passed through.
     for output in graph.outputs() {
         let name = name_of(output.value);
         if name != output.name {
-            writer.node("Identity", &[name], output.name.clone(), &[])?;
+            let value = forms.read(&mut writer, output.value, name, Arithmetic::Single)?;
+            writer.node("Identity", &[&value], output.name.clone(), &[])?;
         }
     }
     let inputs = graph.inputs().iter().map(|i| value_info(&i.name, graph.type_of(i.value))).collect();
@@ -106,26 +127,6 @@ fn value_names(graph: &Graph) -> Vec<String> {
         });
     }
     names
-}
-
-/// For each convolution (by its output) that feeds one normalisation and nothing else: that normalisation and its output.
-fn foldable(graph: &Graph) -> HashMap<usize, (&Norm, Value)> {
-    let mut uses = vec![0usize; graph.value_count()];
-    for value in graph.nodes().iter().flat_map(|n| &n.inputs).chain(graph.outputs().iter().map(|o| &o.value)) {
-        if let Some(count) = uses.get_mut(value.index()) {
-            *count += 1;
-        }
-    }
-    let mut found = HashMap::new();
-    for node in graph.nodes() {
-        if let (Op::Norm(norm), [before]) = (&node.op, node.inputs.as_slice())
-            && graph.producer(*before).is_some_and(|p| matches!(p.op, Op::Conv(_)))
-            && uses.get(before.index()) == Some(&1)
-        {
-            found.insert(before.index(), (norm, node.output));
-        }
-    }
-    found
 }
 
 fn value_info(name: &str, ty: &TensorType) -> proto::ValueInfo {

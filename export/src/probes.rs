@@ -1,9 +1,10 @@
 //! The probe set of a bundle: what goes into a model, what its network makes of it, and how near a model comes to that.
 
+use crate::distance::{Compared, Limit, distances};
 use crate::error::ExportError;
-use crate::verify::{Distance, by_unit, distances, random_inputs, run_checked};
+use crate::verify::{Named, random_inputs, run_checked};
 use caf_bundle::{Probe, ProbeSet};
-use caf_contract::{Array, Colour, Contract, Element, Extents, INPUT_IR, IrSample as _, Precision, Values};
+use caf_contract::{Array, Colour, Contract, Element, Extent, Extents, INPUT_IR, IrSample as _, Port, Values};
 use caf_engine::Engine;
 use caf_geometry::Size;
 use caf_image::color::{luma, quantize};
@@ -12,7 +13,7 @@ use caf_image::{ImageError, Plane, Rgb8, read_ir, read_vi};
 use std::path::Path;
 
 /// What models are given, by probe.
-pub type Inputs = Vec<(String, Vec<(String, Array)>)>;
+pub type Inputs = Vec<(String, Named)>;
 
 /// Generated images for `count` probes, one image each, of `size` where the model leaves it open: see [`random_inputs`].
 ///
@@ -46,24 +47,36 @@ pub fn of_pairs(contract: &Contract, ir: &Path, vi: &Path, count: usize) -> Resu
             let what = format!("probe `{}`: infrared is {}, visible {}", pair.name, infrared.size(), visible.size());
             return Err(ExportError::settings(what));
         }
-        let mut extents = Extents::default();
-        let mut inputs = vec![];
-        for port in &contract.inputs {
-            let shape = extents.bind_image(port, 1, visible.size()).map_err(ExportError::Images)?;
-            let values = match (port.name == INPUT_IR, port.colour) {
-                (true, _) => gray(&infrared, port.element, u8::from_unit),
-                (_, Colour::Gray) => gray(&luma(&visible), port.element, quantize),
-                _ => colour(&visible, port.element),
-            };
-            inputs.push((port.name.clone(), Array { shape, values }));
-        }
         // A name may hold anything; the probe's must not.
-        probes.push((format!("pair-{i}"), inputs));
+        probes.push((format!("pair-{i}"), pair_inputs(&contract.inputs, &infrared, &visible)?));
     }
     Ok(probes)
 }
 
-/// Bytes as a vehicle makes them, each camera's in its way.
+/// What a model is given of one pair, as often as it takes images: bytes as a vehicle makes them, each camera's in its way.
+///
+/// # Errors
+/// [`ExportError::Images`] for a size that the model does not take.
+pub(crate) fn pair_inputs(ports: &[Port], ir: &Plane, vi: &Rgb8) -> Result<Named, ExportError> {
+    let mut extents = Extents::default();
+    let mut inputs = Vec::with_capacity(ports.len());
+    for port in ports {
+        let batch = port.shape.first().and_then(Extent::fixed).unwrap_or(1);
+        let shape = extents.bind_image(port, batch, vi.size()).map_err(ExportError::Images)?;
+        let values = match (port.name == INPUT_IR, port.colour) {
+            (true, _) => gray(ir, port.element, u8::from_unit),
+            (_, Colour::Gray) => gray(&luma(vi), port.element, quantize),
+            _ => colour(vi, port.element),
+        };
+        let values = match values {
+            Values::U8(v) => Values::U8(v.repeat(batch)),
+            Values::F32(v) => Values::F32(v.repeat(batch)),
+        };
+        inputs.push((port.name.clone(), Array { shape, values }));
+    }
+    Ok(inputs)
+}
+
 fn gray(plane: &Plane, element: Element, byte: fn(f32) -> u8) -> Values {
     match element {
         Element::F32 => Values::F32(plane.data().to_vec()),
@@ -93,44 +106,10 @@ pub fn computed(
 ) -> Result<ProbeSet, ExportError> {
     let mut probes = vec![];
     for (name, inputs) in inputs {
-        let outputs = run_checked(engine, contract, &Extents::default(), &borrowed(&inputs))?;
+        let outputs = run_checked(engine, contract, &Extents::default(), &inputs)?;
         probes.push(Probe { name, inputs, outputs });
     }
     Ok(ProbeSet { reference, probes })
-}
-
-fn borrowed(arrays: &[(String, Array)]) -> Vec<(&str, Array)> {
-    arrays.iter().map(|(name, array)| (name.as_str(), array.clone())).collect()
-}
-
-/// How far one output of one probe is from its reference, and how far it may be.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct Compared {
-    /// The probe.
-    pub probe: String,
-    /// How far.
-    #[serde(flatten)]
-    pub distance: Distance,
-    /// How far it may be.
-    pub limit: Limit,
-}
-
-impl Compared {
-    /// Whether it is within its limit.
-    #[must_use]
-    pub fn is_near(&self) -> bool {
-        self.distance.mean_abs <= self.limit.mean_abs
-            && self.limit.max_abs.is_none_or(|max| self.distance.max_abs <= max)
-    }
-}
-
-/// How far an output may be from its reference, in the unit that [`distances`] gives it in.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
-pub struct Limit {
-    /// Largest difference; `None` where single values may differ by any amount.
-    pub max_abs: Option<f64>,
-    /// Mean difference.
-    pub mean_abs: f64,
 }
 
 /// Runs every probe and compares the outputs with the references.
@@ -140,44 +119,13 @@ pub struct Limit {
 pub fn compare(engine: &mut Engine, contract: &Contract, set: &ProbeSet) -> Result<Vec<Compared>, ExportError> {
     let mut compared = vec![];
     for probe in &set.probes {
-        let found = run_checked(engine, contract, &Extents::default(), &borrowed(&probe.inputs))?;
-        let found = distances(contract, &by_unit(contract, found), &by_unit(contract, probe.outputs.clone()))?;
-        compared.extend(found.into_iter().map(|distance| {
-            let limit = limit(contract, &distance.output);
+        let found = run_checked(engine, contract, &Extents::default(), &probe.inputs)?;
+        compared.extend(distances(contract, &found, &probe.outputs)?.into_iter().map(|distance| {
+            let limit = Limit::of_reference(contract, &distance.output);
             Compared { probe: probe.name.clone(), distance, limit }
         }));
     }
     Ok(compared)
-}
-
-/// The accepted distance of an output from its reference, by the model's precision.
-///
-/// Of fp32 only roundings differ. An engine may sum in another order, so that a fused value on the border of two bytes falls on its
-/// other side; where a task follows, its network sees that byte. Measured on real pairs with published weights, folded and optimised
-/// against neither: bytes 1 step at most and 3e-5 on average, scores 2e-3 and 2e-6, boxes 0.3 and 1e-3 of 640 pixels. Of lower precisions this finds broken models only: what they cost is
-/// measured on many pairs and stands in the manifest.
-fn limit(contract: &Contract, output: &str) -> Limit {
-    use crate::verify::Kind;
-    let limit = |max_abs, mean_abs| Limit { max_abs, mean_abs };
-    let longer_px = contract.detection().map_or(1.0, |task| task.input.height.max(task.input.width) as f64);
-    match (contract.precision, Kind::of(contract, output)) {
-        (Precision::Fp32, Kind::Bytes) => limit(Some(1.0), 1e-3),
-        (Precision::Fp32, Kind::Floats) => limit(Some(1e-4), 1e-5),
-        (Precision::Fp32, Kind::Scores) => limit(Some(2e-2), 2e-5),
-        (Precision::Fp32, Kind::Boxes) => limit(Some(5e-3 * longer_px), 2e-5 * longer_px),
-        (Precision::Fp32, Kind::ClassMap) => limit(None, 2e-3),
-        // 45 dB are a mean square difference of 1.43 steps.
-        (Precision::Fp16, Kind::Bytes) => limit(None, 1.43),
-        (Precision::Fp16, Kind::Floats) => limit(None, 1.43 / 255.0),
-        (Precision::Fp16, Kind::Scores) => limit(None, 5e-3),
-        (Precision::Fp16, Kind::Boxes) => limit(None, 5e-3 * longer_px),
-        (Precision::Fp16, Kind::ClassMap) => limit(None, 2e-2),
-        (Precision::Int8, Kind::Bytes) => limit(None, 6.0),
-        (Precision::Int8, Kind::Floats) => limit(None, 6.0 / 255.0),
-        (Precision::Int8, Kind::Scores) => limit(None, 5e-2),
-        (Precision::Int8, Kind::Boxes) => limit(None, 5e-2 * longer_px),
-        (Precision::Int8, Kind::ClassMap) => limit(None, 1e-1),
-    }
 }
 
 impl From<ImageError> for ExportError {

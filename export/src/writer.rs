@@ -1,8 +1,10 @@
 //! The ONNX graph as it grows: nodes, constants and the names they share.
 
 use crate::error::ExportError;
+use crate::precision::{Activations, Kernel, Steps};
 use crate::proto::{self, attribute_type, data_type};
-use std::collections::{HashMap, HashSet};
+use half::f16;
+use std::collections::HashSet;
 
 /// One attribute of an ONNX node.
 #[derive(Clone, Debug)]
@@ -13,13 +15,26 @@ pub(crate) enum Attr {
     Text(&'static str),
 }
 
+/// How constants of floats are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Floats {
+    /// In single precision.
+    #[default]
+    Single,
+    /// In half precision.
+    Half,
+    /// In single precision, rounded to half.
+    Rounded,
+}
+
 /// Collects an ONNX graph.
 #[derive(Default)]
 pub(crate) struct Writer {
+    /// How [`Writer::floats`] and [`Writer::scalar`] store.
+    pub floats: Floats,
     nodes: Vec<proto::Node>,
     initializers: Vec<proto::Tensor>,
     names: HashSet<String>,
-    scalars: HashMap<u32, String>,
 }
 
 impl Writer {
@@ -61,8 +76,26 @@ impl Writer {
         Ok(())
     }
 
-    /// A constant of floats.
+    /// A constant of floats, stored as [`Writer::floats`] says.
     pub fn floats(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<String, ExportError> {
+        let half = |v: &f32| f16::from_f32(*v);
+        let (suffix, kind, raw): (&str, i32, Vec<u8>) = match self.floats {
+            Floats::Single => return self.singles(name, shape, values),
+            Floats::Half => ("half", data_type::FLOAT16, values.iter().flat_map(|v| half(v).to_le_bytes()).collect()),
+            Floats::Rounded => {
+                ("rounded", data_type::FLOAT, values.iter().flat_map(|v| half(v).to_f32().to_le_bytes()).collect())
+            }
+        };
+        // What is infinite in half precision only would spoil every result without a word.
+        if let Some(value) = values.iter().find(|v| v.is_finite() && half(v).is_infinite()) {
+            return Err(ExportError::Half { name: name.to_owned(), value: *value });
+        }
+        // Elsewhere the same constant may be used in single precision.
+        self.constant(&format!("{name}/{suffix}"), shape.iter().map(|n| *n as i64).collect(), kind, raw)
+    }
+
+    /// A constant of floats in single precision, whatever the others are stored in.
+    pub fn singles(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<String, ExportError> {
         let raw = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         self.constant(name, shape.iter().map(|n| *n as i64).collect(), data_type::FLOAT, raw)
     }
@@ -82,12 +115,48 @@ impl Writer {
     /// A float without extents; equal values share one constant.
     pub fn scalar(&mut self, value: f64) -> Result<String, ExportError> {
         let value = value as f32;
-        if let Some(name) = self.scalars.get(&value.to_bits()) {
-            return Ok(name.clone());
-        }
-        let name = self.floats(&format!("scalar.{value}"), &[], &[value])?;
-        self.scalars.insert(value.to_bits(), name.clone());
-        Ok(name)
+        self.floats(&format!("scalar.{value}"), &[], &[value])
+    }
+
+    /// Floats rounded to integers and back. The engine joins the two nodes with those before and behind them.
+    pub fn through_integers(&mut self, from: &str, name: String, steps: Steps) -> Result<String, ExportError> {
+        let scale = self.singles(&format!("{name}/scale"), &[], &[steps.scale])?;
+        let (kind, zero) = match steps.element {
+            Activations::U8 => (data_type::UINT8, steps.zero as u8),
+            Activations::S8 => (data_type::INT8, (steps.zero as i8) as u8),
+        };
+        let zero = self.constant(&format!("{name}/zero"), vec![], kind, vec![zero])?;
+        let stored = self.node("QuantizeLinear", &[from, &scale, &zero], format!("{name}/stored"), &[])?;
+        self.node("DequantizeLinear", &[&stored, &scale, &zero], name, &[])
+    }
+
+    /// A kernel and its bias stored as integers with a scale for each output channel; names of both as floats.
+    pub fn kernel(
+        &mut self,
+        name: &str,
+        bias: &str,
+        shape: &[usize],
+        input_scale: f32,
+        kernel: &Kernel,
+    ) -> Result<(String, Option<String>), ExportError> {
+        let channels = kernel.scales.len();
+        let axis = [("axis", Attr::Int(0))];
+        let dims = shape.iter().map(|n| *n as i64).collect();
+        let bytes = kernel.weight.iter().map(|w| *w as u8).collect();
+        let scales = self.singles(&format!("{name}/scales"), &[channels], &kernel.scales)?;
+        let zeros =
+            self.constant(&format!("{name}/zeros"), vec![channels as i64], data_type::INT8, vec![0; channels])?;
+        let stored = self.constant(&format!("{name}/stored"), dims, data_type::INT8, bytes)?;
+        let weight = self.node("DequantizeLinear", &[&stored, &scales, &zeros], name.to_owned(), &axis)?;
+        let Some(values) = &kernel.bias else { return Ok((weight, None)) };
+        let raw = |values: &[i32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+        let products: Vec<f32> = kernel.scales.iter().map(|s| s * input_scale).collect();
+        let scales = self.singles(&format!("{bias}/scales"), &[channels], &products)?;
+        let zeros = raw(&vec![0; channels]);
+        let zeros = self.constant(&format!("{bias}/zeros"), vec![channels as i64], data_type::INT32, zeros)?;
+        let stored = self.constant(&format!("{bias}/stored"), vec![channels as i64], data_type::INT32, raw(values))?;
+        let bias = self.node("DequantizeLinear", &[&stored, &scales, &zeros], bias.to_owned(), &axis)?;
+        Ok((weight, Some(bias)))
     }
 
     /// The same constant under the same name is stored once: a weight may be used in several places.

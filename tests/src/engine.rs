@@ -58,7 +58,7 @@ struct OnnxRuntime {
 }
 
 fn load_onnx(graph: &Graph, weights: &Weights, fold: bool) -> Box<dyn Runner> {
-    let model = onnx(graph, weights, &ExportOptions { fold, contract: None }).unwrap();
+    let model = onnx(graph, weights, &ExportOptions { fold, ..ExportOptions::default() }).unwrap();
     Box::new(OnnxRuntime {
         engine: Engine::from_bytes(graph.name(), &model, EngineOptions::CPU).unwrap(),
         inputs: graph.inputs().iter().map(|i| i.name.clone()).collect(),

@@ -1,7 +1,7 @@
 //! `caf-export bundle`
 
+use super::compared::{far, tell};
 use super::parse;
-use super::probes::{far, tell};
 use super::rebuild::rebuild;
 use super::weights::WeightArguments;
 use anyhow::{Context, bail};
@@ -10,7 +10,8 @@ use caf_console::{Paths, claim, out, write_json};
 use caf_contract::Contract;
 use caf_engine::{Engine, EngineOptions, library};
 use caf_export::bundle::{Contents, data_name, draft, model_name};
-use caf_export::probes::{Compared, Inputs, compare, computed, generated, of_pairs};
+use caf_export::distance::Compared;
+use caf_export::probes::{Inputs, compare, computed, generated, of_pairs};
 use caf_export::{ExportError, external};
 use caf_geometry::Size;
 use caf_rig::Geometry;

@@ -1,10 +1,13 @@
 //! The command line.
 
+mod bench;
 mod bundle;
+mod compared;
+mod gate;
 mod onnx;
 mod parse;
-mod probes;
 mod rebuild;
+mod reduce;
 mod verify;
 mod verify_bundle;
 mod weights;
@@ -22,11 +25,15 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Writes a fusion network, task networks or both in one graph as an ONNX file.
-    Onnx(onnx::OnnxArguments),
+    Onnx(Box<onnx::OnnxArguments>),
     /// Puts a model and all that belongs to it into the one folder that a vehicle gets.
     Bundle(Box<bundle::BundleArguments>),
     /// Checks an ONNX file (contract, shapes, a run, and where the weights are given their hashes and values), or a bundle.
     Verify(verify::VerifyArguments),
+    /// Measures what a model of less precision loses against fp32 on held-out pairs, and refuses it when that is too much.
+    Gate(gate::GateArguments),
+    /// Times models in turn.
+    Bench(bench::BenchArguments),
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -34,6 +41,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Onnx(arguments) => onnx::run(arguments),
         Command::Bundle(arguments) => bundle::run(arguments),
         Command::Verify(arguments) => verify::run(arguments),
+        Command::Gate(arguments) => gate::run(arguments),
+        Command::Bench(arguments) => bench::run(arguments),
     }
 }
 

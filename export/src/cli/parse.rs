@@ -1,5 +1,6 @@
 //! Values of options.
 
+use caf_contract::Precision;
 use caf_export::ExportError;
 use std::path::Path;
 
@@ -22,6 +23,25 @@ pub(crate) fn tolerance(text: &str) -> Result<f64, String> {
         .ok()
         .filter(|t| t.is_finite() && *t >= 0.0)
         .ok_or_else(|| format!("expected a number of at least 0, found `{text}`"))
+}
+
+/// `fp32`, `fp16` or `int8`.
+pub(crate) fn precision(text: &str) -> Result<Precision, String> {
+    let all = [Precision::Fp32, Precision::Fp16, Precision::Int8];
+    let found = all.into_iter().find(|precision| precision.name() == text);
+    found.ok_or_else(|| format!("expected one of {}, found `{text}`", all.map(Precision::name).join(", ")))
+}
+
+/// Points that may be lost; `any` leaves it open.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Points(pub Option<f64>);
+
+/// `0.5`, `any`.
+pub(crate) fn points(text: &str) -> Result<Points, String> {
+    match text {
+        "any" => Ok(Points(None)),
+        _ => tolerance(text).map(Some).map(Points),
+    }
 }
 
 /// A number from 0 to 1.

@@ -2,7 +2,7 @@
 
 use super::weights::Opened;
 use anyhow::bail;
-use caf_contract::{Colour, Contract, Element, Extent, IrRange, TaskContract};
+use caf_contract::{Colour, Contract, Element, Extent, IrRange, Precision, TaskContract};
 use caf_export::ExportError;
 use caf_export::model::{FusionFile, Model, Parts, Settings, TaskFile};
 use caf_net::zoo::pipeline::{ColourMode, Samples};
@@ -49,7 +49,8 @@ pub(crate) fn rebuild(
             hashes(contract).join(", ")
         );
     }
-    if model.contract() != contract {
+    // The plan of less precision is the file's own.
+    if *model.contract() != (Contract { precision: Precision::Fp32, ..contract.clone() }) {
         bail!("{}: its contract is not the one these weights and settings give", name);
     }
     let alone = match parts {

@@ -1,14 +1,16 @@
 //! `caf-export verify`
 
+use super::compared::{far, tell};
 use super::parse;
 use super::rebuild::rebuild;
 use super::verify_bundle::{self, ProviderName};
 use anyhow::{Context, bail};
 use caf_console::{Paths, WrongCall, claim, median, out, write_json};
 use caf_contract::{Contract, INPUT_IMAGE, OUTPUT_FUSED};
-use caf_engine::{Array, Engine, EngineOptions};
+use caf_engine::{Engine, EngineOptions};
+use caf_export::distance::{Compared, Distance, Limit, distances};
 use caf_export::model::Model;
-use caf_export::verify::{Distance, by_unit, distances, limit, random_inputs, run_checked, seen_by_task};
+use caf_export::verify::{random_inputs, run_checked, seen_by_task};
 use caf_geometry::Size;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -67,15 +69,7 @@ struct Report<'a> {
     contract: &'a Contract,
     test_shapes: Vec<(&'a str, &'a [usize])>,
     median_ms: f64,
-    against_unfolded: Option<Vec<Compared>>,
-}
-
-/// How far one output is from that of the same weights, not folded, and how far it may be.
-#[derive(serde::Serialize)]
-struct Compared {
-    #[serde(flatten)]
-    distance: Distance,
-    limit: f64,
+    against_weights: Option<Vec<Compared>>,
 }
 
 /// Images at once where the model leaves that open.
@@ -109,7 +103,6 @@ fn verify_model(arguments: &VerifyArguments, model: &Path) -> anyhow::Result<()>
     let mut engine = Engine::open(model, EngineOptions::CPU)?;
     let contract = engine.contract()?;
     let (images, extents) = random_inputs(&contract, arguments.size, TEST_BATCH, arguments.seed).with_context(place)?;
-    let images: Vec<(&str, Array)> = images.iter().map(|(name, array)| (name.as_str(), array.clone())).collect();
     let outputs = run_checked(&mut engine, &contract, &extents, &images).with_context(place)?;
     out!("{}: runs as its contract says", place())?;
     for (direction, ports) in [("input ", &contract.inputs), ("output", &contract.outputs)] {
@@ -127,7 +120,7 @@ fn verify_model(arguments: &VerifyArguments, model: &Path) -> anyhow::Result<()>
     let median_ms = median(times).unwrap_or_default();
     out!("  median of {} runs: {median_ms:.1} ms on the CPU", arguments.runs)?;
 
-    let against_unfolded =
+    let against_weights =
         match rebuild(model, ("--against", arguments.against.as_deref()), &arguments.tasks, &contract)? {
             None => None,
             Some((rebuilt, alone)) => {
@@ -145,32 +138,21 @@ fn verify_model(arguments: &VerifyArguments, model: &Path) -> anyhow::Result<()>
                         }
                     }
                 }
-                let found = distances(&contract, &by_unit(&contract, outputs), &by_unit(&contract, reference))?;
                 let compared = |distance: Distance| {
-                    let limit = limit(&contract, &distance.output, arguments.tolerance);
-                    Compared { distance, limit }
+                    let limit = Limit::of_weights(&contract, &distance.output, arguments.tolerance);
+                    Compared { probe: "test images".to_owned(), distance, limit }
                 };
-                Some(found.into_iter().map(compared).collect())
+                Some(distances(&contract, &outputs, &reference)?.into_iter().map(compared).collect::<Vec<_>>())
             }
         };
-    let test_shapes = images.iter().map(|(name, array)| (*name, array.shape.as_slice())).collect();
-    let report = Report { model, contract: &contract, test_shapes, median_ms, against_unfolded };
+    let test_shapes = images.iter().map(|(name, array)| (name.as_str(), array.shape.as_slice())).collect();
+    let report = Report { model, contract: &contract, test_shapes, median_ms, against_weights };
     write_json(arguments.json.as_deref(), &report)?;
-    let mut far = Vec::new();
-    for Compared { distance, limit } in report.against_unfolded.iter().flatten() {
-        let Distance { output, max_abs, range: [low, high], values, .. } = distance;
-        out!("  {output}: at most {max_abs:.3e} from the weights, not folded ({values} values, limit {limit:.1e})")?;
-        if low == high {
-            out!("  {output}: is {low} everywhere on the test images, a comparison there proves little")?;
+    if let Some(compared) = &report.against_weights {
+        tell(compared)?;
+        if let Some(far) = far(compared) {
+            bail!("{}: differs from its weights: {far}", place());
         }
-        if max_abs > limit {
-            far.push(format!("`{output}` {max_abs:.3e} > {limit:.1e}"));
-        }
-    }
-    if !far.is_empty() {
-        bail!("{}: differs from its weights: {}", place(), far.join(", "));
-    }
-    if report.against_unfolded.is_some() {
         out!("{}: is made of its weights", place())?;
     }
     Ok(())

@@ -1,12 +1,13 @@
 //! `caf-export verify --bundle`
 
-use super::probes::{far, tell};
+use super::compared::{far, tell};
 use anyhow::{Context, bail};
 use caf_bundle::{Bundle, BundleError, PublicKey, Trust};
 use caf_console::{out, write_json};
 use caf_engine::{Engine, EngineError, EngineOptions, Placed, Provider, ProviderChoice};
 use caf_export::ExportError;
-use caf_export::probes::{Compared, compare};
+use caf_export::distance::Compared;
+use caf_export::probes::compare;
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 

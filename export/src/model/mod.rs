@@ -11,6 +11,7 @@ pub use parts::{Parts, Settings};
 
 use crate::error::ExportError;
 use crate::onnx::{ExportOptions, onnx};
+use crate::precision::Plan;
 use caf_contract::Contract;
 use caf_net::Graph;
 use caf_net::zoo::pipeline::{self, FUSION_SCOPE, PipelineConfig};
@@ -76,6 +77,15 @@ impl Model {
     /// # Errors
     /// See [`onnx`].
     pub fn to_onnx(&self, fold: bool) -> Result<Vec<u8>, ExportError> {
-        onnx(&self.graph, &self.weights, &ExportOptions { fold, contract: Some(self.contract.clone()) })
+        self.to_onnx_as(fold, &Plan::Single)
+    }
+
+    /// The ONNX file's bytes, its nodes computing as a plan says; so does the contract.
+    ///
+    /// # Errors
+    /// See [`onnx`].
+    pub fn to_onnx_as(&self, fold: bool, plan: &Plan) -> Result<Vec<u8>, ExportError> {
+        let contract = Contract { precision: plan.precision(), ..self.contract.clone() };
+        onnx(&self.graph, &self.weights, &ExportOptions { fold, contract: Some(contract), plan: plan.clone() })
     }
 }

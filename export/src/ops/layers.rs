@@ -3,6 +3,7 @@
 use super::site::Site;
 use crate::error::ExportError;
 use crate::fold::{ConvValues, fold};
+use crate::precision::Kernel;
 use crate::writer::{Attr, Writer};
 use caf_net::{Conv, LayerNorm, Linear, Norm, ParamId};
 
@@ -22,13 +23,18 @@ pub(super) fn conv(w: &mut Writer, site: &Site<'_>, conv: &Conv) -> Result<(), E
             (single(folded.weight), Some(single(folded.bias)))
         }
     };
-    let weight = w.floats(&spec.name, &spec.shape, &weight)?;
-    let bias = match bias {
-        Some(values) => {
-            let name = conv.bias.map_or_else(|| site.inner("bias"), |id| site.params.spec(id).name.clone());
-            Some(w.floats(&name, &[outputs], &values)?)
+    let bias_name = conv.bias.map_or_else(|| site.inner("bias"), |id| site.params.spec(id).name.clone());
+    let int8 = site.int8.zip(site.node.inputs.first()).and_then(|(plan, x)| Some((plan, plan.steps(*x)?.scale)));
+    let (weight, bias) = match int8 {
+        Some((plan, scale)) => {
+            let kernel = Kernel::new(&weight, bias.as_deref(), outputs, scale, plan.settings().most_weight);
+            // Under the node's name: steps of a bias are those of what this node reads, wherever else its weights are used.
+            w.kernel(&site.inner("weight"), &site.inner("bias"), &spec.shape, scale, &kernel)?
         }
-        None => None,
+        None => {
+            let weight = w.floats(&spec.name, &spec.shape, &weight)?;
+            (weight, bias.map(|values| w.floats(&bias_name, &[outputs], &values)).transpose()?)
+        }
     };
     let mut inputs = vec![site.one()?, &weight];
     inputs.extend(bias.as_deref());

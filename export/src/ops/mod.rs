@@ -6,6 +6,7 @@ mod shapes;
 mod site;
 
 use crate::error::ExportError;
+use crate::precision::{Range, Steps};
 use crate::proto::data_type;
 use crate::writer::{Attr, Writer};
 use caf_net::{Activation, Op};
@@ -21,11 +22,8 @@ pub(crate) fn emit(w: &mut Writer, site: &Site<'_>) -> Result<(), ExportError> {
         Op::Linear(linear) => layers::linear(w, site, linear),
         Op::Activation(activation) => self::activation(w, site, *activation),
         Op::PRelu { slope } => layers::prelu(w, site, *slope),
-        // Nothing is dropped in evaluation: the caller gives both values one name, unless both are outputs or inputs.
-        Op::Dropout { .. } => match site.one()? {
-            x if x == site.output => Ok(()),
-            x => single(w, site, "Identity", &[x], &[]),
-        },
+        // Nothing is dropped in evaluation: the caller comes here only where the two values need two names.
+        Op::Dropout { .. } => single(w, site, "Identity", &[site.one()?], &[]),
         Op::MatMul => single(w, site, "MatMul", &site.pair()?, &[]),
         Op::Softmax { axis } => single(w, site, "Softmax", &[site.one()?], &[("axis", Attr::Int(*axis as i64))]),
         Op::ArgMax { axis } => arg_max(w, site, *axis),
@@ -112,7 +110,11 @@ fn activation(w: &mut Writer, site: &Site<'_>, activation: Activation) -> Result
         }
         // The operator set has no such op before version 24.
         Activation::Silu => {
-            let gate = w.node("Sigmoid", &[x], site.inner("sigmoid"), &[])?;
+            let mut gate = w.node("Sigmoid", &[x], site.inner("sigmoid"), &[])?;
+            if let Some(plan) = site.int8 {
+                let steps = Steps::over(Range { min: 0.0, max: 1.0 }, plan.settings().activations);
+                gate = w.through_integers(&gate, site.inner("sigmoid.integers"), steps)?;
+            }
             w.node("Mul", &[x, &gate], site.result(), &[])?
         }
     };

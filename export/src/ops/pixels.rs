@@ -27,7 +27,7 @@ pub(super) fn max_pool(
 
 pub(super) fn upsample_nearest(w: &mut Writer, site: &Site<'_>, factor: usize) -> Result<(), ExportError> {
     let factor = factor as f32;
-    let scales = w.floats(&site.inner("scales"), &[4], &[1.0, 1.0, factor, factor])?;
+    let scales = w.singles(&site.inner("scales"), &[4], &[1.0, 1.0, factor, factor])?;
     let attributes = [
         ("mode", Attr::Text("nearest")),
         ("coordinate_transformation_mode", Attr::Text("asymmetric")),

@@ -82,13 +82,14 @@ fn target(w: &mut Writer, site: &Site<'_>, entries: &[Entry]) -> Result<String, 
     w.node("Concat", &parts, site.inner("shape"), &[("axis", Attr::Int(0))])
 }
 
-/// A constant as the result of a node. An output of the graph must come from a node, so that it gets one.
+/// A constant as the result of a node. One that leaves the graph, or is stored in less precision, has a name of its own, and a node gives
+/// it that of the result.
 pub(super) fn constant(w: &mut Writer, site: &Site<'_>, shape: &[usize], values: &[f32]) -> Result<(), ExportError> {
-    if site.graph.outputs().iter().any(|o| o.value == site.node.output) {
-        let stored = w.floats(&site.inner("values"), shape, values)?;
+    let is_output = site.graph.outputs().iter().any(|o| o.value == site.node.output);
+    let name = if is_output { site.inner("values") } else { site.result() };
+    let stored = w.floats(&name, shape, values)?;
+    if stored != site.output {
         w.node("Identity", &[&stored], site.result(), &[])?;
-    } else {
-        w.floats(site.output, shape, values)?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use crate::error::ExportError;
 use crate::params::Params;
+use crate::precision::Int8Plan;
 use caf_net::{Dim, Graph, Node, Norm};
 
 /// One node on its way into an ONNX graph.
@@ -15,6 +16,8 @@ pub(crate) struct Site<'a> {
     pub inputs: Vec<&'a str>,
     /// Name of the result.
     pub output: &'a str,
+    /// Given where the node reads integers.
+    pub int8: Option<&'a Int8Plan>,
 }
 
 impl Site<'_> {

@@ -31,7 +31,7 @@ fn run(graph: &Graph, weights: &Weights, fold: bool, x: &Reference) -> Array {
 }
 
 fn run_array(graph: &Graph, weights: &Weights, fold: bool, x: Array) -> Array {
-    let bytes = onnx(graph, weights, &ExportOptions { fold, contract: None }).unwrap();
+    let bytes = onnx(graph, weights, &ExportOptions { fold, ..ExportOptions::default() }).unwrap();
     let outputs = Engine::from_bytes("reference", &bytes, EngineOptions::CPU).unwrap().run(&[("x", x)]).unwrap();
     outputs.into_iter().next().unwrap().1
 }
@@ -75,7 +75,7 @@ fn every_op_equals_the_loops_with_open_and_with_fixed_extents() {
     let bound: Vec<Case> = open.iter().filter_map(Case::bound).collect();
     for case in open.iter().chain(&bound) {
         tally.case(&case.name);
-        let bytes = onnx(&case.graph, &case.weights, &ExportOptions { fold: true, contract: None }).unwrap();
+        let bytes = onnx(&case.graph, &case.weights, &ExportOptions::default()).unwrap();
         let inputs = case.graph.inputs().iter().zip(&case.inputs);
         let inputs: Vec<(&str, Array)> =
             inputs.map(|(i, x)| (i.name.as_str(), array(x, case.graph.type_of(i.value).element))).collect();
@@ -156,7 +156,7 @@ fn a_small_network_equals_the_loops_folded_or_not() {
 fn folding_removes_the_normalisations_and_nothing_else() {
     let (graph, weights) = small_network();
     let count = |fold: bool, op: &[u8]| {
-        let bytes = onnx(&graph, &weights, &ExportOptions { fold, contract: None }).unwrap();
+        let bytes = onnx(&graph, &weights, &ExportOptions { fold, ..ExportOptions::default() }).unwrap();
         bytes.windows(op.len()).filter(|w| *w == op).count()
     };
     assert_eq!((count(false, b"BatchNormalization"), count(true, b"BatchNormalization")), (2, 0));
@@ -263,7 +263,8 @@ fn what_does_not_fit_is_listed_and_bad_variances_are_named() {
     let (graph, mut weights) = small_network();
     weights.replace("n2.var", HostTensor::from_f32(&[6], &[1.0, 1.0, -0.5, 1.0, 1.0, 1.0]).unwrap());
     for fold in [true, false] {
-        let error = onnx(&graph, &weights, &ExportOptions { fold, contract: None }).unwrap_err().to_string();
+        let error =
+            onnx(&graph, &weights, &ExportOptions { fold, ..ExportOptions::default() }).unwrap_err().to_string();
         assert!(error.contains("channel 2 has running variance -0.5"), "{error}");
     }
 }

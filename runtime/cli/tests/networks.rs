@@ -38,7 +38,7 @@ fn every_fusion_network_fuses_a_folder_of_mixed_sizes() {
         let (m, ir, vi, out) = (at("m.onnx"), at("ir"), at("vi"), at("out"));
         succeeds(&["fuse", "--model", text(&m), "--ir", text(&ir), "--vi", text(&vi), "--out", text(&out)]);
 
-        let alone = onnx(&graph, &weights, &ExportOptions { fold: false, contract: None }).unwrap();
+        let alone = onnx(&graph, &weights, &ExportOptions { fold: false, ..ExportOptions::default() }).unwrap();
         let mut engine = Engine::from_bytes("alone", &alone, EngineOptions::default()).unwrap();
         for (i, (width, height)) in sizes.into_iter().enumerate() {
             let read = |path: &str| image::open(at(path)).unwrap().into_luma8().into_raw();

@@ -117,8 +117,7 @@ impl Engine {
         let profile = folder.path().join("profile");
         let level = GraphOptimizationLevel::Level3;
         let mut engine = Self::load(model, bytes, external_data, options, level, Some(&profile))?;
-        let inputs: Vec<(&str, Array)> = inputs.iter().map(|(name, array)| (name.as_str(), array.clone())).collect();
-        engine.run(&inputs)?;
+        engine.run(inputs)?;
         let file = engine.session.end_profiling().map_err(|error| cannot(error.to_string()))?;
         let text = std::fs::read_to_string(file).map_err(|error| cannot(error.to_string()))?;
         placement::of_profile(&text).map_err(cannot)
@@ -200,11 +199,11 @@ impl Engine {
         if found.is_empty() { Ok(contract) } else { Err(EngineError::Broken { model: self.model.clone(), found }) }
     }
 
-    /// Runs the model once; outputs are in its order.
+    /// Runs the model once on inputs by name; outputs are in its order.
     ///
     /// # Errors
     /// When inputs do not fit, or an output is neither floats nor bytes.
-    pub fn run(&mut self, inputs: &[(&str, Array)]) -> Result<Vec<(String, Array)>, EngineError> {
+    pub fn run(&mut self, inputs: &[(impl AsRef<str>, Array)]) -> Result<Vec<(String, Array)>, EngineError> {
         let Self { session, model, .. } = self;
         let failed = |source| EngineError::Run { model: model.clone(), source };
         let mut given: Vec<(&str, SessionInputValue<'_>)> = Vec::with_capacity(inputs.len());
@@ -214,7 +213,7 @@ impl Engine {
                 Values::F32(v) => Tensor::from_array((shape, v.clone())).map_err(failed)?.into(),
                 Values::U8(v) => Tensor::from_array((shape, v.clone())).map_err(failed)?.into(),
             };
-            given.push((name, value));
+            given.push((name.as_ref(), value));
         }
         let outputs = session.run(given).map_err(failed)?;
         let mut arrays = Vec::with_capacity(outputs.len());

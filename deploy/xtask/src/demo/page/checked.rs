@@ -10,16 +10,22 @@ use crate::demo::files;
 #[derive(Debug, Deserialize)]
 pub struct Checked {
     median_ms: f64,
-    against_unfolded: Option<Vec<Distance>>,
+    against_weights: Option<Vec<Distance>>,
 }
 
 #[derive(Debug, Deserialize)]
 struct Distance {
     output: String,
     max_abs: f64,
-    limit: f64,
+    limit: Limit,
     range: [f64; 2],
     values: usize,
+}
+
+/// Of a model in fp32 the largest difference is limited.
+#[derive(Debug, Deserialize)]
+struct Limit {
+    max_abs: f64,
 }
 
 impl Checked {
@@ -30,16 +36,16 @@ impl Checked {
 
     /// The check in one sentence.
     pub fn sentence(&self) -> String {
-        let all: Vec<&Distance> = self.against_unfolded.iter().flatten().collect();
+        let all: Vec<&Distance> = self.against_weights.iter().flatten().collect();
         if all.is_empty() {
             return "The exported file keeps its contract.".to_owned();
         }
         let difference = |distance: &&Distance| format!("{} in {}", short(distance.max_abs), named(&distance.output));
-        let is_far = |distance: &&&Distance| distance.max_abs.is_nan() || distance.max_abs > distance.limit;
+        let is_far = |distance: &&&Distance| distance.max_abs.is_nan() || distance.max_abs > distance.limit.max_abs;
         let far: Vec<String> = all
             .iter()
             .filter(is_far)
-            .map(|distance| format!("{}, where {} is accepted", difference(distance), short(distance.limit)))
+            .map(|distance| format!("{}, where {} is accepted", difference(distance), short(distance.limit.max_abs)))
             .collect();
         if !far.is_empty() {
             return format!(
@@ -60,14 +66,14 @@ impl Checked {
         );
         let mut table =
             Table::new(&caption, &["output", "values compared", "from", "to", "largest difference", "accepted"]);
-        for Distance { output, max_abs, limit, range: [low, high], values } in self.against_unfolded.iter().flatten() {
+        for Distance { output, max_abs, limit, range: [low, high], values } in self.against_weights.iter().flatten() {
             table.row(vec![
                 Cell::Head(named(output)),
                 Cell::Number(values.to_string()),
                 Cell::Number(short(*low)),
                 Cell::Number(short(*high)),
-                Cell::Shaded(short(*max_abs), max_abs / limit),
-                Cell::Number(short(*limit)),
+                Cell::Shaded(short(*max_abs), max_abs / limit.max_abs),
+                Cell::Number(short(limit.max_abs)),
             ]);
         }
         table.html()
@@ -94,9 +100,9 @@ mod tests {
     fn every_difference_is_shown_beside_its_limit() {
         let out = tempfile::tempdir().unwrap();
         fs::create_dir(out.path().join("model")).unwrap();
-        let json = r#"{"median_ms": 31.4, "model": "m", "against_unfolded": [
-            {"output": "predictions: boxes", "max_abs": 2.5e-4, "limit": 0.0256, "range": [-3.5, 260.0], "values": 4032},
-            {"output": "fused", "max_abs": 1.0, "limit": 1.0, "range": [0, 255], "values": 147456}]}"#;
+        let json = r#"{"median_ms": 31.4, "model": "m", "against_weights": [
+            {"output": "predictions: boxes", "max_abs": 2.5e-4, "limit": {"max_abs": 0.0256}, "range": [-3.5, 260.0], "values": 4032},
+            {"output": "fused", "max_abs": 1.0, "limit": {"max_abs": 1.0}, "range": [0, 255], "values": 147456}]}"#;
         fs::write(out.path().join(files::VERIFIED), json).unwrap();
         let checked = Checked::read(out.path()).unwrap();
         let html = checked.table();
@@ -105,7 +111,7 @@ mod tests {
         let sentence = checked.sentence();
         assert!(sentence.contains("computes what its weights say"), "{sentence}");
         assert!(sentence.contains("2.5e-4 in boxes") && sentence.contains("1.00 in the fused image"), "{sentence}");
-        let json = json.replace("\"max_abs\": 1.0", "\"max_abs\": 4.0");
+        let json = json.replace("\"fused\", \"max_abs\": 1.0", "\"fused\", \"max_abs\": 4.0");
         fs::write(out.path().join(files::VERIFIED), json).unwrap();
         let sentence = Checked::read(out.path()).unwrap().sentence();
         assert!(sentence.contains("does not compute what its weights say"), "{sentence}");

@@ -1,0 +1,116 @@
+//! `caf-export gate`, and the limits of what less precision may lose.
+
+use super::parse::{self, Points};
+use anyhow::bail;
+use caf_console::{Console, Paths, claim, out, write_json};
+use caf_contract::Precision;
+use caf_engine::{Engine, EngineOptions};
+use caf_export::ExportError;
+use caf_export::reduce::{Frames, Limits, Loss, Verdict, measure};
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, Args)]
+pub(super) struct LimitArguments {
+    /// Least mean PSNR of the fused images against fp32, in dB; 0 for any [fp16: 45, int8: any].
+    #[arg(long, value_name = "DB", value_parser = parse::tolerance)]
+    least_psnr: Option<f64>,
+    /// Least mean SSIM of the fused images against fp32; 0 for any [fp16: any, int8: 0.98].
+    #[arg(long, value_name = "SSIM", value_parser = parse::tolerance)]
+    least_ssim: Option<f64>,
+    /// Most points of mAP50 or mIoU that may be lost, or `any`, where pairs have no labels [fp16: 0.2, int8: 1].
+    #[arg(long, value_name = "POINTS", value_parser = parse::points)]
+    most_points: Option<Points>,
+}
+
+impl LimitArguments {
+    /// Whether any differs from the usual ones.
+    pub(super) fn given(&self) -> bool {
+        self.least_psnr.is_some() || self.least_ssim.is_some() || self.most_points.is_some()
+    }
+
+    pub(super) fn of(&self, precision: Precision) -> Limits {
+        let usual = Limits::of(precision);
+        Limits {
+            psnr_db: self.least_psnr.or(usual.psnr_db),
+            ssim: self.least_ssim.or(usual.ssim),
+            points: self.most_points.map_or(usual.points, |Points(most)| most),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  caf-export gate int8.onnx --against fp32.onnx --held-out pairs --list val.txt
+
+On a CPU, ONNX Runtime computes runs of fp16 nodes in fp32: the loss of an fp16
+file shows whole on a GPU only. `onnx --precision fp16 --held-out` imitates the
+roundings and measures all of it anywhere.")]
+pub(crate) struct GateArguments {
+    /// The model of less precision.
+    model: PathBuf,
+    /// The same model in fp32.
+    #[arg(long, value_name = "MODEL")]
+    against: PathBuf,
+    /// A data set of pairs that no choice was made on.
+    #[arg(long, value_name = "DIR")]
+    held_out: PathBuf,
+    /// Only the pairs of this list in it.
+    #[arg(long)]
+    list: Option<PathBuf>,
+    #[command(flatten)]
+    limits: LimitArguments,
+    /// Also write a report for machines.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(serde::Serialize)]
+struct GateReport<'a> {
+    model: &'a Path,
+    against: &'a Path,
+    #[serde(flatten)]
+    verdict: &'a Verdict,
+}
+
+pub(crate) fn run(arguments: &GateArguments) -> anyhow::Result<()> {
+    let GateArguments { model, against, json, .. } = arguments;
+    let paths = Paths::default().file("MODEL", model.as_path()).file("--against", against.as_path());
+    paths.folder("--held-out", arguments.held_out.as_path()).writes("--json", json.as_deref()).check()?;
+    claim(json.as_deref())?;
+    let open = |path: &Path| {
+        let engine = Engine::open(path, EngineOptions::CPU)?;
+        let contract = engine.contract()?;
+        anyhow::Ok((engine, contract))
+    };
+    let ((mut reduced, contract), (mut single, other)) = (open(model)?, open(against)?);
+    let same = caf_contract::Contract { precision: contract.precision, ..other.clone() };
+    if same != contract || other.precision != Precision::Fp32 {
+        let what = format!("--against: expected the same model in fp32, found one in {}", other.precision.name());
+        let what = if same == contract { what } else { "--against: its contract is that of another model".to_owned() };
+        return Err(ExportError::settings(what).into());
+    }
+    let frames = Frames::open(&arguments.held_out, arguments.list.as_deref(), &contract)?;
+    let loss = measure(&contract, &mut single, &mut reduced, &frames, &Console::default())?;
+    let verdict = Verdict::new(loss, arguments.limits.of(contract.precision), &contract);
+    write_json(json.as_deref(), &GateReport { model, against, verdict: &verdict })?;
+    tell(&verdict.loss)?;
+    refuse(&verdict, model)?;
+    out!("{}: within its limits", model.display())?;
+    Ok(())
+}
+
+/// Fails where a limit is not kept.
+pub(super) fn refuse(verdict: &Verdict, model: &Path) -> anyhow::Result<()> {
+    match verdict.faults.as_slice() {
+        [] => Ok(()),
+        faults => bail!("{}: too much is lost: {}", model.display(), faults.join("; ")),
+    }
+}
+
+/// Says what was measured.
+pub(super) fn tell(loss: &Loss) -> anyhow::Result<()> {
+    out!("loss on {} held-out pairs, {} labels:", loss.pairs, loss.labels)?;
+    loss.lines().iter().try_for_each(|line| out!("  {line}"))?;
+    Ok(())
+}

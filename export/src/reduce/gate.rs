@@ -1,0 +1,360 @@
+//! The accuracy gate: what a model of less precision loses, measured on pairs that no choice was made on, and whether that is too much.
+
+use super::detections::Detections;
+use super::frames::{Frame, Frames};
+use crate::error::ExportError;
+use crate::verify::seen_by_task;
+use caf_console::Progress;
+use caf_contract::{Contract, OUTPUT_FUSED, Precision};
+use caf_engine::{Array, Engine, Values};
+use caf_eval::fusion::{Gray, MI, Picture, Profile, Triple, VIF, score};
+use caf_eval::segmentation::{ConfusionMatrix, Convention};
+use caf_geometry::Size;
+use caf_image::color::quantized;
+use serde::{Deserialize, Serialize};
+
+/// Mean and worst over the pairs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// Mean.
+    pub mean: f64,
+    /// Of the worst pair.
+    pub worst: f64,
+}
+
+/// The same measure of both models.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Both {
+    /// Of the model in single precision.
+    pub single: f64,
+    /// Of the other.
+    pub reduced: f64,
+}
+
+impl Both {
+    /// How much less the other has.
+    #[must_use]
+    pub fn lost(&self) -> f64 {
+        self.single - self.reduced
+    }
+}
+
+/// What a model loses against the one in single precision. What a model or a data set has not is not measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Loss {
+    /// Of the model that was measured.
+    pub precision: Precision,
+    /// Pairs that it was measured on.
+    pub pairs: usize,
+    /// PSNR of the fused image against the other model's, over all channels of bytes, in dB. Equal images count as 100.
+    pub psnr_db: Option<Spread>,
+    /// SSIM of the two fused images in gray (11×11 Gaussian window, 8 bits).
+    pub ssim: Option<Spread>,
+    /// Mutual information of the fused image with both sources, in bits, mean over the pairs.
+    pub mi: Option<Both>,
+    /// Visual information fidelity of the fused image, mean over the pairs.
+    pub vif: Option<Both>,
+    /// Labels that detections were compared with; those of classes that the detector does not know are not counted.
+    pub labels: usize,
+    /// Mean average precision at IoU 0.5 of detections, in points.
+    pub map50_points: Option<Both>,
+    /// Mean IoU of class maps where pairs have masks, in points.
+    pub miou_points: Option<Both>,
+    /// Part of the pixels of class maps that are of another class than in single precision.
+    pub other_class: Option<f64>,
+}
+
+/// PSNR of equal images.
+pub const MOST_DB: f64 = 100.0;
+
+/// What a model may lose at most; what is `None` is not limited.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Least mean PSNR, in dB.
+    pub psnr_db: Option<f64>,
+    /// Least mean SSIM.
+    pub ssim: Option<f64>,
+    /// Most points of mean average precision, or of mean IoU, that may be lost.
+    pub points: Option<f64>,
+}
+
+impl Limits {
+    /// The usual ones: half precision must not be seen, integers hardly.
+    #[must_use]
+    pub const fn of(precision: Precision) -> Self {
+        match precision {
+            Precision::Fp32 => Limits { psnr_db: Some(MOST_DB), ssim: Some(1.0), points: Some(0.0) },
+            Precision::Fp16 => Limits { psnr_db: Some(45.0), ssim: None, points: Some(0.2) },
+            Precision::Int8 => Limits { psnr_db: None, ssim: Some(0.98), points: Some(1.0) },
+        }
+    }
+}
+
+impl Loss {
+    /// Every limit that is not kept, in words. What a model promises and was not measured keeps no limit.
+    fn faults(&self, limits: &Limits, contract: &Contract) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut least = |name: &str, unit: &str, limit: Option<f64>, found: Option<Spread>| {
+            let kept = limit.is_none_or(|limit| found.is_some_and(|found| found.mean >= limit));
+            if let (Some(limit), false) = (limit, kept) {
+                let found = found.map_or("nothing that was measured".to_owned(), |f| format!("{:.4}{unit}", f.mean));
+                faults.push(format!("{name}: expected at least {limit}{unit}, found {found}"));
+            }
+        };
+        if contract.fuses() {
+            least("PSNR", " dB", limits.psnr_db, self.psnr_db);
+            least("SSIM", "", limits.ssim, self.ssim);
+        }
+        let tasks = [
+            ("mAP50", contract.detection().is_some(), self.map50_points),
+            ("mIoU", contract.segmentation().is_some(), self.miou_points),
+        ];
+        for (name, _, found) in tasks.into_iter().filter(|(_, promised, _)| *promised) {
+            let kept = limits.points.is_none_or(|limit| found.is_some_and(|found| found.lost() <= limit));
+            if let (Some(limit), false) = (limits.points, kept) {
+                let found = found.map_or("pairs without labels of its classes".to_owned(), |f| {
+                    format!("{:.2} of {:.2}", f.reduced, f.single)
+                });
+                faults.push(format!("{name}: expected at most {limit} points less than in fp32, found {found}"));
+            }
+        }
+        faults
+    }
+
+    /// What was measured, line by line.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if let (Some(psnr), Some(ssim)) = (self.psnr_db, self.ssim) {
+            lines.push(format!(
+                "fused image: PSNR {:.2} dB (worst pair {:.2}), SSIM {:.4} (worst pair {:.4})",
+                psnr.mean, psnr.worst, ssim.mean, ssim.worst
+            ));
+        }
+        for (name, both) in
+            [("MI", self.mi), ("VIF", self.vif), ("mAP50", self.map50_points), ("mIoU", self.miou_points)]
+        {
+            lines.extend(
+                both.map(|b| format!("{name}: {:.3} in fp32, {:.3} in {}", b.single, b.reduced, self.precision.name())),
+            );
+        }
+        lines.extend(self.other_class.map(|share| format!("pixels of another class: {:.3} %", 100.0 * share)));
+        lines
+    }
+}
+
+/// A loss and what is said of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// What was measured.
+    pub loss: Loss,
+    /// What may be lost.
+    pub limits: Limits,
+    /// Every limit that is not kept, in words; none of a model that is good enough.
+    pub faults: Vec<String>,
+}
+
+impl Verdict {
+    /// Of a model with this contract. A limit on something that the model promises and that was not measured is not kept.
+    #[must_use]
+    pub fn new(loss: Loss, limits: Limits, contract: &Contract) -> Self {
+        let faults = loss.faults(&limits, contract);
+        Self { loss, limits, faults }
+    }
+}
+
+/// Sums over the pairs.
+#[derive(Default)]
+struct Sums {
+    fused: usize,
+    psnr: Vec<f64>,
+    ssim: Vec<f64>,
+    mi: [f64; 2],
+    vif: [f64; 2],
+    other: [u64; 2],
+}
+
+/// Measures `reduced` against `single` on all pairs.
+///
+/// # Errors
+/// When a pair cannot be read, a run fails, or no measure can be made at all.
+pub fn measure(
+    contract: &Contract,
+    single: &mut Engine,
+    reduced: &mut Engine,
+    frames: &Frames,
+    progress: &dyn Progress,
+) -> Result<Loss, ExportError> {
+    let detections = || contract.detection().and_then(|d| Detections::new(d, frames.classes()));
+    let mut detected = [detections(), detections()];
+    let maps = || {
+        let known = contract.segmentation().filter(|s| s.classes == frames.mask_classes());
+        known.map(|s| ConfusionMatrix::new(s.classes.len(), s.ignored_label))
+    };
+    let mut matrices = [maps(), maps()];
+    let mut masks = 0;
+    let mut sums = Sums::default();
+    progress.begin("measure the loss", frames.count() as u64, 0);
+    for index in 0..frames.count() {
+        let frame = frames.load(index)?;
+        let outputs = [single.run(&frame.inputs)?, reduced.run(&frame.inputs)?];
+        compare_fused(&frame, &outputs, &mut sums)?;
+        if frames.is_labelled(index) {
+            for (detected, outputs) in detected.iter_mut().zip(&outputs) {
+                detected.as_mut().map_or(Ok(()), |d| d.add(&frame, outputs))?;
+            }
+        }
+        if let Some(segmentation) = contract.segmentation() {
+            let pixels = frame.sample.ir.data().len();
+            let map = |outputs: &[(String, Array)]| match outputs.iter().find(|(n, _)| *n == segmentation.output) {
+                Some((_, Array { values: Values::U8(map), .. })) => map.get(..pixels).unwrap_or_default().to_vec(),
+                _ => Vec::new(),
+            };
+            let found = [map(&outputs[0]), map(&outputs[1])];
+            let other = found[0].iter().zip(&found[1]).filter(|(a, b)| a != b).count();
+            sums.other[0] += other as u64;
+            sums.other[1] += pixels as u64;
+            if let Some(mask) = &frame.sample.mask {
+                masks += 1;
+                for (matrix, map) in matrices.iter_mut().zip(&found) {
+                    matrix.as_mut().map_or(Ok(()), |m| m.accumulate(mask.data(), map))?;
+                }
+            }
+        }
+        progress.advance(index as u64 + 1, &frame.sample.name);
+    }
+    progress.end();
+    let points = |of: [Option<f64>; 2]| of[0].zip(of[1]).map(|(single, reduced)| Both { single, reduced });
+    let map50_points = points(detected.each_ref().map(|d| d.as_ref().and_then(Detections::map50_points)));
+    let miou_points = if masks == 0 {
+        None
+    } else {
+        let convention = Convention::named("mmseg")?;
+        let miou =
+            |m: &Option<ConfusionMatrix>| m.as_ref().and_then(|m| convention.report(m).miou()).map(|v| 100.0 * v);
+        points(matrices.each_ref().map(miou))
+    };
+    let mean = |[a, b]: [f64; 2]| Both { single: a / sums.fused as f64, reduced: b / sums.fused as f64 };
+    let loss = Loss {
+        precision: reduced.contract().map_or(Precision::Fp32, |c| c.precision),
+        pairs: frames.count(),
+        psnr_db: spread(&sums.psnr),
+        ssim: spread(&sums.ssim),
+        mi: (sums.fused > 0).then(|| mean(sums.mi)),
+        vif: (sums.fused > 0).then(|| mean(sums.vif)),
+        labels: detected[0].as_ref().map_or(0, Detections::labels),
+        map50_points,
+        miou_points,
+        other_class: (sums.other[1] > 0).then(|| sums.other[0] as f64 / sums.other[1] as f64),
+    };
+    if loss.psnr_db.is_none() && map50_points.is_none() && loss.other_class.is_none() {
+        let what = "the held-out pairs have no label of a class of the model, and the model has no fused image: nothing can be measured";
+        return Err(ExportError::settings(what));
+    }
+    Ok(loss)
+}
+
+fn spread(values: &[f64]) -> Option<Spread> {
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    values.iter().copied().reduce(f64::min).map(|worst| Spread { mean, worst })
+}
+
+fn compare_fused(frame: &Frame, outputs: &[Vec<(String, Array)>; 2], sums: &mut Sums) -> Result<(), ExportError> {
+    let size = frame.sample.ir.size();
+    let fused = outputs.each_ref().map(|outputs| fused_bytes(outputs, size));
+    let [Some(single), Some(reduced)] = fused else { return Ok(()) };
+    let squares: f64 = single.iter().zip(&reduced).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
+    let mse = squares / single.len().max(1) as f64;
+    sums.psnr.push((10.0 * (255.0 * 255.0 / mse).log10()).min(MOST_DB));
+    let pictures = [Picture::rgb(single, size)?, Picture::rgb(reduced, size)?];
+    let [single, reduced] = [pictures[0].to_gray(), pictures[1].to_gray()];
+    let ssim = Profile::named("linfeng")?.metric("SSIM_L255")?;
+    let both = Triple::new(single.clone(), single, reduced)?;
+    sums.ssim.push(ssim.of(&[both])?);
+    let ir = Gray::new(quantized(&frame.sample.ir).into_data(), size)?;
+    let vi = Picture::rgb(frame.sample.vi.data().to_vec(), size)?;
+    for (i, picture) in pictures.iter().enumerate() {
+        let scores = score(&[Triple::new(ir.clone(), vi.to_gray(), picture.to_gray())?], &[MI, VIF]);
+        let of = |name: &str| scores.get(name).filter(|v| v.is_finite()).unwrap_or(0.0);
+        if let (Some(mi), Some(vif)) = (sums.mi.get_mut(i), sums.vif.get_mut(i)) {
+            *mi += of(MI.name());
+            *vif += of(VIF.name());
+        }
+    }
+    sums.fused += 1;
+    Ok(())
+}
+
+/// RGB bytes of the first fused image.
+fn fused_bytes(outputs: &[(String, Array)], size: Size) -> Option<Vec<u8>> {
+    let (_, fused) = outputs.iter().find(|(name, _)| name == OUTPUT_FUSED)?;
+    match seen_by_task(fused)?.values {
+        Values::U8(bytes) => bytes.get(..size.pixels()?.checked_mul(3)?).map(<[u8]>::to_vec),
+        Values::F32(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use caf_contract::{
+        Colour, DetectionContract, Element, Extent, IrRange, OUTPUT_PREDICTIONS, Port, TaskContract, VERSION,
+    };
+
+    /// Of a model that fuses and detects.
+    fn contract() -> Contract {
+        let (output, input) = (OUTPUT_PREDICTIONS.to_owned(), Size::new(64, 64));
+        let fused =
+            Port { name: OUTPUT_FUSED.into(), element: Element::U8, shape: vec![Extent::Open; 4], colour: Colour::Rgb };
+        Contract {
+            version: VERSION,
+            precision: Precision::Int8,
+            inputs: vec![],
+            outputs: vec![fused],
+            infrared_range: IrRange::Full,
+            tasks: vec![TaskContract::Detection(DetectionContract { output, classes: vec!["car".into()], input })],
+            sources: vec![],
+        }
+    }
+
+    fn loss() -> Loss {
+        Loss {
+            precision: Precision::Int8,
+            pairs: 2,
+            psnr_db: Some(Spread { mean: 40.0, worst: 38.0 }),
+            ssim: Some(Spread { mean: 0.985, worst: 0.97 }),
+            mi: None,
+            vif: None,
+            labels: 3,
+            map50_points: Some(Both { single: 60.0, reduced: 59.2 }),
+            miou_points: None,
+            other_class: None,
+        }
+    }
+
+    #[test]
+    fn every_limit_is_held_and_what_is_no_number_is_beyond_all() {
+        let contract = contract();
+        let faults = |loss: Loss| loss.faults(&Limits::of(Precision::Int8), &contract);
+        assert!(faults(loss()).is_empty());
+        let worse = Loss { ssim: Some(Spread { mean: 0.979, worst: 0.9 }), ..loss() };
+        assert_eq!(faults(worse), ["SSIM: expected at least 0.98, found 0.9790"]);
+        let points = |reduced: f64| Loss { map50_points: Some(Both { single: 60.0, reduced }), ..loss() };
+        assert_eq!(faults(points(58.9)), ["mAP50: expected at most 1 points less than in fp32, found 58.90 of 60.00"]);
+        let nan = Spread { mean: f64::NAN, worst: f64::NAN };
+        assert_eq!(faults(Loss { ssim: Some(nan), ..loss() }).len(), 1);
+        assert_eq!(faults(points(f64::NAN)).len(), 1);
+        // 40 dB and 0.8 points are too much for half precision.
+        assert_eq!(loss().faults(&Limits::of(Precision::Fp16), &contract).len(), 2);
+        // Better than in single precision is no loss.
+        assert!(faults(points(65.0)).is_empty());
+        // What was not measured is not good enough, unless nothing is asked of it.
+        let unknown = Loss { map50_points: None, ssim: None, ..loss() };
+        assert_eq!(faults(unknown.clone()).len(), 2);
+        assert!(unknown.faults(&Limits { psnr_db: None, ssim: None, points: None }, &contract).is_empty());
+        let text = serde_json::to_string(&loss()).unwrap();
+        assert_eq!(serde_json::from_str::<Loss>(&text).unwrap(), loss());
+    }
+}

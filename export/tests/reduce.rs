@@ -1,0 +1,188 @@
+//! Less precision as a person asks for it: real files of small pairs, a small network, the program.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    reason = "helpers of tests stop at the line that fails"
+)]
+
+mod common;
+
+use caf_engine::{Engine, EngineOptions};
+use caf_export::reduce::Loss;
+use caf_geometry::Size;
+use caf_image::{Gray8, Rgb8, write_gray8, write_rgb8};
+use caf_net::zoo::caf::{self, CafConfig};
+use caf_net::zoo::yolov5::{self, Variant, YoloConfig};
+use caf_weights::{HostTensor, initial, save_safetensors};
+use common::engine_present;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    /// A narrow fusion network, a tiny detector, pairs by day with labels, and pairs that are almost black.
+    fn new() -> Folder {
+        let folder = Folder(tempfile::tempdir().unwrap());
+        let fusion = caf::graph(&CafConfig { width: 8, depth: 2, normalised: true }).unwrap();
+        let mut weights = initial(fusion.params(), 1).unwrap();
+        // Centred in [0, 1] and with contrast, so that clamping hides nothing and noise shows.
+        weights.replace("fuse.2.0.bias", HostTensor::from_f32(&[1], &[0.55]).unwrap());
+        let kernel: Vec<f32> = weights.get("fuse.2.0.weight").unwrap().to_f32_vec().unwrap();
+        let strong: Vec<f32> = kernel.iter().map(|w| w * 60.0).collect();
+        weights.replace("fuse.2.0.weight", HostTensor::from_f32(&[1, 8, 1, 1], &strong).unwrap());
+        save_safetensors(&weights, folder.path("fusion.safetensors")).unwrap();
+        let config = YoloConfig { depth: 0.33, width: 0.125, ..YoloConfig::new(Variant::N, 2) };
+        let mut task = initial(yolov5::graph(&config).unwrap().params(), 2).unwrap();
+        task.set_metadata("network", "yolov5");
+        task.set_metadata("config", serde_json::to_string(&config).unwrap());
+        task.set_metadata("classes", "[\"person\",\"car\"]");
+        task.set_metadata("image_size_px", "[64,64]");
+        save_safetensors(&task, folder.path("task.safetensors")).unwrap();
+        pairs(&folder.path("day"), 6, 1.0);
+        pairs(&folder.path("night"), 3, 0.02);
+        folder
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn call(&self, line: &str, code: i32) -> String {
+        let words = line.split_whitespace();
+        let output = Command::new(env!("CARGO_BIN_EXE_caf-export")).args(words).current_dir(&self.0).output().unwrap();
+        let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+        assert_eq!(output.status.code(), Some(code), "{line}\n{text}");
+        assert!(!text.contains("panicked"), "{text}");
+        text
+    }
+
+    fn json(&self, name: &str) -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(self.path(name)).unwrap()).unwrap()
+    }
+
+    fn precision(&self, name: &str) -> &'static str {
+        Engine::open(&self.path(name), EngineOptions::CPU).unwrap().contract().unwrap().precision.name()
+    }
+}
+
+/// Pairs of blocks and waves, one label each.
+fn pairs(root: &Path, count: usize, brightness: f64) {
+    for folder in ["ir", "vi", "labels"] {
+        std::fs::create_dir_all(root.join(folder)).unwrap();
+    }
+    std::fs::write(root.join("classes.txt"), "car\nperson\n").unwrap();
+    let size = Size::new(72, 56);
+    for pair in 0..count {
+        let value = |x: usize, y: usize, c: usize| {
+            let wave = 90.0 + 60.0 * ((x * (2 + pair) + c * 5) as f64 * 0.11).sin() + 50.0 * (y as f64 * 0.23).cos();
+            let block = if (x / 9 + y / 7 + pair + c).is_multiple_of(5) { 55.0 } else { 0.0 };
+            ((wave + block) * brightness).clamp(0.0, 255.0) as u8
+        };
+        let pixels = (0..56).flat_map(|y| (0..72).map(move |x| (x, y)));
+        let gray = Gray8::new(size, pixels.clone().map(|(x, y)| value(x, y, 7)).collect()).unwrap();
+        let rgb = pixels.flat_map(|(x, y)| [value(x, y, 0), value(x, y, 1), value(x, y, 2)]).collect();
+        write_gray8(&root.join(format!("ir/{pair}.png")), &gray).unwrap();
+        write_rgb8(&root.join(format!("vi/{pair}.png")), &Rgb8::new(size, rgb).unwrap()).unwrap();
+        std::fs::write(root.join(format!("labels/{pair}.txt")), "1 0.5 0.5 0.25 0.25\n").unwrap();
+    }
+}
+
+#[test]
+fn integers_calibrated_on_real_pairs_pass_the_gate_and_badly_calibrated_ones_are_refused() {
+    if !engine_present("integers_calibrated_on_real_pairs_pass_the_gate_and_badly_calibrated_ones_are_refused") {
+        return;
+    }
+    let f = Folder::new();
+    let int8 = "onnx --fusion fusion.safetensors --precision int8 --rounds 0 --held-out day";
+    let text = f.call(
+        &format!("{int8} --calibration day --frames 4 --cpu vnni --json good.json --html good.html -o good.onnx"),
+        0,
+    );
+    assert!(text.contains("weights from -127 to 127") && text.contains("ranges by minmax on 4 of 6 pairs"), "{text}");
+    assert_eq!(f.precision("good.onnx"), "int8");
+    let report = f.json("good.json");
+    let loss: Loss = serde_json::from_value(report["reduction"]["verdict"]["loss"].clone()).unwrap();
+    println!("{loss:?}");
+    assert!(loss.pairs == 6 && report["reduction"]["verdict"]["faults"] == serde_json::json!([]));
+    let [psnr, ssim] = [loss.psnr_db.unwrap(), loss.ssim.unwrap()];
+    assert!(
+        psnr.mean < 100.0 && psnr.worst <= psnr.mean && ssim.mean < 1.0,
+        "integers differ, or nothing was measured"
+    );
+    let html = std::fs::read_to_string(f.path("good.html")).unwrap();
+    assert!(html.contains("Within its limits on 6 held-out pairs") && html.contains("fusion.fuse.0.0"), "{html}");
+
+    // Ranges of a night that see the day: everything bright is cut off.
+    let text =
+        f.call(&format!("{int8} --calibration night --json bad.json --html bad.html --image-db 0 -o bad.onnx"), 1);
+    assert!(text.contains("bad.onnx: too much is lost: SSIM: expected at least 0.98, found 0."), "{text}");
+    assert!(!f.path("bad.onnx").exists(), "a refused model is not written");
+    assert!(std::fs::read_to_string(f.path("bad.html")).unwrap().contains("Refused: SSIM"));
+    let loss: Loss = serde_json::from_value(f.json("bad.json")["reduction"]["verdict"]["loss"].clone()).unwrap();
+    println!("{loss:?}");
+
+    // The same by the command that compares two files.
+    f.call("onnx --fusion fusion.safetensors -o fp32.onnx", 0);
+    f.call(
+        "onnx --fusion fusion.safetensors --precision int8 --rounds 0 --calibration night --image-db 0 -o bad.onnx",
+        0,
+    );
+    let text = f.call("gate good.onnx --against fp32.onnx --held-out day --json gate.json", 0);
+    assert!(text.contains("good.onnx: within its limits"), "{text}");
+    f.call("gate bad.onnx --against fp32.onnx --held-out day", 1);
+    f.call("gate bad.onnx --against fp32.onnx --held-out day --least-ssim 0", 0);
+    f.call("gate good.onnx --against good.onnx --held-out day", 2);
+    f.call("verify good.onnx --against fusion.safetensors --runs 1", 0);
+}
+
+#[test]
+fn half_precision_is_measured_with_its_roundings_and_hardly_seen() {
+    if !engine_present("half_precision_is_measured_with_its_roundings_and_hardly_seen") {
+        return;
+    }
+    let f = Folder::new();
+    let model = "onnx --fusion fusion.safetensors --task task.safetensors --precision fp16";
+    f.call(&format!("{model} --calibration day --held-out day --json half.json -o half.onnx"), 0);
+    assert_eq!(f.precision("half.onnx"), "fp16");
+    let report = f.json("half.json");
+    let loss: Loss = serde_json::from_value(report["reduction"]["verdict"]["loss"].clone()).unwrap();
+    println!("{loss:?}");
+    assert!(loss.psnr_db.unwrap().mean > 45.0 && loss.labels == 6, "{loss:?}");
+    f.call("verify half.onnx --against fusion.safetensors --task task.safetensors --runs 1", 0);
+    // Without pairs, layers are measured on random images.
+    f.call("onnx --fusion fusion.safetensors --precision fp16 --keep fusion.fuse -o kept.onnx", 0);
+    f.call("onnx --fusion fusion.safetensors -o fp32.onnx", 0);
+    f.call("onnx --task task.safetensors -o task.onnx", 0);
+    let text = f.call("bench fp32.onnx kept.onnx fp32.onnx+task.onnx --size 72x56 --rounds 3 --json bench.json", 0);
+    assert!(text.contains("fp32.onnx+task.onnx (fp32, fp32): median "), "{text}");
+    assert_eq!(f.json("bench.json").as_array().unwrap().len(), 3);
+    f.call("bench task.onnx+fp32.onnx --size 72x56 --rounds 1", 2);
+}
+
+#[test]
+fn what_makes_no_sense_is_a_wrong_call() {
+    if !engine_present("what_makes_no_sense_is_a_wrong_call") {
+        return;
+    }
+    let f = Folder::new();
+    for (options, named) in [
+        ("--precision int8", "--calibration"),
+        ("--precision int8 --calibration day --no-fold", "--no-fold"),
+        ("--held-out day", "--held-out"),
+        ("--precision fp16 --no-fold", "--no-fold"),
+        ("--precision fp16 --least-psnr 50", "--held-out"),
+        ("--precision fp8", "expected one of fp32, fp16, int8"),
+        ("--calibration day", "--calibration"),
+        ("--precision fp16 --signed", "--signed"),
+        ("--precision fp16 --keep nothing", "`nothing`"),
+        ("--precision int8 --calibration nowhere", "nowhere"),
+        ("--precision int8 --calibration day --method median", "expected one of minmax, percentile, entropy, mse"),
+        ("--precision int8 --calibration day --cpu z80", "z80"),
+    ] {
+        let text = f.call(&format!("onnx --fusion fusion.safetensors {options} -o m.onnx"), 2);
+        assert!(text.contains(named) && !f.path("m.onnx").exists(), "{options}: {text}");
+    }
+}
