@@ -33,6 +33,8 @@ pub struct Init<'a> {
     pub weights: Weights,
     /// The infrared range that they were trained on, where the file says one.
     ir_range: Option<IrRange>,
+    /// Names of its classes, where the file says them.
+    classes: Option<Vec<String>>,
 }
 
 impl<'a> Init<'a> {
@@ -44,13 +46,21 @@ impl<'a> Init<'a> {
         let WeightFile { weights, notes } = read_named::<dyn TaskNetwork>(path)?;
         tell_notes(path, &notes);
         let metadata = Metadata::of(&weights, path)?;
-        Ok(Init { path, weights, ir_range: metadata.ir_range })
+        Ok(Init { path, weights, ir_range: metadata.ir_range, classes: metadata.classes })
     }
 
     /// Refuses a file of another infrared range than that of the images.
     fn require_range(&self, images: Option<IrRange>) -> Result<(), SearchError> {
         let Some(range) = images else { return Ok(()) };
         ir_range::agreed(ir_range::SETTING, Some(range), self.ir_range, self.path).map(|_| ())
+    }
+
+    /// What a user should hear where the file has as many classes as the data set, whose layers fit therefore, but others.
+    fn renamed(&self, classes: &[String]) -> Option<String> {
+        let file = self.classes.as_deref().filter(|file| file.len() == classes.len())?;
+        let pairs = file.iter().zip(classes).filter(|(file, data)| file != data);
+        let pairs: Vec<_> = pairs.map(|(file, data)| format!("{data} starts from {file}")).collect();
+        (!pairs.is_empty()).then(|| format!("NOTE: its classes are not those of the data: {}", pairs.join(", ")))
     }
 }
 
@@ -70,10 +80,12 @@ impl Network {
             let taken = take(&whole, &init, &mut weights)?;
             init.require_range(setup.ir_range)?;
             let from = init.path.display();
-            started = Some(match of.checked_sub(taken) {
+            let entries = match of.checked_sub(taken) {
                 None | Some(0) => format!("all {of} entries taken from {from}"),
                 Some(rest) => format!("{taken} of {of} entries taken from {from}, the other {rest} keep fresh values"),
-            });
+            };
+            let renamed = init.renamed(setup.classes).map(|note| format!("\n{note}"));
+            started = Some(entries + renamed.as_deref().unwrap_or_default());
         }
         let params = Params::from_weights(&whole, &weights, setup.device, setup.float)?;
         let (classes, size) = (setup.classes.to_vec(), setup.size);
@@ -215,6 +227,18 @@ mod tests {
             let whole = begin(network(80), Some(&path)).unwrap();
             assert!(whole.started().unwrap().starts_with(&format!("all {n} entries ")), "{:?}", whole.started());
         }
+    }
+
+    #[test]
+    fn classes_of_other_names_are_told() {
+        let names = |names: [&str; 3]| names.map(str::to_owned).to_vec();
+        let file = |classes| Init { path: Path::new("x"), weights: Weights::new(), ir_range: None, classes };
+        let data = names(["person", "car", "bus"]);
+        let told = file(Some(names(["person", "car", "lamp"]))).renamed(&data).unwrap();
+        assert!(told.ends_with(": bus starts from lamp"), "{told}");
+        assert_eq!(file(Some(data.clone())).renamed(&data), None);
+        assert_eq!(file(Some(data[..2].to_vec())).renamed(&data), None);
+        assert_eq!(file(None).renamed(&data), None);
     }
 
     #[test]
