@@ -2,7 +2,8 @@
 
 use crate::error::ExportError;
 use caf_bundle::{
-    Draft, FileName, Made, ModelEntry, NameFault, ProbeSet, RigEntry, Role, TaskEntry, Thresholds, modelinfo,
+    Draft, FileName, Made, MeasuredLoss, ModelEntry, NameFault, ProbeSet, RigEntry, Role, TaskEntry, Thresholds,
+    modelinfo,
 };
 use caf_contract::Contract;
 
@@ -15,6 +16,8 @@ pub struct Contents {
     pub external_data: Vec<(String, Vec<u8>)>,
     /// What it promises.
     pub contract: Contract,
+    /// What it loses against fp32, where it is in less.
+    pub loss: Option<MeasuredLoss>,
     /// What it is held to.
     pub probes: ProbeSet,
     /// What counts as a detection, for a model that detects.
@@ -45,7 +48,7 @@ pub fn data_name(contract: &Contract) -> String {
 /// [`ExportError::Settings`] for a model that does not fuse, and for external data elsewhere than beside its model;
 /// [`ExportError::Probes`].
 pub fn draft(contents: Contents) -> Result<Draft, ExportError> {
-    let Contents { onnx, external_data, contract, probes, thresholds, rig, beta, run } = contents;
+    let Contents { onnx, external_data, contract, loss, probes, thresholds, rig, beta, run } = contents;
     if !contract.fuses() {
         let what = format!("expected a model that fuses, found one that only {}: give --fusion", contract.summary());
         return Err(ExportError::settings(what));
@@ -90,7 +93,7 @@ pub fn draft(contents: Contents) -> Result<Draft, ExportError> {
         tasks,
         rig,
         probes,
-        models: vec![ModelEntry { file, precision, external_data: outside, modelinfo, loss: None }],
+        models: vec![ModelEntry { file, precision, external_data: outside, modelinfo, loss }],
         files,
     })
 }

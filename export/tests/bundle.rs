@@ -339,6 +339,7 @@ fn a_bundle_is_verified_and_one_whose_model_is_another_is_not() {
         onnx: made.to_onnx(true).unwrap(),
         external_data: vec![],
         contract: made.contract().clone(),
+        loss: None,
         probes: set,
         thresholds: caf_bundle::Thresholds::default(),
         rig: None,

@@ -9,6 +9,7 @@
 
 mod common;
 
+use caf_bundle::{Bundle, Trust};
 use caf_engine::{Engine, EngineOptions};
 use caf_export::reduce::Loss;
 use caf_geometry::Size;
@@ -101,7 +102,7 @@ fn integers_calibrated_on_real_pairs_pass_the_gate_and_badly_calibrated_ones_are
         &format!("{int8} --calibration day --frames 4 --cpu vnni --json good.json --html good.html -o good.onnx"),
         0,
     );
-    assert!(text.contains("weights from -127 to 127") && text.contains("ranges by minmax on 4 of 6 pairs"), "{text}");
+    assert!(text.contains("weights from -127 to 127") && text.contains("ranges by mse on 4 of 6 pairs"), "{text}");
     assert_eq!(f.precision("good.onnx"), "int8");
     let report = f.json("good.json");
     let loss: Loss = serde_json::from_value(report["reduction"]["verdict"]["loss"].clone()).unwrap();
@@ -136,6 +137,61 @@ fn integers_calibrated_on_real_pairs_pass_the_gate_and_badly_calibrated_ones_are
     f.call("gate bad.onnx --against fp32.onnx --held-out day --least-ssim 0", 0);
     f.call("gate good.onnx --against good.onnx --held-out day", 2);
     f.call("verify good.onnx --against fusion.safetensors --runs 1", 0);
+}
+
+#[test]
+fn a_bundle_holds_what_its_model_lost_and_takes_none_that_lost_too_much() {
+    if !engine_present("a_bundle_holds_what_its_model_lost_and_takes_none_that_lost_too_much") {
+        return;
+    }
+    let f = Folder::new();
+    let loss = |bundle: &str| {
+        let bundle = Bundle::open(&f.path(bundle), &Trust::Integrity).unwrap();
+        let model = &bundle.manifest().models[0];
+        (model.precision.name(), model.loss.unwrap())
+    };
+    // Made here.
+    let int8 = "--fusion fusion.safetensors --precision int8 --rounds 0 --image-db 0 --held-out day";
+    let probes = "--probe-ir day/ir --probe-vi day/vi";
+    f.call(&format!("bundle {int8} --calibration day {probes} --json made.json -o made"), 0);
+    let (precision, made) = loss("made");
+    println!("{made:?}");
+    assert_eq!((precision, made.pairs, f.json("made.json")["loss"]["pairs"].as_u64()), ("int8", 6, Some(6)));
+    // A file, which is measured again and comes to the same.
+    f.call(&format!("onnx {int8} --calibration day -o int8.onnx"), 0);
+    let file = format!("bundle --model int8.onnx --fusion fusion.safetensors {probes}");
+    f.call(&format!("{file} --held-out day -o file"), 0);
+    assert_eq!(loss("file"), ("int8", made));
+    // Told, and held to limits that may be others than where it was made.
+    let text = f.call("verify --bundle file --json verify.json", 0);
+    assert!(
+        text.contains("against fp32 on 6 held-out pairs: PSNR ") && text.contains("of mIoU not measured"),
+        "{text}"
+    );
+    assert_eq!(f.json("verify.json")["models"][0]["loss"]["fused_ssim"].as_f64(), made.fused_ssim);
+    let text = f.call("verify --bundle file --least-ssim 0.99999", 1);
+    assert!(text.contains("too much is lost: SSIM: expected at least 0.99999, found 0."), "{text}");
+    // Badly calibrated: refused, made here or as a file.
+    let text = f.call(&format!("bundle {int8} --calibration night {probes} -o bad"), 1);
+    assert!(text.contains("too much is lost: SSIM: expected at least 0.98, found 0."), "{text}");
+    f.call(
+        "onnx --fusion fusion.safetensors --precision int8 --rounds 0 --image-db 0 --calibration night -o bad.onnx",
+        0,
+    );
+    f.call("bundle --model bad.onnx --fusion fusion.safetensors --held-out day -o bad", 1);
+    for (line, named) in [
+        (file.as_str(), "--held-out"),
+        ("bundle --model int8.onnx --held-out day", "its weights"),
+        ("bundle --fusion fusion.safetensors --precision int8 --calibration day", "--held-out"),
+        ("bundle --fusion fusion.safetensors --held-out day", "--held-out"),
+        ("bundle --model int8.onnx --fusion fusion.safetensors --precision int8", "--precision"),
+        ("verify int8.onnx --least-ssim 0.5", "--bundle"),
+    ] {
+        let output = if line.starts_with("bundle") { " -o bad" } else { "" };
+        let text = f.call(&format!("{line}{output}"), 2);
+        assert!(text.contains(named), "{line}: {text}");
+    }
+    assert!(!f.path("bad").exists(), "what is refused is not written");
 }
 
 #[test]

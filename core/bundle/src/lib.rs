@@ -75,3 +75,4 @@ pub use key::{KeyError, PublicKey, SecretKey, Trust};
 pub use manifest::{FileEntry, Made, Manifest, MeasuredLoss, ModelEntry, RigEntry, Role, TaskEntry, Thresholds};
 pub use name::{FileName, NameFault};
 pub use probes::{Probe, ProbeError, ProbeSet};
+pub use validate::MOST_DETECTIONS;

@@ -125,17 +125,17 @@ pub struct ModelEntry {
 pub struct MeasuredLoss {
     /// Pairs it was measured on; at least 1.
     pub pairs: usize,
-    /// PSNR of the fused images in dB, those of fp32 as reference: the mean over the pairs.
-    pub fused_psnr_db: f64,
+    /// PSNR of the fused images in dB, those of fp32 as reference: the mean over the pairs. Of a model that fuses, as all of a bundle do.
+    pub fused_psnr_db: Option<f64>,
     /// SSIM likewise, at most 1.
-    pub fused_ssim: f64,
-    /// How much mutual information with the sources was lost, in bits.
+    pub fused_ssim: Option<f64>,
+    /// How much mutual information with the sources was lost, in bits; below 0 where there is more.
     pub mutual_information_lost: Option<f64>,
-    /// How much visual information fidelity was lost.
+    /// How much visual information fidelity was lost, likewise.
     pub vif_lost: Option<f64>,
-    /// How many points (of 100) of mAP were lost.
-    pub map_points_lost: Option<f64>,
-    /// How many points (of 100) of mIoU were lost.
+    /// How many points (of 100) of mAP at IoU 0.5 were lost, likewise.
+    pub map50_points_lost: Option<f64>,
+    /// How many points (of 100) of mIoU were lost, likewise.
     pub miou_points_lost: Option<f64>,
 }
 

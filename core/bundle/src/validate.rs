@@ -2,13 +2,16 @@
 
 use crate::error::ManifestFault;
 use crate::format::{MANIFEST, SIGNATURE};
-use crate::manifest::{FileEntry, Manifest, Role};
+use crate::manifest::{FileEntry, Manifest, MeasuredLoss, Role};
 use crate::name::FileName;
 use caf_contract::{Mismatch, Precision, TaskContract};
 use std::collections::BTreeMap;
 
 /// Largest file: more than any model of this project by a hundred times, and less than what a wrong number would ask for.
 pub const MOST_FILE_BYTES: u64 = 1 << 34;
+
+/// Most detections of an image: as many as the largest accepted detector has boxes.
+pub const MOST_DETECTIONS: usize = 100_000;
 
 /// Every file once, whatever the case, and none in the place of the manifest, its signature or another file's folder.
 pub fn names<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), ManifestFault> {
@@ -56,8 +59,9 @@ fn values(manifest: &Manifest, found: &mut Vec<Mismatch>) {
                 wrong(place, "a number from 0 to 1", value.to_string());
             }
         }
-        if detection.max_detections == 0 {
-            wrong("detection.max_detections", "at least 1", "0".to_owned());
+        if !(1..=MOST_DETECTIONS).contains(&detection.max_detections) {
+            let expected = format!("a number from 1 to {MOST_DETECTIONS}");
+            wrong("detection.max_detections", &expected, detection.max_detections.to_string());
         }
     }
     let detects = manifest.tasks.iter().any(|task| task.task == "detection");
@@ -96,12 +100,24 @@ fn values(manifest: &Manifest, found: &mut Vec<Mismatch>) {
             Some(_) if model.precision == Precision::Fp32 => {
                 wrong(&place, "no loss of fp32 against itself", "one".to_owned());
             }
-            Some(loss) if loss.pairs == 0 || !loss.fused_psnr_db.is_finite() || !loss.fused_ssim.is_finite() => {
-                wrong(&place, "a loss that was measured on pairs", format!("{loss:?}"));
+            Some(loss) if !can_be(loss) => {
+                let expected =
+                    "a loss that was measured on pairs: PSNR and SSIM of the fused images (at most 1), finite numbers";
+                wrong(&place, expected, format!("{loss:?}"));
             }
             _ => {}
         }
     }
+}
+
+/// Whether a loss can have been measured.
+fn can_be(loss: &MeasuredLoss) -> bool {
+    let MeasuredLoss { pairs, fused_psnr_db, fused_ssim, .. } = *loss;
+    let lost = [loss.mutual_information_lost, loss.vif_lost, loss.map50_points_lost, loss.miou_points_lost];
+    pairs > 0
+        && fused_psnr_db.is_some_and(f64::is_finite)
+        && fused_ssim.is_some_and(|ssim| (-1.0..=1.0).contains(&ssim))
+        && lost.into_iter().flatten().all(f64::is_finite)
 }
 
 fn files(manifest: &Manifest, found: &mut Vec<Mismatch>) {

@@ -249,6 +249,7 @@ fn a_manifest_that_says_what_cannot_be_is_refused() {
         ("score = 0.25", "score = 1.5", "detection.score"),
         ("score = 0.25", "score = nan", "detection.score"),
         ("max_detections = 300", "max_detections = 0", "detection.max_detections"),
+        ("max_detections = 300", "max_detections = 100001", "detection.max_detections"),
         ("distance_m = 30.0", "distance_m = inf", "rig.distance_m"),
         ("role = \"rig\"", "role = \"report\"", "rig.toml"),
         ("role = \"report\"", "role = \"model\"", "report/notes.html"),
@@ -261,6 +262,33 @@ fn a_manifest_that_says_what_cannot_be_is_refused() {
         let found = fault(old, new);
         let ManifestFault::Inconsistent(list) = &found else { panic!("{new}: {found}") };
         assert!(list.iter().any(|mismatch| mismatch.place == place), "{place} in {found}");
+    }
+    // A model of less precision with its loss, good and such as cannot have been measured.
+    let with_loss = |loss: &str| {
+        let place = Place::new(None);
+        place.replace("precision = \"fp32\"", "precision = \"int8\"");
+        let last = "modelinfo = \"model.fp32.onnx.modelinfo\"\n";
+        place.replace(last, &format!("{last}\n[models.loss]\n{loss}\n"));
+        place.open()
+    };
+    let good = "pairs = 54\nfused_psnr_db = 44.2\nfused_ssim = 0.984\nmap50_points_lost = -0.2";
+    assert_eq!(with_loss(good).unwrap().manifest().models[0].loss.unwrap().fused_ssim, Some(0.984));
+    for (old, new) in [
+        ("pairs = 54", "pairs = 0"),
+        ("fused_psnr_db = 44.2\n", ""),
+        ("fused_psnr_db = 44.2", "fused_psnr_db = inf"),
+        ("fused_ssim = 0.984\n", ""),
+        ("fused_ssim = 0.984", "fused_ssim = 1.1"),
+        ("fused_ssim = 0.984", "fused_ssim = nan"),
+        ("-0.2", "nan"),
+        ("map50_points_lost = -0.2", "vif_lost = -inf"),
+    ] {
+        assert!(good.contains(old), "{old}");
+        let error = with_loss(&good.replace(old, new)).unwrap_err();
+        let BundleError::Manifest { fault: ManifestFault::Inconsistent(list), .. } = &error else {
+            panic!("{new}: {error}")
+        };
+        assert!(list.iter().any(|mismatch| mismatch.place == "models.model.fp32.onnx"), "{new}: {error}");
     }
     // The list of classes beside says something else.
     let place = Place::new(None);

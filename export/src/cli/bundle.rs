@@ -1,17 +1,24 @@
 //! `caf-export bundle`
 
 use super::compared::{far, tell};
+use super::gate::{refuse, tell as tell_loss};
 use super::parse;
 use super::rebuild::rebuild;
+use super::reduce::ReduceArguments;
 use super::weights::WeightArguments;
 use anyhow::{Context, bail};
-use caf_bundle::{Bundle, BundleError, Existing, ProbeSet, PublicKey, SecretKey, Thresholds};
-use caf_console::{Paths, claim, out, write_json};
-use caf_contract::Contract;
+use caf_bundle::{
+    Bundle, BundleError, Existing, MOST_DETECTIONS, MeasuredLoss, ProbeSet, PublicKey, SecretKey, Thresholds,
+};
+use caf_console::{Console, Paths, claim, out, write_json};
+use caf_contract::{Contract, Precision};
 use caf_engine::{Engine, EngineOptions, library};
 use caf_export::bundle::{Contents, data_name, draft, model_name};
 use caf_export::distance::Compared;
+use caf_export::model::Model;
+use caf_export::precision::Plan;
 use caf_export::probes::{Inputs, compare, computed, generated, of_pairs};
+use caf_export::reduce::{Reduction, Verdict, measure};
 use caf_export::{ExportError, external};
 use caf_geometry::Size;
 use caf_rig::Geometry;
@@ -27,6 +34,8 @@ use std::sync::Arc;
     --rig rig.toml --beta beta.toml --run config.toml --probe-ir val/ir \\
     --probe-vi val/vi --key secret.pem -o vehicle
   caf-export bundle --model model.onnx --fusion fusion.safetensors -o vehicle
+  caf-export bundle --model int8.onnx --fusion fusion.safetensors \\
+    --held-out pairs --held-out-list val.txt -o vehicle
 
 The bundle holds images and what the weights make of them: computed by the same
 weights, not folded, on the CPU without any optimisation of the graph; or by
@@ -37,7 +46,7 @@ pub(crate) struct BundleArguments {
     weights: WeightArguments,
     /// A model that is there already, in place of one made of the weights. Weights beside it are what it must have been made of;
     /// without them --probes says what it should compute.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["settings", "classes"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["settings", "classes", "precision", "calibration", "html"])]
     model: Option<PathBuf>,
     /// Geometry of the two cameras.
     #[arg(long, value_name = "FILE")]
@@ -67,6 +76,8 @@ pub(crate) struct BundleArguments {
     /// Replace a bundle that is there already.
     #[arg(long)]
     overwrite: bool,
+    #[command(flatten)]
+    reduce: ReduceArguments,
     /// Also write a report for machines.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -82,8 +93,8 @@ struct ThresholdArguments {
     #[arg(long, value_parser = parse::unit)]
     iou: Option<f64>,
     /// Most detections of an image [default: 300]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    max_detections: Option<u32>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST_DETECTIONS as u64))]
+    max_detections: Option<u64>,
     /// Every class of a box above --conf is a detection of its own, not just the best one.
     #[arg(long)]
     multi_label: bool,
@@ -118,6 +129,8 @@ struct Report<'a> {
     reference: &'a str,
     probes: &'a [Compared],
     contract: &'a Contract,
+    /// What the model loses, where it is in less precision than fp32.
+    loss: Option<MeasuredLoss>,
 }
 
 /// Pairs in the probe set where nobody says.
@@ -130,6 +143,8 @@ struct Made {
     onnx: Vec<u8>,
     external_data: Vec<(String, Vec<u8>)>,
     contract: Contract,
+    /// What it loses, where it is in less precision than fp32.
+    loss: Option<MeasuredLoss>,
     /// The same weights as plainly as they can be written.
     plain: Option<Vec<u8>>,
 }
@@ -141,12 +156,15 @@ pub(crate) fn run(arguments: &BundleArguments) -> anyhow::Result<()> {
     let probes = &arguments.probes;
     let paths = paths.file("--probes", probes.probes.as_deref()).folder("--probe-ir", probes.probe_ir.as_deref());
     let paths = paths.folder("--probe-vi", probes.probe_vi.as_deref()).fills("--output", arguments.output.as_path());
-    paths.writes("--json", arguments.json.as_deref()).check()?;
+    arguments.reduce.paths(paths.writes("--json", arguments.json.as_deref())).check()?;
     claim(arguments.json.as_deref())?;
     let key = arguments.key.as_deref().map(SecretKey::read).transpose().map_err(bundle_error)?;
     let rig = arguments.rig.as_deref().map(|path| rig(path, arguments.rig_distance_m)).transpose()?;
     let (beta, run) =
         (arguments.beta.as_deref().map(bytes).transpose()?, arguments.run.as_deref().map(record).transpose()?);
+    if arguments.model.is_none() {
+        arguments.reduce.check(arguments.weights.folds())?;
+    }
     let made = made(arguments)?;
     let contract = &made.contract;
     let thresholds = arguments.thresholds.of(contract)?;
@@ -163,9 +181,9 @@ pub(crate) fn run(arguments: &BundleArguments) -> anyhow::Result<()> {
         bail!("{}: not written: the model differs from its references: {far}", arguments.output.display());
     }
     let reference = set.reference.clone();
-    let Made { onnx, external_data, contract, .. } = made;
+    let Made { onnx, external_data, contract, loss, .. } = made;
     let contents =
-        Contents { onnx, external_data, contract: contract.clone(), probes: set, thresholds, rig, beta, run };
+        Contents { onnx, external_data, contract: contract.clone(), loss, probes: set, thresholds, rig, beta, run };
     let existing = if arguments.overwrite { Existing::Replace } else { Existing::Refuse };
     let written = draft(contents)?.write(&arguments.output, key.as_ref(), existing).map_err(ExportError::from)?;
     let report = report(&written, arguments, &reference, &compared, &contract);
@@ -197,6 +215,7 @@ fn report<'a>(
         reference,
         probes,
         contract,
+        loss: written.manifest().models.first().and_then(|model| model.loss),
     }
 }
 
@@ -224,13 +243,21 @@ fn rig(path: &Path, distance_m: Option<f64>) -> anyhow::Result<(Vec<u8>, Option<
 
 /// The model that was asked for.
 fn made(arguments: &BundleArguments) -> anyhow::Result<Made> {
-    let weights = &arguments.weights;
+    let BundleArguments { weights, reduce, .. } = arguments;
     let Some(path) = &arguments.model else {
         let opened = weights.open()?;
         let model = weights.model(&opened)?;
-        let (contract, whole) = (model.contract().clone(), model.to_onnx(weights.folds())?);
+        let reduction = reduce.reduce(&model)?;
+        let plan = reduction.as_ref().map_or(Plan::Single, |reduction| reduction.plan.clone());
+        let contract = Contract { precision: plan.precision(), ..model.contract().clone() };
+        let loss = match reduction {
+            Some(Reduction { verdict: Some(verdict), .. }) => Some(kept(&verdict, &arguments.output)?),
+            Some(Reduction { verdict: None, .. }) => return Err(unmeasured(contract.precision).into()),
+            None => None,
+        };
+        let whole = model.to_onnx_as(weights.folds(), &plan)?;
         let (onnx, external_data) = parted(whole, &contract, arguments.external_data)?;
-        return Ok(Made { onnx, external_data, contract, plain: Some(model.to_onnx(false)?) });
+        return Ok(Made { onnx, external_data, contract, loss, plain: Some(model.to_onnx(false)?) });
     };
     let onnx = bytes(path)?;
     let mut external_data = vec![];
@@ -239,7 +266,7 @@ fn made(arguments: &BundleArguments) -> anyhow::Result<Made> {
         let data = bytes(&path.with_file_name(&name))?;
         external_data.push((name, data));
     }
-    let engine = if external_data.is_empty() {
+    let mut engine = if external_data.is_empty() {
         Engine::open(path, EngineOptions::CPU).map_err(ExportError::from)?
     } else {
         let data: Vec<(&str, Arc<[u8]>)> =
@@ -247,15 +274,51 @@ fn made(arguments: &BundleArguments) -> anyhow::Result<Made> {
         Engine::from_parts(&path.display().to_string(), &onnx, &data, EngineOptions::CPU)?
     };
     let contract = engine.contract()?;
-    let plain = match rebuild(path, ("--fusion", weights.fusion.as_deref()), &weights.tasks, &contract)? {
-        Some((model, _)) => Some(model.to_onnx(false)?),
-        None => None,
-    };
+    let rebuilt = rebuild(path, ("--fusion", weights.fusion.as_deref()), &weights.tasks, &contract)?;
+    let model = rebuilt.as_ref().map(|(model, _)| model);
+    let loss = loss(reduce, &mut engine, &contract, model, path)?;
+    let plain = model.map(|model| model.to_onnx(false)).transpose()?;
     if arguments.external_data && external_data.is_empty() {
         let what = "--external-data parts a model that is made here; --model is taken as it is";
         return Err(ExportError::settings(what).into());
     }
-    Ok(Made { onnx, external_data, contract, plain })
+    Ok(Made { onnx, external_data, contract, loss, plain })
+}
+
+/// What a model that is there already loses against its weights in fp32.
+fn loss(
+    reduce: &ReduceArguments,
+    engine: &mut Engine,
+    contract: &Contract,
+    model: Option<&Model>,
+    path: &Path,
+) -> anyhow::Result<Option<MeasuredLoss>> {
+    let frames = reduce.held_out(contract)?;
+    let (frames, model) = match (contract.precision, frames, model) {
+        (Precision::Fp32, None, _) => return Ok(None),
+        (Precision::Fp32, Some(_), _) => {
+            return Err(ExportError::settings("--held-out has no effect on a model of this precision").into());
+        }
+        (_, Some(frames), Some(model)) => (frames, model),
+        (precision, ..) => return Err(unmeasured(precision).into()),
+    };
+    let mut single = Engine::from_bytes("the same weights in fp32", &model.to_onnx(true)?, EngineOptions::CPU)?;
+    let loss = measure(contract, &mut single, engine, &frames, &Console::default())?;
+    tell_loss(&loss)?;
+    Ok(Some(kept(&Verdict::new(loss, reduce.limits(contract.precision), contract), path)?))
+}
+
+/// The loss, where it is within its limits.
+fn kept(verdict: &Verdict, model: &Path) -> anyhow::Result<MeasuredLoss> {
+    refuse(verdict, model)?;
+    Ok(MeasuredLoss::from(&verdict.loss))
+}
+
+fn unmeasured(precision: Precision) -> ExportError {
+    let precision = precision.name();
+    ExportError::settings(format!(
+        "a bundle holds what a model in {precision} loses: give its weights and --held-out DIR"
+    ))
 }
 
 /// A model, and its weights where they are to lie beside it.

@@ -2,6 +2,7 @@
 
 use super::parse::{self, Points};
 use anyhow::bail;
+use caf_bundle::MeasuredLoss;
 use caf_console::{Console, Paths, claim, out, write_json};
 use caf_contract::Precision;
 use caf_engine::{Engine, EngineOptions};
@@ -11,7 +12,7 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
-pub(super) struct LimitArguments {
+pub(crate) struct LimitArguments {
     /// Least mean PSNR of the fused images against fp32, in dB; 0 for any [fp16: 45, int8: any].
     #[arg(long, value_name = "DB", value_parser = parse::tolerance)]
     least_psnr: Option<f64>,
@@ -106,6 +107,22 @@ pub(super) fn refuse(verdict: &Verdict, model: &Path) -> anyhow::Result<()> {
         [] => Ok(()),
         faults => bail!("{}: too much is lost: {}", model.display(), faults.join("; ")),
     }
+}
+
+/// Says what a bundle holds of it.
+pub(super) fn tell_measured(loss: &MeasuredLoss) -> anyhow::Result<()> {
+    let number = |value: Option<f64>| value.map_or("not measured".to_owned(), |value| format!("{value:.4}"));
+    out!(
+        "  against fp32 on {} held-out pairs: PSNR {} dB, SSIM {}; less MI {}, VIF {}, points of mAP50 {}, of mIoU {}",
+        loss.pairs,
+        number(loss.fused_psnr_db),
+        number(loss.fused_ssim),
+        number(loss.mutual_information_lost),
+        number(loss.vif_lost),
+        number(loss.map50_points_lost),
+        number(loss.miou_points_lost)
+    )?;
+    Ok(())
 }
 
 /// Says what was measured.

@@ -1,6 +1,7 @@
 //! `caf-export verify`
 
 use super::compared::{far, tell};
+use super::gate::LimitArguments;
 use super::parse;
 use super::rebuild::rebuild;
 use super::verify_bundle::{self, ProviderName};
@@ -40,6 +41,8 @@ pub(crate) struct VerifyArguments {
     /// Hardware that the bundle's models run on; it fails when that is not there.
     #[arg(long, value_enum)]
     provider: Option<ProviderName>,
+    #[command(flatten)]
+    limits: LimitArguments,
     /// Weights of the fusion network that it should have been made from.
     #[arg(long, value_name = "FUSION")]
     against: Option<PathBuf>,
@@ -84,10 +87,13 @@ pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
             paths.writes("--json", arguments.json.as_deref()).check()?;
             claim(arguments.json.as_deref())?;
             let provider = arguments.provider.unwrap_or_default();
-            verify_bundle::run(bundle, &arguments.public_key, provider, arguments.json.as_deref())
+            verify_bundle::run(bundle, &arguments.public_key, provider, &arguments.limits, arguments.json.as_deref())
         }
-        (None, Some(_)) if !arguments.public_key.is_empty() || arguments.provider.is_some() => {
-            Err(WrongCall("--public-key, --provider: expected a --bundle, found a model".to_owned()).into())
+        (None, Some(_))
+            if !arguments.public_key.is_empty() || arguments.provider.is_some() || arguments.limits.given() =>
+        {
+            let what = "--public-key, --provider, --least-…, --most-points: expected a --bundle, found a model";
+            Err(WrongCall(what.to_owned()).into())
         }
         (None, Some(model)) => verify_model(arguments, model),
         (None, None) => Err(WrongCall("expected a model or --bundle".to_owned()).into()),

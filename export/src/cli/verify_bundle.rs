@@ -1,8 +1,9 @@
 //! `caf-export verify --bundle`
 
 use super::compared::{far, tell};
+use super::gate::{LimitArguments, tell_measured};
 use anyhow::{Context, bail};
-use caf_bundle::{Bundle, BundleError, PublicKey, Trust};
+use caf_bundle::{Bundle, BundleError, MeasuredLoss, PublicKey, Trust};
 use caf_console::{out, write_json};
 use caf_engine::{Engine, EngineError, EngineOptions, Placed, Provider, ProviderChoice};
 use caf_export::ExportError;
@@ -50,6 +51,8 @@ struct Verified {
     precision: &'static str,
     provider: Provider,
     probes: Vec<Compared>,
+    /// What was measured when the bundle was made, of less precision than fp32.
+    loss: Option<MeasuredLoss>,
     /// Nodes that ran elsewhere than on the provider.
     elsewhere: Vec<Placed>,
 }
@@ -59,6 +62,7 @@ pub(crate) fn run(
     folder: &Path,
     public_keys: &[PathBuf],
     provider: ProviderName,
+    limits: &LimitArguments,
     json: Option<&Path>,
 ) -> anyhow::Result<()> {
     let keys = public_keys.iter().map(|path| PublicKey::read(path).map_err(BundleError::from));
@@ -87,7 +91,13 @@ pub(crate) fn run(
         out!("{name}: {} on {}", contract.precision.name(), engine.provider().name())?;
         let probes = compare(&mut engine, &contract, &set).with_context(|| name.clone())?;
         tell(&probes)?;
-        wrong.extend(far(&probes).map(|far| format!("{name}: {far}")));
+        let loss = model.entry.loss;
+        if let Some(loss) = &loss {
+            tell_measured(loss)?;
+            let faults = limits.of(contract.precision).faults(loss, &contract);
+            wrong.extend((!faults.is_empty()).then(|| format!("{name}: too much is lost: {}", faults.join("; "))));
+        }
+        wrong.extend(far(&probes).map(|far| format!("{name}: differs from its references: {far}")));
         let inputs = set.probes.first().map(|probe| probe.inputs.as_slice()).unwrap_or_default();
         let placed =
             Engine::placement(&name, model.onnx, &model.external_data, options, inputs).map_err(engine_error)?;
@@ -96,7 +106,7 @@ pub(crate) fn run(
             out!("  not on {}: {} `{}`, on {}", engine.provider().name(), node.op, node.node, node.provider)?;
         }
         let precision = contract.precision.name();
-        models.push(Verified { model: model.path, precision, provider: engine.provider(), probes, elsewhere });
+        models.push(Verified { model: model.path, precision, provider: engine.provider(), probes, loss, elsewhere });
     }
     let report = Report {
         bundle: folder,
@@ -108,7 +118,7 @@ pub(crate) fn run(
     };
     write_json(json, &report)?;
     if !wrong.is_empty() {
-        bail!("a model differs from its references: {}", wrong.join("; "));
+        bail!("a model is not what it should be: {}", wrong.join("; "));
     }
     out!("{}: its models make of the probes what they should", folder.display())?;
     Ok(())

@@ -4,6 +4,7 @@ use super::detections::Detections;
 use super::frames::{Frame, Frames};
 use crate::error::ExportError;
 use crate::verify::seen_by_task;
+use caf_bundle::MeasuredLoss;
 use caf_console::Progress;
 use caf_contract::{Contract, OUTPUT_FUSED, Precision};
 use caf_engine::{Array, Engine, Values};
@@ -34,7 +35,7 @@ pub struct Both {
 impl Both {
     /// How much less the other has.
     #[must_use]
-    pub fn lost(&self) -> f64 {
+    pub fn lost(self) -> f64 {
         self.single - self.reduced
     }
 }
@@ -92,37 +93,56 @@ impl Limits {
     }
 }
 
-impl Loss {
-    /// Every limit that is not kept, in words. What a model promises and was not measured keeps no limit.
-    fn faults(&self, limits: &Limits, contract: &Contract) -> Vec<String> {
+impl Limits {
+    /// Every limit that a loss does not keep, in words; none of a model that is good enough. What the model promises and was not measured
+    /// keeps no limit.
+    #[must_use]
+    pub fn faults(&self, loss: &MeasuredLoss, contract: &Contract) -> Vec<String> {
         let mut faults = Vec::new();
-        let mut least = |name: &str, unit: &str, limit: Option<f64>, found: Option<Spread>| {
-            let kept = limit.is_none_or(|limit| found.is_some_and(|found| found.mean >= limit));
+        let mut least = |name: &str, unit: &str, limit: Option<f64>, found: Option<f64>| {
+            let kept = limit.is_none_or(|limit| found.is_some_and(|found| found >= limit));
             if let (Some(limit), false) = (limit, kept) {
-                let found = found.map_or("nothing that was measured".to_owned(), |f| format!("{:.4}{unit}", f.mean));
+                let found = found.map_or("nothing that was measured".to_owned(), |f| format!("{f:.4}{unit}"));
                 faults.push(format!("{name}: expected at least {limit}{unit}, found {found}"));
             }
         };
         if contract.fuses() {
-            least("PSNR", " dB", limits.psnr_db, self.psnr_db);
-            least("SSIM", "", limits.ssim, self.ssim);
+            least("PSNR", " dB", self.psnr_db, loss.fused_psnr_db);
+            least("SSIM", "", self.ssim, loss.fused_ssim);
         }
         let tasks = [
-            ("mAP50", contract.detection().is_some(), self.map50_points),
-            ("mIoU", contract.segmentation().is_some(), self.miou_points),
+            ("mAP50", contract.detection().is_some(), loss.map50_points_lost),
+            ("mIoU", contract.segmentation().is_some(), loss.miou_points_lost),
         ];
         for (name, _, found) in tasks.into_iter().filter(|(_, promised, _)| *promised) {
-            let kept = limits.points.is_none_or(|limit| found.is_some_and(|found| found.lost() <= limit));
-            if let (Some(limit), false) = (limits.points, kept) {
-                let found = found.map_or("pairs without labels of its classes".to_owned(), |f| {
-                    format!("{:.2} of {:.2}", f.reduced, f.single)
-                });
+            let kept = self.points.is_none_or(|limit| found.is_some_and(|found| found <= limit));
+            if let (Some(limit), false) = (self.points, kept) {
+                let found =
+                    found.map_or("pairs without labels of its classes".to_owned(), |lost| format!("{lost:.2} less"));
                 faults.push(format!("{name}: expected at most {limit} points less than in fp32, found {found}"));
             }
         }
         faults
     }
+}
 
+impl From<&Loss> for MeasuredLoss {
+    fn from(loss: &Loss) -> Self {
+        let mean = |spread: Option<Spread>| spread.map(|s| s.mean);
+        let lost = |both: Option<Both>| both.map(Both::lost);
+        MeasuredLoss {
+            pairs: loss.pairs,
+            fused_psnr_db: mean(loss.psnr_db),
+            fused_ssim: mean(loss.ssim),
+            mutual_information_lost: lost(loss.mi),
+            vif_lost: lost(loss.vif),
+            map50_points_lost: lost(loss.map50_points),
+            miou_points_lost: lost(loss.miou_points),
+        }
+    }
+}
+
+impl Loss {
     /// What was measured, line by line.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
@@ -160,7 +180,7 @@ impl Verdict {
     /// Of a model with this contract. A limit on something that the model promises and that was not measured is not kept.
     #[must_use]
     pub fn new(loss: Loss, limits: Limits, contract: &Contract) -> Self {
-        let faults = loss.faults(&limits, contract);
+        let faults = limits.faults(&MeasuredLoss::from(&loss), contract);
         Self { loss, limits, faults }
     }
 }
@@ -337,23 +357,24 @@ mod tests {
     #[test]
     fn every_limit_is_held_and_what_is_no_number_is_beyond_all() {
         let contract = contract();
-        let faults = |loss: Loss| loss.faults(&Limits::of(Precision::Int8), &contract);
+        let by = |limits: Limits, loss: Loss| Verdict::new(loss, limits, &contract).faults;
+        let faults = |loss: Loss| by(Limits::of(Precision::Int8), loss);
         assert!(faults(loss()).is_empty());
         let worse = Loss { ssim: Some(Spread { mean: 0.979, worst: 0.9 }), ..loss() };
         assert_eq!(faults(worse), ["SSIM: expected at least 0.98, found 0.9790"]);
         let points = |reduced: f64| Loss { map50_points: Some(Both { single: 60.0, reduced }), ..loss() };
-        assert_eq!(faults(points(58.9)), ["mAP50: expected at most 1 points less than in fp32, found 58.90 of 60.00"]);
+        assert_eq!(faults(points(58.9)), ["mAP50: expected at most 1 points less than in fp32, found 1.10 less"]);
         let nan = Spread { mean: f64::NAN, worst: f64::NAN };
         assert_eq!(faults(Loss { ssim: Some(nan), ..loss() }).len(), 1);
         assert_eq!(faults(points(f64::NAN)).len(), 1);
         // 40 dB and 0.8 points are too much for half precision.
-        assert_eq!(loss().faults(&Limits::of(Precision::Fp16), &contract).len(), 2);
+        assert_eq!(by(Limits::of(Precision::Fp16), loss()).len(), 2);
         // Better than in single precision is no loss.
         assert!(faults(points(65.0)).is_empty());
         // What was not measured is not good enough, unless nothing is asked of it.
         let unknown = Loss { map50_points: None, ssim: None, ..loss() };
         assert_eq!(faults(unknown.clone()).len(), 2);
-        assert!(unknown.faults(&Limits { psnr_db: None, ssim: None, points: None }, &contract).is_empty());
+        assert!(by(Limits { psnr_db: None, ssim: None, points: None }, unknown).is_empty());
         let text = serde_json::to_string(&loss()).unwrap();
         assert_eq!(serde_json::from_str::<Loss>(&text).unwrap(), loss());
     }
