@@ -100,8 +100,8 @@ pub fn sensitivities(
 /// A layer that changes the fused image is judged by the image: the least noise in it moves scores of doubtful boxes far, which says
 /// little about the task. The layers behind it are judged by the outputs of the tasks, on the fused image of single precision.
 ///
-/// Noise of independent layers adds: for each output those layers are left out that have the most noise for what they cost, until the sum
-/// of the others is within the target. Then all are measured together; while they cost more after all, half as much noise is allowed.
+/// Layers leave in the order of noise for what they cost, no more of them than needed. The rest is measured together each time: what two
+/// layers lose alone may be the same, the rounding of the tensor between them.
 ///
 /// # Errors
 /// When a model cannot be written or run.
@@ -118,48 +118,54 @@ pub fn least_loss(
     let (before, behind): (Vec<_>, Vec<_>) = measured.iter().cloned().partition(changes_image);
     let (mut kept, mut all) = (Vec::new(), Vec::new());
     for (layers, image, target) in [(before, true, targets.image_db), (behind, false, targets.task_db)] {
-        let judged: Vec<Sensitivity> = (layers.into_iter())
-            .map(|s| Sensitivity { losses: s.losses.iter().filter(|l| is_image(l) == image).cloned().collect(), ..s })
-            .collect();
-        let mut allowed = 10f64.powf(-target / 10.0);
-        loop {
-            let worst = over_budget(&judged, allowed);
-            let stays = |layer: &String| worst.iter().any(|k| k.layer == *layer);
-            let rest: BTreeSet<String> = judged.iter().map(|s| s.layer.clone()).filter(|l| !stays(l)).collect();
-            let losses = if rest.is_empty() { Vec::new() } else { probe.losses(&plan(&rest)?)? };
-            let losses: Vec<OutputLoss> = losses.into_iter().filter(|l| is_image(l) == image).collect();
-            if losses.iter().all(|loss| loss.psnr_db() >= target) {
-                kept.extend(worst);
-                all.extend(losses);
-                break;
+        let judged = |losses: Vec<OutputLoss>| losses.into_iter().filter(|l| is_image(l) == image).collect::<Vec<_>>();
+        let order =
+            worst_first(layers.into_iter().map(|s| Sensitivity { losses: judged(s.losses), ..s }).collect::<Vec<_>>());
+        let mut losses = Vec::new();
+        let stay = fewest(order.len(), |stay| {
+            let rest: BTreeSet<String> = order.iter().skip(stay).map(|(layer, _)| layer.clone()).collect();
+            let found = if rest.is_empty() { Vec::new() } else { judged(probe.losses(&plan(&rest)?)?) };
+            let good = found.iter().all(|loss| loss.psnr_db() >= target);
+            if good {
+                losses = found;
             }
-            allowed /= 2.0;
-        }
+            Ok(good)
+        })?;
+        kept.extend(order.into_iter().take(stay).map(|(layer, why)| Kept { layer, why }));
+        all.extend(losses);
     }
     Ok((kept, all))
 }
 
-/// The layers without which the summed noise of every output is within its budget.
-fn over_budget(measured: &[Sensitivity], budget: f64) -> Vec<Kept> {
-    let mut kept: Vec<Kept> = Vec::new();
-    let outputs: BTreeSet<&str> = measured.iter().flat_map(|s| &s.losses).map(|l| l.output.as_str()).collect();
-    for output in outputs {
-        let noise = |s: &Sensitivity| s.losses.iter().find(|l| l.output == output).map_or(0.0, |l| l.noise);
-        let mut rest: Vec<(&str, f64, f64)> = (measured.iter())
-            .filter(|s| kept.iter().all(|k| k.layer != s.layer))
-            .map(|s| (s.layer.as_str(), noise(s), noise(s) / s.cost.max(1.0)))
-            .collect();
-        rest.sort_by(|a, b| a.2.total_cmp(&b.2));
-        let mut sum: f64 = rest.iter().map(|(_, noise, _)| noise).sum();
-        while sum > budget {
-            let Some((layer, noise, _)) = rest.pop() else { break };
-            // Not subtracted: small sums would be all rounding.
-            sum = rest.iter().map(|(_, noise, _)| noise).sum();
-            let why = format!("alone {:.1} dB at `{output}`", -10.0 * noise.log10());
-            kept.push(Kept { layer: layer.to_owned(), why });
+/// Names of layers with what they lose alone, those with most noise for what they cost first.
+fn worst_first(mut measured: Vec<Sensitivity>) -> Vec<(String, String)> {
+    let worst = |s: &Sensitivity| s.losses.iter().map(|l| l.noise).fold(0.0, f64::max);
+    let price = |s: &Sensitivity| worst(s) / s.cost.max(1.0);
+    measured.sort_by(|a, b| price(b).total_cmp(&price(a)));
+    let named = |s: Sensitivity| {
+        let loss = s.losses.iter().max_by(|a, b| a.noise.total_cmp(&b.noise));
+        let why = loss.map_or(String::new(), |l| format!("alone {:.1} dB at `{}`", l.psnr_db(), l.output));
+        (s.layer, why)
+    };
+    measured.into_iter().map(named).collect()
+}
+
+/// The least number up to `most` that is good, by halves; all above a good one are taken to be good, and `most` is. Ends with the good
+/// one that it returns asked last of all good ones.
+fn fewest(most: usize, mut good: impl FnMut(usize) -> Result<bool, ExportError>) -> Result<usize, ExportError> {
+    if most == 0 || good(0)? {
+        return Ok(0);
+    }
+    let (mut bad, mut found) = (0, most);
+    while found - bad > 1 {
+        let middle = bad.midpoint(found);
+        if good(middle)? {
+            found = middle;
+        } else {
+            bad = middle;
         }
     }
-    kept
+    Ok(found)
 }
 
 /// Of `groups` of layers those without which the model is faster, in turn with the model that has all of `layers`; the least of `rounds`
@@ -220,22 +226,35 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_layers_of_every_output_stay_until_the_rest_fits() {
-        let measured =
-            [sensitivity("a", [30.0, 60.0]), sensitivity("b", [50.0, 20.0]), sensitivity("c", [50.0, f64::INFINITY])];
-        let names = |budget: f64| -> Vec<String> {
-            over_budget(&measured, 10f64.powf(-budget / 10.0)).into_iter().map(|k| k.layer).collect()
+    fn layers_with_most_noise_for_their_cost_leave_first() {
+        let mut measured = vec![
+            sensitivity("a", [30.0, 60.0]),
+            sensitivity("b", [50.0, 20.0]),
+            sensitivity("c", [40.0, f64::INFINITY]),
+        ];
+        let names = |measured: &[Sensitivity]| {
+            worst_first(measured.to_vec()).into_iter().map(|(layer, _)| layer).collect::<Vec<_>>()
         };
-        assert!(names(10.0).is_empty());
-        assert_eq!(names(25.0), ["b"]);
-        assert_eq!(names(40.0), ["a", "b"]);
-        // Two at 50 dB are 47 dB together.
-        assert_eq!(names(46.9), ["a", "b"]);
-        assert_eq!(names(47.1), ["a", "c", "b"]);
-        // The layer that costs less goes first, though it has less noise.
-        let mut costly = measured.clone();
-        costly[1].cost = 1e4;
-        let kept = over_budget(&costly[1..], 10f64.powf(-4.9));
-        assert_eq!(kept.iter().map(|k| k.layer.as_str()).collect::<Vec<_>>(), ["c", "b"]);
+        assert_eq!(names(&measured), ["b", "a", "c"]);
+        assert_eq!(worst_first(measured.clone())[0].1, "alone 20.0 dB at `predictions`");
+        // The one that costs less leaves before those with more noise.
+        measured[1].cost = 1e4;
+        assert_eq!(names(&measured), ["a", "c", "b"]);
+    }
+
+    #[test]
+    fn no_more_layers_leave_than_needed() {
+        for most in 0..20 {
+            for least in 0..=most {
+                let mut last_good = None;
+                let found = fewest(most, |n| {
+                    assert!(n < most, "that all is good is known");
+                    last_good = Some(n).filter(|n| *n >= least).or(last_good);
+                    Ok(n >= least)
+                });
+                assert_eq!(found.unwrap(), least);
+                assert!(least == most || last_good == Some(least));
+            }
+        }
     }
 }

@@ -80,7 +80,8 @@ impl Place {
         let probes = computed(&mut engine, &contract, inputs, "the model itself".to_owned()).unwrap();
         let rig = with_rig.then(|| (std::fs::read(self.at("rig.toml")).unwrap(), Some(20.0)));
         let (thresholds, external_data) = (THRESHOLDS, vec![]);
-        draft(Contents { onnx, external_data, contract, probes, thresholds, rig, beta: None, run: None }).unwrap()
+        draft(Contents { onnx, external_data, contract, loss: None, probes, thresholds, rig, beta: None, run: None })
+            .unwrap()
     }
 
     /// A call of the program with that model or bundle on the images, writing to `out`.
