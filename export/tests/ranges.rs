@@ -5,6 +5,8 @@
 use caf_export::precision::{BINS, Histogram, Method, PERCENTILE, QUANTIZED_BINS, Range};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
+use std::process::Command;
 
 /// Frames of values as networks make them: all positive with a long tail, around zero, with outliers, constant, one-sided.
 fn tensors() -> Vec<(&'static str, Vec<Vec<f32>>)> {
@@ -60,58 +62,63 @@ fn percentiles_are_those_of_the_sorted_values_to_a_bin() {
     }
 }
 
-/// Written from the definition: every symmetric window of whole bins, counts of the single values, quotients of whole numbers.
+/// Every symmetric window of whole bins, cut to the extremes, with its divergence. Written from the definition: counts of the single
+/// values, quotients of whole numbers.
+fn windows(frames: &[Vec<f32>], histogram: &Histogram) -> Vec<(f64, Range)> {
+    let all = sorted(frames);
+    let bins = histogram.counts().len();
+    let (width, limit) = (histogram.width(), histogram.width() * bins as f64 / 2.0);
+    // Counted anew, value by value.
+    let mut counts = vec![0i64; bins];
+    for value in &all {
+        counts[(((value + limit) / width) as usize).min(bins - 1)] += 1;
+    }
+    let mut found = vec![];
+    for reach in QUANTIZED_BINS / 2..=bins / 2 {
+        let (start, end) = (bins / 2 - reach, (bins / 2 + reach + 1).min(bins));
+        let window = &counts[start..end];
+        let mut p: Vec<i64> = window.to_vec();
+        p[0] += counts[..start].iter().sum::<i64>();
+        *p.last_mut().unwrap() += counts[end..].iter().sum::<i64>();
+        let per = window.len() / QUANTIZED_BINS;
+        let mut q = vec![0i64; window.len()];
+        for k in 0..QUANTIZED_BINS {
+            let members: Vec<usize> = (k * per..(k + 1) * per).collect();
+            let mut mass: i64 = members.iter().map(|i| window[*i]).sum();
+            if k == QUANTIZED_BINS - 1 {
+                mass += window[(k + 1) * per..].iter().sum::<i64>();
+            }
+            let filled = members.iter().filter(|i| p[**i] != 0).count() as i64;
+            if filled > 0 {
+                members.iter().for_each(|i| q[*i] = mass / filled);
+            }
+        }
+        let smooth = |counts: &[i64]| -> Option<Vec<f64>> {
+            let empty = counts.iter().filter(|c| **c == 0).count() as f64;
+            let taken = 1e-4 * empty / (counts.len() as f64 - empty);
+            taken.is_finite().then(|| counts.iter().map(|c| if *c == 0 { 1e-4 } else { *c as f64 - taken }).collect())
+        };
+        let (Some(p), Some(q)) = (smooth(&p), smooth(&q)) else { continue };
+        let (sum_p, sum_q) = (p.iter().sum::<f64>(), q.iter().sum::<f64>());
+        let divergence: f64 = p.iter().zip(&q).map(|(p, q)| p / sum_p * ((p / sum_p).ln() - (q / sum_q).ln())).sum();
+        let (min, max) = (start as f64 * width - limit, end as f64 * width - limit);
+        found.push((divergence, Range { min: min.max(all[0]), max: max.min(all[all.len() - 1]) }));
+    }
+    found
+}
+
 #[test]
 fn entropy_finds_the_window_that_a_search_over_the_values_finds() {
     for (name, frames) in tensors() {
-        let (all, histogram) = (sorted(&frames), histogram(&frames));
-        let bins = histogram.counts().len();
-        let (width, limit) = (histogram.width(), histogram.width() * bins as f64 / 2.0);
-        // Counted anew, value by value.
-        let mut counts = vec![0i64; bins];
-        for value in &all {
-            counts[(((value + limit) / width) as usize).min(bins - 1)] += 1;
-        }
-        let mut best = (f64::INFINITY, (0.0, 0.0));
-        for reach in QUANTIZED_BINS / 2..=bins / 2 {
-            let (start, end) = (bins / 2 - reach, (bins / 2 + reach + 1).min(bins));
-            let window = &counts[start..end];
-            let mut p: Vec<i64> = window.to_vec();
-            p[0] += counts[..start].iter().sum::<i64>();
-            *p.last_mut().unwrap() += counts[end..].iter().sum::<i64>();
-            let per = window.len() / QUANTIZED_BINS;
-            let mut q = vec![0i64; window.len()];
-            for k in 0..QUANTIZED_BINS {
-                let members: Vec<usize> = (k * per..(k + 1) * per).collect();
-                let mut mass: i64 = members.iter().map(|i| window[*i]).sum();
-                if k == QUANTIZED_BINS - 1 {
-                    mass += window[(k + 1) * per..].iter().sum::<i64>();
-                }
-                let filled = members.iter().filter(|i| p[**i] != 0).count() as i64;
-                if filled > 0 {
-                    members.iter().for_each(|i| q[*i] = mass / filled);
-                }
-            }
-            let smooth = |counts: &[i64]| -> Option<Vec<f64>> {
-                let empty = counts.iter().filter(|c| **c == 0).count() as f64;
-                let taken = 1e-4 * empty / (counts.len() as f64 - empty);
-                taken
-                    .is_finite()
-                    .then(|| counts.iter().map(|c| if *c == 0 { 1e-4 } else { *c as f64 - taken }).collect())
-            };
-            let (Some(p), Some(q)) = (smooth(&p), smooth(&q)) else { continue };
-            let (sum_p, sum_q) = (p.iter().sum::<f64>(), q.iter().sum::<f64>());
-            let divergence: f64 =
-                p.iter().zip(&q).map(|(p, q)| p / sum_p * ((p / sum_p).ln() - (q / sum_q).ln())).sum();
-            if divergence < best.0 {
-                best = (divergence, (start as f64 * width - limit, end as f64 * width - limit));
-            }
-        }
+        let histogram = histogram(&frames);
+        let (_, expected) = windows(&frames, &histogram).into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
         let found = Method::Entropy.range(&histogram).unwrap();
-        let expected = (best.1.0.max(all[0]), best.1.1.min(all[all.len() - 1]));
         // Sums in another order: of two windows that are as good either may win, but there are none such here.
-        let near = |a: f64, b: f64| (a - b).abs() <= 1e-6 * limit;
-        assert!(near(found.min, expected.0) && near(found.max, expected.1), "{name}: {found:?}, expected {expected:?}");
+        let near = |a: f64, b: f64| (a - b).abs() <= 1e-3 * histogram.width();
+        assert!(
+            near(found.min, expected.min) && near(found.max, expected.max),
+            "{name}: {found:?}, expected {expected:?}"
+        );
     }
 }
 
@@ -134,4 +141,65 @@ fn mse_is_as_good_as_the_best_part_of_the_extremes() {
         assert!(reached <= best * 1.02, "{name}: {found:?} has {reached}, the best {best}");
         assert!(reached <= error(min, max) * 1.02, "{name}");
     }
+}
+
+/// The same frames through the calibrator of `onnxruntime.quantization`, where `PYTHON` (or `python3`) has that package.
+///
+/// It keeps edges of bins in single precision, so that a value near one may be counted in the bin beside, and a range end a bin further. With
+/// [`Method::Entropy`] another window may win by that, which must be nearly as good. Against a transcription of its published rules: 0.00
+/// bins, and of one tensor of seven a window with 0.5 % more divergence.
+#[test]
+fn ranges_are_those_of_onnx_runtimes_own_tool() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, frames) in tensors() {
+        std::fs::create_dir(folder.path().join(name)).unwrap();
+        for (number, values) in frames.iter().enumerate() {
+            let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+            std::fs::write(folder.path().join(name).join(number.to_string()), bytes).unwrap();
+        }
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/onnxruntime_ranges.py");
+    let python = std::env::var_os("PYTHON").unwrap_or_else(|| "python3".into());
+    let (bins, quantized, percentile) = (BINS.to_string(), QUANTIZED_BINS.to_string(), PERCENTILE.to_string());
+    let output = Command::new(python).arg(script).arg(folder.path()).args([&bins, &quantized, &percentile]).output();
+    let why = match &output {
+        Ok(output) if output.status.code() == Some(3) => String::from_utf8_lossy(&output.stderr).into_owned(),
+        Ok(output) => {
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            String::new()
+        }
+        Err(error) => error.to_string(),
+    };
+    let (Ok(output), true) = (&output, why.is_empty()) else {
+        return caf_golden::say(&format!("SKIP ranges_are_those_of_onnx_runtimes_own_tool: {}", why.trim()));
+    };
+    let expected: BTreeMap<String, BTreeMap<Method, [f64; 2]>> = serde_json::from_slice(&output.stdout).unwrap();
+    let mut furthest: f64 = 0.0;
+    for (name, frames) in tensors() {
+        let histogram = histogram(&frames);
+        assert_eq!(expected[name].len(), 3, "{name}");
+        for (method, [min, max]) in &expected[name] {
+            let found = method.range(&histogram).unwrap();
+            let away = |range: Range| f64::max((range.min - min).abs(), (range.max - max).abs()) / histogram.width();
+            // Extremes are values, not edges.
+            let most = if *method == Method::Minmax { 0.0 } else { 1.01 };
+            if away(found) <= most {
+                furthest = furthest.max(away(found));
+                continue;
+            }
+            assert_eq!(
+                *method,
+                Method::Entropy,
+                "{name}: {found:?}, expected {min} to {max}, {:.2} bins away",
+                away(found)
+            );
+            let all = windows(&frames, &histogram);
+            let best = all.iter().map(|(divergence, _)| *divergence).fold(f64::INFINITY, f64::min);
+            let of_tool = all.iter().filter(|(_, range)| away(*range) <= most).map(|(divergence, _)| *divergence);
+            let of_tool = of_tool.fold(f64::INFINITY, f64::min);
+            caf_golden::say(&format!("{name}: divergence {of_tool:.3e} in place of {best:.3e}"));
+            assert!(of_tool <= best * 1.01, "{name}: {found:?}, expected {min} to {max}: {of_tool} in place of {best}");
+        }
+    }
+    caf_golden::say(&format!("ranges: at most {furthest:.2} bins from those of onnxruntime.quantization"));
 }
