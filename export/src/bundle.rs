@@ -89,7 +89,7 @@ pub fn draft(contents: Contents) -> Result<Draft, ExportError> {
     Ok(Draft {
         made: Made { program, beta, run, sources: contract.sources.clone() },
         infrared_range: contract.infrared_range,
-        detection: contract.detection().map(|_| thresholds),
+        detection: contract.tasks.iter().any(|task| task.task().has_thresholds).then_some(thresholds),
         tasks,
         rig,
         probes,

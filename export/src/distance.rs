@@ -2,34 +2,28 @@
 
 use crate::error::ExportError;
 use crate::verify::Named;
-use caf_contract::{Contract, Element, Precision};
+use caf_contract::{Contract, Element, Precision, Quantity, TaskContract};
 use caf_engine::{Array, Values};
 
-/// Name of the predictions' boxes, in pixels of the detector's input, after [`by_unit`].
-const BOXES: &str = "predictions: boxes";
-/// Name of the predictions' objectness and class probabilities after [`by_unit`].
-const SCORES: &str = "predictions: scores";
-/// Columns of a prediction before its scores.
-const BOX_COLUMNS: usize = 4;
-
-/// Results with the predictions parted into `predictions: boxes` (pixels) and `predictions: scores` (probabilities), which have
-/// no common unit.
+/// Results with the outputs of tasks parted by what their columns are, such as `predictions: boxes` (pixels) and `predictions: scores`
+/// (probabilities), which have no common unit.
 fn by_unit(contract: &Contract, outputs: &[(String, Array)]) -> Named {
-    let is_predictions = |name: &str| contract.detection().is_some_and(|detection| detection.output == name);
     let mut parted = Vec::with_capacity(outputs.len() + 1);
     for (name, array) in outputs {
-        let columns = array.shape.last().copied().filter(|n| *n > BOX_COLUMNS);
-        let (Some(columns), Values::F32(values), true) = (columns, &array.values, is_predictions(name)) else {
+        let parts = contract.task_of(name).map(TaskContract::parts).filter(|parts| parts.len() > 1);
+        let columns = array.shape.last().copied().filter(|n| *n > 0);
+        let (Some(parts), Some(columns), Values::F32(values)) = (parts, columns, &array.values) else {
             parted.push((name.clone(), array.clone()));
             continue;
         };
-        let rows: Vec<&[f32]> = values.chunks_exact(columns).collect();
-        let part = |take: fn(&[f32]) -> &[f32], width: usize| Array {
-            shape: vec![rows.len(), width],
-            values: Values::F32(rows.iter().flat_map(|row| take(row)).copied().collect()),
-        };
-        parted.push((BOXES.to_owned(), part(|row| row.split_at(BOX_COLUMNS).0, BOX_COLUMNS)));
-        parted.push((SCORES.to_owned(), part(|row| row.split_at(BOX_COLUMNS).1, columns - BOX_COLUMNS)));
+        let rows = values.len() / columns;
+        let mut first = 0;
+        for part in parts {
+            let width = part.columns.min(columns - first);
+            let values = values.chunks_exact(columns).flat_map(|row| row.iter().skip(first).take(width)).copied();
+            parted.push((part.title(name), Array { shape: vec![rows, width], values: Values::F32(values.collect()) }));
+            first += width;
+        }
     }
     parted
 }
@@ -84,7 +78,7 @@ pub fn distances(
         let b = second.iter().find(|(other, _)| other == output).map(|(_, b)| b).ok_or_else(incomparable)?;
         let kind = Kind::of(contract, output);
         let gap = |x: f32, y: f32| match kind {
-            Kind::ClassMap => f64::from(u8::from(x != y)),
+            Kind::Task(Quantity::Classes) => f64::from(u8::from(x != y)),
             // A NaN on either side makes the difference infinite.
             _ => Some((f64::from(x) - f64::from(y)).abs()).filter(|gap| !gap.is_nan()).unwrap_or(f64::INFINITY),
         };
@@ -97,7 +91,7 @@ pub fn distances(
             }
             _ => return Err(incomparable()),
         };
-        distances.push(gaps.distance(output.clone(), kind, contract));
+        distances.push(gaps.distance(output.clone(), kind));
     }
     Ok(distances)
 }
@@ -126,14 +120,14 @@ impl Gaps {
         })
     }
 
-    fn distance(self, output: String, kind: Kind, contract: &Contract) -> Distance {
+    fn distance(self, output: String, kind: Kind) -> Distance {
         let count = self.values.max(1) as f64;
         let mean_abs = self.sum / count;
         Distance {
             output,
-            max_abs: if kind == Kind::ClassMap { mean_abs } else { self.largest },
+            max_abs: if kind == Kind::Task(Quantity::Classes) { mean_abs } else { self.largest },
             mean_abs,
-            noise: self.squares / count / kind.peak(contract).powi(2),
+            noise: self.squares / count / kind.peak().powi(2),
             range: self.range,
             values: self.values,
         }
@@ -147,33 +141,23 @@ enum Kind {
     Bytes,
     /// Images in [0, 1].
     Floats,
-    /// Boxes in pixels of the detector's input.
-    Boxes,
-    /// Probabilities.
-    Scores,
-    /// Numbers of classes, which are names: 3 is no nearer to 2 than to 7. Differences are shares of pixels.
-    ClassMap,
+    /// What a task found; of classes differences are shares of pixels.
+    Task(Quantity),
 }
 
 impl Kind {
     /// That of an output by its name.
     fn of(contract: &Contract, output: &str) -> Self {
         let bytes = contract.outputs.iter().any(|p| p.name == output && p.element == Element::U8);
-        match output {
-            BOXES => Self::Boxes,
-            SCORES => Self::Scores,
-            _ if contract.segmentation().is_some_and(|segmentation| segmentation.output == output) => Self::ClassMap,
-            _ if bytes => Self::Bytes,
-            _ => Self::Floats,
-        }
+        contract.quantity(output).map_or(if bytes { Self::Bytes } else { Self::Floats }, Self::Task)
     }
 
     /// The largest value, of boxes the longer side of the detector's input.
-    fn peak(self, contract: &Contract) -> f64 {
-        match (self, contract.detection()) {
-            (Self::Bytes, _) => 255.0,
-            (Self::Boxes, Some(task)) => task.input.height.max(task.input.width) as f64,
-            _ => 1.0,
+    fn peak(self) -> f64 {
+        match self {
+            Self::Bytes => 255.0,
+            Self::Task(Quantity::Pixels { longer_px }) => longer_px as f64,
+            Self::Floats | Self::Task(Quantity::Unit | Quantity::Classes) => 1.0,
         }
     }
 }
@@ -202,9 +186,9 @@ impl Limit {
         }
         let kind = Kind::of(contract, output);
         let max_abs = match kind {
-            Kind::ClassMap => MAP_SHARE,
+            Kind::Task(Quantity::Classes) => MAP_SHARE,
             Kind::Bytes => 1.0,
-            Kind::Floats | Kind::Boxes | Kind::Scores => tolerance * kind.peak(contract),
+            Kind::Floats | Kind::Task(Quantity::Unit | Quantity::Pixels { .. }) => tolerance * kind.peak(),
         };
         Self { max_abs: Some(max_abs), ..Self::default() }
     }
@@ -218,24 +202,25 @@ impl Limit {
     /// Of less precision this finds broken models only: what they cost is measured on many pairs.
     #[must_use]
     pub fn of_reference(contract: &Contract, output: &str) -> Self {
+        use Quantity::{Classes, Pixels, Unit};
         let kind = Kind::of(contract, output);
         let abs = |max, mean| Self { max_abs: max, mean_abs: Some(mean), psnr_db: None };
-        let peak = kind.peak(contract);
+        let peak = kind.peak();
         match (contract.precision, kind) {
             (Precision::Fp32, Kind::Bytes) => abs(Some(1.0), 1e-3),
             (Precision::Fp32, Kind::Floats) => abs(Some(1e-4), 1e-5),
-            (Precision::Fp32, Kind::Scores) => abs(Some(2e-2), 2e-5),
-            (Precision::Fp32, Kind::Boxes) => abs(Some(5e-3 * peak), 2e-5 * peak),
-            (Precision::Fp32, Kind::ClassMap) => abs(None, 2e-3),
+            (Precision::Fp32, Kind::Task(Unit)) => abs(Some(2e-2), 2e-5),
+            (Precision::Fp32, Kind::Task(Pixels { .. })) => abs(Some(5e-3 * peak), 2e-5 * peak),
+            (Precision::Fp32, Kind::Task(Classes)) => abs(None, 2e-3),
             (Precision::Fp16, Kind::Bytes | Kind::Floats) => Self { psnr_db: Some(45.0), ..Self::default() },
-            (Precision::Fp16, Kind::Scores) => abs(None, 5e-3),
-            (Precision::Fp16, Kind::Boxes) => abs(None, 5e-3 * peak),
-            (Precision::Fp16, Kind::ClassMap) => abs(None, 2e-2),
+            (Precision::Fp16, Kind::Task(Unit)) => abs(None, 5e-3),
+            (Precision::Fp16, Kind::Task(Pixels { .. })) => abs(None, 5e-3 * peak),
+            (Precision::Fp16, Kind::Task(Classes)) => abs(None, 2e-2),
             (Precision::Int8, Kind::Bytes) => abs(None, 6.0),
             (Precision::Int8, Kind::Floats) => abs(None, 6.0 / 255.0),
-            (Precision::Int8, Kind::Scores) => abs(None, 5e-2),
-            (Precision::Int8, Kind::Boxes) => abs(None, 5e-2 * peak),
-            (Precision::Int8, Kind::ClassMap) => abs(None, 1e-1),
+            (Precision::Int8, Kind::Task(Unit)) => abs(None, 5e-2),
+            (Precision::Int8, Kind::Task(Pixels { .. })) => abs(None, 5e-2 * peak),
+            (Precision::Int8, Kind::Task(Classes)) => abs(None, 1e-1),
         }
     }
 }
@@ -266,7 +251,7 @@ impl Compared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use caf_contract::{DetectionContract, IrRange, OUTPUT_PREDICTIONS, SegmentationContract, TaskContract};
+    use caf_contract::{DETECTION, IrRange, SEGMENTATION};
     use caf_geometry::Size;
 
     fn contract(tasks: Vec<TaskContract>) -> Contract {
@@ -283,15 +268,9 @@ mod tests {
 
     #[test]
     fn class_maps_are_compared_by_the_share_of_other_classes() {
-        let map =
-            |values: &[u8]| vec![("map".to_owned(), Array { shape: vec![4], values: Values::U8(values.to_vec()) })];
-        let segmentation = SegmentationContract {
-            output: "map".into(),
-            classes: vec!["a".into()],
-            ignored_label: None,
-            palette: None,
-        };
-        let contract = contract(vec![TaskContract::Segmentation(segmentation)]);
+        let output = SEGMENTATION.output.to_owned();
+        let map = |values: &[u8]| vec![(output.clone(), Array { shape: vec![4], values: Values::U8(values.to_vec()) })];
+        let contract = contract(vec![(SEGMENTATION.contract)(vec!["a".into()], Size::new(4, 1))]);
         let found = distances(&contract, &map(&[0, 7, 2, 2]), &map(&[0, 1, 2, 2])).unwrap();
         assert_eq!((found[0].max_abs, found[0].mean_abs, found[0].noise, found[0].values), (0.25, 0.25, 0.25, 4));
     }
@@ -315,16 +294,13 @@ mod tests {
 
     #[test]
     fn boxes_and_scores_are_compared_apart() {
-        let input = Size::new(32, 32);
-        let output = OUTPUT_PREDICTIONS.to_owned();
-        let task = TaskContract::Detection(DetectionContract { output, classes: vec!["a".into()], input });
-        let contract = contract(vec![task]);
+        let contract = contract(vec![(DETECTION.contract)(vec!["a".into()], Size::new(32, 32))]);
         let rows = (0..12u8).map(f32::from).collect();
         let array = Array { shape: vec![1, 2, 6], values: Values::F32(rows) };
-        let parted = by_unit(&contract, &[(OUTPUT_PREDICTIONS.into(), array), floats("fused", &[0.5])]);
+        let parted = by_unit(&contract, &[(DETECTION.output.into(), array), floats("fused", &[0.5])]);
         let expected = [
-            (BOXES.to_owned(), vec![2, 4], vec![0.0, 1.0, 2.0, 3.0, 6.0, 7.0, 8.0, 9.0]),
-            (SCORES.to_owned(), vec![2, 2], vec![4.0, 5.0, 10.0, 11.0]),
+            ("predictions: boxes".to_owned(), vec![2, 4], vec![0.0, 1.0, 2.0, 3.0, 6.0, 7.0, 8.0, 9.0]),
+            ("predictions: scores".to_owned(), vec![2, 2], vec![4.0, 5.0, 10.0, 11.0]),
             ("fused".to_owned(), vec![1], vec![0.5]),
         ];
         let expected = expected.map(|(name, shape, v)| (name, Array { shape, values: Values::F32(v) }));
@@ -332,7 +308,7 @@ mod tests {
         // A box that is a hundredth of the input's longer side away, of four numbers one.
         let rows = |x: f32| {
             vec![(
-                OUTPUT_PREDICTIONS.to_owned(),
+                DETECTION.output.to_owned(),
                 Array { shape: vec![1, 1, 6], values: Values::F32(vec![x, 0.0, 0.0, 0.0, 0.5, 0.5]) },
             )]
         };

@@ -235,7 +235,7 @@ fn wrong_calls_write_nothing() {
         (&format!("{good} --key no.key"), 2, "an ed25519 secret key"),
         (&format!("{good} --key public.pem"), 2, "--key"),
         (&format!("{good} --conf 1.5"), 2, "from 0 to 1"),
-        ("--fusion fusion.safetensors --conf 0.5", 2, "does not detect"),
+        ("--fusion fusion.safetensors --conf 0.5", 2, "no task of the model has any"),
         (&format!("{good} --ir-range 9..7"), 2, "range"),
         (&format!("{good} --probe-ir images"), 2, "--probe-vi"),
         (&format!("{good} --probes classes.txt"), 1, "no safetensors file"),

@@ -23,12 +23,11 @@ use caf_runtime::fusion::{FrameFusion, FusionSettings};
 use caf_runtime::pair::{PairRule, Pairer, Step, Timed};
 use caf_runtime::pixels::{bytes_to_rgb, floats_to_rgb, to_bytes, to_floats};
 use caf_runtime::queue::{Queue, WhenFull};
-use caf_runtime::result::{Line, PairResult};
+use caf_runtime::result::PairResult;
 use caf_runtime::session::Model;
 use caf_runtime::sink::jsonl::JsonLines;
-use caf_runtime::task::ClassNames;
 use caf_runtime::task::FusedImage;
-use caf_runtime::task::detection::Detector;
+use caf_runtime::task::detection::{Detections, Detector};
 
 const SIZES: [(usize, usize); 2] = [(640, 480), (1280, 1024)];
 
@@ -116,7 +115,7 @@ fn detect(bench: &Bench) {
     for count in [6300, 25_200] {
         let (rows, mut out) = (rows(count), vec![]);
         let contract = DetectionContract { output: "predictions".to_owned(), classes: classes.clone(), input };
-        let mut detector = Detector::new(contract, NmsSettings::default()).unwrap();
+        let mut detector = Detector::new(&contract, NmsSettings::default()).unwrap();
         bench.run_over(&format!("detect {count} rows"), count, || {
             detector.detect(black_box(&rows), Size::new(640, 480), &mut out).unwrap()
         });
@@ -175,12 +174,13 @@ fn line(bench: &Bench) {
     let mut lines = JsonLines::create(&folder.path().join("o.jsonl")).unwrap();
     let mut result = PairResult::default();
     let mut next = noise(7);
-    result.image.detections = (0..20)
+    let list = (0..20)
         .map(|class| Detection { x1: next(), y1: next(), x2: next(), y2: next(), score: next(), class: class % 2 })
         .collect();
-    let names = ClassNames { detection: ["person".to_owned(), "car".to_owned()].into(), ..ClassNames::default() };
+    let classes = ["person".to_owned(), "car".to_owned()].into();
+    result.image.found = vec![Box::new(Detections { list, classes })];
     bench.run("line of 20 detections", || {
-        lines.write(&Line { result: black_box(&result), names: &names, runs: true }).unwrap();
+        lines.write(|out| black_box(&result).write_line(false, out)).unwrap();
     });
 }
 

@@ -1,10 +1,11 @@
 //! Fuses the pairs of two folders.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use caf_engine::Provider;
-use caf_geometry::{NmsSettings, Size};
+use caf_geometry::NmsSettings;
 use caf_image::folder::TwoFolders;
 pub use caf_image::results::Existing;
 use caf_image::results::{Fact, ResultFolder};
@@ -15,11 +16,12 @@ use crate::error::RuntimeError;
 use crate::frame::{Camera, PixelFormat};
 use crate::fusion::{FrameFusion, FusionSettings, PairTimes};
 use crate::image_file::{self, Decoded};
-use crate::result::Detections;
+use crate::json::Object;
 use crate::session::Model;
 use crate::sink::jsonl::JsonLines;
 use crate::stats::{Histogram, Percentiles};
 use crate::task::FusedImage;
+use crate::task::detection::Detections;
 use crate::task::segmentation::ClassMap;
 
 /// What to fuse.
@@ -31,7 +33,7 @@ pub struct FuseConfig {
     pub vi: PathBuf,
     /// Where `STEM.png` is written.
     pub out: PathBuf,
-    /// File of JSON lines with the detections and the class map of every pair.
+    /// File of JSON lines with what the tasks found in every pair.
     pub detections: Option<PathBuf>,
     /// Where the class maps are written, `STEM.png`: gray, each pixel the number of its class.
     pub class_maps: Option<PathBuf>,
@@ -119,18 +121,6 @@ pub fn match_folders(ir: &Path, vi: &Path) -> Result<Matched, RuntimeError> {
     Ok(Matched { pairs, offenders })
 }
 
-/// A line of the detections.
-#[derive(Serialize)]
-struct Line<'a> {
-    name: &'a str,
-    width_px: usize,
-    height_px: usize,
-    detections: Detections<'a>,
-    /// Absent when the model does not segment.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    class_map: Option<ClassMap<'a>>,
-}
-
 /// Fuses every pair; `done` is called after each with the number done and the number there are.
 pub fn run(model: Model, config: &FuseConfig, done: &mut dyn FnMut(usize, usize)) -> Result<FuseSummary, RuntimeError> {
     let Matched { pairs, offenders: mut left_out } = match_folders(&config.ir, &config.vi)?;
@@ -146,15 +136,15 @@ pub fn run(model: Model, config: &FuseConfig, done: &mut dyn FnMut(usize, usize)
         found => found,
     };
     let facts = facts(&model, config);
-    let mut fusion = FrameFusion::new(model, &config.fusion)?;
-    let names = fusion.class_names();
-    let (detects, segments) = (!names.detection.is_empty(), !names.segmentation.is_empty());
-    if !detects && !segments && (config.detections.is_some() || config.fusion.draw) {
+    let contract = model.contract();
+    if contract.tasks.is_empty() && (config.detections.is_some() || config.fusion.draw) {
         return Err(RuntimeError::NoTask);
     }
-    if !segments && config.class_maps.is_some() {
+    if contract.segmentation().is_none() && config.class_maps.is_some() {
         return Err(RuntimeError::NoSegmentation);
     }
+    let detects = contract.detection().is_some();
+    let mut fusion = FrameFusion::new(model, &config.fusion)?;
     let open =
         |path: &Path| ResultFolder::open(path, &facts, pairs.iter().map(|pair| pair.name.as_str()), config.existing);
     let mut images = open(&config.out)?;
@@ -182,22 +172,18 @@ pub fn run(model: Model, config: &FuseConfig, done: &mut dyn FnMut(usize, usize)
         let read = start.elapsed();
         let took = fuse(&mut fusion, &ir, &vi, &mut image)
             .map_err(|source| RuntimeError::Named { name: pair.name.clone(), source: Box::new(source) })?;
-        let Size { width: width_px, height: height_px } = image.size;
         if let Some(lines) = &mut lines {
-            let detections = Detections { list: &image.detections, classes: &names.detection };
-            let map = ClassMap { map: &image.class_map, classes: &names.segmentation, runs: true };
-            let class_map = segments.then_some(map);
-            lines.write(&Line { name: &pair.name, width_px, height_px, detections, class_map })?;
+            lines.write(|out| write_line(&pair.name, &image, out))?;
         }
         let start = Instant::now();
-        if let Some(maps) = &mut class_maps {
-            maps.put(&pair.name, |path| caf_image::write_gray(path, &image.class_map, image.size))?;
+        if let (Some(maps), Some(found)) = (&mut class_maps, image.of::<ClassMap>()) {
+            maps.put(&pair.name, |path| caf_image::write_gray(path, &found.map, image.size))?;
         }
         images.put(&pair.name, |path| caf_image::write_rgb(path, &image.rgb, image.size))?;
         let durations = [read, took.pre, took.infer, start.elapsed()];
         times.iter_mut().zip(durations).for_each(|(h, d)| h.add(d));
         fused += 1;
-        detections += image.detections.len();
+        detections += image.of::<Detections>().map_or(0, |found| found.list.len());
         done(index + 1, pairs.len());
     }
     if let Some(lines) = lines {
@@ -208,6 +194,16 @@ pub fn run(model: Model, config: &FuseConfig, done: &mut dyn FnMut(usize, usize)
     let [read, pre, infer, write] = times.map(|h| h.percentiles());
     let detections = detects.then_some(detections);
     Ok(FuseSummary { provider, provider_reason, fused, skipped, left_out, detections, read, pre, infer, write })
+}
+
+/// Writes what was found in a pair as a line of JSON without its end.
+fn write_line(name: &str, image: &FusedImage, out: &mut dyn Write) -> serde_json::Result<()> {
+    Object::write(out, |line| {
+        line.entry("name", name)?;
+        line.entry("width_px", &image.size.width)?;
+        line.entry("height_px", &image.size.height)?;
+        image.write_found(false, line)
+    })
 }
 
 /// What makes the images, for the record in their folder.
@@ -240,6 +236,7 @@ fn fuse(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use caf_geometry::Size;
 
     #[test]
     fn every_offender_is_listed_at_once() {

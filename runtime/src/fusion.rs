@@ -11,7 +11,7 @@ use crate::error::RuntimeError;
 use crate::frame::ImageView;
 use crate::infrared::{Follow, InfraredRange};
 use crate::session::{Fused, Model, Runner};
-use crate::task::{ClassNames, FusedImage, Tasks};
+use crate::task::{FusedImage, Tasks};
 
 /// How to fuse.
 #[derive(Clone, Debug, Default)]
@@ -70,12 +70,6 @@ impl FrameFusion {
             settings.rig.as_ref().map(|(rig, distance_m)| rig.table(*distance_m).map(Aligner::new)).transpose()?;
         let range = InfraredRange::new(contract.infrared_range, settings.follow);
         Ok(Self { runner: Runner::new(model), tasks, aligner, range, draw: settings.draw })
-    }
-
-    /// Class names of the model's tasks.
-    #[must_use]
-    pub fn class_names(&self) -> ClassNames {
-        self.tasks.names()
     }
 
     /// Share of the visible image that the infrared camera sees, above 0 and at most 1; `None` without a rig.

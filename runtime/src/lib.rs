@@ -24,6 +24,7 @@ pub mod fuse;
 pub mod fusion;
 pub mod image_file;
 pub mod infrared;
+mod json;
 pub mod live;
 pub mod pair;
 pub mod pixels;

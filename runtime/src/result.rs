@@ -1,14 +1,13 @@
 //! One fused pair: what every sink gets.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use caf_geometry::Detection;
-use serde::ser::{Serialize, SerializeMap, SerializeSeq, SerializeStruct, Serializer};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::task::detection::class_name;
-use crate::task::segmentation::ClassMap;
-use crate::task::{ClassNames, FusedImage};
+use crate::json::Object;
+use crate::task::FusedImage;
 
 /// What is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,74 +139,30 @@ impl ResultPool {
     }
 }
 
-/// A result as a line of JSON.
-#[derive(Debug)]
-pub struct Line<'a> {
-    /// The result.
-    pub result: &'a PairResult,
-    /// Class names.
-    pub names: &'a ClassNames,
-    /// Whether class maps are written as runs, or only their shares.
-    pub runs: bool,
-}
-
-impl Serialize for Line<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { result, names, runs } = *self;
-        let segments = !result.image.class_map.is_empty();
-        let mut line = serializer.serialize_struct("pair", 6 + usize::from(segments))?;
-        line.serialize_field("t_ns", &result.time_ns)?;
-        line.serialize_field("seq_ir", &result.sequence[0])?;
-        line.serialize_field("seq_vi", &result.sequence[1])?;
-        line.serialize_field("skew_ms", &(result.skew_ns as f64 / 1e6))?;
-        let detections = Detections { list: &result.image.detections, classes: &names.detection };
-        line.serialize_field("detections", &detections)?;
-        if segments {
-            let map = ClassMap { map: &result.image.class_map, classes: &names.segmentation, runs };
-            line.serialize_field("class_map", &map)?;
-        }
-        line.serialize_field("stages_ms", &result.stages)?;
-        line.end()
-    }
-}
-
-/// Detections with their class names, as a JSON list of
-/// `{"box": [x1, y1, x2, y2], "score": s, "class": n, "name": "…"}`.
-#[derive(Clone, Copy, Debug)]
-pub struct Detections<'a> {
-    /// Boxes in pixels of the fused image, which are those of the visible camera.
-    pub list: &'a [Detection],
-    /// Class names.
-    pub classes: &'a [String],
-}
-
-struct Named<'a>(&'a Detection, &'a str);
-
-impl Serialize for Named<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(d, name) = self;
-        let mut object = serializer.serialize_struct("detection", 4)?;
-        object.serialize_field("box", &[d.x1, d.y1, d.x2, d.y2])?;
-        object.serialize_field("score", &d.score)?;
-        object.serialize_field("class", &d.class)?;
-        object.serialize_field("name", name)?;
-        object.end()
-    }
-}
-
-impl Serialize for Detections<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut list = serializer.serialize_seq(Some(self.list.len()))?;
-        for detection in self.list {
-            list.serialize_element(&Named(detection, class_name(self.classes, detection.class)))?;
-        }
-        list.end()
+impl PairResult {
+    /// Writes it as a line of JSON without its end; `brief` leaves out what is more than a datagram holds.
+    ///
+    /// # Errors
+    /// When `out` takes no more.
+    pub fn write_line(&self, brief: bool, out: &mut dyn Write) -> serde_json::Result<()> {
+        Object::write(out, |line| {
+            line.entry("t_ns", &self.time_ns)?;
+            line.entry("seq_ir", &self.sequence[0])?;
+            line.entry("seq_vi", &self.sequence[1])?;
+            line.entry("skew_ms", &(self.skew_ns as f64 / 1e6))?;
+            self.image.write_found(brief, line)?;
+            line.entry("stages_ms", &self.stages)
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::task::Found;
+    use crate::task::detection::Detections;
+    use crate::task::segmentation::ClassMap;
+    use caf_geometry::Detection;
 
     #[test]
     fn a_result_is_used_again_only_when_nobody_reads_it() {
@@ -228,10 +183,26 @@ mod tests {
     }
 
     #[test]
-    fn a_detection_is_written_with_its_name() {
-        let list = [Detection { x1: 1.5, y1: 2.0, x2: 3.0, y2: 4.0, score: 0.5, class: 1 }];
-        let classes = ["person".to_owned(), "car".to_owned()];
-        let text = serde_json::to_string(&Detections { list: &list, classes: &classes }).unwrap();
-        assert_eq!(text, r#"[{"box":[1.5,2.0,3.0,4.0],"score":0.5,"class":1,"name":"car"}]"#);
+    fn a_line_has_its_keys_in_their_places() {
+        let classes: crate::task::ClassNames = ["a".to_owned(), "b".to_owned()].into();
+        let one = Detection { x1: 0.5, y1: 1.0, x2: 2.0, y2: 3.0, score: 0.75, class: 1 };
+        let detections: Box<dyn Found> = Box::new(Detections { list: vec![one], classes: Arc::clone(&classes) });
+        let map: Box<dyn Found> = Box::new(ClassMap { map: vec![0, 0, 1, 1], classes });
+        let mut result = PairResult { time_ns: 4, sequence: [3, 5], skew_ns: -1_500_000, ..PairResult::default() };
+        let mut line = |found, brief| {
+            result.image.found = found;
+            let mut text = vec![];
+            result.write_line(brief, &mut text).unwrap();
+            String::from_utf8(text).unwrap()
+        };
+        let head = r#"{"t_ns":4,"seq_ir":3,"seq_vi":5,"skew_ms":-1.5,"detections":"#;
+        let tail = format!(r#","stages_ms":{}}}"#, serde_json::to_string(&StageTimes::default()).unwrap());
+        let found = r#"[{"box":[0.5,1.0,2.0,3.0],"score":0.75,"class":1,"name":"b"}]"#;
+        let runs = r#","class_map":[{"class":0,"name":"a","share":0.5,"runs":[0,2]},{"class":1,"name":"b","share":0.5,"runs":[2,2]}]"#;
+        let shares = r#","class_map":[{"class":0,"name":"a","share":0.5},{"class":1,"name":"b","share":0.5}]"#;
+        assert_eq!(line(vec![], false), format!("{head}[]{tail}"));
+        assert_eq!(line(vec![detections, map], false), format!("{head}{found}{runs}{tail}"));
+        let map = Box::new(ClassMap { map: vec![0, 0, 1, 1], classes: ["a".to_owned(), "b".to_owned()].into() });
+        assert_eq!(line(vec![map], true), format!("{head}[]{shares}{tail}"));
     }
 }

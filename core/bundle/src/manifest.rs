@@ -26,7 +26,7 @@ pub struct Manifest {
     /// What the models do besides fusing, in the order of their outputs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tasks: Vec<TaskEntry>,
-    /// What counts as a detection; present where the models detect.
+    /// What counts as a detection; present where a task has thresholds, and only there.
     pub detection: Option<Thresholds>,
     /// Where the cameras look.
     pub rig: Option<RigEntry>,
@@ -55,7 +55,7 @@ pub struct Made {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaskEntry {
-    /// `detection` or `segmentation`.
+    /// Its name, as a contract has it.
     pub task: String,
     /// Class names by number.
     pub classes: Vec<String>,

@@ -4,7 +4,7 @@ use crate::error::ManifestFault;
 use crate::format::{MANIFEST, SIGNATURE};
 use crate::manifest::{FileEntry, Manifest, MeasuredLoss, Role};
 use crate::name::FileName;
-use caf_contract::{Mismatch, Precision, TaskContract};
+use caf_contract::{Mismatch, Precision, Task};
 use std::collections::BTreeMap;
 
 /// Largest file: more than any model of this project by a hundred times, and less than what a wrong number would ask for.
@@ -64,14 +64,16 @@ fn values(manifest: &Manifest, found: &mut Vec<Mismatch>) {
             wrong("detection.max_detections", &expected, detection.max_detections.to_string());
         }
     }
-    let detects = manifest.tasks.iter().any(|task| task.task == "detection");
-    if detects != manifest.detection.is_some() {
-        let expected = if detects { "thresholds of the detection" } else { "none without a detection" };
-        wrong("detection", expected, if detects { "none" } else { "thresholds" }.to_owned());
+    let known = manifest.tasks.iter().filter_map(|task| Task::named(&task.task));
+    let decided = known.into_iter().find(|task| task.has_thresholds);
+    match (decided, manifest.detection) {
+        (Some(task), None) => wrong("detection", &format!("thresholds of the {}", task.name), "none".to_owned()),
+        (None, Some(_)) => wrong("detection", "none without a task that they decide", "thresholds".to_owned()),
+        (Some(_), Some(_)) | (None, None) => {}
     }
     for (i, task) in manifest.tasks.iter().enumerate() {
-        if !TaskContract::NAMES.contains(&task.task.as_str()) {
-            wrong("tasks", &TaskContract::NAMES.join(" or "), task.task.clone());
+        if Task::named(&task.task).is_none() {
+            wrong("tasks", &Task::names("or"), task.task.clone());
         }
         if manifest.tasks.iter().take(i).any(|other| other.task == task.task) {
             wrong("tasks", "each task once", task.task.clone());

@@ -51,7 +51,9 @@ impl Contract {
             }
             for port in self.outputs.iter().filter(|p| p.name == task.output()).take(1) {
                 let expected = task.expected_port(port);
-                found.extend(expected.map(|e| Mismatch::new(format!("output `{}`", port.name), e, port.to_string())));
+                let mismatch =
+                    |e: Port| Mismatch::new(format!("output `{}`", port.name), e.to_string(), port.to_string());
+                found.extend(expected.map(mismatch));
             }
         }
         found

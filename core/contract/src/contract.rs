@@ -3,7 +3,7 @@
 use crate::error::ContractError;
 use crate::ir_range::IrRange;
 use crate::port::{Extent, Port, elements};
-use crate::task::{DetectionContract, SegmentationContract, TaskContract};
+use crate::task::TaskContract;
 use serde::{Deserialize, Serialize};
 
 /// Name of the infrared input.
@@ -100,24 +100,6 @@ impl Contract {
             [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
             _ => verbs.concat(),
         }
-    }
-
-    /// The first detection among the tasks.
-    #[must_use]
-    pub fn detection(&self) -> Option<&DetectionContract> {
-        self.tasks.iter().find_map(|task| match task {
-            TaskContract::Detection(detection) => Some(detection),
-            _ => None,
-        })
-    }
-
-    /// The first segmentation among the tasks.
-    #[must_use]
-    pub fn segmentation(&self) -> Option<&SegmentationContract> {
-        self.tasks.iter().find_map(|task| match task {
-            TaskContract::Segmentation(segmentation) => Some(segmentation),
-            _ => None,
-        })
     }
 
     /// The input of that name.

@@ -1,7 +1,7 @@
 //! What can be wrong with a contract.
 
 use crate::port::MOST_ELEMENTS;
-use crate::task::TaskContract;
+use crate::task::Task;
 
 /// Key of the contract in the ONNX file's `metadata_props`.
 pub const METADATA_KEY: &str = "caf.contract";
@@ -49,7 +49,7 @@ pub enum ContractError {
         found: u32,
     },
     /// A task of a later program.
-    #[error("the model's contract has the task `{found}`, this program knows {}", TaskContract::NAMES.join(" and "))]
+    #[error("the model's contract has the task `{found}`, this program knows {}", Task::names("and"))]
     Task {
         /// What the file says.
         found: String,

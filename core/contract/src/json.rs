@@ -2,7 +2,7 @@
 
 use crate::contract::Contract;
 use crate::error::{ContractError, VERSION};
-use crate::task::TaskContract;
+use crate::task::Task;
 use serde::Deserialize;
 
 impl Contract {
@@ -39,7 +39,7 @@ impl Contract {
             return Err(ContractError::Version { found: head.version });
         }
         let Tasks { tasks } = serde_json::from_str(text)?;
-        if let Some(unknown) = tasks.into_iter().find(|t| !TaskContract::NAMES.contains(&t.task.as_str())) {
+        if let Some(unknown) = tasks.into_iter().find(|t| Task::named(&t.task).is_none()) {
             return Err(ContractError::Task { found: unknown.task });
         }
         let contract: Contract = serde_json::from_str(text)?;
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
     use crate::port::Extent;
     use crate::samples::{detection, fusion, segmentation};
-    use crate::task::DetectionContract;
+    use crate::task::{DetectionContract, TaskContract};
     use caf_geometry::Size;
 
     fn read(contract: &Contract) -> Result<Contract, ContractError> {

@@ -37,6 +37,6 @@ pub use extents::{Extents, check_elements};
 pub use ir_range::{IrLimits, IrRange, IrSample, IrScratch, LEAST_USED_SHARE};
 pub use port::{Colour, Element, Extent, MOST_ELEMENTS, Port, elements};
 pub use task::{
-    DetectionContract, IGNORED_LABEL, MOST_MAP_CLASSES, OUTPUT_CLASS_MAP, OUTPUT_PREDICTIONS, SegmentationContract,
-    TaskContract,
+    DETECTION, DetectionContract, IGNORED_LABEL, MOST_MAP_CLASSES, Part, Quantity, SEGMENTATION, SegmentationContract,
+    TASKS, Task, TaskContract,
 };

@@ -17,32 +17,34 @@ fn classes(count: usize) -> Vec<String> {
     (0..count).map(|i| format!("class {i}")).collect()
 }
 
-/// A detector with 640×640 input.
+/// A promise of a task with so many classes, whose input is 640×640 where it has one.
+pub fn sample(task: &Task, count: usize) -> TaskContract {
+    (task.contract)(classes(count), Size::new(640, 640))
+}
+
+/// A detector.
 pub fn detection(count: usize) -> TaskContract {
-    let input = Size::new(640, 640);
-    TaskContract::Detection(DetectionContract { output: OUTPUT_PREDICTIONS.into(), classes: classes(count), input })
+    sample(&DETECTION, count)
 }
 
 /// A segmentation.
 pub fn segmentation(count: usize) -> TaskContract {
-    TaskContract::Segmentation(SegmentationContract {
-        output: OUTPUT_CLASS_MAP.into(),
-        classes: classes(count),
-        ignored_label: Some(255),
-        palette: None,
-    })
+    sample(&SEGMENTATION, count)
 }
 
 /// A model that fuses pairs of any size and does `tasks`.
 pub fn fusion(tasks: Vec<TaskContract>) -> Contract {
     let image = |name, channels, colour| port(name, Element::U8, &["1", "height", "width", channels], colour);
     let mut outputs = vec![image(OUTPUT_FUSED, "3", Colour::Rgb)];
+    // As a graph for one image of any size has them.
+    let extent = |extent: Extent| match extent {
+        Extent::Named(name) if name == "batch" => Extent::Fixed(1),
+        Extent::Named(name) if name != "height" && name != "width" => Extent::Open,
+        other => other,
+    };
     outputs.extend(tasks.iter().map(|task| {
-        let columns = (task.classes().len() + 5).to_string();
-        match task {
-            TaskContract::Detection(t) => port(&t.output, Element::F32, &["1", "?", &columns], Colour::None),
-            TaskContract::Segmentation(t) => port(&t.output, Element::U8, &["1", "height", "width"], Colour::None),
-        }
+        let port = task.port();
+        Port { shape: port.shape.into_iter().map(extent).collect(), ..port }
     }));
     Contract {
         version: VERSION,

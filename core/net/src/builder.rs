@@ -20,7 +20,7 @@ pub struct Builder {
 }
 
 /// Attributes of [`Builder::conv`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ConvSpec {
     pub(crate) out: usize,
     pub(crate) kernel: usize,
@@ -37,11 +37,12 @@ impl ConvSpec {
 }
 
 /// Whether a convolution has a bias, and what it starts from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Bias {
     None,
     Plain,
-    Detect { stride: usize, classes: usize },
+    /// A draw to which this is added, a value for each output.
+    Prior(Vec<f32>),
 }
 
 impl Builder {
@@ -104,14 +105,14 @@ impl Builder {
         name: &str,
         shape: &[usize],
         role: ParamRole,
-        constant: Option<Vec<f32>>,
+        given: Option<Vec<f32>>,
     ) -> Result<ParamId, GraphError> {
         let name = format!("{}{name}", self.scope);
         if !self.names.insert(name.clone()) {
             return Err(GraphError::DuplicateParameter { name });
         }
         let id = ParamId(self.graph.params.len());
-        self.graph.params.push(ParamSpec { name, shape: shape.to_vec(), role, constant });
+        self.graph.params.push(ParamSpec { name, shape: shape.to_vec(), role, given });
         Ok(id)
     }
 
@@ -164,12 +165,12 @@ impl Builder {
         let ConvSpec { out, kernel, stride, padding, bias } = spec;
         let fan_in = channels * kernel * kernel;
         let weight = self.param(&format!("{name}.weight"), &[out, channels, kernel, kernel], ParamRole::ConvWeight)?;
-        let role = match bias {
+        let bias = match bias {
             Bias::None => None,
-            Bias::Plain => Some(ParamRole::ConvBias { fan_in }),
-            Bias::Detect { stride, classes } => Some(ParamRole::DetectBias { fan_in, stride, classes }),
+            Bias::Plain => Some((ParamRole::ConvBias { fan_in }, None)),
+            Bias::Prior(prior) => Some((ParamRole::PriorBias { fan_in }, Some(prior))),
         };
-        let bias = role.map(|role| self.param(&format!("{name}.bias"), &[out], role)).transpose()?;
+        let bias = bias.map(|(role, given)| self.declare(&format!("{name}.bias"), &[out], role, given)).transpose()?;
         Ok(Conv { weight, bias, stride: [stride; 2], padding: [padding; 2], dilation: [1; 2], groups: 1 })
     }
 

@@ -32,14 +32,10 @@ pub enum ParamRole {
     },
     /// Bias that starts from zero.
     ZeroBias,
-    /// Bias of a YOLOv5 head level, which starts from a prior on object density.
-    DetectBias {
+    /// The same, with a prior that the network gives added to the draw.
+    PriorBias {
         /// Inputs that reach one output.
         fan_in: usize,
-        /// Network-input pixels per cell.
-        stride: usize,
-        /// Number of classes.
-        classes: usize,
     },
     /// Scale of a normalisation.
     NormWeight,
@@ -66,7 +62,7 @@ impl ParamRole {
             | ParamRole::LinearWeight
             | ParamRole::ConvBias { .. }
             | ParamRole::ZeroBias
-            | ParamRole::DetectBias { .. }
+            | ParamRole::PriorBias { .. }
             | ParamRole::NormWeight
             | ParamRole::NormBias
             | ParamRole::PReluSlope => true,
@@ -84,8 +80,9 @@ pub struct ParamSpec {
     pub shape: Vec<usize>,
     /// Its purpose.
     pub role: ParamRole,
-    /// Value of a constant buffer ([`ParamRole::Anchors`]), row-major.
-    pub constant: Option<Vec<f32>>,
+    /// What the network gives, row-major: the value of a constant buffer ([`ParamRole::Anchors`]), the prior of a
+    /// [`ParamRole::PriorBias`].
+    pub given: Option<Vec<f32>>,
 }
 
 impl ParamSpec {

@@ -49,20 +49,14 @@ pub enum InitError {
         /// Why.
         source: TensorError,
     },
-    /// A constant buffer without values.
-    #[error("parameter `{name}` is a constant, but the network gives no values for it")]
-    NoConstant {
+    /// A constant, or a bias with a prior, without a value from the network for each element.
+    #[error("parameter `{name}`: expected {expected} values from the network, found {found}")]
+    Given {
         /// The parameter.
         name: String,
-    },
-    /// A head bias whose length is no multiple of its rows.
-    #[error("parameter `{name}` has {found} elements, expected a multiple of 5 + {classes} classes")]
-    Head {
-        /// The parameter.
-        name: String,
-        /// Number of classes.
-        classes: usize,
         /// Number of elements.
+        expected: usize,
+        /// Number of values.
         found: usize,
     },
 }

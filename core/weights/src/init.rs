@@ -13,8 +13,8 @@ use rand_chacha::ChaCha8Rng;
 ///
 /// Convolution weights and biases are uniform in ±1/√fan-in, which is what PyTorch's Kaiming-uniform default with a = √5
 /// comes to. Roles that say so are normal: matrices of a transformer with deviation 0.02, its kernels with variance 2/fan-out, and
-/// their biases zero. Normalisations start as identity (scale 1, shift 0, mean 0, variance 1, count 0). The bias of a YOLOv5 head adds
-/// to that draw the prior of the original: ln(8 / (640/stride)²) for objectness, ln(0.6 / (classes − 0.99999)) for each class.
+/// their biases zero. Normalisations start as identity (scale 1, shift 0, mean 0, variance 1, count 0). To a bias with a prior the
+/// network's own is added.
 ///
 /// # Errors
 /// [`WeightsError::Fresh`] naming the parameter; never for a graph made by `caf_net::Builder`.
@@ -43,26 +43,21 @@ fn values(spec: &ParamSpec, rng: &mut ChaCha8Rng) -> Result<Vec<f32>, InitError>
         ParamRole::ConvBias { fan_in } => uniform(n, fan_in, rng),
         ParamRole::FanOutWeight { fan_out } => normal(n, (2.0 / fan_out.max(1) as f64).sqrt(), rng),
         ParamRole::LinearWeight => normal(n, 0.02, rng),
-        ParamRole::DetectBias { fan_in, stride, classes } => {
-            let mut draw = uniform(n, fan_in, rng);
-            let row = 5 + classes;
-            if !n.is_multiple_of(row) {
-                return Err(InitError::Head { name: spec.name.clone(), classes, found: n });
-            }
-            let object = (8.0 / (640.0 / stride as f64).powi(2)).ln() as f32;
-            let class = (0.6 / (classes as f64 - 0.99999)).ln() as f32;
-            for anchor in draw.chunks_exact_mut(row) {
-                for (column, value) in anchor.iter_mut().enumerate().skip(4) {
-                    *value += if column == 4 { object } else { class };
-                }
-            }
-            draw
+        ParamRole::PriorBias { fan_in } => {
+            uniform(n, fan_in, rng).into_iter().zip(given(spec)?).map(|(draw, prior)| draw + prior).collect()
         }
         ParamRole::NormWeight | ParamRole::RunningVar => vec![1.0; n],
         ParamRole::PReluSlope => vec![0.25; n],
         ParamRole::ZeroBias | ParamRole::NormBias | ParamRole::RunningMean | ParamRole::BatchCount => vec![0.0; n],
-        ParamRole::Anchors => spec.constant.clone().ok_or_else(|| InitError::NoConstant { name: spec.name.clone() })?,
+        ParamRole::Anchors => given(spec)?.to_vec(),
     })
+}
+
+/// The network's own values, one for each element.
+fn given(spec: &ParamSpec) -> Result<&[f32], InitError> {
+    let found = spec.given.as_deref().unwrap_or_default();
+    let wrong = || InitError::Given { name: spec.name.clone(), expected: spec.len(), found: found.len() };
+    if found.len() == spec.len() { Ok(found) } else { Err(wrong()) }
 }
 
 fn uniform(n: usize, fan_in: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
@@ -85,7 +80,7 @@ mod tests {
     use super::*;
 
     fn spec(name: &str, shape: &[usize], role: ParamRole) -> ParamSpec {
-        ParamSpec { name: name.into(), shape: shape.to_vec(), role, constant: None }
+        ParamSpec { name: name.into(), shape: shape.to_vec(), role, given: None }
     }
 
     #[test]
@@ -123,24 +118,24 @@ mod tests {
     }
 
     #[test]
-    fn a_detection_head_starts_from_its_prior() {
-        let (stride, classes) = (16, 2);
-        let role = ParamRole::DetectBias { fan_in: 10_000, stride, classes };
-        let values = initial(&[spec("b", &[21], role)], 5).unwrap().get("b").unwrap().to_f32_vec().unwrap();
-        for row in values.chunks(7) {
-            let prior = [0.0, 0.0, 0.0, 0.0, (8.0f32 / 1600.0).ln(), (0.6f32 / 1.00001).ln(), (0.6f32 / 1.00001).ln()];
-            for (value, prior) in row.iter().zip(prior) {
-                assert!((value - prior).abs() <= 0.01 + 1e-5, "{value} against {prior}");
-            }
+    fn a_bias_with_a_prior_starts_around_it() {
+        let prior = [0.0, -5.25, 3.0];
+        let mut bias = spec("b", &[3], ParamRole::PriorBias { fan_in: 10_000 });
+        bias.given = Some(prior.to_vec());
+        let draw = |bias: &ParamSpec| initial(std::slice::from_ref(bias), 5).map(|w| w.get("b").unwrap().to_f32_vec());
+        for (value, prior) in draw(&bias).unwrap().unwrap().iter().zip(prior) {
+            assert!((value - prior).abs() <= 0.01 && *value != prior, "{value} against {prior}");
         }
-        assert!(matches!(fresh(&[spec("b", &[20], role)], 5), Err(InitError::Head { found: 20, .. })));
+        bias.given = Some(vec![0.0; 2]);
+        let error = fresh(&[bias], 5);
+        assert!(matches!(error, Err(InitError::Given { expected: 3, found: 2, .. })));
     }
 
     #[test]
     fn normalisations_start_as_identity_and_constants_are_kept() {
         let mut anchors = spec("a", &[1, 1, 2], ParamRole::Anchors);
-        assert!(matches!(fresh(std::slice::from_ref(&anchors), 0), Err(InitError::NoConstant { .. })));
-        anchors.constant = Some(vec![2.0, 3.0]);
+        assert!(matches!(fresh(std::slice::from_ref(&anchors), 0), Err(InitError::Given { found: 0, .. })));
+        anchors.given = Some(vec![2.0, 3.0]);
         let specs = [
             spec("g", &[2], ParamRole::NormWeight),
             spec("v", &[2], ParamRole::RunningVar),

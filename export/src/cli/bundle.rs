@@ -360,8 +360,8 @@ impl ThresholdArguments {
     fn of(&self, contract: &Contract) -> Result<Thresholds, ExportError> {
         let Self { conf, iou, max_detections, multi_label } = *self;
         let given = conf.is_some() || iou.is_some() || max_detections.is_some() || multi_label;
-        if given && contract.detection().is_none() {
-            return Err(ExportError::settings("thresholds were given, and the model does not detect"));
+        if given && !contract.tasks.iter().any(|task| task.task().has_thresholds) {
+            return Err(ExportError::settings("thresholds were given, and no task of the model has any"));
         }
         let usual = Thresholds::default();
         Ok(Thresholds {

@@ -78,7 +78,7 @@ fn settings_of(contract: &Contract) -> Settings {
         },
         size: image.and_then(|p| p.fixed_size()),
         batch: image.and_then(|p| p.shape.first()).and_then(Extent::fixed),
-        task_size: contract.detection().map(|d| d.input),
+        task_size: contract.tasks.iter().find_map(TaskContract::input),
         ir_range: None,
     }
 }

@@ -1,7 +1,7 @@
 //! The promise of a model, read off its graph.
 
+use super::files::TaskFile;
 use super::parts::{Parts, Settings};
-use super::task;
 use crate::error::ExportError;
 use caf_contract::{
     Colour, Contract, Element, Extent, INPUT_IMAGE, INPUT_IR, INPUT_VI, OUTPUT_FUSED, Port, Precision, Source, VERSION,
@@ -64,6 +64,9 @@ pub(super) fn contract(
         }
         (trained, given) => trained.or(given).unwrap_or_default(),
     };
+    let promise = |(file, stage): (&TaskFile, &TaskStage)| {
+        (stage.network.task().contract)(file.classes().to_vec(), stage.letterbox.unwrap_or(file.image_size()))
+    };
     let of_fusion = fusion.map(|file| source("fusion", file.sha256()));
     Ok(Contract {
         version: VERSION,
@@ -71,7 +74,7 @@ pub(super) fn contract(
         inputs: graph.inputs().iter().map(|i| port(&i.name, i.value)).collect(),
         outputs: graph.outputs().iter().map(|o| port(&o.name, o.value)).collect(),
         infrared_range,
-        tasks: tasks.iter().zip(stages).map(|(file, stage)| task::contract(file, stage.letterbox)).collect(),
+        tasks: tasks.iter().zip(stages).map(promise).collect(),
         sources: of_fusion.into_iter().chain(tasks.iter().map(|file| source("task", file.part().sha256()))).collect(),
     })
 }

@@ -319,13 +319,10 @@ fn fused_bytes(outputs: &[(String, Array)], size: Size) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use caf_contract::{
-        Colour, DetectionContract, Element, Extent, IrRange, OUTPUT_PREDICTIONS, Port, TaskContract, VERSION,
-    };
+    use caf_contract::{Colour, DETECTION, Element, Extent, IrRange, Port, VERSION};
 
     /// Of a model that fuses and detects.
     fn contract() -> Contract {
-        let (output, input) = (OUTPUT_PREDICTIONS.to_owned(), Size::new(64, 64));
         let fused =
             Port { name: OUTPUT_FUSED.into(), element: Element::U8, shape: vec![Extent::Open; 4], colour: Colour::Rgb };
         Contract {
@@ -334,7 +331,7 @@ mod tests {
             inputs: vec![],
             outputs: vec![fused],
             infrared_range: IrRange::Full,
-            tasks: vec![TaskContract::Detection(DetectionContract { output, classes: vec!["car".into()], input })],
+            tasks: vec![(DETECTION.contract)(vec!["car".into()], Size::new(64, 64))],
             sources: vec![],
         }
     }

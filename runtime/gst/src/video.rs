@@ -28,7 +28,7 @@ pub const KIND: SinkKind = SinkKind {
     help: "Video of the fused images: .webm, .mp4, .mkv or .avi",
     writes_file: true,
     drops: DropPolicy::BeyondQueue,
-    open: |place, _| Ok(Box::new(VideoSink::create(Path::new(place))?)),
+    open: |place| Ok(Box::new(VideoSink::create(Path::new(place))?)),
 };
 
 /// The running encoder.

@@ -26,8 +26,9 @@ use caf_runtime::queue::{Lanes, Popped, Pushed, Queue, WhenFull};
 use caf_runtime::result::{PairResult, ResultPool};
 use caf_runtime::session::Model;
 use caf_runtime::sink::error::SinkError;
-use caf_runtime::sink::kind::{Sent, Sink, SinkSettings, SinkSpec};
+use caf_runtime::sink::kind::{Sent, Sink, SinkSpec};
 use caf_runtime::sink::lane::{SinkLane, SinkSummary};
+use caf_runtime::task::detection::Detections;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_video as gst_video;
@@ -154,9 +155,9 @@ struct Output {
 }
 
 impl Output {
-    fn start(spec: SinkSpec, settings: &SinkSettings) -> Self {
+    fn start(spec: SinkSpec) -> Self {
         let counts = Arc::new(Mutex::new(Vec::with_capacity(1000)));
-        let sink = Box::new(Probe { sink: spec.open(settings).unwrap(), counts: Arc::clone(&counts) });
+        let sink = Box::new(Probe { sink: spec.open().unwrap(), counts: Arc::clone(&counts) });
         let lane = Arc::new(SinkLane::new(spec, 4, WhenFull::Wait));
         let thread = std::thread::spawn({
             let lane = Arc::clone(&lane);
@@ -229,7 +230,7 @@ impl Run {
             inferred.finish(&mut result.image).unwrap();
         });
         result.time_ns = sequence as i64 * 40_000_000;
-        let found = result.image.detections.len();
+        let found = result.image.of::<Detections>().map_or(0, |found| found.list.len());
         self.held.iter_mut().for_each(|held| held.push(Arc::clone(&shared)));
         counted(&mut tally.offer, || {
             self.sinks.iter().for_each(|sink| sink.lane.offer(&shared));
@@ -302,13 +303,12 @@ fn nothing_is_allocated_for_a_frame() {
             ..FusionSettings::default()
         };
         let fusion = FrameFusion::new(model, &settings).unwrap();
-        let settings = SinkSettings { names: fusion.class_names() };
         let kinds = caf_gst::SINKS.iter().chain(caf_runtime::sink::SINKS);
         let sinks = kinds.map(|kind| {
             let file = folder.path().join(if kind.name() == "video" { "o.mkv" } else { kind.name() });
             SinkSpec { kind: *kind, place: if kind.writes_file { file.into() } else { address.clone().into() } }
         });
-        let detects = !fusion.class_names().detection.is_empty();
+        let detects = contract.detection().is_some();
         let rule = PairRule { max_skew_ns: 20_000_000, patience_ns: [0; 2], window: 8 };
         let mut run = Run {
             cameras: [
@@ -321,7 +321,7 @@ fn nothing_is_allocated_for_a_frame() {
             fusion,
             pool: ResultPool::new(RESULTS as usize),
             held: None,
-            sinks: sinks.map(|spec| Output::start(spec, &settings)).collect(),
+            sinks: sinks.map(Output::start).collect(),
         };
         // What is made for the first frames stays.
         run.warm_up();

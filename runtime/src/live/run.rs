@@ -16,7 +16,7 @@ use crate::queue::{Lanes, Queue, WhenFull};
 use crate::result::ResultPool;
 use crate::session::Model;
 use crate::sink::error::SinkError;
-use crate::sink::kind::{Sink, SinkSettings};
+use crate::sink::kind::{Sink, SinkSpec};
 use crate::sink::lane::{SinkLane, SinkSummary};
 use crate::source::error::SourceError;
 use crate::source::kind::{Pace, Source, SourceSettings};
@@ -111,6 +111,7 @@ pub fn run(
     watch: &mut dyn FnMut(Progress),
 ) -> Result<Run, RuntimeError> {
     let (provider, provider_reason) = (model.provider(), model.reason().map(str::to_owned));
+    let detects = model.contract().detection().is_some();
     let mut fusion = FrameFusion::new(model, &config.fusion)?;
     if let Some(coverage) = fusion.coverage().filter(|c| *c < LITTLE_COVERAGE) {
         let percent = (coverage * 100.0 * 10.0).round() / 10.0;
@@ -118,10 +119,7 @@ pub fn run(
             "by the rig, the infrared camera sees {percent} % of the visible image; the rest is fused with black"
         );
     }
-    let names = fusion.class_names();
-    let detects = !names.detection.is_empty();
-    let settings = SinkSettings { names };
-    let sinks = config.sinks.iter().map(|spec| spec.open(&settings)).collect::<Result<Vec<_>, _>>()?;
+    let sinks = config.sinks.iter().map(SinkSpec::open).collect::<Result<Vec<_>, _>>()?;
     if let Some(took) = fusion.warm_up()? {
         tracing::info!(ms = took.as_millis(), "the model is warm");
     }

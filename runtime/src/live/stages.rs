@@ -17,6 +17,7 @@ use crate::source::clock::Clock;
 use crate::source::kind::Pace;
 use crate::source::port::{Capture, Port};
 use crate::stats::Histogram;
+use crate::task::detection::Detections;
 
 /// How long the pairing waits at most before it looks whether a camera ended.
 const NAP: Duration = Duration::from_millis(50);
@@ -182,7 +183,7 @@ impl Inference<'_> {
             }
             done.stages.add(&result.stages);
             done.skew.add(Duration::from_nanos(result.skew_ns.unsigned_abs()));
-            done.detections += result.image.detections.len() as u64;
+            done.detections += result.image.of::<Detections>().map_or(0, |found| found.list.len() as u64);
             self.fused.fetch_add(1, Ordering::Relaxed);
             self.sinks.iter().for_each(|sink| sink.offer(&shared));
             self.pool.give_back(shared);

@@ -4,12 +4,10 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use caf_file::Aside;
-use serde::Serialize;
 
 use super::error::SinkError;
 use super::kind::{DropPolicy, Sent, Sink, SinkKind};
-use crate::result::{Line, PairResult};
-use crate::task::ClassNames;
+use crate::result::PairResult;
 
 /// A file of lines.
 pub const KIND: SinkKind = SinkKind {
@@ -18,9 +16,9 @@ pub const KIND: SinkKind = SinkKind {
     help: "Detections and class maps, one JSON object per pair and line",
     writes_file: true,
     drops: DropPolicy::BeyondBacklog,
-    open: |place, settings| {
+    open: |place| {
         let lines = JsonLines::create(Path::new(place))?;
-        Ok(Box::new(ResultLines { lines, names: settings.names.clone(), written: 0, broken: false }))
+        Ok(Box::new(ResultLines { lines, written: 0, broken: false }))
     },
 };
 
@@ -38,9 +36,12 @@ impl JsonLines {
         Ok(Self { path: path.to_path_buf(), out: BufWriter::new(aside) })
     }
 
-    /// Adds a line.
-    pub fn write(&mut self, line: &impl Serialize) -> Result<(), SinkError> {
-        let written = serde_json::to_writer(&mut self.out, line).map_err(std::io::Error::from);
+    /// Adds the line that `write` writes.
+    pub fn write(
+        &mut self,
+        write: impl FnOnce(&mut dyn std::io::Write) -> serde_json::Result<()>,
+    ) -> Result<(), SinkError> {
+        let written = write(&mut self.out).map_err(std::io::Error::from);
         let written = written.and_then(|()| self.out.write_all(b"\n"));
         written.map_err(|source| SinkError::Write { path: self.path.clone(), source })
     }
@@ -56,7 +57,6 @@ impl JsonLines {
 /// Results as lines.
 struct ResultLines {
     lines: JsonLines,
-    names: ClassNames,
     written: u64,
     /// A line was not written whole: the file is given up.
     broken: bool,
@@ -64,7 +64,7 @@ struct ResultLines {
 
 impl Sink for ResultLines {
     fn write(&mut self, result: &PairResult) -> Result<Sent, SinkError> {
-        let written = self.lines.write(&Line { result, names: &self.names, runs: true });
+        let written = self.lines.write(|out| result.write_line(false, out));
         self.broken = written.is_err();
         self.written += 1;
         written.map(|()| Sent::Written)
@@ -84,8 +84,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.jsonl");
         let mut lines = JsonLines::create(&path).unwrap();
-        lines.write(&[1, 2]).unwrap();
-        lines.write(&"x").unwrap();
+        lines.write(|out| serde_json::to_writer(out, &[1, 2])).unwrap();
+        lines.write(|out| serde_json::to_writer(out, "x")).unwrap();
         assert!(!path.exists());
         lines.finish().unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "[1,2]\n\"x\"\n");

@@ -4,7 +4,6 @@ use std::ffi::{OsStr, OsString};
 
 use super::error::SinkError;
 use crate::result::PairResult;
-use crate::task::ClassNames;
 
 /// What became of a result at a sink that goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,15 +28,8 @@ pub trait Sink: Send {
     fn finish(self: Box<Self>) -> Result<(), SinkError>;
 }
 
-/// What every kind of sink needs to know.
-#[derive(Clone, Debug)]
-pub struct SinkSettings {
-    /// Class names of the model's tasks.
-    pub names: ClassNames,
-}
-
 /// Opens a sink at the place that the user named.
-pub type OpenSink = fn(&OsStr, &SinkSettings) -> Result<Box<dyn Sink>, SinkError>;
+pub type OpenSink = fn(&OsStr) -> Result<Box<dyn Sink>, SinkError>;
 
 /// What waits in real time for a sink that is slower than the run. One result more takes the place of the oldest, which is counted
 /// as dropped. Where every frame counts nothing is dropped: the run waits.
@@ -109,7 +101,7 @@ pub struct SinkSpec {
 
 impl SinkSpec {
     /// Opens the sink.
-    pub fn open(&self, settings: &SinkSettings) -> Result<Box<dyn Sink>, SinkError> {
-        (self.kind.open)(&self.place, settings)
+    pub fn open(&self) -> Result<Box<dyn Sink>, SinkError> {
+        (self.kind.open)(&self.place)
     }
 }

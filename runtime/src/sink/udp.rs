@@ -10,8 +10,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _, UdpSocket};
 
 use super::error::SinkError;
 use super::kind::{DropPolicy, Sent, Sink, SinkKind};
-use crate::result::{Line, PairResult};
-use crate::task::ClassNames;
+use crate::result::PairResult;
 
 /// Datagrams to an address.
 pub const KIND: SinkKind = SinkKind {
@@ -20,7 +19,7 @@ pub const KIND: SinkKind = SinkKind {
     help: "Send each line of JSON as a datagram",
     writes_file: false,
     drops: DropPolicy::AllButNewest,
-    open: |place, settings| Ok(Box::new(Datagrams::open(place, settings.names.clone())?)),
+    open: |place| Ok(Box::new(Datagrams::open(place)?)),
 };
 
 /// Why nothing can be sent.
@@ -52,14 +51,13 @@ impl From<UdpError> for SinkError {
 struct Datagrams {
     place: String,
     socket: UdpSocket,
-    names: ClassNames,
     line: Vec<u8>,
     /// Kinds of failure that were told already.
     told: Vec<ErrorKind>,
 }
 
 impl Datagrams {
-    fn open(place: &OsStr, names: ClassNames) -> Result<Self, UdpError> {
+    fn open(place: &OsStr) -> Result<Self, UdpError> {
         let wrong = || UdpError::Address { found: place.to_string_lossy().into_owned() };
         let place = place.to_str().ok_or_else(wrong)?.to_owned();
         let (host, port) = place.rsplit_once(':').ok_or_else(wrong)?;
@@ -67,7 +65,7 @@ impl Datagrams {
             return Err(wrong());
         }
         let socket = connect(&place).map_err(|source| UdpError::Socket { place: place.clone(), source })?;
-        Ok(Self { place, socket, names, line: Vec::with_capacity(4096), told: vec![] })
+        Ok(Self { place, socket, line: Vec::with_capacity(4096), told: vec![] })
     }
 
     /// A result that did not go out is counted by the run, and each kind of reason told once.
@@ -99,7 +97,7 @@ fn connect(place: &str) -> std::io::Result<UdpSocket> {
 impl Sink for Datagrams {
     fn write(&mut self, result: &PairResult) -> Result<Sent, SinkError> {
         self.line.clear();
-        let line = serde_json::to_writer(&mut self.line, &Line { result, names: &self.names, runs: false });
+        let line = result.write_line(true, &mut self.line);
         let sent = line.map_err(std::io::Error::from).and_then(|()| self.socket.send(&self.line));
         Ok(match sent {
             Ok(_) => Sent::Written,
@@ -115,17 +113,18 @@ impl Sink for Datagrams {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::task::detection::Detections;
     use caf_geometry::Detection;
     use serde_json::Value;
 
     fn open(place: &str) -> Result<Datagrams, UdpError> {
-        Datagrams::open(OsStr::new(place), ClassNames::default())
+        Datagrams::open(OsStr::new(place))
     }
 
     fn result(detections: usize) -> PairResult {
         let mut result = PairResult { time_ns: 40_000_000, sequence: [3, 4], ..PairResult::default() };
         let one = Detection { x1: 0.5, y1: 1.0, x2: 2.0, y2: 3.0, score: 0.75, class: 0 };
-        result.image.detections = vec![one; detections];
+        result.image.found = vec![Box::new(Detections { list: vec![one; detections], classes: [].into() })];
         result
     }
 

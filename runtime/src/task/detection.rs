@@ -1,84 +1,120 @@
 //! From a model's raw predictions to boxes in pixels of the fused image.
 
+use std::io::Write;
+
 use caf_contract::DetectionContract;
 use caf_engine::View;
 use caf_geometry::{Detection, GeometryError, Letterbox, NmsCounts, NmsScratch, NmsSettings, Size, nms_into};
+use serde::ser::{Serialize, SerializeSeq, SerializeStruct, Serializer};
 
-use super::reading::{ClassNames, FusedImage, VehicleTask};
+use super::found::{ClassNames, Found, VehicleTask, class_name};
 use crate::draw::Canvas;
+
+/// What was detected; as JSON a list of `{"box": [x1, y1, x2, y2], "score": s, "class": n, "name": "…"}`.
+#[derive(Clone, Debug, Default)]
+pub struct Detections {
+    /// Best first; boxes in pixels of the fused image, which are those of the visible camera.
+    pub list: Vec<Detection>,
+    /// Class names.
+    pub classes: ClassNames,
+}
+
+impl Found for Detections {
+    fn key(&self) -> &'static str {
+        "detections"
+    }
+
+    fn write_json(&self, _: bool, out: &mut dyn Write) -> serde_json::Result<()> {
+        serde_json::to_writer(out, self)
+    }
+}
+
+struct Named<'a>(&'a Detection, &'a str);
+
+impl Serialize for Named<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(d, name) = self;
+        let mut object = serializer.serialize_struct("detection", 4)?;
+        object.serialize_field("box", &[d.x1, d.y1, d.x2, d.y2])?;
+        object.serialize_field("score", &d.score)?;
+        object.serialize_field("class", &d.class)?;
+        object.serialize_field("name", name)?;
+        object.end()
+    }
+}
+
+impl Serialize for Detections {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(self.list.len()))?;
+        for detection in &self.list {
+            list.serialize_element(&Named(detection, class_name(&self.classes, detection.class)))?;
+        }
+        list.end()
+    }
+}
 
 /// Suppresses and maps detections; its buffers stop growing after the busiest image.
 #[derive(Debug)]
 pub struct Detector {
-    contract: DetectionContract,
+    classes: ClassNames,
+    input: Size,
     settings: NmsSettings,
     scratch: NmsScratch,
 }
 
 impl Detector {
     /// A detector with the thresholds of the command line; refuses thresholds outside [0, 1].
-    pub fn new(contract: DetectionContract, settings: NmsSettings) -> Result<Self, GeometryError> {
+    pub fn new(contract: &DetectionContract, settings: NmsSettings) -> Result<Self, GeometryError> {
         settings.validate()?;
-        Ok(Self { contract, settings, scratch: NmsScratch::default() })
-    }
-
-    /// The name of a class, `?` for a number the contract does not name.
-    #[must_use]
-    pub fn class_name(&self, class: u32) -> &str {
-        class_name(&self.contract.classes, class)
+        let classes = contract.classes.as_slice().into();
+        Ok(Self { classes, input: contract.input, settings, scratch: NmsScratch::default() })
     }
 
     /// Turns rows of `5 + classes` values into detections, best first, with boxes in pixels of the fused image of that size (0 is
     /// the left edge of the first pixel), cut at its borders. Boxes outside are left out.
     pub fn detect(&mut self, rows: &[f32], image: Size, out: &mut Vec<Detection>) -> Result<NmsCounts, GeometryError> {
-        let letterbox = Letterbox::within(image, self.contract.input)?;
-        let counts = nms_into(rows, self.contract.classes.len(), &self.settings, &mut self.scratch, out)?;
+        let letterbox = Letterbox::within(image, self.input)?;
+        let counts = nms_into(rows, self.classes.len(), &self.settings, &mut self.scratch, out)?;
         letterbox.detections_to_source(out);
         Ok(counts)
     }
 }
 
 impl VehicleTask for Detector {
-    fn name_classes(&self, names: &mut ClassNames) {
-        names.detection = self.contract.classes.as_slice().into();
-    }
+    type Found = Detections;
+    const COVERS_IMAGE: bool = false;
 
-    fn read(&mut self, output: View<'_>, image: Size, out: &mut FusedImage) -> Result<(), GeometryError> {
+    fn read(&mut self, output: View<'_>, image: Size, found: &mut Detections) -> Result<(), GeometryError> {
+        found.classes.clone_from(&self.classes);
+        found.list.clear();
         let View::F32(rows) = output else { return Ok(()) };
-        let counts = self.detect(rows, image, &mut out.detections)?;
+        let counts = self.detect(rows, image, &mut found.list)?;
         if counts.not_finite > 0 {
             tracing::warn!(rows = counts.not_finite, "the detector gives values that are not finite");
         }
         Ok(())
     }
 
-    fn covers_image(&self) -> bool {
-        false
-    }
-
-    fn paint(&self, image: Size, out: &mut FusedImage) {
-        let Some(mut canvas) = Canvas::new(&mut out.rgb, image) else { return };
-        for d in &out.detections {
+    fn paint(&self, found: &Detections, rgb: &mut [u8], size: Size) {
+        let Some(mut canvas) = Canvas::new(rgb, size) else { return };
+        for d in &found.list {
             let class = usize::try_from(d.class).unwrap_or(0);
-            canvas.detection([d.x1, d.y1, d.x2, d.y2], class, self.class_name(d.class), d.score);
+            canvas.detection([d.x1, d.y1, d.x2, d.y2], class, class_name(&self.classes, d.class), d.score);
         }
     }
-}
-
-/// The name of a class, `?` for a number without one.
-#[must_use]
-pub fn class_name(classes: &[String], class: u32) -> &str {
-    usize::try_from(class).ok().and_then(|c| classes.get(c)).map_or("?", String::as_str)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    fn detector() -> Detector {
+    fn contract() -> DetectionContract {
         let input = Size::new(320, 320);
-        let contract =
-            DetectionContract { output: "predictions".into(), classes: vec!["person".into(), "car".into()], input };
-        Detector::new(contract, NmsSettings::default()).unwrap()
+        let classes = vec!["person".into(), "car".into()];
+        DetectionContract { output: "predictions".into(), classes, input }
+    }
+
+    fn detector() -> Detector {
+        Detector::new(&contract(), NmsSettings::default()).unwrap()
     }
 
     #[test]
@@ -94,12 +130,20 @@ mod tests {
         assert_eq!(counts.kept, 3);
         let boxes: Vec<_> = out.iter().map(|d| (d.class, [d.x1, d.y1, d.x2, d.y2])).collect();
         assert_eq!(boxes, [(0, [180.0, 160.0, 220.0, 240.0]), (1, [0.0, 0.0, 20.0, 20.0])]);
-        assert_eq!((detector().class_name(1), detector().class_name(9)), ("car", "?"));
     }
 
     #[test]
     fn thresholds_out_of_range_are_refused() {
-        let contract = detector().contract;
-        assert!(Detector::new(contract, NmsSettings { conf: 1.5, ..NmsSettings::default() }).is_err());
+        assert!(Detector::new(&contract(), NmsSettings { conf: 1.5, ..NmsSettings::default() }).is_err());
+    }
+
+    #[test]
+    fn a_detection_is_written_with_its_name() {
+        let one = Detection { x1: 1.5, y1: 2.0, x2: 3.0, y2: 4.0, score: 0.5, class: 1 };
+        let classes = ["person".to_owned(), "car".to_owned()].into();
+        let text =
+            serde_json::to_string(&Detections { list: vec![one, Detection { class: 9, ..one }], classes }).unwrap();
+        let expected = r#"[{"box":[1.5,2.0,3.0,4.0],"score":0.5,"class":1,"name":"car"},{"box":[1.5,2.0,3.0,4.0],"score":0.5,"class":9,"name":"?"}]"#;
+        assert_eq!(text, expected);
     }
 }

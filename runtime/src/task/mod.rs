@@ -1,7 +1,7 @@
 //! What a model does besides fusing: one file for each task, one list of them.
 
 pub mod detection;
-mod reading;
+mod found;
 pub mod segmentation;
 
 use std::time::{Duration, Instant};
@@ -9,15 +9,24 @@ use std::time::{Duration, Instant};
 use caf_contract::{Contract, TaskContract};
 use caf_geometry::{GeometryError, NmsSettings};
 
+use crate::json::Object;
 use crate::session::Fused;
-use detection::Detector;
-use reading::VehicleTask;
-pub use reading::{ClassNames, FusedImage};
+use detection::{Detections, Detector};
+use found::AnyTask;
+pub use found::{ClassNames, Found, FusedImage, class_name};
 use segmentation::Segmenter;
 
-/// All tasks of a model in the order of painting, each with the place of its output.
+/// A task of a contract.
+fn task(contract: &TaskContract, nms: &NmsSettings) -> Result<Box<dyn AnyTask>, GeometryError> {
+    Ok(match contract {
+        TaskContract::Detection(contract) => Box::new(Detector::new(contract, nms.clone())?),
+        TaskContract::Segmentation(contract) => Box::new(Segmenter::new(contract)),
+    })
+}
+
+/// All tasks of a model, what covers the image last, each with the place of its output.
 #[derive(Debug)]
-pub struct Tasks(Vec<(usize, Box<dyn VehicleTask>)>);
+pub struct Tasks(Vec<(usize, Box<dyn AnyTask>)>);
 
 impl Tasks {
     /// The tasks of a contract that was checked against its model.
@@ -25,25 +34,14 @@ impl Tasks {
     /// # Errors
     /// For thresholds outside [0, 1].
     pub fn new(contract: &Contract, nms: &NmsSettings) -> Result<Self, GeometryError> {
-        let mut tasks: Vec<(usize, Box<dyn VehicleTask>)> = vec![];
-        for task in &contract.tasks {
-            let made: Box<dyn VehicleTask> = match task {
-                TaskContract::Detection(task) => Box::new(Detector::new(task.clone(), nms.clone())?),
-                TaskContract::Segmentation(task) => Box::new(Segmenter::new(task)),
-            };
-            let place = contract.outputs.iter().position(|port| port.name == task.output());
+        let mut tasks = vec![];
+        for promise in &contract.tasks {
+            let place = contract.outputs.iter().position(|port| port.name == promise.output());
+            let made = task(promise, nms)?;
             tasks.extend(place.map(|place| (place, made)));
         }
-        tasks.sort_by_key(|(_, task)| !task.covers_image());
+        tasks.sort_by_key(|(_, task)| task.covers_image());
         Ok(Self(tasks))
-    }
-
-    /// Class names of the tasks there are.
-    #[must_use]
-    pub fn names(&self) -> ClassNames {
-        let mut names = ClassNames::default();
-        self.0.iter().for_each(|(_, task)| task.name_classes(&mut names));
-        names
     }
 
     /// Reads the results of all tasks into `out`, whose fused image is there already, and paints them over it: maps first, boxes
@@ -58,17 +56,34 @@ impl Tasks {
         out: &mut FusedImage,
     ) -> Result<[Duration; 2], GeometryError> {
         let start = Instant::now();
-        out.clear_results();
-        for (place, task) in &mut self.0 {
+        let FusedImage { rgb, size, found } = out;
+        let mut pairs = self.0.iter().zip(&*found);
+        if found.len() != self.0.len() || !pairs.all(|((_, task), found)| task.finds(found.as_ref())) {
+            *found = self.0.iter().map(|(_, task)| task.nothing()).collect();
+        }
+        for ((place, task), found) in self.0.iter_mut().zip(&mut *found) {
             // The contract was checked when the model was loaded: every task has its output.
             if let Some(output) = fused.output(*place) {
-                task.read(output, fused.size, out)?;
+                task.read_any(output, *size, found.as_mut())?;
             }
         }
         let read = start.elapsed();
         if draw {
-            self.0.iter().for_each(|(_, task)| task.paint(fused.size, out));
+            let tasks = self.0.iter().zip(&*found).rev();
+            tasks.for_each(|((_, task), found)| task.paint_any(found.as_ref(), rgb, *size));
         }
         Ok([read, start.elapsed().saturating_sub(read)])
+    }
+}
+
+impl FusedImage {
+    /// Writes what was found as entries of a line; `brief` leaves out what is more than a datagram holds. There is always a list of
+    /// detections, which readers of lines look for.
+    pub(crate) fn write_found(&self, brief: bool, line: &mut Object<'_>) -> serde_json::Result<()> {
+        if self.of::<Detections>().is_none() {
+            let none = Detections::default();
+            line.entry_by(none.key(), |out| none.write_json(brief, out))?;
+        }
+        self.found.iter().try_for_each(|found| line.entry_by(found.key(), |out| found.write_json(brief, out)))
     }
 }

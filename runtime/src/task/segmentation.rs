@@ -1,12 +1,13 @@
 //! A class for every pixel: painted over the image, counted, coded as runs.
 
+use std::io::Write;
+
 use caf_contract::SegmentationContract;
 use caf_engine::View;
 use caf_geometry::{GeometryError, Size};
 use serde::ser::{Serialize, SerializeSeq, SerializeStruct, Serializer};
 
-use super::detection::class_name;
-use super::reading::{ClassNames, FusedImage, VehicleTask};
+use super::found::{ClassNames, Found, VehicleTask, class_name};
 use crate::draw::{Rgb, class_colour};
 
 /// Names of classes that are no object: they are not painted, so that the picture stays as it is where nothing was found.
@@ -15,7 +16,7 @@ const BACKGROUND: [&str; 5] = ["background", "unlabelled", "unlabeled", "void", 
 /// The classes of a segmentation with their colours.
 #[derive(Debug)]
 pub struct Segmenter {
-    classes: Vec<String>,
+    classes: ClassNames,
     /// By class; `None` is not painted.
     colours: Vec<Option<Rgb>>,
 }
@@ -29,7 +30,8 @@ impl Segmenter {
             Some(palette) => palette.get(class).copied().filter(|colour| *colour != [0; 3]),
             None => (!BACKGROUND.contains(&name.to_lowercase().as_str())).then(|| class_colour(class)),
         };
-        Self { classes: contract.classes.clone(), colours: contract.classes.iter().enumerate().map(colour).collect() }
+        let colours = contract.classes.iter().enumerate().map(colour).collect();
+        Self { classes: contract.classes.as_slice().into(), colours }
     }
 
     /// Blends the colours of the classes half and half with an RGB image of the map's size.
@@ -45,23 +47,20 @@ impl Segmenter {
 }
 
 impl VehicleTask for Segmenter {
-    fn name_classes(&self, names: &mut ClassNames) {
-        names.segmentation = self.classes.as_slice().into();
-    }
+    type Found = ClassMap;
+    const COVERS_IMAGE: bool = true;
 
-    fn read(&mut self, output: View<'_>, _: Size, out: &mut FusedImage) -> Result<(), GeometryError> {
+    fn read(&mut self, output: View<'_>, _: Size, found: &mut ClassMap) -> Result<(), GeometryError> {
+        found.classes.clone_from(&self.classes);
+        found.map.clear();
         if let View::U8(map) = output {
-            out.class_map.extend_from_slice(map);
+            found.map.extend_from_slice(map);
         }
         Ok(())
     }
 
-    fn covers_image(&self) -> bool {
-        true
-    }
-
-    fn paint(&self, _: Size, out: &mut FusedImage) {
-        self.blend(&out.class_map, &mut out.rgb);
+    fn paint(&self, found: &ClassMap, rgb: &mut [u8], _: Size) {
+        self.blend(&found.map, rgb);
     }
 }
 
@@ -75,22 +74,41 @@ pub fn counts(map: &[u8]) -> [u32; 256] {
     counts
 }
 
-/// A class map as JSON: for every class that occurs, in the order of the numbers,
+/// The class of every pixel.
+///
+/// As JSON for every class that occurs, in the order of the numbers,
 /// `{"class": n, "name": "…", "share": s, "runs": [first, length, first, length, …]}`. `share` is its part of all pixels, in (0, 1].
 /// A run is pixels of the class one after the other, row by row: the number of its first pixel, `y · width + x`, and how many there
-/// are.
-#[derive(Clone, Copy, Debug)]
-pub struct ClassMap<'a> {
-    /// The class of every pixel, row-major.
-    pub map: &'a [u8],
+/// are. In brief there are the shares alone.
+#[derive(Clone, Debug, Default)]
+pub struct ClassMap {
+    /// Row-major.
+    pub map: Vec<u8>,
     /// Class names.
-    pub classes: &'a [String],
+    pub classes: ClassNames,
+}
+
+impl Found for ClassMap {
+    fn key(&self) -> &'static str {
+        "class_map"
+    }
+
+    fn write_json(&self, brief: bool, out: &mut dyn Write) -> serde_json::Result<()> {
+        serde_json::to_writer(out, &Coded { map: &self.map, classes: &self.classes, runs: !brief })
+    }
+}
+
+/// A class map as JSON.
+#[derive(Clone, Copy)]
+struct Coded<'a> {
+    map: &'a [u8],
+    classes: &'a [String],
     /// Whether runs are written, or the shares alone.
-    pub runs: bool,
+    runs: bool,
 }
 
 struct OneClass<'a> {
-    map: ClassMap<'a>,
+    map: Coded<'a>,
     class: u8,
     pixels: u32,
 }
@@ -101,7 +119,7 @@ struct Runs<'a> {
     class: u8,
 }
 
-impl Serialize for ClassMap<'_> {
+impl Serialize for Coded<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(None)?;
         for (class, pixels) in (0..=u8::MAX).zip(counts(self.map)).filter(|(_, pixels)| *pixels > 0) {
@@ -113,7 +131,7 @@ impl Serialize for ClassMap<'_> {
 
 impl Serialize for OneClass<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let ClassMap { map, classes, runs } = self.map;
+        let Coded { map, classes, runs } = self.map;
         let mut object = serializer.serialize_struct("class", 3 + usize::from(runs))?;
         object.serialize_field("class", &self.class)?;
         object.serialize_field("name", class_name(classes, u32::from(self.class)))?;
@@ -153,7 +171,7 @@ mod tests {
     fn a_map_is_coded_as_runs_and_shares() {
         let map = [0, 0, 2, 2, 0, 1, 2, 2];
         let classes = contract(None).classes;
-        let json = |runs| serde_json::to_value(ClassMap { map: &map, classes: &classes, runs }).unwrap();
+        let json = |runs| serde_json::to_value(Coded { map: &map, classes: &classes, runs }).unwrap();
         let expected = serde_json::json!([
             {"class": 0, "name": "background", "share": 0.375, "runs": [0, 2, 4, 1]},
             {"class": 1, "name": "road", "share": 0.125, "runs": [5, 1]},

@@ -9,19 +9,19 @@ use caf_runtime::sink::kind::{DropPolicy, OpenSink, Sent, Sink, SinkKind, SinkSp
 
 /// Takes everything.
 pub fn willing() -> SinkSpec {
-    spec("--willing", 0, |_, _| Ok(Box::new(Test { nap: Duration::ZERO, fails_at: u64::MAX, taken: 0 })))
+    spec("--willing", 0, |_| Ok(Box::new(Test { nap: Duration::ZERO, fails_at: u64::MAX, taken: 0 })))
 }
 
 /// Takes that long for each result.
 pub fn slow(ms: u64) -> SinkSpec {
-    spec("--slow", ms, |place, _| {
+    spec("--slow", ms, |place| {
         Ok(Box::new(Test { nap: Duration::from_millis(number(place)), fails_at: u64::MAX, taken: 0 }))
     })
 }
 
 /// Fails with the result after that many.
 pub fn failing(after: u64) -> SinkSpec {
-    spec("--failing", after, |place, _| Ok(Box::new(Test { nap: Duration::ZERO, fails_at: number(place), taken: 0 })))
+    spec("--failing", after, |place| Ok(Box::new(Test { nap: Duration::ZERO, fails_at: number(place), taken: 0 })))
 }
 
 fn spec(option: &'static str, number: u64, open: OpenSink) -> SinkSpec {

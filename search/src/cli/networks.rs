@@ -76,7 +76,7 @@ impl Listed {
         let network = kind.parse(json!({"classes": CLASSES}))?;
         Ok(Listed {
             kind: kind.kind,
-            purpose: network.task().name(),
+            purpose: network.task().name,
             facts: kind.facts,
             settings: network.settings().clone(),
             parameters: network.graph()?.trainable_count(),

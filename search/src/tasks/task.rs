@@ -6,8 +6,8 @@ use crate::error::SearchError;
 use crate::loader::{Annotation, Annotations, TaskImages};
 use caf_console::{Progress, StopFlag};
 use caf_geometry::Size;
+use caf_net::Graph;
 use caf_net::zoo::network::Sides;
-use caf_net::{Graph, zoo};
 use caf_report::ScoreChart;
 use caf_torch::{Mode, Params};
 use caf_weights::Weights;
@@ -23,7 +23,7 @@ pub struct TaskKind {
     /// Its name in settings and reports.
     pub kind: &'static str,
     /// Which networks of the zoo are for it.
-    pub network: zoo::task::Task,
+    pub network: &'static caf_contract::Task,
     /// What it learns from.
     pub annotation: Annotation,
     /// Sizes of images that it is trained and measured on.

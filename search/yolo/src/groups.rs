@@ -22,7 +22,7 @@ impl Group {
     pub fn of(role: ParamRole) -> Option<Group> {
         match role {
             ParamRole::ConvWeight | ParamRole::FanOutWeight { .. } | ParamRole::LinearWeight => Some(Group::Kernel),
-            ParamRole::ConvBias { .. } | ParamRole::ZeroBias | ParamRole::DetectBias { .. } | ParamRole::NormBias => {
+            ParamRole::ConvBias { .. } | ParamRole::ZeroBias | ParamRole::PriorBias { .. } | ParamRole::NormBias => {
                 Some(Group::Bias)
             }
             ParamRole::NormWeight | ParamRole::PReluSlope => Some(Group::Scale),

@@ -64,7 +64,7 @@ impl Family for dyn TaskNetwork {
         TASK_NETWORKS
     }
 
-    /// Input `image`, `[batch, 3, height, width]`, RGB in [0, 1]; outputs as [`TaskNetwork::build`] names them.
+    /// Input `image`, `[batch, 3, height, width]`, RGB in [0, 1]; output that of its task.
     fn graph(&self, kind: &'static str) -> Result<Graph, GraphError> {
         task::alone(self, kind)
     }

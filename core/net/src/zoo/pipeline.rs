@@ -46,7 +46,7 @@ pub struct TaskStage {
 impl TaskStage {
     /// Prefix of its parameters in a graph: the name of its task.
     pub fn scope(&self) -> String {
-        format!("{}.", self.network.task().name())
+        format!("{}.", self.network.task().name)
     }
 }
 
@@ -181,11 +181,11 @@ fn letterbox(b: &mut Builder, size: Size, image: Value) -> Result<Value, GraphEr
 }
 
 fn add_task(b: &mut Builder, stage: &TaskStage, image: Value) -> Result<(), GraphError> {
-    let outputs = b.scoped(&stage.scope(), |b| {
+    let output = b.scoped(&stage.scope(), |b| {
         let image = stage.letterbox.map_or(Ok(image), |size| letterbox(b, size, image))?;
         stage.network.build(b, image)
     })?;
-    outputs.into_iter().for_each(|(name, value)| b.output(name, value));
+    b.output(stage.network.task().output, output);
     Ok(())
 }
 

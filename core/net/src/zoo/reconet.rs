@@ -96,7 +96,8 @@ struct Turn {
 impl Turn {
     fn new(b: &mut Builder, width: usize) -> Result<Self, GraphError> {
         let attention = ConvSpec { bias: Bias::None, ..ConvSpec::same(1, 3) };
-        let attention = [b.conv_params("att_a_conv", attention, 2)?, b.conv_params("att_b_conv", attention, 2)?];
+        let attention =
+            [b.conv_params("att_a_conv", attention.clone(), 2)?, b.conv_params("att_b_conv", attention, 2)?];
         let mut dilated = Vec::with_capacity(DILATIONS.len());
         for (i, dilation) in (1..).zip(DILATIONS) {
             let conv = b.conv_params(&format!("dil_conv_{i}.0"), ConvSpec::same(width, 3), 3)?;

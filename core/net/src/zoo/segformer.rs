@@ -24,7 +24,8 @@ use crate::graph::Graph;
 use crate::op::Op;
 use crate::tensor::{Dim, TensorType, Value};
 use crate::zoo::network::{Facts, Found, Network, PlaceOf, Sides, Tensors};
-use crate::zoo::task::{Task, TaskNetwork};
+use crate::zoo::task::TaskNetwork;
+use caf_contract::{SEGMENTATION, Task};
 use layers::{Window, conv, layer_norm, to_nchw, to_nhwc};
 
 /// Mean of red, green and blue in [0, 1] that the published networks were trained with (123.675, 116.28 and 103.53 of 255).
@@ -67,8 +68,8 @@ impl Network for SegFormerConfig {
 }
 
 impl TaskNetwork for SegFormerConfig {
-    fn task(&self) -> Task {
-        Task::Segmentation
+    fn task(&self) -> &'static Task {
+        &SEGMENTATION
     }
 
     fn classes(&self) -> usize {
@@ -87,11 +88,11 @@ impl TaskNetwork for SegFormerConfig {
         &["decode_head.linear_pred"]
     }
 
-    /// `class_map`, bytes `[n, h, w]` (see [`class_map`]): the image is normalised and seen at its own size.
-    fn build(&self, b: &mut Builder, image: Value) -> Result<Vec<(&'static str, Value)>, GraphError> {
+    /// Bytes `[n, h, w]` (see [`class_map`]): the image is normalised and seen at its own size.
+    fn build(&self, b: &mut Builder, image: Value) -> Result<Value, GraphError> {
         let pixels = normalise(b, image)?;
         let scores = logits(b, self, pixels)?;
-        Ok(vec![("class_map", class_map(b, scores, image)?)])
+        class_map(b, scores, image)
     }
 }
 

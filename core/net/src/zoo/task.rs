@@ -8,37 +8,18 @@ use crate::builder::Builder;
 use crate::error::GraphError;
 use crate::graph::Graph;
 use crate::tensor::{Dim, TensorType, Value};
+use caf_contract::Task;
 use std::fmt;
 use std::sync::Arc;
 
 /// A task network with its configuration.
 pub type TaskNetworkConfig = NetworkConfig<dyn TaskNetwork>;
 
-/// What a task network is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Task {
-    /// Boxes of objects. Images are fitted into one size; the output `predictions`, f32 `[n, rows, 5 + classes]`, has rows of
-    /// `cx cy w h objectness class…`, boxes in pixels of that size, the rest in [0, 1].
-    Detection,
-    /// A class for every pixel. Images are seen at their own size; the output `class_map`, u8 `[n, h, w]`, has that size too.
-    Segmentation,
-}
-
-impl Task {
-    /// Its name in settings and reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Task::Detection => "detection",
-            Task::Segmentation => "segmentation",
-        }
-    }
-}
-
 /// A network that looks at one image, implemented by its configuration. A configuration that names nothing but `classes` is that of
 /// its smallest published size.
 pub trait TaskNetwork: fmt::Debug + Send + Sync {
-    /// What it is for, and so what its output is.
-    fn task(&self) -> Task;
+    /// What it is for, and so what its output is: the [`caf_contract::TaskContract::port`] that the task promises.
+    fn task(&self) -> &'static Task;
 
     /// Number of classes it tells apart.
     fn classes(&self) -> usize;
@@ -49,11 +30,11 @@ pub trait TaskNetwork: fmt::Debug + Send + Sync {
     /// Names of the nodes whose results its loss takes: what there is before the decoding.
     fn raw(&self) -> &'static [&'static str];
 
-    /// Adds the network with its decoding: RGB in [0, 1], `[n, 3, h, w]`, to its results by name.
+    /// Adds the network with its decoding: RGB in [0, 1], `[n, 3, h, w]`, to the output of its task.
     ///
     /// # Errors
     /// When the configuration is impossible or the image does not fit; the message names the setting or the node.
-    fn build(&self, b: &mut Builder, image: Value) -> Result<Vec<(&'static str, Value)>, GraphError>;
+    fn build(&self, b: &mut Builder, image: Value) -> Result<Value, GraphError>;
 }
 
 impl<N: Network + TaskNetwork> Member<dyn TaskNetwork> for N {
@@ -62,13 +43,12 @@ impl<N: Network + TaskNetwork> Member<dyn TaskNetwork> for N {
     }
 }
 
-/// The network alone: input `image`, `[batch, 3, height, width]`, RGB in [0, 1]; outputs as [`TaskNetwork::build`] names them.
+/// The network alone: input `image`, `[batch, 3, height, width]`, RGB in [0, 1]; output that of its task.
 pub(super) fn alone(network: &dyn TaskNetwork, kind: &str) -> Result<Graph, GraphError> {
     let mut b = Builder::new(kind);
     let named = |name: &str| Dim::Named(name.to_owned());
     let image = b.input("image", TensorType::nchw(named("batch"), 3, named("height"), named("width")))?;
-    for (name, value) in network.build(&mut b, image)? {
-        b.output(name, value);
-    }
+    let output = network.build(&mut b, image)?;
+    b.output(network.task().output, output);
     Ok(b.finish())
 }

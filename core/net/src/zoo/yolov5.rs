@@ -9,7 +9,8 @@ use crate::graph::Graph;
 use crate::op::{Activation, Extent, Op};
 use crate::tensor::{Dim, TensorType, Value};
 use crate::zoo::network::{Facts, Found, Network, Sides, Tensors};
-use crate::zoo::task::{Task, TaskNetwork};
+use crate::zoo::task::TaskNetwork;
+use caf_contract::{DETECTION, Task};
 use serde::{Deserialize, Serialize};
 
 const EPS: f64 = 1e-3;
@@ -146,8 +147,8 @@ impl Network for YoloConfig {
 }
 
 impl TaskNetwork for YoloConfig {
-    fn task(&self) -> Task {
-        Task::Detection
+    fn task(&self) -> &'static Task {
+        &DETECTION
     }
 
     fn classes(&self) -> usize {
@@ -164,10 +165,10 @@ impl TaskNetwork for YoloConfig {
         &["model.24.m.0", "model.24.m.1", "model.24.m.2"]
     }
 
-    /// `predictions` (see [`decode`]).
-    fn build(&self, b: &mut Builder, image: Value) -> Result<Vec<(&'static str, Value)>, GraphError> {
+    /// See [`decode`].
+    fn build(&self, b: &mut Builder, image: Value) -> Result<Value, GraphError> {
         let heads = heads(b, self, image)?;
-        Ok(vec![("predictions", decode(b, self, heads)?)])
+        decode(b, self, heads)
     }
 }
 
@@ -246,10 +247,20 @@ pub fn heads(b: &mut Builder, config: &YoloConfig, image: Value) -> Result<Heads
     b.constant(ANCHORS, &[3, 3, 2], in_cells)?;
     let out = 3 * (5 + config.classes);
     let mut head = |i: usize, x: Value| {
-        let bias = Bias::Detect { stride: STRIDES[i], classes: config.classes };
+        let bias = Bias::Prior(prior(STRIDES[i], config.classes).repeat(3));
         b.conv(&format!("model.24.m.{i}"), ConvSpec { out, kernel: 1, stride: 1, padding: 0, bias }, x)
     };
     Ok([head(0, out3)?, head(1, out4)?, head(2, out5)?])
+}
+
+/// The prior of the original on a row of a head's bias: about 8 objects in an image of 640 px, ln(8 / (640 / stride)²), and each class as
+/// likely, ln(0.6 / (classes − 0.99999)).
+fn prior(stride: usize, classes: usize) -> Vec<f32> {
+    let object = (8.0 / (640.0 / stride as f64).powi(2)).ln() as f32;
+    let class = (0.6 / (classes as f64 - 0.99999)).ln() as f32;
+    let mut row = vec![0.0, 0.0, 0.0, 0.0, object];
+    row.resize(row.len() + classes, class);
+    row
 }
 
 /// Adds the decoding of the heads: rows `[n, rows, 5 + classes]` of `cx cy w h objectness class…`, boxes in network-input
@@ -377,6 +388,18 @@ mod tests {
             let g = graph(&YoloConfig::new(variant, 80)).unwrap();
             assert_eq!(g.trainable_count(), count, "{variant:?}");
         }
+    }
+
+    #[test]
+    fn a_head_starts_from_its_prior() {
+        let g = graph(&YoloConfig::new(Variant::N, 2)).unwrap();
+        let bias = g.params().iter().find(|p| p.name == "model.24.m.1.bias").unwrap();
+        let class = (0.6f32 / 1.00001).ln();
+        let row = [0.0, 0.0, 0.0, 0.0, (8.0f32 / 1600.0).ln(), class, class];
+        let given = bias.given.as_deref().unwrap();
+        assert_eq!((given.len(), bias.shape.as_slice()), (21, &[21][..]));
+        let near = |(given, row): (&f32, &f32)| (given - row).abs() < 1e-5;
+        assert!(given.chunks(7).all(|found| found.iter().zip(&row).all(near)), "{given:?}");
     }
 
     #[test]

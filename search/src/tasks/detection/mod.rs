@@ -9,7 +9,6 @@ pub use settings::DetectionSettings;
 
 use super::task::{TaskKind, read, resolve};
 use crate::loader::Annotation;
-use caf_net::zoo;
 use caf_report::ScoreChart;
 use evaluate::evaluate;
 use learner::Learner;
@@ -18,7 +17,7 @@ use settings::{KIND, PARTS, SCORES, SIDES};
 /// The task.
 pub(super) static DETECTION: TaskKind = TaskKind {
     kind: KIND,
-    network: zoo::task::Task::Detection,
+    network: &caf_contract::DETECTION,
     annotation: Annotation::Boxes,
     sides: SIDES,
     parts: &PARTS,

@@ -4,7 +4,6 @@ use crate::error::SearchError;
 use crate::run_settings::require_not_negative;
 use caf_geometry::NmsSettings;
 use caf_net::zoo::network::{Network as _, Sides};
-use caf_net::zoo::task::Task;
 use caf_net::zoo::yolov5::{ANCHORS, STRIDES, Variant, YoloConfig};
 use caf_weights::Weights;
 use caf_yolo::{Hyp, Schedule};
@@ -12,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Its name.
-pub(super) const KIND: &str = Task::Detection.name();
+pub(super) const KIND: &str = caf_contract::DETECTION.name;
 /// Its coarsest level has a stride of 32.
 pub(super) const SIDES: Sides = Sides { least_px: 32, multiple_of_px: 32 };
 /// Parts of its loss.

@@ -4,13 +4,12 @@ use crate::error::SearchError;
 use crate::run_settings::{require, require_not_negative, require_positive};
 use caf_net::zoo::network::{Network as _, Sides};
 use caf_net::zoo::segformer::{Epsilons, SegFormerConfig, Variant};
-use caf_net::zoo::task::Task;
 use caf_weights::Weights;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Its name.
-pub(super) const KIND: &str = Task::Segmentation.name();
+pub(super) const KIND: &str = caf_contract::SEGMENTATION.name;
 /// The network divides its input by up to 32, and normalises at a quarter of it.
 pub(super) const SIDES: Sides = Sides { least_px: 32, multiple_of_px: 32 };
 /// Parts of its loss: the cross-entropy is all of it.
