@@ -62,6 +62,23 @@ pub fn read(mut file: File, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// What an open file of this size holds, read to where it stays: no second copy of a model.
+fn whole(mut file: File, expected: u64) -> io::Result<Result<Arc<[u8]>, FileFault>> {
+    let count = usize::try_from(expected).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, count).collect();
+    // Nobody else has it yet.
+    let read = Arc::get_mut(&mut bytes).map_or(Ok(()), |room| file.read_exact(room));
+    let is_short = matches!(&read, Err(error) if error.kind() == io::ErrorKind::UnexpectedEof);
+    if !is_short {
+        read?;
+    }
+    // It may have grown or shrunk meanwhile.
+    if is_short || file.read(&mut [0])? > 0 {
+        return Ok(Err(FileFault::Size { expected, found: file.metadata()?.len() }));
+    }
+    Ok(Ok(bytes))
+}
+
 /// The bytes of a file that is as its entry says.
 pub fn verified(folder: &Path, entry: &FileEntry) -> Result<Arc<[u8]>, FileFault> {
     let unreadable = |error: io::Error| match error.kind() {
@@ -73,13 +90,9 @@ pub fn verified(folder: &Path, entry: &FileEntry) -> Result<Arc<[u8]>, FileFault
     if found != expected {
         return Err(FileFault::Size { expected, found });
     }
-    let bytes = read(file, expected).map_err(unreadable)?;
-    // It may have grown or shrunk meanwhile.
-    if bytes.len() as u64 != expected {
-        return Err(FileFault::Size { expected, found: bytes.len() as u64 });
-    }
+    let bytes = whole(file, expected).map_err(unreadable)??;
     let found = crate::hash::Sha256Hash::of(&bytes);
-    if found == entry.sha256 { Ok(bytes.into()) } else { Err(FileFault::Hash { expected: entry.sha256, found }) }
+    if found == entry.sha256 { Ok(bytes) } else { Err(FileFault::Hash { expected: entry.sha256, found }) }
 }
 
 /// What is in the folder and not listed, links and what is no file wherever they are; folders that hold no listed file are not

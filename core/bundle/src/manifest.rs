@@ -199,3 +199,19 @@ impl Manifest {
         self.files.iter().find(|file| file.path == *name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_are_named_as_they_are_written_and_thresholds_are_those_of_the_detector() {
+        use Role::{Classes, ExternalData, Model, Modelinfo, Probes, Provenance, Report, Rig};
+        for role in [Model, ExternalData, Rig, Classes, Probes, Provenance, Modelinfo, Report] {
+            assert_eq!(toml::Value::try_from(role).unwrap().as_str(), Some(role.name()));
+        }
+        let usual = NmsSettings::default();
+        assert_eq!(NmsSettings::from(Thresholds::default()), usual);
+        assert_eq!(Thresholds::default().score, f64::from(usual.conf));
+    }
+}
