@@ -99,6 +99,25 @@ pub enum CalibError {
         /// What was expected and found.
         reason: String,
     },
+    /// Images of other cameras than those of a rig.
+    #[error("--rig: expected {camera} images of {expected} pixels, found {found}")]
+    NotOfRig {
+        /// `infrared` or `visible`.
+        camera: &'static str,
+        /// Size in the rig.
+        expected: Size,
+        /// Size of the images.
+        found: Size,
+    },
+    /// A recording that does not say whether a rig holds.
+    #[error(
+        "no answer: {reason}; this does not say that the rig holds. Record by day while driving, with buildings, trees or poles all over the \
+         picture, look whether both cameras deliver new frames, and ask again"
+    )]
+    NoAnswer {
+        /// What was expected and found.
+        reason: String,
+    },
     /// A clip in which nothing moves.
     #[error(
         "nothing moves before the {camera} camera: a latency cannot be seen; record ten seconds or more while driving or turning the \
@@ -135,6 +154,7 @@ impl CalibError {
             Self::Image(error) => error.is_wrong_call(),
             Self::Rig(error) => error.is_wrong_call(),
             Self::Report(error) => error.is_wrong_call(),
+            Self::NotOfRig { .. } => true,
             Self::Folder { .. }
             | Self::Replace { .. }
             | Self::Problems(_)
@@ -143,6 +163,7 @@ impl CalibError {
             | Self::TooFew { .. }
             | Self::Frozen { .. }
             | Self::NotHeld { .. }
+            | Self::NoAnswer { .. }
             | Self::Still { .. }
             | Self::ShortClip { .. }
             | Self::NoLatency { .. } => false,

@@ -71,50 +71,72 @@ pub fn read(pairs: &[Pair], range: IrRange) -> Result<Vec<Shot>, CalibError> {
     pairs.par_iter().map(one).collect()
 }
 
+/// What is asked of a pair before it is used.
+#[derive(Clone, Debug)]
+pub(crate) struct Check {
+    pub name: String,
+    /// Infrared, visible.
+    pub sizes: [Size; 2],
+    flaw: Option<String>,
+    signatures: [Vec<f32>; 2],
+}
+
+impl Check {
+    pub(crate) fn of(shot: &Shot) -> Check {
+        let flaws = [("infrared", &shot.ir), ("visible", &shot.vi)].map(|(camera, image)| flaw(camera, image));
+        Check {
+            name: shot.name.clone(),
+            sizes: [shot.ir.size(), shot.vi.size()],
+            flaw: flaws.into_iter().flatten().next(),
+            signatures: [&shot.ir, &shot.vi].map(signature),
+        }
+    }
+}
+
 /// What is left of a recording.
-#[derive(Debug)]
-pub(crate) struct Usable<'a> {
-    pub shots: Vec<&'a Shot>,
+#[derive(Debug, Default)]
+pub(crate) struct Usable {
+    /// Places of the pairs that can be used.
+    pub kept: Vec<usize>,
     /// Name and reason of the others.
     pub set_aside: Vec<String>,
 }
 
 /// Looks at each pair; sizes must agree, a frozen camera is an error, pairs that show nothing or nothing new are set aside.
-pub(crate) fn usable(shots: &[Shot], least: usize) -> Result<Usable<'_>, CalibError> {
-    let mut usable = Usable { shots: Vec::new(), set_aside: Vec::new() };
-    if let Some(first) = shots.first() {
-        check_size("infrared", shots, first.ir.size(), |shot| &shot.ir)?;
-        check_size("visible", shots, first.vi.size(), |shot| &shot.vi)?;
+pub(crate) fn usable(checks: &[Check], least: usize) -> Result<Usable, CalibError> {
+    let mut usable = Usable::default();
+    if let Some(first) = checks.first() {
+        check_size("infrared", checks, first.sizes, |[infrared, _]| infrared)?;
+        check_size("visible", checks, first.sizes, |[_, visible]| visible)?;
     }
-    let mut signatures: Vec<[Vec<f32>; 2]> = Vec::new();
+    let mut signatures: Vec<&[Vec<f32>; 2]> = Vec::new();
     let mut repeated = [0, 0];
-    for shot in shots {
-        let flaws = [("infrared", &shot.ir), ("visible", &shot.vi)].map(|(camera, image)| flaw(camera, image));
-        if let Some(flaw) = flaws.into_iter().flatten().next() {
-            usable.set_aside.push(format!("{}: {flaw}", shot.name));
+    for (place, check) in checks.iter().enumerate() {
+        if let Some(flaw) = &check.flaw {
+            usable.set_aside.push(format!("{}: {flaw}", check.name));
             continue;
         }
-        let signature = [&shot.ir, &shot.vi].map(signature);
+        let signature = &check.signatures;
         let is_same = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < SAME);
         let ir = signatures.iter().any(|[a, _]| is_same(a, &signature[0]));
         let vi = signatures.iter().any(|[_, b]| is_same(b, &signature[1]));
         (repeated[0], repeated[1]) = (repeated[0] + usize::from(ir), repeated[1] + usize::from(vi));
         if ir || vi {
             let camera = if ir { "infrared" } else { "visible" };
-            usable.set_aside.push(format!("{}: the {camera} image is that of an earlier pair", shot.name));
+            usable.set_aside.push(format!("{}: the {camera} image is that of an earlier pair", check.name));
             continue;
         }
         signatures.push(signature);
-        usable.shots.push(shot);
+        usable.kept.push(place);
     }
     // Before it is asked how many there are: where one pair is enough, the one that is left of a frozen camera is no recording.
-    let pairs = usable.shots.len() + repeated[0].max(repeated[1]);
-    if usable.shots.len() == 1 && pairs > 1 {
+    let pairs = usable.kept.len() + repeated[0].max(repeated[1]);
+    if usable.kept.len() == 1 && pairs > 1 {
         let camera = if repeated[0] + 1 >= pairs { "infrared" } else { "visible" };
         return Err(CalibError::Frozen { camera, pairs });
     }
-    if usable.shots.len() < least.max(1) {
-        let (usable, set_aside) = (usable.shots.len(), usable.set_aside);
+    if usable.kept.len() < least.max(1) {
+        let (usable, set_aside) = (usable.kept.len(), usable.set_aside);
         return Err(CalibError::TooFew { usable, least: least.max(1), set_aside });
     }
     Ok(usable)
@@ -122,16 +144,17 @@ pub(crate) fn usable(shots: &[Shot], least: usize) -> Result<Usable<'_>, CalibEr
 
 fn check_size(
     camera: &'static str,
-    shots: &[Shot],
-    expected: Size,
-    of: impl Fn(&Shot) -> &Seen,
+    checks: &[Check],
+    first: [Size; 2],
+    of: impl Fn([Size; 2]) -> Size,
 ) -> Result<(), CalibError> {
+    let expected = of(first);
     if expected.width.min(expected.height) < LEAST_SIDE_PX {
         return Err(CalibError::TooSmall { camera, least: LEAST_SIDE_PX, found: expected });
     }
-    match shots.iter().find(|shot| of(shot).size() != expected) {
-        Some(shot) => {
-            Err(CalibError::OtherSize { camera, path: (&shot.name).into(), expected, found: of(shot).size() })
+    match checks.iter().find(|check| of(check.sizes) != expected) {
+        Some(check) => {
+            Err(CalibError::OtherSize { camera, path: (&check.name).into(), expected, found: of(check.sizes) })
         }
         None => Ok(()),
     }
@@ -211,6 +234,10 @@ mod tests {
         (0..count).map(|i| Shot::new(&format!("p{i}"), plane(i), plane(i + 50))).collect()
     }
 
+    fn usable_of(shots: &[Shot], least: usize) -> Result<Usable, CalibError> {
+        usable(&shots.iter().map(Check::of).collect::<Vec<_>>(), least)
+    }
+
     #[test]
     fn pairs_that_show_nothing_are_set_aside_with_their_reason() {
         let mut shots = shots(6);
@@ -220,9 +247,9 @@ mod tests {
         let mut white = plane(3);
         white.data_mut().iter_mut().take(9000).for_each(|v| *v = 1.0);
         shots[3] = Shot::new("white", white, plane(3));
-        let usable = usable(&shots, 3).unwrap();
-        assert_eq!(usable.shots.len(), 3);
-        let told = usable.set_aside.join("\n");
+        let left = usable_of(&shots, 3).unwrap();
+        assert_eq!(left.kept, [0, 4, 5]);
+        let told = left.set_aside.join("\n");
         for word in [
             "grey: the infrared image is blank",
             "dark: the visible image is blank",
@@ -230,9 +257,9 @@ mod tests {
         ] {
             assert!(told.contains(word), "{told}");
         }
-        let error = super::usable(&shots, 4).unwrap_err().to_string();
+        let error = usable_of(&shots, 4).unwrap_err().to_string();
         assert!(error.contains("3 usable pairs: expected at least 4") && error.contains("record ten"), "{error}");
-        assert!(matches!(super::usable(&[], 1), Err(CalibError::TooFew { usable: 0, least: 1, .. })));
+        assert!(matches!(usable(&[], 1), Err(CalibError::TooFew { usable: 0, least: 1, .. })));
     }
 
     #[test]
@@ -240,29 +267,29 @@ mod tests {
         let mut frozen = shots(5);
         let still = frozen[0].ir.clone();
         frozen.iter_mut().for_each(|shot| shot.ir = still.clone());
-        let error = usable(&frozen, 4).unwrap_err();
+        let error = usable_of(&frozen, 4).unwrap_err();
         assert!(matches!(error, CalibError::Frozen { camera: "infrared", pairs: 5 }), "{error}");
         let mut frozen = shots(5);
         let still = frozen[0].vi.clone();
         frozen.iter_mut().for_each(|shot| shot.vi = still.clone());
-        assert!(matches!(usable(&frozen, 4), Err(CalibError::Frozen { camera: "visible", pairs: 5 })));
-        assert!(matches!(usable(&frozen, 1), Err(CalibError::Frozen { camera: "visible", pairs: 5 })));
+        assert!(matches!(usable_of(&frozen, 4), Err(CalibError::Frozen { camera: "visible", pairs: 5 })));
+        assert!(matches!(usable_of(&frozen, 1), Err(CalibError::Frozen { camera: "visible", pairs: 5 })));
         // One that sticks now and then costs the pairs in which it did.
         let mut sticky = shots(6);
         sticky[3].vi = sticky[2].vi.clone();
-        let usable = usable(&sticky, 4).unwrap();
-        assert_eq!((usable.shots.len(), usable.set_aside.len()), (5, 1));
+        let usable = usable_of(&sticky, 4).unwrap();
+        assert_eq!((usable.kept.len(), usable.set_aside.len()), (5, 1));
     }
 
     #[test]
     fn sizes_must_agree_and_be_large_enough() {
         let mut other = shots(4);
         other[2].vi.gray = Plane::filled(Size::new(121, 100), 0.5).unwrap();
-        let error = usable(&other, 4).unwrap_err();
+        let error = usable_of(&other, 4).unwrap_err();
         let told = error.to_string();
         assert!(told.contains("p2") && told.contains("120x100") && told.contains("121x100"), "{told}");
         let small = Plane::filled(Size::new(200, 60), 0.5).unwrap();
-        let error = usable(&[Shot::new("s", small.clone(), small)], 1).unwrap_err();
+        let error = usable_of(&[Shot::new("s", small.clone(), small)], 1).unwrap_err();
         assert!(matches!(error, CalibError::TooSmall { camera: "infrared", .. }), "{error}");
     }
 

@@ -111,7 +111,7 @@ pub(crate) fn solve(pairs: &[&Pyramid], part: Part, start: &Map, begin: Option<&
             };
             let all = surfaces(pairs, &fixed, level, &here, REACH_PX, BLOCK_PX);
             let sum = all.into_iter().reduce(|a, b| a.add(&b))?;
-            let p = sum.best(here.frame(), free, &expectation(&here, &sum, pairs.len()));
+            let p = sum.best(here.frame(), &Vector::zeros(), free, &expectation(&here, &sum, pairs.len()));
             here = here.after(&p);
             if p.amax() < SETTLED_PX {
                 break;

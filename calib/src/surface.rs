@@ -122,6 +122,17 @@ impl Surfaces {
         (value, slope, bend)
     }
 
+    /// The sum over all blocks at the change `p`, to the pixel.
+    pub(crate) fn value(&self, frame: &Frame, p: &Vector) -> f64 {
+        let side = self.side();
+        let here = |(middle, surface): ([f64; 2], &[f32])| {
+            let [x, y] = frame.basis(middle).map(|b| (b.dot(p) + self.reach as f64).round());
+            let is_inside = [x, y].iter().all(|v| (0.0..side as f64).contains(v));
+            is_inside.then(|| surface.get(y as usize * side + x as usize).map(|v| f64::from(*v))).flatten()
+        };
+        self.blocks().filter_map(here).sum()
+    }
+
     /// The gradient of each cluster of `side` × `side` blocks.
     pub(crate) fn slopes(&self, frame: &Frame, side: usize) -> Vec<Vector> {
         let columns = self.columns.div_ceil(side);
@@ -137,10 +148,10 @@ impl Surfaces {
         slopes
     }
 
-    /// The change of greatest similarity, by damped Newton steps (as Levenberg's and Marquardt's); `free` says what moves.
-    pub(crate) fn best(&self, frame: &Frame, free: &[bool; PARAMETERS], prior: &Prior) -> Vector {
+    /// The change of greatest similarity near `begin`, by damped Newton steps (as Levenberg's and Marquardt's); `free` says what moves.
+    pub(crate) fn best(&self, frame: &Frame, begin: &Vector, free: &[bool; PARAMETERS], prior: &Prior) -> Vector {
         let total = |p: &Vector| prior.added(self.total(frame, p), p);
-        let mut p = Vector::zeros();
+        let mut p = *begin;
         let (mut value, mut slope, mut bend) = total(&p);
         let mut damping = 1e-3;
         while damping < 1e4 {
@@ -240,10 +251,10 @@ mod tests {
         let wanted = Vector::from([1.2, -0.7, 0.5, -0.4, 0.3, 0.2, 0.6, -0.5, 0.0]);
         let surfaces = bowls(|at| frame.basis(at).map(|b| b.dot(&wanted)));
         let free = Prior { already: Vector::zeros(), weight: Vector::zeros() };
-        let found = surfaces.best(&frame, &HOMOGRAPHY, &free);
+        let found = surfaces.best(&frame, &Vector::zeros(), &HOMOGRAPHY, &free);
         assert!((found - wanted).amax() < 1e-3, "{found}");
         let held = Prior { weight: Vector::from_element(1e6), ..free };
-        assert!(surfaces.best(&frame, &HOMOGRAPHY, &held).amax() < 0.01);
+        assert!(surfaces.best(&frame, &Vector::zeros(), &HOMOGRAPHY, &held).amax() < 0.01);
     }
 
     #[test]

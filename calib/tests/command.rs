@@ -134,6 +134,83 @@ fn wrong_calls_are_told_apart_from_bad_recordings() {
     assert!(code == Some(2) && said.contains("--vi"), "{said}");
 }
 
+/// Exit code, all that was said, and the report.
+fn watched(root: &Path, more: &[&str]) -> (Option<i32>, String, serde_json::Value) {
+    let (ir, vi, rig, json) = (root.join("ir"), root.join("vi"), root.join("rig.toml"), root.join("drift.json"));
+    let call = [
+        "drift",
+        "--rig",
+        text(&rig),
+        "--ir",
+        text(&ir),
+        "--vi",
+        text(&vi),
+        "--ir-range",
+        "full",
+        "--json",
+        text(&json),
+    ];
+    let output = caf_calib(&[&call[..], more].concat());
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let report = std::fs::read(&json).map_or(serde_json::Value::Null, |bytes| serde_json::from_slice(&bytes).unwrap());
+    (output.status.code(), said, report)
+}
+
+#[test]
+fn drift_tells_what_holds_what_moved_and_what_cannot_be_said_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let rig = caf_rig::PlaneRig {
+        visible: VI,
+        infrared: common::IR,
+        vis_from_ir: truth(),
+        latency_ms: caf_rig::Latency::default(),
+        measured: None,
+    };
+    rig.write(&root.join("rig.toml")).unwrap();
+    record(root, 10, |_, _, _| {});
+    let (code, said, report) = watched(root, &["--window", "4"]);
+    assert!(code == Some(0) && said.contains("the rig holds on 10 pairs"), "{said}");
+    assert!(report["verdict"] == "holds" && report["drift"]["stretches"].as_array().unwrap().len() == 2, "{report}");
+    record(root, 10, |i, ir, _| {
+        if i >= 5 {
+            *ir = Scene::new(i).infrared_after([6.0, 0.0], 0.0);
+        }
+    });
+    let (code, said, report) = watched(root, &["--window", "4"]);
+    assert!(
+        code == Some(1) && said.contains("the rig has moved since p5 (pair 6;") && said.contains("calibrate anew"),
+        "{said}"
+    );
+    assert_eq!((&report["verdict"], &report["drift"]["since"]["pair"]["index"]), (&"moved".into(), &5.into()));
+    let right_px = report["drift"]["offset"]["shift_px"][0].as_f64().unwrap();
+    assert!((right_px - 6.0).abs() < 0.7, "{report}");
+    record(root, 10, |_, ir, _| *ir = Scene::new(9).infrared());
+    let (code, said, report) = watched(root, &["--window", "4"]);
+    assert!(code == Some(1) && said.contains("the infrared camera shows the same image in all 10 pairs"), "{said}");
+    assert!(report["verdict"] == "no_answer" && report["reason"].as_str().unwrap().contains("frozen"), "{report}");
+    record(root, 10, |i, ir, _| {
+        if i > 3 {
+            ir.data_mut().fill(0.5)
+        }
+    });
+    let (code, said, report) = watched(root, &["--window", "4"]);
+    assert!(code == Some(1) && said.contains("4 usable pairs: expected at least 8"), "{said}");
+    assert_eq!(report["verdict"], "no_answer");
+    assert!(!said.contains("holds"), "{said}");
+    // Wrong calls.
+    record(root, 10, |_, ir, _| *ir = Plane::filled(VI, 0.5).unwrap());
+    let (code, said, _) = watched(root, &[]);
+    assert!(
+        code == Some(2) && said.contains("--rig: expected infrared images of 256x192 pixels, found 320x256"),
+        "{said}"
+    );
+    for (more, word) in [(["--window", "3"], "--window"), (["--false-alarm", "0"], "0.001 to 0.5, found 0")] {
+        let (code, said, _) = watched(root, &more);
+        assert!(code == Some(2) && said.contains(word), "{said}");
+    }
+}
+
 #[test]
 fn known_maps_are_measured() {
     let folder = tempfile::tempdir().unwrap();

@@ -33,6 +33,7 @@ fn one_pair_is_enough_when_it_is_asked_for_and_warned_of() {
     assert!(matches!(find(&one, &SETTINGS, ""), Err(CalibError::TooFew { usable: 1, least: 4, .. })));
     let found = find(&one, &Settings { least_pairs: 1, ..SETTINGS }, "").unwrap();
     let error = corner_error_px(&found.rig.vis_from_ir, &truth());
+    // 1.4 px here, of the corner that is farthest off; a rig of one pair promises no more than that it is near.
     assert!(error < 2.0, "{error}");
     assert!(found.warnings.iter().any(|w| w.contains("record ten")), "{:?}", found.warnings);
 }
@@ -59,6 +60,6 @@ fn a_rig_of_road_scenes_is_found() {
     let trials = [trial(&shots, &settings, 0).unwrap()];
     let sum = summary(&trials);
     caf_golden::say(&format!("{test}: 10 pairs, corner error {:.2} px of 384x240", sum.median_px));
-    // The pairs themselves are 1 px from aligned at 512x320; 95 % of rigs are found to 2.3 px there.
-    assert!(sum.median_px < 2.5, "{trials:?}");
+    // 95 % of rigs are found to 2.2 px at 512x320, which is 1.65 px of this width.
+    assert!(sum.median_px < 1.65, "{trials:?}");
 }

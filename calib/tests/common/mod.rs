@@ -72,6 +72,17 @@ impl Scene {
         self.image(0, IR, |at| at)
     }
 
+    /// The infrared image after the camera moved: what it shows lies `shift` pixels to the right and below of where it was, turned clockwise
+    /// by `turn_deg` about the middle.
+    pub fn infrared_after(&self, shift: [f64; 2], turn_deg: f64) -> Plane {
+        let (s, c) = turn_deg.to_radians().sin_cos();
+        let [mx, my] = [128.0, 96.0];
+        self.image(0, IR, |[x, y]| {
+            let (x, y) = (x - shift[0] - mx, y - shift[1] - my);
+            [mx + c * x + s * y, my + c * y - s * x]
+        })
+    }
+
     pub fn visible(&self, map: &Homography) -> Plane {
         let back = map.inverse().unwrap();
         self.image(1, VI, |at| back.map(at).unwrap())

@@ -2,6 +2,7 @@
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod drift;
 mod evaluate;
 mod rig;
 mod time;
@@ -22,6 +23,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Rig(rig::RigArguments),
+    Drift(drift::DriftArguments),
     Time(time::TimeArguments),
     Evaluate(evaluate::EvaluateArguments),
 }
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
     caf_console::start_log();
     let result = match &Arguments::parse().command {
         Command::Rig(arguments) => rig::run(arguments),
+        Command::Drift(arguments) => drift::run(arguments),
         Command::Time(arguments) => time::run(arguments),
         Command::Evaluate(arguments) => evaluate::run(arguments),
     };
