@@ -70,7 +70,10 @@ fn page(finding: &Finding, figures: &str, rig: &str) -> String {
         let mut row = |name: &str, value: String| table.row(vec![Cell::Head(name.to_owned()), Cell::Number(value)]);
         row("left in held-out parts, median", format!("{:.2}", m.held_out_median_px));
         row("left in held-out parts, 95 %", format!("{:.2}", m.held_out_p95_px));
-        row("held-out parts that were measured", format!("{measured} of {all}"));
+        row(
+            "squares of held-out pairs with enough edges in common to measure (25 % at least)",
+            format!("{measured} of {all}"),
+        );
         row("maps of the two halves differ in a corner by", format!("{:.2}", m.halves_differ_px));
         for (name, px) in ["upper left", "upper right", "lower left", "lower right"].iter().zip(m.corner_deviation_px) {
             row(&format!("standard deviation, {name} corner"), format!("{px:.2}"));
