@@ -86,8 +86,14 @@ pub struct CheckReport {
 }
 
 /// Probes every provider and fuses a black pair `runs` times, of `size` for a model that takes any. `options` are those that the model
-/// was loaded with.
-pub fn check(model: Model, options: EngineOptions, size: Size, runs: u32) -> Result<CheckReport, RuntimeError> {
+/// was loaded with. `done` is called after each pair, those that warm up included, with the number done and the number there are.
+pub fn check(
+    model: Model,
+    options: EngineOptions,
+    size: Size,
+    runs: u32,
+    done: &mut dyn FnMut(u32, u32),
+) -> Result<CheckReport, RuntimeError> {
     let library = library().map_err(EngineError::from)?;
     let providers = Provider::ALL
         .into_iter()
@@ -111,11 +117,11 @@ pub fn check(model: Model, options: EngineOptions, size: Size, runs: u32) -> Res
             hardware_threads: std::thread::available_parallelism().map_or(1, usize::from),
             operator_threads: options.threads,
         },
-        timing: time(model, size, runs)?,
+        timing: time(model, size, runs, done)?,
     })
 }
 
-fn time(model: Model, size: Size, runs: u32) -> Result<Timing, RuntimeError> {
+fn time(model: Model, size: Size, runs: u32, done: &mut dyn FnMut(u32, u32)) -> Result<Timing, RuntimeError> {
     let size = model.fixed_size().unwrap_or(size);
     let bytes = check_elements("the timed images", &[size.height, size.width, 3]).map_err(RuntimeError::Images)?;
     let black = vec![0; bytes];
@@ -123,10 +129,14 @@ fn time(model: Model, size: Size, runs: u32) -> Result<Timing, RuntimeError> {
     let (ir, vi) = (image(PixelFormat::Gray8)?, image(PixelFormat::Rgb8)?);
     let mut fusion = FrameFusion::new(model, &FusionSettings::default())?;
     let mut fused = FusedImage::default();
+    let (mut pairs, total) = (0, runs.saturating_add(WARM_UP));
     let mut pair = || -> Result<_, RuntimeError> {
         let start = Instant::now();
         let times = fusion.infer(&ir, &vi)?.finish(&mut fused)?;
-        Ok([times.pre, times.infer, times.post + times.read, start.elapsed()])
+        let whole = start.elapsed();
+        pairs += 1;
+        done(pairs, total);
+        Ok([times.pre, times.infer, times.post + times.read, whole])
     };
     let [.., first] = pair()?;
     for _ in 1..WARM_UP {

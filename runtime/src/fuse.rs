@@ -67,6 +67,8 @@ pub struct FuseSummary {
     pub fused: usize,
     /// Images that existed already.
     pub skipped: usize,
+    /// Whether it was stopped before the last pair. What was asked for beside the images, the lines of results, is not there then.
+    pub stopped: bool,
     /// One line for every image that was left out.
     pub left_out: Vec<String>,
     /// Detections in the images fused; none of a model that does not detect.
@@ -121,8 +123,13 @@ pub fn match_folders(ir: &Path, vi: &Path) -> Result<Matched, RuntimeError> {
     Ok(Matched { pairs, offenders })
 }
 
-/// Fuses every pair; `done` is called after each with the number done and the number there are.
-pub fn run(model: Model, config: &FuseConfig, done: &mut dyn FnMut(usize, usize)) -> Result<FuseSummary, RuntimeError> {
+/// Fuses every pair, until `stop` says so; `done` is called after each with the number done and the number there are.
+pub fn run(
+    model: Model,
+    config: &FuseConfig,
+    stop: &dyn Fn() -> bool,
+    done: &mut dyn FnMut(usize, usize),
+) -> Result<FuseSummary, RuntimeError> {
     let Matched { pairs, offenders: mut left_out } = match_folders(&config.ir, &config.vi)?;
     if !left_out.is_empty() && (pairs.is_empty() || !config.keep_going) {
         return Err(RuntimeError::Offenders { offenders: left_out });
@@ -153,7 +160,12 @@ pub fn run(model: Model, config: &FuseConfig, done: &mut dyn FnMut(usize, usize)
     let mut image = FusedImage::default();
     let mut times: [Histogram; 4] = std::array::from_fn(|_| Histogram::default());
     let (mut fused, mut skipped, mut detections) = (0, 0, 0);
+    let mut stopped = false;
     for (index, pair) in pairs.iter().enumerate() {
+        stopped = stop();
+        if stopped {
+            break;
+        }
         if images.keeps(&pair.name) {
             skipped += 1;
             done(index + 1, pairs.len());
@@ -186,14 +198,27 @@ pub fn run(model: Model, config: &FuseConfig, done: &mut dyn FnMut(usize, usize)
         detections += image.of::<Detections>().map_or(0, |found| found.list.len());
         done(index + 1, pairs.len());
     }
-    if let Some(lines) = lines {
+    // Lines of some of the pairs would be taken for those of all.
+    if let Some(lines) = lines.filter(|_| !stopped) {
         lines.finish()?;
     }
     images.finish()?;
     class_maps.map_or(Ok(()), ResultFolder::finish)?;
     let [read, pre, infer, write] = times.map(|h| h.percentiles());
     let detections = detects.then_some(detections);
-    Ok(FuseSummary { provider, provider_reason, fused, skipped, left_out, detections, read, pre, infer, write })
+    Ok(FuseSummary {
+        provider,
+        provider_reason,
+        fused,
+        skipped,
+        stopped,
+        left_out,
+        detections,
+        read,
+        pre,
+        infer,
+        write,
+    })
 }
 
 /// Writes what was found in a pair as a line of JSON without its end.

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use caf_console::{claim, print, write_json};
+use caf_console::{Console, Progress as _, claim, print, write_json};
 use caf_geometry::Size;
+use caf_runtime::check::check;
 use clap::Args;
 
 use super::vehicle::{ModelArgs, WithOrigin};
@@ -32,7 +33,16 @@ impl CheckArgs {
         self.model.paths().writes("--json", self.json.as_deref()).check()?;
         claim(self.json.as_deref())?;
         let vehicle = self.model.load()?;
-        let report = caf_runtime::check::check(vehicle.model, self.model.options(), self.size, self.runs)?;
+        let console = Console::default();
+        let (options, size) = (self.model.options(), self.size);
+        let report = check(vehicle.model, options, size, self.runs, &mut |done, total| {
+            if done == 1 {
+                console.begin("time", total.into(), 0);
+            }
+            console.advance(done.into(), "");
+        });
+        console.end();
+        let report = report?;
         print(&report.text())?;
         Ok(write_json(self.json.as_deref(), &WithOrigin::new(&report, &vehicle.origin))?)
     }

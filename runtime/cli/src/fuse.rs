@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use caf_console::{Console, Progress as _, claim, out, say, write_json};
+use anyhow::Context as _;
+use caf_console::{Console, Interrupted, Progress as _, StopFlag, claim, out, say, write_json};
 use caf_runtime::error::RuntimeError;
 use caf_runtime::fuse::{Existing, FuseConfig, run};
 use caf_runtime::fusion::FusionSettings;
@@ -79,7 +80,8 @@ impl FuseArgs {
             fusion: FusionSettings { rig: None, nms, draw: self.draw, follow: Follow::AtOnce },
         };
         let (console, mut begun) = (Console::default(), false);
-        let report = run(vehicle.model, &config, &mut |done, total| {
+        let stop = StopFlag::on_signals().context("interrupts cannot be caught")?;
+        let report = run(vehicle.model, &config, &|| stop.is_raised(), &mut |done, total| {
             if !std::mem::replace(&mut begun, true) {
                 console.begin("fuse", total as u64, 0);
             }
@@ -97,14 +99,23 @@ impl FuseArgs {
                 report.provider.name()
             ),
         };
+        let has_more = config.detections.is_some() || config.class_maps.is_some();
+        let stopped = match (report.stopped, has_more) {
+            (false, _) => "",
+            (true, false) => "stopped; --resume goes on: ",
+            (true, true) => "stopped; --overwrite begins anew, for the images there have no detections or class maps: ",
+        };
         out!(
-            "{} written{}{}{}{times}: {out}",
+            "{stopped}{} written{}{}{}{times}: {out}",
             report.fused,
             some(report.skipped, "there already"),
             some(report.left_out.len(), "left out"),
             report.detections.map_or_else(String::new, |count| format!(", {count} detections")),
         )?;
         write_json(self.json.as_deref(), &WithOrigin::new(&report, &vehicle.origin))?;
+        if report.stopped {
+            return Err(Interrupted.into());
+        }
         match report.left_out {
             offenders if offenders.is_empty() => Ok(()),
             offenders => Err(RuntimeError::Offenders { offenders }.into()),

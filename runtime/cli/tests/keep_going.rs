@@ -1,10 +1,12 @@
-//! Broken images among many: found before the work begins as far as that is possible, and left out where that is wanted.
+//! Broken images among many: found before the work begins as far as that is possible, and left out where that is wanted. Work that
+//! is stopped and goes on.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
 mod common;
 
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use caf_net::zoo::pipeline::{ColourMode, Samples};
 use common::report::json;
@@ -61,4 +63,41 @@ fn broken_images_are_found_before_the_work_or_left_out_of_it() {
     let report = json(&report);
     assert_eq!((report["fused"].as_u64(), report["left_out"].as_array().unwrap().len()), (Some(25), 5), "{report:#}");
     assert!(leftovers(folder.path()).is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn stopped_work_says_so_and_goes_on() {
+    const PAIRS: usize = 300;
+    let folder = tempfile::tempdir().unwrap();
+    let model = common::fusion_model(folder.path(), "m.onnx", Samples::Bytes, ColourMode::Rgb);
+    let at = |name: &str| folder.path().join(name);
+    save_gray(&at("ir/000.png"), 96, 64, 1);
+    save_rgb(&at("vi/000.png"), 96, 64, 1);
+    for i in 1..PAIRS {
+        for camera in ["ir", "vi"] {
+            std::fs::hard_link(at(&format!("{camera}/000.png")), at(&format!("{camera}/{i:03}.png"))).unwrap();
+        }
+    }
+    let (ir, vi, out) = (at("ir"), at("vi"), at("out"));
+    let call = ["fuse", "--model", text(&model), "--ir", text(&ir), "--vi", text(&vi), "--out", text(&out)];
+    let program = env!("CARGO_BIN_EXE_caf-run");
+    let mut child = Command::new(program).args(call).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    while !out.join("000.png").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "the work ended before its first pair");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", said(&output));
+    assert!(String::from_utf8_lossy(&output.stdout).starts_with("stopped; --resume goes on: "), "{}", said(&output));
+    let images =
+        || std::fs::read_dir(&out).unwrap().filter(|e| e.as_ref().unwrap().path().extension().is_some()).count();
+    let before = images();
+    assert!((1..PAIRS).contains(&before) && leftovers(folder.path()).is_empty(), "{before} of {PAIRS}");
+    let output = caf_run(&[&call[..], &["--resume"]].concat());
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(images(), PAIRS);
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told.starts_with(&format!("{} written, {before} there already", PAIRS - before)), "{told}");
 }
