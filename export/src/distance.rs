@@ -200,8 +200,8 @@ impl Limit {
     /// against neither: bytes 1 step at most and 3e-5 on average, scores 2e-3 and 2e-6, boxes 0.3 and 1e-3 of 640 pixels.
     ///
     /// Of less precision this finds broken models only: what they cost is measured on many pairs. Measured on real pairs, of the published
-    /// fusion network's bytes: fp16 62 dB, where 45 dB is what the gate asks for; int8 1.1 to 1.2 on average (44 dB), where a mean of 6 is
-    /// four steps of its last tensor. The marks of what tasks make are chosen.
+    /// fusion network's bytes: fp16 62 dB, where 45 dB is what the gate asks for; int8 1.1 to 1.2 on average (44 dB), where 6 are
+    /// allowed, for networks with less contrast to spare. The marks of what tasks make are chosen.
     #[must_use]
     pub fn of_reference(contract: &Contract, output: &str) -> Self {
         use Quantity::{Classes, Pixels, Unit};
