@@ -70,7 +70,7 @@ fn a_bundle_holds_all_that_a_vehicle_needs() {
     assert_eq!(bundle.rig().unwrap().0, RIG);
     assert_eq!(manifest.tasks[0].classes, ["person", "car"]);
     let weights = FusionFile::open(&f.path("fusion.safetensors")).unwrap();
-    assert_eq!(manifest.made.sources[0].sha256, weights.sha256());
+    assert_eq!(manifest.made.sources[0].sha256, weights.sha256().to_string());
     for (name, text) in [(&manifest.made.beta, "by hand\n"), (&manifest.made.run, "by hand, too\n")] {
         assert_eq!(&**bundle.bytes(name.as_ref().unwrap()).unwrap(), text.as_bytes());
     }

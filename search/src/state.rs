@@ -4,12 +4,12 @@
 //! belongs to is JSON under the metadata key `run`.
 
 use caf_data::Dataset;
+use caf_file::Sha256Hash;
 use caf_image::Label;
 use caf_torch::optim::Adam;
 use caf_weights::{HostTensor, Weights, WeightsError, load_safetensors};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -204,30 +204,29 @@ pub(crate) fn resumed(done: usize, end: usize, ends_early: bool) -> String {
 
 /// What a resumed run compares of its pairs: class names, names, sizes and boxes, not pixels.
 pub(crate) fn fingerprint(dataset: &Dataset) -> String {
-    let mut hash = Sha256::new();
+    let mut bytes = vec![];
     for class in dataset.classes() {
-        feed(&mut hash, class.as_bytes());
+        feed(&mut bytes, class.as_bytes());
     }
     for entry in dataset.entries() {
-        feed(&mut hash, entry.name.as_bytes());
-        feed(&mut hash, &entry.size.width.to_le_bytes());
-        feed(&mut hash, &entry.size.height.to_le_bytes());
+        feed(&mut bytes, entry.name.as_bytes());
+        feed(&mut bytes, &entry.size.width.to_le_bytes());
+        feed(&mut bytes, &entry.size.height.to_le_bytes());
         for (kind, boxes) in [(0u8, &entry.labels), (1, &entry.ignore)] {
             for Label { class, cx, cy, w, h } in boxes {
-                feed(&mut hash, &[kind]);
-                feed(&mut hash, &class.to_le_bytes());
-                [cx, cy, w, h].iter().for_each(|v| feed(&mut hash, &v.to_le_bytes()));
+                feed(&mut bytes, &[kind]);
+                feed(&mut bytes, &class.to_le_bytes());
+                [cx, cy, w, h].iter().for_each(|v| feed(&mut bytes, &v.to_le_bytes()));
             }
         }
     }
-    let digest: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("{} pairs {digest}", dataset.len())
+    format!("{} pairs {:.16}", dataset.len(), Sha256Hash::of(&bytes))
 }
 
-/// Takes in some bytes and their number, so that neighbouring fields cannot run into each other.
-fn feed(hash: &mut Sha256, bytes: &[u8]) {
-    hash.update((bytes.len() as u64).to_le_bytes());
-    hash.update(bytes);
+/// Adds a field and its length, so that neighbouring fields cannot run into each other.
+fn feed(bytes: &mut Vec<u8>, field: &[u8]) {
+    bytes.extend((field.len() as u64).to_le_bytes());
+    bytes.extend(field);
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests stop at the line that fails")]
 
+use caf_file::Sha256Hash;
 use caf_geometry::Size;
 use std::path::{Path, PathBuf};
 
@@ -14,15 +15,10 @@ use caf_image::{Gray8, IrRange, Plane, Raster, Rgb8, read_ir, read_vi};
 use caf_tests::published::{recolour, wrapped, ycrcb8_from_rgb8};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 /// The golden folder's pairs: subfolders that hold both images.
 fn pairs(root: &Path) -> Vec<PathBuf> {
     folders(root, &["ir.png", "vi.png"])
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// An F32 tensor `[1, 1, height, width]` as a plane.
@@ -98,7 +94,11 @@ fn planes_are_bit_exact() {
         for (key, full) in [("ir_full", &ir), ("vi_y_full", &y)] {
             let about = &about[key];
             let bytes: Vec<u8> = full.data().iter().flat_map(|v| v.to_le_bytes()).collect();
-            tally.equal("hashes of whole planes", &[sha256(&bytes)], &[about["sha256_f32_le"].as_str().unwrap()]);
+            tally.equal(
+                "hashes of whole planes",
+                &[Sha256Hash::of(&bytes).to_string()],
+                &[about["sha256_f32_le"].as_str().unwrap()],
+            );
             let expected = ["mean", "std_population", "min", "max"].map(|key| number(&about[key]));
             // Means of a million values in double precision, summed in another order.
             tally.close("statistics of whole planes", &statistics(full), &expected, 1e-12);
@@ -107,7 +107,7 @@ fn planes_are_bit_exact() {
             let Some(expected) = about[format!("sha256_{file}_png")].as_str() else { continue };
             tally.equal(
                 "hashes of files",
-                &[sha256(&std::fs::read(pair.join(format!("{file}.png"))).unwrap())],
+                &[Sha256Hash::of_file(&pair.join(format!("{file}.png"))).unwrap().to_string()],
                 &[expected],
             );
         }

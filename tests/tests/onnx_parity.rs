@@ -6,6 +6,7 @@ use caf_contract::{Contract, GraphPort, METADATA_KEY};
 use caf_engine::{Array, Engine, EngineOptions};
 use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile};
 use caf_export::{ExportError, ExportOptions, onnx};
+use caf_file::Sha256Hash;
 use caf_golden::{Tally, find};
 use caf_net::zoo::caf::{self as fusion, CafConfig};
 use caf_net::zoo::pipeline::{ColourMode, Samples};
@@ -17,7 +18,7 @@ use caf_tests::engine::{LIBTORCH, LIBTORCH_DOUBLE, Load, ONNX_FOLDED, ONNX_UNFOL
 use caf_tests::golden::checkpoints;
 use caf_tests::parity::{Layout, Rows, Spread, rounding};
 use caf_tests::{caf, fixture, segformer, yolov5};
-use caf_weights::{HostTensor, Weights, save_safetensors, sha256_of_file};
+use caf_weights::{HostTensor, Weights, save_safetensors};
 use std::path::{Path, PathBuf};
 
 /// 8-bit images: rounding may fall to either side of a half.
@@ -389,7 +390,7 @@ fn check_contract(model: &Model, parts: Parts<'_>, files: &Files) {
     let engine = Engine::from_bytes("model", &model.to_onnx(true).unwrap(), EngineOptions::CPU).unwrap();
     let contract = Contract::from_metadata(engine.metadata(METADATA_KEY).as_deref()).unwrap();
     assert_eq!(&contract, model.contract());
-    let hash = |path: &Path| sha256_of_file(path).unwrap();
+    let hash = |path: &Path| Sha256Hash::of_file(path).unwrap().to_string();
     let expected: Vec<(&str, String)> = match parts {
         Parts::Fusion(_) => vec![("fusion", hash(&files.fusion))],
         Parts::Tasks(_) => vec![("task", hash(&files.task))],

@@ -1,9 +1,9 @@
 use std::fs;
 use std::path::Path;
 
+use caf_file::Sha256Hash;
 use caf_geometry::Size;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use crate::error::RigError;
 use crate::matrix::{Homography, Mat3};
@@ -204,7 +204,7 @@ fn checksum_line(sha256: &str) -> String {
 }
 
 fn sha256(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256Hash::of(text.as_bytes()).to_string()
 }
 
 #[cfg(test)]

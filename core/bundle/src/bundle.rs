@@ -2,14 +2,14 @@
 
 use crate::error::{BundleError, Fault, FileFault, ManifestFault};
 use crate::folder;
-use crate::format::{MANIFEST, MOST_MANIFEST_BYTES, SIGNATURE};
-use crate::hash::Sha256Hash;
 use crate::key::{PublicKey, SIGNATURE_BYTES, Trust};
 use crate::manifest::{Manifest, ModelEntry};
 use crate::name::FileName;
 use crate::probes::ProbeSet;
 use crate::text;
+use crate::{MANIFEST, MOST_MANIFEST_BYTES, SIGNATURE};
 use caf_contract::{Contract, Mismatch, Precision, TaskContract, classes};
+use caf_file::Sha256Hash;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io;

@@ -2,13 +2,13 @@
 
 use crate::bundle::Bundle;
 use crate::error::{BundleError, ManifestFault};
-use crate::format::{FORMAT, MANIFEST, SIGNATURE, VERSION};
-use crate::hash::Sha256Hash;
 use crate::key::{SecretKey, Trust};
 use crate::manifest::{FileEntry, Made, Manifest, ModelEntry, RigEntry, Role, TaskEntry, Thresholds};
 use crate::name::FileName;
 use crate::text;
+use crate::{FORMAT, MANIFEST, SIGNATURE, VERSION};
 use caf_contract::IrRange;
+use caf_file::Sha256Hash;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use std::collections::BTreeSet;

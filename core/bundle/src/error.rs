@@ -1,11 +1,11 @@
 //! What can be wrong with a bundle.
 
-use crate::format::{FORMAT, MANIFEST, MOST_MANIFEST_BYTES, VERSION};
-use crate::hash::Sha256Hash;
 use crate::key::{KeyError, PublicKey, SIGNATURE_BYTES};
 use crate::name::NameFault;
 use crate::probes::ProbeError;
+use crate::{FORMAT, MANIFEST, MOST_MANIFEST_BYTES, VERSION};
 use caf_contract::{Mismatch, list};
+use caf_file::Sha256Hash;
 use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;

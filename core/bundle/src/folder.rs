@@ -1,8 +1,9 @@
 //! The folder as it lies on the disk: what is in it, and its files read once.
 
 use crate::error::{BundleError, Fault, FileFault};
-use crate::format::{MANIFEST, SIGNATURE};
 use crate::manifest::FileEntry;
+use crate::{MANIFEST, SIGNATURE};
+use caf_file::Sha256Hash;
 use rustix::fs::OFlags;
 use std::collections::BTreeSet;
 use std::fs::{File, FileType};
@@ -91,7 +92,7 @@ pub fn verified(folder: &Path, entry: &FileEntry) -> Result<Arc<[u8]>, FileFault
         return Err(FileFault::Size { expected, found });
     }
     let bytes = whole(file, expected).map_err(unreadable)??;
-    let found = crate::hash::Sha256Hash::of(&bytes);
+    let found = Sha256Hash::of(&bytes);
     if found == entry.sha256 { Ok(bytes) } else { Err(FileFault::Hash { expected: entry.sha256, found }) }
 }
 

@@ -1,6 +1,6 @@
 //! Keys and signatures: ed25519, as OpenSSL writes them.
 
-use crate::hash::{bytes_of, hexadecimal};
+use caf_file::{from_hexadecimal, hexadecimal};
 use ed25519_dalek::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _};
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
@@ -77,8 +77,8 @@ impl PublicKey {
             }
             VerifyingKey::from_public_key_pem(text.trim()).map_err(|error| wrong(&error.to_string()))?
         } else {
-            let bytes =
-                bytes_of(&Zeroizing::new(text.trim().to_ascii_lowercase())).ok_or_else(|| wrong("another text"))?;
+            let bytes = from_hexadecimal(&Zeroizing::new(text.trim().to_ascii_lowercase()))
+                .ok_or_else(|| wrong("another text"))?;
             VerifyingKey::from_bytes(&bytes).map_err(|_| wrong("64 digits that are no point of the curve"))?
         };
         Self::strong(key).ok_or_else(|| wrong("a weak key, under which anything verifies"))
@@ -113,7 +113,7 @@ impl SecretKey {
             return SigningKey::from_pkcs8_pem(text.trim()).map(Self).map_err(|error| wrong(&error.to_string()));
         }
         let digits = Zeroizing::new(text.trim().to_ascii_lowercase());
-        let bytes = Zeroizing::new(bytes_of(&digits).ok_or_else(|| wrong("another text"))?);
+        let bytes = Zeroizing::new(from_hexadecimal(&digits).ok_or_else(|| wrong("another text"))?);
         Ok(Self(SigningKey::from_bytes(&bytes)))
     }
 
@@ -167,7 +167,8 @@ impl TryFrom<String> for PublicKey {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let key = bytes_of(&text).and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok()).and_then(Self::strong);
+        let key =
+            from_hexadecimal(&text).and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok()).and_then(Self::strong);
         key.ok_or_else(|| format!("expected an ed25519 public key of 64 lower-case hexadecimal digits, found `{text}`"))
     }
 }

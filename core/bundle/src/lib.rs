@@ -56,8 +56,6 @@ mod bundle;
 mod draft;
 mod error;
 mod folder;
-mod format;
-mod hash;
 mod key;
 mod manifest;
 pub mod modelinfo;
@@ -67,12 +65,22 @@ mod text;
 mod validate;
 
 pub use bundle::{Bundle, Model};
+pub use caf_file::Sha256Hash;
 pub use draft::{Draft, Existing};
 pub use error::{BundleError, Fault, FileFault, ManifestFault};
-pub use format::{MANIFEST, MOST_MANIFEST_BYTES, SIGNATURE, VERSION};
-pub use hash::Sha256Hash;
 pub use key::{KeyError, PublicKey, SecretKey, Trust};
 pub use manifest::{FileEntry, Made, Manifest, MeasuredLoss, ModelEntry, RigEntry, Role, TaskEntry, Thresholds};
 pub use name::{FileName, NameFault};
 pub use probes::{Probe, ProbeError, ProbeSet};
 pub use validate::MOST_DETECTIONS;
+
+/// Name of the manifest.
+pub const MANIFEST: &str = "manifest.toml";
+/// Name of the signature over the manifest's bytes.
+pub const SIGNATURE: &str = "manifest.sig";
+/// The version this code writes and reads.
+pub const VERSION: u32 = 1;
+/// What the manifest's `format` says.
+const FORMAT: &str = "caf-bundle";
+/// Longest manifest: some thousand files. A longer one is refused unread.
+pub const MOST_MANIFEST_BYTES: u64 = 1 << 20;

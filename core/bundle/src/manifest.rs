@@ -1,9 +1,9 @@
 //! What a bundle says of itself.
 
-use crate::hash::Sha256Hash;
 use crate::key::PublicKey;
 use crate::name::FileName;
 use caf_contract::{IrRange, Precision, Source};
+use caf_file::Sha256Hash;
 use caf_geometry::NmsSettings;
 use serde::{Deserialize, Serialize};
 

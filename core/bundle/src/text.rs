@@ -4,11 +4,11 @@
 //! before it, so that an accident to the manifest is found without a key.
 
 use crate::error::ManifestFault;
-use crate::format::{FORMAT, MOST_MANIFEST_BYTES, VERSION};
-use crate::hash::Sha256Hash;
 use crate::manifest::Manifest;
 use crate::name::FileName;
 use crate::validate::{inconsistencies, names};
+use crate::{FORMAT, MOST_MANIFEST_BYTES, VERSION};
+use caf_file::Sha256Hash;
 use serde::Deserialize;
 
 /// How the last line begins.

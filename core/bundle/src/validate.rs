@@ -1,9 +1,9 @@
 //! Whether a manifest says something that can be.
 
 use crate::error::ManifestFault;
-use crate::format::{MANIFEST, SIGNATURE};
 use crate::manifest::{FileEntry, Manifest, MeasuredLoss, Role};
 use crate::name::FileName;
+use crate::{MANIFEST, SIGNATURE};
 use caf_contract::{Mismatch, Precision, Task};
 use std::collections::BTreeMap;
 

@@ -16,7 +16,6 @@
 //!  "sources": [{"role": "fusion", "sha256": "…"}, {"role": "task", "sha256": "…"}]}
 //! ```
 
-mod array;
 mod check;
 pub mod classes;
 mod contract;
@@ -29,13 +28,12 @@ mod port;
 mod samples;
 mod task;
 
-pub use array::{Array, Values};
 pub use check::GraphPort;
 pub use contract::{Contract, INPUT_IMAGE, INPUT_IR, INPUT_VI, OUTPUT_FUSED, Precision, Source};
 pub use error::{ContractError, METADATA_KEY, Mismatch, VERSION, list};
 pub use extents::{Extents, check_elements};
 pub use ir_range::{IrLimits, IrRange, IrSample, IrScratch, LEAST_USED_SHARE};
-pub use port::{Colour, Element, Extent, MOST_ELEMENTS, Port, elements};
+pub use port::{Array, Colour, Element, Extent, MOST_ELEMENTS, Port, Values, elements};
 pub use task::{
     DETECTION, DetectionContract, IGNORED_LABEL, MOST_MAP_CLASSES, Part, Quantity, SEGMENTATION, SegmentationContract,
     TASKS, Task, TaskContract,

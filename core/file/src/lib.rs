@@ -4,6 +4,8 @@
 //! on disk and renamed, so that a reader finds the old file or the whole new one, and a full disk or an error on the way
 //! leaves what was there. A process that is killed leaves the file aside; nothing reads it, and it can be deleted.
 //!
+//! Which bytes a file holds is told by their [`Sha256Hash`].
+//!
 //! Errors are [`std::io::Error`]; callers know what the file is for and add its path.
 //!
 //! ```no_run
@@ -15,11 +17,15 @@
 //! # std::io::Result::Ok(())
 //! ```
 
+mod hash;
+
 use std::fs::Permissions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
+
+pub use hash::{Sha256Hash, from_hexadecimal, hexadecimal};
 
 /// How the names of unfinished files begin. Of fixed length, so that every name the file system takes can be written.
 const PREFIX: &str = ".partial-";

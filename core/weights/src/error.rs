@@ -121,7 +121,8 @@ impl WeightsError {
         }
     }
 
-    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> WeightsError {
+    /// Adds the file and what was done with it (`read`) to the system's error.
+    pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> WeightsError {
         let path = path.to_owned();
         move |source| WeightsError::Io { action, path, source }
     }

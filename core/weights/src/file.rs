@@ -9,9 +9,7 @@ use crate::error::{FileFault, WeightsError};
 use crate::header::{Extent, Header};
 use crate::tensor::HostTensor;
 use crate::weights::Weights;
-use sha2::{Digest, Sha256};
-use std::fs::File;
-use std::io::{BufWriter, Read, Write};
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 /// Longest header that is read: the format's own limit.
@@ -112,25 +110,6 @@ fn write_all(path: &Path, json: &[u8], weights: &Weights) -> std::io::Result<()>
         out.write_all(tensor.bytes())?;
     }
     out.into_inner().map_err(|e| e.into_error())?.finish()
-}
-
-/// SHA-256 of a file's bytes in lower-case hexadecimal.
-///
-/// # Errors
-/// [`WeightsError::Io`] when it cannot be read.
-pub fn sha256_of_file(path: impl AsRef<Path>) -> Result<String, WeightsError> {
-    let path = path.as_ref();
-    let mut file = File::open(path).map_err(WeightsError::io("open", path))?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        let n = file.read(&mut buffer).map_err(WeightsError::io("read", path))?;
-        if n == 0 {
-            break;
-        }
-        hash.update(buffer.get(..n).unwrap_or_default());
-    }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]

@@ -51,9 +51,7 @@ fn equal_weights_make_equal_files() {
     let (a, b) = (dir.path().join("a"), dir.path().join("b"));
     save_safetensors(&sample(), &a).unwrap();
     save_safetensors(&sample(), &b).unwrap();
-    assert_eq!(sha256_of_file(&a).unwrap(), sha256_of_file(&b).unwrap());
-    std::fs::write(&a, "abc").unwrap();
-    assert_eq!(sha256_of_file(&a).unwrap(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    assert_eq!(std::fs::read(&a).unwrap(), std::fs::read(&b).unwrap());
 }
 
 #[test]

@@ -26,7 +26,7 @@ mod weights;
 pub use cause::{DuplicateName, InitError, MetadataError, RenameError, TensorError};
 pub use dtype::DType;
 pub use error::{FileFault, ImportCause, WeightsError};
-pub use file::{load_safetensors, save_safetensors, sha256_of_file};
+pub use file::{load_safetensors, save_safetensors};
 pub use init::initial;
 pub use metadata::Metadata;
 pub use mismatch::{Differences, Differing, Kind, Mismatch, Misshapen, NonFinite, Untyped, Wanted};

@@ -6,6 +6,7 @@ use crate::error::ExportError;
 use caf_contract::{
     Colour, Contract, Element, Extent, INPUT_IMAGE, INPUT_IR, INPUT_VI, OUTPUT_FUSED, Port, Precision, Source, VERSION,
 };
+use caf_file::Sha256Hash;
 use caf_net::zoo::pipeline::{ColourMode, TaskStage};
 use caf_net::{Dim, Graph, Value};
 
@@ -45,7 +46,7 @@ pub(super) fn contract(
         };
         Port { name: name.to_owned(), element, shape: ty.dims.iter().map(extent).collect(), colour: colour_of(name) }
     };
-    let source = |role: &str, sha256: &str| Source { role: role.to_owned(), sha256: sha256.to_owned() };
+    let source = |role: &str, sha256: Sha256Hash| Source { role: role.to_owned(), sha256: sha256.to_string() };
     // A task network sees the fused image, which has no range any more.
     let infrared_range = match (fusion, tasks) {
         (Some(fusion), _) => fusion.ir_range(),

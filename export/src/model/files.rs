@@ -5,11 +5,12 @@
 
 use crate::error::ExportError;
 use caf_contract::IrRange;
+use caf_file::Sha256Hash;
 use caf_geometry::Size;
 use caf_net::zoo::fusion::FusionNetwork;
 use caf_net::zoo::network::{Family, NetworkConfig};
 use caf_net::zoo::task::TaskNetwork;
-use caf_weights::{NetworkFile, Weights, sha256_of_file};
+use caf_weights::{NetworkFile, Weights, WeightsError};
 use std::path::Path;
 
 /// The detector's input where nothing else is said.
@@ -19,7 +20,7 @@ const DEFAULT_SIDE_PX: usize = 640;
 #[derive(Debug)]
 pub struct Part<F: ?Sized + 'static> {
     file: NetworkFile<F>,
-    sha256: String,
+    sha256: Sha256Hash,
 }
 
 /// The weights of a fusion network.
@@ -33,7 +34,8 @@ impl<F: Family + ?Sized> Part<F> {
     /// cannot be understood.
     pub fn open(path: &Path) -> Result<Self, ExportError> {
         let file = NetworkFile::<F>::open(path)?;
-        Ok(Part { file, sha256: sha256_of_file(path)? })
+        let sha256 = Sha256Hash::of_file(path).map_err(WeightsError::io("read", path))?;
+        Ok(Part { file, sha256 })
     }
 
     /// How 16-bit infrared became [0, 1] in its training, where the file says so.
@@ -61,9 +63,9 @@ impl<F: Family + ?Sized> Part<F> {
         &self.file.notes
     }
 
-    /// SHA-256 of the file, lower-case hexadecimal.
-    pub fn sha256(&self) -> &str {
-        &self.sha256
+    /// SHA-256 of the file.
+    pub fn sha256(&self) -> Sha256Hash {
+        self.sha256
     }
 }
 

@@ -9,9 +9,9 @@ use crate::run_settings::DataSettings;
 use crate::search::SearchConfig;
 use crate::state::{StateError, differing, fingerprint};
 use caf_data::{Dataset, DatasetOptions, Need};
+use caf_file::Sha256Hash;
 use caf_fusion_loss::LossConfig;
 use serde_json::{Map, Value, json};
-use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 
 /// Settings that may change without changing a row, beside lists that may grow.
@@ -95,8 +95,7 @@ fn remove(value: &mut Value, pointer: &str) {
 }
 
 fn hash(path: &Path) -> Result<String, SearchError> {
-    let bytes = std::fs::read(path).map_err(SearchError::io("read", path))?;
-    Ok(Sha256::digest(&bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    Ok(format!("{:.16}", Sha256Hash::of_file(path).map_err(SearchError::io("read", path))?))
 }
 
 /// Makes the folder that of the study, or sees that it is. Methods, seeds and protocols may have been added or left out; what a row

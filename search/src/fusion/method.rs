@@ -4,6 +4,7 @@ use crate::error::SearchError;
 use crate::fusion_net::FusionNet;
 use crate::loader::plane_tensor;
 use caf_data::Sample;
+use caf_file::Sha256Hash;
 use caf_geometry::Size;
 use caf_image::Plane;
 use caf_torch::Mode;
@@ -34,7 +35,10 @@ impl Method {
     /// When the network's file cannot be read.
     pub fn describe(&self) -> Result<String, SearchError> {
         Ok(match self {
-            Method::Network(path) => format!("network of SHA-256 {}", caf_weights::sha256_of_file(path)?),
+            Method::Network(path) => {
+                let hash = Sha256Hash::of_file(path).map_err(SearchError::io("read", path))?;
+                format!("network of SHA-256 {hash}")
+            }
             Method::Visible => "visible".to_owned(),
             Method::Infrared => "infrared".to_owned(),
             Method::Average => "average".to_owned(),

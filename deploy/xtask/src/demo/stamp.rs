@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use anyhow::{Context as _, Result};
+use caf_file::Sha256Hash;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 /// What is remembered of a step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,12 +57,8 @@ impl Stamps {
 ///
 /// When it cannot be read.
 pub fn fingerprint(program: &Path) -> Result<String> {
-    let bytes = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
-    Ok(hexadecimal(Sha256::digest(bytes).as_slice()))
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let hash = Sha256Hash::of_file(program).with_context(|| format!("cannot read {}", program.display()))?;
+    Ok(hash.to_string())
 }
 
 /// Hash of a command line, of its program's fingerprint and of everything it reads.
@@ -71,28 +67,26 @@ fn hexadecimal(bytes: &[u8]) -> String {
 ///
 /// When something that is read does not exist or cannot be read.
 pub fn key(line: &str, program: &str, reads: &[PathBuf]) -> Result<String> {
-    let mut hash = Sha256::new();
-    hash.update(line.as_bytes());
-    hash.update(program.as_bytes());
+    let mut bytes = [line, program].concat().into_bytes();
     for path in reads {
-        add(&mut hash, path).with_context(|| format!("cannot read the input {}", path.display()))?;
+        add(&mut bytes, path).with_context(|| format!("cannot read the input {}", path.display()))?;
     }
-    Ok(hexadecimal(hash.finalize().as_slice()))
+    Ok(Sha256Hash::of(&bytes).to_string())
 }
 
 /// Adds a file or all files below a folder: name, length and time of change. Contents would take longer than the steps.
-fn add(hash: &mut Sha256, path: &Path) -> std::io::Result<()> {
+fn add(bytes: &mut Vec<u8>, path: &Path) -> std::io::Result<()> {
     let metadata = fs::metadata(path)?;
-    hash.update(path.as_os_str().as_encoded_bytes());
-    hash.update([0]);
+    bytes.extend(path.as_os_str().as_encoded_bytes());
+    bytes.push(0);
     if metadata.is_dir() {
         let mut children = fs::read_dir(path)?.map(|entry| entry.map(|e| e.path())).collect::<Result<Vec<_>, _>>()?;
         children.sort();
-        return children.iter().try_for_each(|child| add(hash, child));
+        return children.iter().try_for_each(|child| add(bytes, child));
     }
     let changed = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
-    hash.update(metadata.len().to_le_bytes());
-    hash.update(changed.as_nanos().to_le_bytes());
+    bytes.extend(metadata.len().to_le_bytes());
+    bytes.extend(changed.as_nanos().to_le_bytes());
     Ok(())
 }
 
