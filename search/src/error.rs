@@ -227,7 +227,22 @@ impl SearchError {
             SearchError::Scene(e) => e.is_wrong_call(),
             SearchError::Torch(e) => e.is_wrong_call(),
             SearchError::Graph(e) => e.is_wrong_call(),
-            _ => false,
+            SearchError::Tch(_)
+            | SearchError::Save(_)
+            | SearchError::Io { .. }
+            | SearchError::Config { .. }
+            | SearchError::NonFinite { .. }
+            | SearchError::NonFiniteImage { .. }
+            | SearchError::Hypergradient(_)
+            | SearchError::State(_)
+            | SearchError::InUse { .. }
+            | SearchError::Images(_)
+            | SearchError::Crop { .. }
+            | SearchError::NothingLabelled { .. }
+            | SearchError::Classes { .. }
+            | SearchError::FeedGone
+            | SearchError::Interrupted
+            | SearchError::Json { .. } => false,
         }
     }
 }

@@ -180,7 +180,21 @@ impl ImageError {
         match self {
             Self::Range(error) => error.is_wrong_call(),
             Self::Existing { .. } | Self::OtherOrigin { .. } | Self::Times { .. } => true,
-            _ => false,
+            Self::Read { .. }
+            | Self::Write { .. }
+            | Self::NotAnImage { .. }
+            | Self::Decode { .. }
+            | Self::CutOff { .. }
+            | Self::Samples { .. }
+            | Self::NoRange { .. }
+            | Self::Mask { .. }
+            | Self::Encode { .. }
+            | Self::Shape { .. }
+            | Self::Unfit { .. }
+            | Self::NoImages { .. }
+            | Self::NoTime { .. }
+            | Self::EmptyList { .. }
+            | Self::Unlistable { .. } => false,
         }
     }
 }

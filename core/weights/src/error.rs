@@ -117,7 +117,17 @@ impl WeightsError {
                     | ImportCause::NotACheckpoint(_)
                     | ImportCause::NotAPickle { .. }
             ),
-            _ => false,
+            WeightsError::Duplicate(_)
+            | WeightsError::Tensor(_)
+            | WeightsError::Fresh(_)
+            | WeightsError::Unfit(_)
+            | WeightsError::Io { .. }
+            | WeightsError::File { .. }
+            | WeightsError::Names { .. }
+            | WeightsError::Rename { .. }
+            | WeightsError::Metadata { .. }
+            | WeightsError::Graph { .. }
+            | WeightsError::Mismatch { .. } => false,
         }
     }
 

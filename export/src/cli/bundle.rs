@@ -2,7 +2,6 @@
 
 use super::compared::{far, tell};
 use super::gate::{refuse, tell as tell_loss};
-use super::parse;
 use super::rebuild::rebuild;
 use super::reduce::ReduceArguments;
 use super::weights::WeightArguments;
@@ -10,7 +9,7 @@ use anyhow::{Context, bail};
 use caf_bundle::{
     Bundle, BundleError, Existing, MOST_DETECTIONS, MeasuredLoss, ProbeSet, PublicKey, SecretKey, Thresholds,
 };
-use caf_console::{Console, Paths, claim, out, write_json};
+use caf_console::{Console, Paths, claim, out, positive, unit, write_json};
 use caf_contract::{Contract, Precision};
 use caf_engine::{Engine, EngineOptions, library};
 use caf_export::bundle::{Contents, data_name, draft, model_name};
@@ -52,7 +51,7 @@ pub(crate) struct BundleArguments {
     #[arg(long, value_name = "FILE")]
     rig: Option<PathBuf>,
     /// Distance in metres at which the aligned images match best, for a rig that holds the cameras' pose.
-    #[arg(long, value_name = "M", value_parser = parse::positive, requires = "rig")]
+    #[arg(long, value_name = "M", value_parser = positive, requires = "rig")]
     rig_distance_m: Option<f64>,
     #[command(flatten)]
     thresholds: ThresholdArguments,
@@ -87,10 +86,10 @@ pub(crate) struct BundleArguments {
 #[derive(Debug, Args)]
 struct ThresholdArguments {
     /// Least score of a detection, 0 to 1 [default: 0.25]
-    #[arg(long, value_parser = parse::unit)]
+    #[arg(long, value_parser = unit)]
     conf: Option<f64>,
     /// Boxes of one class that overlap more than this are one object, 0 to 1 [default: 0.45]
-    #[arg(long, value_parser = parse::unit)]
+    #[arg(long, value_parser = unit)]
     iou: Option<f64>,
     /// Most detections of an image [default: 300]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST_DETECTIONS as u64))]

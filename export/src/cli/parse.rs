@@ -44,18 +44,6 @@ pub(crate) fn points(text: &str) -> Result<Points, String> {
     }
 }
 
-/// A number from 0 to 1.
-pub(crate) fn unit(text: &str) -> Result<f64, String> {
-    let inside = text.parse::<f64>().ok().filter(|v| (0.0..=1.0).contains(v));
-    inside.ok_or_else(|| format!("expected a number from 0 to 1, found `{text}`"))
-}
-
-/// A positive finite number.
-pub(crate) fn positive(text: &str) -> Result<f64, String> {
-    let inside = text.parse::<f64>().ok().filter(|v| v.is_finite() && *v > 0.0);
-    inside.ok_or_else(|| format!("expected a number above 0, found `{text}`"))
-}
-
 /// Class names, one a line, read as every program reads them.
 pub(crate) fn class_names(path: &Path) -> Result<Vec<String>, ExportError> {
     let text = std::fs::read_to_string(path).map_err(|source| ExportError::Text { path: path.to_owned(), source })?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use caf_console::within;
 use caf_engine::ProviderChoice;
 use caf_runtime::source::folder::FPS;
 use clap::ValueEnum;
@@ -33,54 +34,29 @@ impl From<ProviderName> for ProviderChoice {
     }
 }
 
-/// A number from 0 to 1.
-pub fn unit(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(v) if (0.0..=1.0).contains(&v) => Ok(v),
-        _ => Err("expected a number from 0 to 1".to_owned()),
-    }
-}
-
-/// A positive finite number.
-pub fn positive(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(v) if v.is_finite() && v > 0.0 => Ok(v),
-        _ => Err("expected a number above 0".to_owned()),
-    }
-}
-
 /// Milliseconds of at most a minute either way, as nanoseconds.
 pub fn milliseconds(text: &str) -> Result<i64, String> {
-    match text.parse::<f64>() {
-        Ok(v) if v.abs() <= MINUTE_MS => Ok((v * 1e6).round() as i64),
-        _ => Err("expected milliseconds from -60000 to 60000".to_owned()),
-    }
+    Ok(nanoseconds(within(text, "milliseconds", -MINUTE_MS, MINUTE_MS)?))
 }
 
 /// Milliseconds from 0 to a minute, as nanoseconds.
 pub fn distance_ms(text: &str) -> Result<i64, String> {
-    match milliseconds(text) {
-        Ok(ns) if ns >= 0 => Ok(ns),
-        _ => Err("expected milliseconds from 0 to 60000".to_owned()),
-    }
+    Ok(nanoseconds(within(text, "milliseconds", 0.0, MINUTE_MS)?))
+}
+
+fn nanoseconds(ms: f64) -> i64 {
+    (ms * 1e6).round() as i64
 }
 
 /// A time of at least a millisecond and at most a hundred years.
 pub fn seconds(text: &str) -> Result<Duration, String> {
     const CENTURY_S: f64 = 100.0 * 365.25 * 86_400.0;
-    match text.parse::<f64>() {
-        Ok(v) if (0.001..=CENTURY_S).contains(&v) => Ok(Duration::from_secs_f64(v)),
-        _ => Err("expected seconds of at least 0.001".to_owned()),
-    }
+    within(text, "seconds", 0.001, CENTURY_S).map(Duration::from_secs_f64)
 }
 
 /// Frames per second of a folder.
 pub fn frames_per_second(text: &str) -> Result<f64, String> {
-    let (least, most) = (FPS.start(), FPS.end());
-    match text.parse() {
-        Ok(v) if FPS.contains(&v) => Ok(v),
-        _ => Err(format!("expected frames per second from {least} to {most}")),
-    }
+    within(text, "frames per second", *FPS.start(), *FPS.end())
 }
 
 #[cfg(test)]
@@ -96,7 +72,6 @@ mod tests {
         for wrong in ["", "x", "nan", "inf", "-inf", "1e300"] {
             assert!(milliseconds(wrong).is_err() && distance_ms(wrong).is_err(), "{wrong}");
             assert!(seconds(wrong).is_err() && frames_per_second(wrong).is_err(), "{wrong}");
-            assert!(positive(wrong).is_err() || wrong == "1e300", "{wrong}");
         }
         assert!(distance_ms("-0.001").is_err() && seconds("0").is_err() && frames_per_second("0.001").is_err());
         assert!(frames_per_second("1001").is_err() && milliseconds("60001").is_err());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use caf_console::{Console, Progress as _, StopFlag, WrongCall, claim, print, write_json};
+use caf_console::{Console, Progress as _, StopFlag, WrongCall, claim, positive, print, write_json};
 use caf_rig::Geometry;
 use caf_runtime::error::RuntimeError;
 use caf_runtime::frame::Camera;
@@ -16,7 +16,7 @@ use caf_runtime::source::clock::MonotonicClock;
 use caf_runtime::source::kind::{Pace, SourceSpec};
 use clap::Args;
 
-use super::args::{distance_ms, frames_per_second, milliseconds, positive, seconds};
+use super::args::{distance_ms, frames_per_second, milliseconds, seconds};
 use super::sinks::SinkArgs;
 use super::vehicle::{DetectorArgs, ModelArgs, Vehicle, WithOrigin};
 

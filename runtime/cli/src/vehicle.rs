@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use caf_bundle::{Bundle, BundleError, PublicKey, Thresholds, Trust};
-use caf_console::{Paths, WrongCall, say};
+use caf_console::{Paths, WrongCall, say, unit};
 use caf_engine::{Engine, EngineOptions, Provider};
 use caf_geometry::NmsSettings;
 use caf_rig::Geometry;
@@ -14,7 +14,7 @@ use caf_runtime::session::Model;
 use clap::Args;
 use serde::Serialize;
 
-use super::args::{ProviderName, unit};
+use super::args::ProviderName;
 
 /// The model and where it runs.
 #[derive(Debug, Args)]

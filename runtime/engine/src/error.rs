@@ -100,7 +100,13 @@ impl EngineError {
             Self::Read { source, .. } => source.kind() == ErrorKind::NotFound,
             Self::Weights { .. } | Self::NoModel { .. } => true,
             Self::Contract { source, .. } => matches!(source, ContractError::Missing),
-            _ => false,
+            Self::Library(_)
+            | Self::Provider(_)
+            | Self::Load { .. }
+            | Self::Broken { .. }
+            | Self::Output { .. }
+            | Self::Placement { .. }
+            | Self::Run { .. } => false,
         }
     }
 }

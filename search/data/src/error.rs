@@ -151,7 +151,16 @@ impl DataError {
             Self::Setting { .. } | Self::UnknownLayout { .. } | Self::NoList { .. } | Self::NoFolder { .. } => true,
             Self::Image(error) => error.is_wrong_call(),
             Self::IrRange(error) => error.is_wrong_call(),
-            _ => false,
+            Self::Offences { .. }
+            | Self::Layout { .. }
+            | Self::Empty { .. }
+            | Self::Shape { .. }
+            | Self::Changed { .. }
+            | Self::Index { .. }
+            | Self::Overlap(_)
+            | Self::Line { .. }
+            | Self::Description { .. }
+            | Self::Split { .. } => false,
         }
     }
 }

@@ -148,7 +148,20 @@ impl LossError {
             Self::UnknownTerm { .. } | Self::FeatureScale { .. } => true,
             Self::CafTorch(error) => error.is_wrong_call(),
             Self::Weights(error) => error.is_wrong_call(),
-            _ => false,
+            Self::Torch(_)
+            | Self::Shape { .. }
+            | Self::TooSmall { .. }
+            | Self::EmptyBatch { .. }
+            | Self::Element { .. }
+            | Self::Device { .. }
+            | Self::NonFiniteSource { .. }
+            | Self::NonFiniteTerm { .. }
+            | Self::Logits { .. }
+            | Self::NegativeWeight { .. }
+            | Self::ForeignSources
+            | Self::Vgg { .. }
+            | Self::Scale { .. }
+            | Self::PlaneSize { .. } => false,
         }
     }
 }

@@ -75,7 +75,7 @@ impl SceneError {
         match self {
             Self::Size { .. } | Self::Setting { .. } | Self::NotEmpty { .. } => true,
             Self::Rig(error) => error.is_wrong_call(),
-            _ => false,
+            Self::RigSize { .. } | Self::Io { .. } | Self::Image { .. } | Self::Json { .. } => false,
         }
     }
 }

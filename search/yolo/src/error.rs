@@ -73,7 +73,7 @@ impl YoloError {
         match self {
             Self::Setting { .. } => true,
             Self::Torch(error) => error.is_wrong_call(),
-            _ => false,
+            Self::Head { .. } | Self::Levels { .. } | Self::Target { .. } | Self::Count { .. } | Self::Tch(_) => false,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use caf_calib::{Settings, find, list, read, spread, today, write};
-use caf_console::{Console, Paths, Progress as _, WrongCall, claim, out, say, write_json};
+use caf_console::{Console, Paths, Progress as _, WrongCall, claim, out, say, within, write_json};
 use caf_image::IrRange;
 use clap::Args;
 
@@ -48,10 +48,7 @@ pub struct RigArguments {
 }
 
 fn scale(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if (0.05..=20.0).contains(&value) => Ok(value),
-        _ => Err("expected a number from 0.05 to 20".to_owned()),
-    }
+    within(text, "a number", 0.05, 20.0)
 }
 
 /// Runs the command.

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use caf_calib::{CalibError, Glance, Motion, View, latency, views};
-use caf_console::{Console, Interrupted, Paths, Progress as _, StopFlag, WrongCall, claim, out, say, write_json};
+use caf_console::{
+    Console, Interrupted, Paths, Progress as _, StopFlag, WrongCall, claim, out, say, within, write_json,
+};
 use caf_image::recording::{RecordedFrame, recording};
 use caf_image::{Camera, IrRange, Plane, color, read_ir, read_vi};
 use caf_rig::{Geometry, Latency};
@@ -54,23 +56,16 @@ pub struct TimeArguments {
     json: Option<PathBuf>,
 }
 
-fn within(text: &str, least: f64, most: f64) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if (least..=most).contains(&value) => Ok(value),
-        _ => Err(format!("expected a number from {least} to {most}")),
-    }
-}
-
 fn fps(text: &str) -> Result<f64, String> {
-    within(text, 0.01, 1000.0)
+    within(text, "frames per second", 0.01, 1000.0)
 }
 
 fn most_ms(text: &str) -> Result<f64, String> {
-    within(text, 10.0, 10_000.0)
+    within(text, "milliseconds", 10.0, 10_000.0)
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
-    within(text, 1.0, 600.0)
+    within(text, "seconds", 1.0, 600.0)
 }
 
 /// Clocks that drift by more than this over half a recording are told, ms.

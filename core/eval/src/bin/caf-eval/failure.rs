@@ -45,7 +45,7 @@ impl Failure {
             Self::Call(_) => true,
             Self::Eval(error) => error.is_wrong_call(),
             Self::Image(error) => error.is_wrong_call(),
-            _ => false,
+            Self::Empty { .. } | Self::Offences(_) | Self::Output(_) => false,
         }
     }
 }
