@@ -198,7 +198,7 @@ fn files_of_another_kind_are_wrong_calls_bad_files_exit_with_one_and_nothing_is_
     std::fs::write(f.path("words.txt"), "by hand\n").unwrap();
     let err = f.bad("onnx --fusion words.txt -o m.onnx", 2);
     assert!(err.contains("words.txt: expected safetensors or a PyTorch checkpoint, found a text file"), "{err}");
-    let err = f.bad("onnx --fusion fusion.safetensors -o absent/m.onnx", 1);
+    let err = f.bad("onnx --fusion fusion.safetensors -o absent/m.onnx", 2);
     assert!(err.contains("absent"), "{err}");
     std::fs::write(f.path("one.txt"), "person\n").unwrap();
     let err = f.bad("onnx --task silent.safetensors --classes one.txt --size 64x64 -o m.onnx", 2);

@@ -230,12 +230,19 @@ mod tests {
     }
 
     #[test]
-    fn both_layouts_are_timed_for_both_kinds_of_pass() {
+    fn only_images_that_gain_are_measured_and_what_was_measured_decides() {
         let graph = graph(&CafConfig { width: 4, depth: 1, normalised: true }).unwrap();
-        let times = LayoutTimes::measure(&graph, Size::new(32, 24)).unwrap();
-        let LayoutTimes { values_channels_last_ms: a, values_planar_ms: b, .. } = times;
-        let LayoutTimes { derivatives_channels_last_ms: c, derivatives_planar_ms: d, .. } = times;
-        assert!([a, b, c, d].iter().all(|ms| *ms > 0.0 && ms.is_finite()), "{times:?}");
+        let settled = |side_px: usize| {
+            let mut setting = LayoutSetting::Auto;
+            let size = Size::new(side_px, side_px);
+            let times = settle(&mut setting, size, &graph, None, Device::Cpu, &Silent).unwrap();
+            // Whatever layouts were tried, that of the setting is in force.
+            assert_eq!(layouts(), setting.layouts());
+            (setting, times.map(|times| times.choice()))
+        };
+        assert_eq!(settled(127), (LayoutSetting::ChannelsLast, None));
+        let (setting, choice) = settled(128);
+        assert_eq!(choice, Some(setting));
         set_layouts(Layouts::default());
     }
 

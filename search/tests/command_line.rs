@@ -81,9 +81,9 @@ fn a_wrong_call_ends_with_2() {
 }
 
 #[test]
-fn failed_work_ends_with_1() {
+fn a_folder_of_no_known_layout_ends_with_2() {
     all_end_with(
-        1,
+        2,
         &[
             &["fuse", "--data", ".", "--out", "out", "--method", "max"],
             &["split", "--data", "."],
@@ -355,9 +355,9 @@ fn files_of_another_kind_and_options_of_another_command_are_wrong_calls_that_say
     let train = ["train", "fusion", "--beta", "detector.safetensors", "--size", "32x32"];
     let text = ends_with(2, folder.path(), &[&train[..], &pairs].concat());
     assert!(text.contains("detector.safetensors: expected a text in TOML"), "{text}");
-    let train = ["train", "task", "--images", "visible", "--net", "caf"];
-    let text = ends_with(2, folder.path(), &[&train[..], &pairs].concat());
-    assert!(text.contains("--task") && text.contains("--variant") && !text.contains("--set"), "{text}");
+    std::fs::remove_file(folder.path().join("beta.toml")).unwrap();
+    let text = ends_with(2, folder.path(), &[&["train", "fusion", "--size", "32x32"], &pairs[..]].concat());
+    assert!(text.contains("setting `beta` (no --beta is given): beta.toml: "), "{text}");
     let set = ["search", "--set", "run.itertions=3"];
     let text = ends_with(2, folder.path(), &[&set[..], &pairs].concat());
     let told = "--set: unknown field `itertions` in `run`, nearest `iterations`; there are: ";

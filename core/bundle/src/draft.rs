@@ -58,7 +58,7 @@ impl Draft {
     pub fn write(&self, folder: &Path, key: Option<&SecretKey>, existing: Existing) -> Result<Bundle, BundleError> {
         let manifest = self.manifest(key);
         let bytes = text::write(&manifest).map_err(BundleError::Draft)?;
-        let replaces = check_place(folder, existing)?;
+        let replaces = existing.check(folder)?;
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source: io::Error| BundleError::Write { path, source }
@@ -122,30 +122,35 @@ impl Draft {
     }
 }
 
-/// Whether something is there that will be replaced.
-fn check_place(folder: &Path, existing: Existing) -> Result<bool, BundleError> {
-    let path = || folder.to_owned();
-    match fs::symlink_metadata(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(source) => return Err(BundleError::Write { path: path(), source }),
-        Ok(_) if existing == Existing::Refuse => return Err(BundleError::Exists { path: path() }),
-        Ok(metadata) if !metadata.is_dir() => {
-            let why = if metadata.is_symlink() { "it is a link" } else { "it is a file" };
-            return Err(BundleError::NotReplaced { path: path(), why: why.to_owned() });
+impl Existing {
+    /// Whether something is there that will be replaced: what [`Draft::write`] asks first, for a caller with work before it.
+    ///
+    /// # Errors
+    /// [`BundleError::Exists`] and [`BundleError::NotReplaced`]; [`BundleError::Write`] when it cannot be looked at.
+    pub fn check(self, folder: &Path) -> Result<bool, BundleError> {
+        let path = || folder.to_owned();
+        match fs::symlink_metadata(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(source) => return Err(BundleError::Write { path: path(), source }),
+            Ok(_) if self == Existing::Refuse => return Err(BundleError::Exists { path: path() }),
+            Ok(metadata) if !metadata.is_dir() => {
+                let why = if metadata.is_symlink() { "it is a link" } else { "it is a file" };
+                return Err(BundleError::NotReplaced { path: path(), why: why.to_owned() });
+            }
+            Ok(_) => {}
         }
-        Ok(_) => {}
-    }
-    let read = |source| BundleError::Write { path: path(), source };
-    if fs::read_dir(folder).map_err(read)?.next().is_none() {
-        return Ok(true);
-    }
-    // A damaged bundle may be replaced: of its manifest only the list of files counts.
-    let why = |why: String| BundleError::NotReplaced { path: path(), why };
-    let bytes = fs::read(folder.join(MANIFEST)).map_err(|_| why(format!("it has no {MANIFEST}")))?;
-    let manifest = text::read(&bytes).map_err(|fault: ManifestFault| why(format!("{MANIFEST}: {fault}")))?;
-    match crate::folder::strangers(folder, &manifest.files, true)?.as_slice() {
-        [] => Ok(true),
-        [first, ..] => Err(why(format!("`{}` is not part of it", first.name))),
+        let read = |source| BundleError::Write { path: path(), source };
+        if fs::read_dir(folder).map_err(read)?.next().is_none() {
+            return Ok(true);
+        }
+        // A damaged bundle may be replaced: of its manifest only the list of files counts.
+        let why = |why: String| BundleError::NotReplaced { path: path(), why };
+        let bytes = fs::read(folder.join(MANIFEST)).map_err(|_| why(format!("it has no {MANIFEST}")))?;
+        let manifest = text::read(&bytes).map_err(|fault: ManifestFault| why(format!("{MANIFEST}: {fault}")))?;
+        match crate::folder::strangers(folder, &manifest.files, true)?.as_slice() {
+            [] => Ok(true),
+            [first, ..] => Err(why(format!("`{}` is not part of it", first.name))),
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 /// Ends of the names of files that are read because they lie in a folder: images, labels and lists.
 const READ_BY_FOLDER: [&str; 7] = ["png", "jpg", "jpeg", "bmp", "tif", "tiff", "txt"];
 
-/// The paths of a call by their options. Inputs must be there; outputs must replace no input and no other output.
+/// The paths of a call by their options. Inputs must be there, and so must the folders of outputs that the call does not fill itself;
+/// outputs must replace no input and no other output.
 ///
 /// Methods take a path or an option of one; what is not given is not checked.
 #[derive(Debug, Default)]
@@ -93,8 +94,8 @@ impl Paths {
     /// Checks all of them.
     ///
     /// # Errors
-    /// [`WrongCall`] with the options and the path: an input that is absent, a path of the other kind, an output that is an input
-    /// or another output, or that lies in an input folder under the name of an image or a text.
+    /// [`WrongCall`] with the options and the path: an input that is absent, a path of the other kind, an output in a folder that is
+    /// absent, one that is an input or another output, or that lies in an input folder under the name of an image or a text.
     pub fn check(&self) -> Result<(), WrongCall> {
         for input in &self.inputs {
             match std::fs::metadata(&input.path) {
@@ -105,6 +106,10 @@ impl Paths {
         for (i, output) in self.outputs.iter().enumerate() {
             output.check_kind()?;
             let place = output.place();
+            let is_filled = self.outputs.iter().any(|other| other.is_folder && place.starts_with(other.place()));
+            if !is_filled && !place.parent().is_none_or(Path::is_dir) {
+                return Err(output.refused("the folder that it should lie in is not there"));
+            }
             let (folder, end) =
                 (place.parent(), place.extension().map(|end| end.to_string_lossy().to_ascii_lowercase()));
             let is_read_by_folder = !output.is_folder && end.is_some_and(|end| READ_BY_FOLDER.contains(&end.as_str()));
@@ -191,9 +196,12 @@ mod tests {
         let folder = folder();
         let at = |name: &str| folder.path().join(name);
         let with = || Paths::default().file("--w", at("w").as_path()).data_set("--data", &at("set"));
-        for good in ["out", "out/x.json", "set/report.json", "set/out/x.png"] {
+        std::fs::create_dir(at("set/out")).unwrap();
+        for good in ["out", "set/report.json", "set/out/x.png"] {
             with().writes("--json", at(good).as_path()).check().unwrap();
         }
+        refused(&with().writes("--json", at("out/x.json").as_path()), &["--json", "out/x.json", "is not there"]);
+        with().writes("--json", at("out/x.json").as_path()).fills("--out", at("out").as_path()).check().unwrap();
         for wrong in ["w", "set/../w", "set/vi/x.png", "set/vi/new.PNG", "set/train.txt"] {
             let option = if wrong.ends_with('w') { "--w" } else { "--data" };
             refused(&with().writes("--json", at(wrong).as_path()), &["--json", option, wrong]);
@@ -225,6 +233,7 @@ mod tests {
     fn outputs_differ() {
         let folder = folder();
         let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("deep")).unwrap();
         let two =
             |b: &str| Paths::default().writes("--jsonl", at("deep/new").as_path()).writes("--json", at(b).as_path());
         two("deep/other").check().unwrap();

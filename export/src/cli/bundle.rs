@@ -157,6 +157,8 @@ pub(crate) fn run(arguments: &BundleArguments) -> anyhow::Result<()> {
     let paths = paths.folder("--probe-vi", probes.probe_vi.as_deref()).fills("--output", arguments.output.as_path());
     arguments.reduce.paths(paths.writes("--json", arguments.json.as_deref())).check()?;
     claim(arguments.json.as_deref())?;
+    let existing = if arguments.overwrite { Existing::Replace } else { Existing::Refuse };
+    existing.check(&arguments.output).map_err(ExportError::from)?;
     let key = arguments.key.as_deref().map(SecretKey::read).transpose().map_err(bundle_error)?;
     let rig = arguments.rig.as_deref().map(|path| rig(path, arguments.rig_distance_m)).transpose()?;
     let (beta, run) =
@@ -183,7 +185,6 @@ pub(crate) fn run(arguments: &BundleArguments) -> anyhow::Result<()> {
     let Made { onnx, external_data, contract, loss, .. } = made;
     let contents =
         Contents { onnx, external_data, contract: contract.clone(), loss, probes: set, thresholds, rig, beta, run };
-    let existing = if arguments.overwrite { Existing::Replace } else { Existing::Refuse };
     let written = draft(contents)?.write(&arguments.output, key.as_ref(), existing).map_err(ExportError::from)?;
     let report = report(&written, arguments, &reference, &compared, &contract);
     write_json(arguments.json.as_deref(), &report)?;

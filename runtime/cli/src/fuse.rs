@@ -31,10 +31,11 @@ pub struct FuseArgs {
     /// Folder for the fused images, NAME.png.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Detections and class maps, one JSON object per image and line.
+    /// Detections and class maps, one JSON object per image and line; not with --resume, which would leave out the images that are
+    /// there already.
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     detections: Option<PathBuf>,
-    /// Folder for the class maps of a model that segments, NAME.png: gray, each pixel the number of its class.
+    /// Folder for the class maps of a model that segments, NAME.png: gray, each pixel the number of its class; not with --resume.
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     class_maps: Option<PathBuf>,
     /// Paint boxes and labels, and class maps half through, into the images.

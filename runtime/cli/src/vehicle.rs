@@ -11,16 +11,17 @@ use caf_geometry::NmsSettings;
 use caf_rig::Geometry;
 use caf_runtime::error::RuntimeError;
 use caf_runtime::session::Model;
-use clap::Args;
+use clap::{ArgGroup, Args};
 use serde::Serialize;
 
 use super::args::ProviderName;
 
 /// The model and where it runs.
 #[derive(Debug, Args)]
+#[command(group = ArgGroup::new("what").required(true).args(["model", "bundle"]))]
 pub struct ModelArgs {
     /// Model written by `caf-export onnx`.
-    #[arg(long, value_name = "FILE", required_unless_present = "bundle", conflicts_with = "bundle")]
+    #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     /// Bundle written by `caf-export bundle`, in place of a model: with its rig, thresholds, classes and infrared range. All of it
     /// is verified before anything is used.

@@ -230,7 +230,7 @@ fn calls_that_contradict_a_bundle_are_wrong() {
     let with = |more: &[&'static str]| [&bundle[..], more].concat();
     for command in ["fuse", "live", "check"] {
         place.refused(2, &["--model", "--bundle"], command, &with(&["--model", "m.onnx"]));
-        place.refused(2, &["--model", "required"], command, &[]);
+        place.refused(2, &["<--model <FILE>|--bundle <DIR>>", "required"], command, &[]);
         place.refused(
             2,
             &["--public-key", "a --bundle"],

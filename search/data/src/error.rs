@@ -148,11 +148,14 @@ impl DataError {
     #[must_use]
     pub fn is_wrong_call(&self) -> bool {
         match self {
-            Self::Setting { .. } | Self::UnknownLayout { .. } | Self::NoList { .. } | Self::NoFolder { .. } => true,
+            Self::Setting { .. }
+            | Self::Layout { .. }
+            | Self::UnknownLayout { .. }
+            | Self::NoList { .. }
+            | Self::NoFolder { .. } => true,
             Self::Image(error) => error.is_wrong_call(),
             Self::IrRange(error) => error.is_wrong_call(),
             Self::Offences { .. }
-            | Self::Layout { .. }
             | Self::Empty { .. }
             | Self::Shape { .. }
             | Self::Changed { .. }

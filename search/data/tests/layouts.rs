@@ -266,16 +266,29 @@ fn unknown_and_ambiguous_trees_list_what_each_layout_looks_for() {
         let options = DatasetOptions { layout: layout.map(str::to_owned), ..DatasetOptions::default() };
         Dataset::open(folder.path(), &options).unwrap_err()
     };
-    let error = open(None).to_string();
-    for part in ["it holds rgb/, thermal/, notes.txt", "plain: folders ir and vi", "yolo: data.yaml", "llvip: folders"]
-    {
+    let error = open(None);
+    assert!(error.is_wrong_call(), "{error}");
+    let error = error.to_string();
+    for part in [
+        "of no known layout",
+        "it holds rgb/, thermal/, notes.txt",
+        "plain: folders ir and vi",
+        "yolo: data.yaml",
+        "llvip: folders",
+    ] {
         assert!(error.contains(part), "{part} in {error}");
     }
     let error = open(Some("m3fd")).to_string();
     assert!(error.contains("m3fd: folders Ir and Vis") && !error.contains("yolo"), "{error}");
+    assert!(error.contains("not of layout m3fd; it holds"), "{error}");
     let error = open(Some("kitti"));
     assert!(error.is_wrong_call() && error.to_string().contains("plain, m3fd, mfnet"), "{error}");
-    for path in ["ir/a.png", "vi/a.png", "Ir/a.png", "Vis/a.png"] {
+    for path in ["ir/a.png", "vi/a.png"] {
+        image(folder.path(), path);
+    }
+    let error = open(Some("roadscene")).to_string();
+    assert!(error.contains("not of layout roadscene, but of plain"), "{error}");
+    for path in ["Ir/a.png", "Vis/a.png"] {
         image(folder.path(), path);
     }
     let error = open(None).to_string();

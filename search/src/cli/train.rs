@@ -7,7 +7,6 @@ use caf_console::{Console, Interrupted, StopFlag, out, write_json};
 use caf_search::fusion::{self, FusionTrainConfig};
 use caf_search::loader::ImageSource;
 use caf_search::task_training::{self, TaskTrainConfig, files};
-use clap::builder::UnknownArgumentValueParser;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Subcommand)]
@@ -27,7 +26,7 @@ pub(super) enum Command {
 pub(super) struct FusionArgs {
     #[command(flatten)]
     learning: LearningArgs,
-    /// The loss.
+    /// The loss: what a search found, or weights of terms by hand [default: beta.toml]
     #[arg(long, value_name = "FILE")]
     beta: Option<PathBuf>,
     /// Kind of fusion network (`caf-search networks` lists them), short for --set fusion.network.kind=KIND.
@@ -49,9 +48,6 @@ pub(super) struct FusionArgs {
 pub(super) struct TaskArgs {
     #[command(flatten)]
     learning: LearningArgs,
-    /// A fusion network is not trained here.
-    #[arg(long = "net", hide = true, value_parser = no_fusion_network())]
-    _net: Option<String>,
     /// What the network sees: a folder of images with the pairs' names, `visible` or `infrared`.
     #[arg(long)]
     images: Option<ImageSource>,
@@ -64,12 +60,6 @@ pub(super) struct TaskArgs {
     /// Size of the task's network, such as n, s, m, l or x; without it that of the starting weights.
     #[arg(long)]
     variant: Option<String>,
-}
-
-/// To a person who knows `--net` from the other commands.
-fn no_fusion_network() -> UnknownArgumentValueParser {
-    let says = "`--net` is the fusion network of `search` and `train fusion`; here the network is that of `--task`, its size `--variant`";
-    UnknownArgumentValueParser::suggest(says)
 }
 
 pub(super) fn run(command: &Command) -> Result<()> {
@@ -88,8 +78,9 @@ fn fusion(args: &FusionArgs) -> Result<()> {
         .path("--vgg", "vgg.file", args.vgg.as_deref());
     let config: FusionTrainConfig = args.learning.load(own)?;
     config.check()?;
+    let beta = if args.beta.is_some() { "--beta" } else { "setting `beta` (no --beta is given)" };
     args.learning.check(&config.data, |paths| {
-        let paths = paths.file("--beta", Some(config.beta.as_path())).file("--init", args.init.as_deref());
+        let paths = paths.file(beta, Some(config.beta.as_path())).file("--init", args.init.as_deref());
         paths.file("--vgg", args.vgg.as_deref())
     })?;
     let (console, stop) = (Console::default(), StopFlag::on_signals()?);

@@ -63,7 +63,13 @@ pub fn open(root: &Path, name: Option<&str>) -> Result<(&'static Layout, Index),
             [layout] => return Ok((layout, (layout.read)(&tree)?)),
             [] => match tree.only_folder()? {
                 Some(inner) if depth < WRAPPERS => (tree, depth) = (inner, depth + 1),
-                _ => return Err(refused(root, &chosen, &format!("of no known layout; it holds {}", outer.content()))),
+                _ => {
+                    return Err(refused(
+                        root,
+                        &chosen,
+                        &format!("{}; it holds {}", unfit(name, &outer), outer.content()),
+                    ));
+                }
             },
             several => {
                 let names: Vec<&str> = several.iter().map(|layout| layout.name).collect();
@@ -81,6 +87,15 @@ const WRAPPERS: usize = 2;
 #[must_use]
 pub fn names() -> String {
     ALL.iter().map(|layout| layout.name).collect::<Vec<_>>().join(", ")
+}
+
+/// Why a tree is of none of the chosen layouts: that it is of another than the named one, where it is.
+fn unfit(name: Option<&str>, tree: &Tree) -> String {
+    let Some(name) = name else { return "of no known layout".to_owned() };
+    match ALL.iter().find(|layout| (layout.is)(tree)) {
+        Some(found) => format!("not of layout {name}, but of {found}: choose that, or none", found = found.name),
+        None => format!("not of layout {name}"),
+    }
 }
 
 fn refused(root: &Path, layouts: &[&'static Layout], found: &str) -> DataError {
