@@ -3,7 +3,7 @@
 use crate::error::ContractError;
 use crate::ir_range::IrRange;
 use crate::port::{Extent, Port, elements};
-use crate::task::TaskContract;
+use crate::task::{DetectionContract, Quantity, SegmentationContract, TaskContract};
 use serde::{Deserialize, Serialize};
 
 /// Name of the infrared input.
@@ -100,6 +100,37 @@ impl Contract {
             [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
             _ => verbs.concat(),
         }
+    }
+
+    /// The first detection among the tasks.
+    #[must_use]
+    pub fn detection(&self) -> Option<&DetectionContract> {
+        self.tasks.iter().find_map(|task| match task {
+            TaskContract::Detection(detection) => Some(detection),
+            _ => None,
+        })
+    }
+
+    /// The first segmentation among the tasks.
+    #[must_use]
+    pub fn segmentation(&self) -> Option<&SegmentationContract> {
+        self.tasks.iter().find_map(|task| match task {
+            TaskContract::Segmentation(segmentation) => Some(segmentation),
+            _ => None,
+        })
+    }
+
+    /// The task that has this output.
+    #[must_use]
+    pub fn task_of(&self, output: &str) -> Option<&TaskContract> {
+        self.tasks.iter().find(|task| task.output() == output)
+    }
+
+    /// What the values of the part of a task's output with this title are; none of what is no such.
+    #[must_use]
+    pub fn quantity(&self, title: &str) -> Option<Quantity> {
+        let titled = |task: &TaskContract| task.parts().into_iter().find(|part| part.title(task.output()) == title);
+        self.tasks.iter().find_map(titled).map(|part| part.quantity)
     }
 
     /// The input of that name.

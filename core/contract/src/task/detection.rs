@@ -1,7 +1,6 @@
 //! Boxes of objects.
 
 use super::{Part, Promise, Quantity, Task, TaskContract};
-use crate::contract::Contract;
 use crate::port::{Colour, Element, Extent, Port};
 use caf_geometry::Size;
 use serde::{Deserialize, Serialize};
@@ -72,16 +71,5 @@ impl Promise for DetectionContract {
         let boxes = Part { name: Some("boxes"), columns: BOX_COLUMNS, quantity: Quantity::Pixels { longer_px } };
         let scores = Part { name: Some("scores"), columns: usize::MAX, quantity: Quantity::Unit };
         vec![boxes, scores]
-    }
-}
-
-impl Contract {
-    /// The first detection among the tasks.
-    #[must_use]
-    pub fn detection(&self) -> Option<&DetectionContract> {
-        self.tasks.iter().find_map(|task| match task {
-            TaskContract::Detection(detection) => Some(detection),
-            _ => None,
-        })
     }
 }

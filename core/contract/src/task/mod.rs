@@ -8,7 +8,6 @@ mod segmentation;
 pub use detection::{DETECTION, DetectionContract};
 pub use segmentation::{IGNORED_LABEL, MOST_MAP_CLASSES, SEGMENTATION, SegmentationContract};
 
-use crate::contract::Contract;
 use crate::port::{Extent, Port};
 use caf_geometry::Size;
 use serde::{Deserialize, Serialize};
@@ -216,24 +215,10 @@ impl TaskContract {
     }
 }
 
-impl Contract {
-    /// The task that has this output.
-    #[must_use]
-    pub fn task_of(&self, output: &str) -> Option<&TaskContract> {
-        self.tasks.iter().find(|task| task.output() == output)
-    }
-
-    /// What the values of the part of a task's output with this title are; none of what is no such.
-    #[must_use]
-    pub fn quantity(&self, title: &str) -> Option<Quantity> {
-        let titled = |task: &TaskContract| task.parts().into_iter().find(|part| part.title(task.output()) == title);
-        self.tasks.iter().find_map(titled).map(|part| part.quantity)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::Contract;
     use crate::samples::{fusion, sample};
 
     #[test]

@@ -1,7 +1,6 @@
 //! A class for every pixel.
 
 use super::{Part, Promise, Quantity, Task, TaskContract};
-use crate::contract::Contract;
 use crate::port::{Colour, Element, Extent, Port};
 use caf_geometry::Size;
 use serde::{Deserialize, Serialize};
@@ -77,16 +76,5 @@ impl Promise for SegmentationContract {
 
     fn parts(&self) -> Vec<Part> {
         vec![Part::whole(Quantity::Classes)]
-    }
-}
-
-impl Contract {
-    /// The first segmentation among the tasks.
-    #[must_use]
-    pub fn segmentation(&self) -> Option<&SegmentationContract> {
-        self.tasks.iter().find_map(|task| match task {
-            TaskContract::Segmentation(segmentation) => Some(segmentation),
-            _ => None,
-        })
     }
 }
