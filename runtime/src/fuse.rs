@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use caf_engine::Provider;
+use caf_file::Sha256Hash;
 use caf_geometry::NmsSettings;
 use caf_image::folder::TwoFolders;
 pub use caf_image::results::Existing;
@@ -27,6 +28,8 @@ use crate::task::segmentation::ClassMap;
 /// What to fuse.
 #[derive(Clone, Debug)]
 pub struct FuseConfig {
+    /// Hash of the model's file. Images of another model do not come among those that are there.
+    pub model: Sha256Hash,
     /// Folder of infrared images.
     pub ir: PathBuf,
     /// Folder of visible images, matched by stem.
@@ -238,7 +241,8 @@ fn facts(model: &Model, config: &FuseConfig) -> Vec<Fact> {
         contract.sources.iter().map(|source| format!("{} {}", source.role, source.sha256)).collect();
     let mut facts = vec![
         Fact::new("made by", "caf-run fuse"),
-        Fact::new("weights (SHA-256)", weights.join(", ")).of_file(Path::new(model.name())),
+        Fact::new("model (SHA-256)", config.model.to_string()).of_file(Path::new(model.name())),
+        Fact::new("weights (SHA-256)", weights.join(", ")),
         Fact::new("precision", contract.precision.name()),
         Fact::new("infrared range", contract.infrared_range.to_string()),
     ];

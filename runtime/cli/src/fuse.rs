@@ -71,6 +71,7 @@ impl FuseArgs {
         }
         let out = self.out.display().to_string();
         let config = FuseConfig {
+            model: vehicle.model_sha256,
             ir: self.ir,
             vi: self.vi,
             out: self.out,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use caf_bundle::{Bundle, BundleError, PublicKey, Thresholds, Trust};
+use caf_bundle::{Bundle, BundleError, PublicKey, Sha256Hash, Thresholds, Trust};
 use caf_console::{Paths, WrongCall, say, unit};
 use caf_engine::{Engine, EngineOptions, Provider};
 use caf_geometry::NmsSettings;
@@ -43,6 +43,8 @@ pub struct ModelArgs {
 pub struct Vehicle {
     /// The model.
     pub model: Model,
+    /// Hash of its file.
+    pub model_sha256: Sha256Hash,
     /// Geometry of the cameras, and the distance in metres to align at, of a bundle with a rig.
     pub rig: Option<(Geometry, Option<f64>)>,
     /// What counts as a detection, of a bundle that detects.
@@ -106,7 +108,9 @@ impl ModelArgs {
             }
             (None, Some(path)) => {
                 let model = Model::load(path, self.options())?;
-                Vehicle { model, rig: None, thresholds: None, origin: None }
+                let model_sha256 =
+                    Sha256Hash::of_file(path).with_context(|| format!("cannot read {}", path.display()))?;
+                Vehicle { model, model_sha256, rig: None, thresholds: None, origin: None }
             }
             (None, None) => anyhow::bail!("neither --model nor --bundle"),
         };
@@ -133,6 +137,7 @@ impl ModelArgs {
         let found = bundle.model(None).context("the bundle has no model")?;
         let external: Vec<(&str, Arc<[u8]>)> = found.external_data;
         let name = found.path.display().to_string();
+        let model_sha256 = Sha256Hash::of(found.onnx);
         let model = Engine::from_parts(&name, found.onnx, &external, self.options())
             .map_err(RuntimeError::from)
             .and_then(Model::new)?;
@@ -153,7 +158,7 @@ impl ModelArgs {
         };
         say!("bundle: {}, SHA-256 {}, {signed}", origin.path.display(), origin.identity);
         let rig = rig.map(|rig| (rig, distance_m));
-        Ok(Vehicle { model, rig, thresholds: manifest.detection, origin: Some(origin) })
+        Ok(Vehicle { model, model_sha256, rig, thresholds: manifest.detection, origin: Some(origin) })
     }
 }
 

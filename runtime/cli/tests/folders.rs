@@ -57,10 +57,12 @@ fn folders_of_any_depth_and_size_are_fused_and_resumed() {
     assert_eq!(fused(&report), (1, 2));
     succeeds(&[&call[..], &["--overwrite"]].concat());
     assert_eq!(fused(&report), (3, 0));
-    // Another model's images do not come among these.
+    // Another model's images do not come among these, were it one of the same weights.
+    let gray = common::fusion_model(folder.path(), "gray.onnx", Samples::Bytes, ColourMode::Gray);
     let other = common::any_size_model(folder.path(), "other.onnx");
-    let with_other: Vec<&str> =
-        call.iter().map(|word| if *word == text(&model) { text(&other) } else { word }).collect();
+    let with = |other| call.map(|word| if word == text(&model) { other } else { word });
+    let (with_gray, with_other) = (with(text(&gray)), with(text(&other)));
+    fails(2, &["made otherwise", "(gray.onnx)", "--overwrite"], &[&with_gray[..], &["--resume"]].concat());
     fails(2, &["made otherwise", "weights (SHA-256)", "--overwrite"], &[&with_other[..], &["--resume"]].concat());
     succeeds(&[&with_other[..], &["--overwrite"]].concat());
     fails(2, &["the model only fuses"], &[&call[..], &["--draw"]].concat());
