@@ -146,8 +146,8 @@ fn mse_is_as_good_as_the_best_part_of_the_extremes() {
 /// The same frames through the calibrator of `onnxruntime.quantization`, where `PYTHON` (or `python3`) has that package.
 ///
 /// It keeps edges of bins in single precision, so that a value near one may be counted in the bin beside, and a range end a bin further. With
-/// [`Method::Entropy`] another window may win by that, which must be nearly as good. Against a transcription of its published rules: 0.00
-/// bins, and of one tensor of seven a window with 0.5 % more divergence.
+/// [`Method::Entropy`] another window may win by that, which must be nearly as good. Against onnxruntime 1.31.1: 0.00 bins, and of one
+/// tensor of seven a window with 0.5 % more divergence.
 #[test]
 fn ranges_are_those_of_onnx_runtimes_own_tool() {
     let folder = tempfile::tempdir().unwrap();

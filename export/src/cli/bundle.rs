@@ -299,6 +299,11 @@ fn loss(
         (Precision::Fp32, Some(_), _) => {
             return Err(ExportError::settings("--held-out has no effect on a model of this precision").into());
         }
+        (Precision::Fp16, Some(_), Some(_)) => {
+            let what = "--model: of a model in fp16 a CPU leaves roundings out, and its loss would look too small: give --precision \
+                        fp16 in its place, which makes the model and imitates them";
+            return Err(ExportError::settings(what).into());
+        }
         (_, Some(frames), Some(model)) => (frames, model),
         (precision, ..) => return Err(unmeasured(precision).into()),
     };

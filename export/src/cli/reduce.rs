@@ -15,6 +15,7 @@ use caf_export::reduce::{
 use caf_export::verify::{Named, random_inputs};
 use caf_geometry::Size;
 use clap::Args;
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
@@ -79,6 +80,14 @@ impl ReduceArguments {
     pub(super) fn held_out(&self, contract: &Contract) -> Result<Option<Frames>, ExportError> {
         let open = |dir: &PathBuf| Frames::open(dir, self.held_out_list.as_deref(), contract);
         self.held_out.as_ref().map(open).transpose()
+    }
+
+    /// How many held-out pairs the calibration set has too, when there are any. Equal names in two folders are of two scenes.
+    fn shared(&self, calibration: Option<&Frames>, held_out: &Frames) -> Option<usize> {
+        let root = |path: &Option<PathBuf>| path.as_ref().and_then(|path| path.canonicalize().ok());
+        let calibration = calibration.filter(|_| root(&self.calibration) == root(&self.held_out))?;
+        let names: HashSet<&str> = calibration.names().collect();
+        Some(held_out.names().filter(|name| names.contains(name)).count()).filter(|count| *count > 0)
     }
 
     /// What a model of this precision may lose.
@@ -172,6 +181,12 @@ impl ReduceArguments {
             out!("  fp32: {} ({})", kept.layer, kept.why)?;
         }
         if let Some(frames) = &held_out {
+            if let Some(shared) = self.shared(calibration.as_ref(), frames) {
+                out!(
+                    "NOTE: {shared} of {} held-out pairs are of the calibration set: on others more may be lost",
+                    frames.count()
+                )?;
+            }
             let open = |name: &str, plan: &Plan| {
                 anyhow::Ok(Engine::from_bytes(name, &model.to_onnx_as(true, plan)?, EngineOptions::CPU)?)
             };

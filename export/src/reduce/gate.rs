@@ -228,11 +228,17 @@ pub fn measure(
         }
         if let Some(segmentation) = contract.segmentation() {
             let pixels = frame.sample.ir.data().len();
-            let map = |outputs: &[(String, Array)]| match outputs.iter().find(|(n, _)| *n == segmentation.output) {
-                Some((_, Array { values: Values::U8(map), .. })) => map.get(..pixels).unwrap_or_default().to_vec(),
-                _ => Vec::new(),
+            let map = |outputs: &[(String, Array)]| {
+                let found = outputs.iter().find(|(name, _)| *name == segmentation.output).map(|(_, array)| array);
+                match found {
+                    Some(Array { values: Values::U8(map), .. }) if map.len() == pixels => Ok(map.clone()),
+                    found => Err(ExportError::Incomparable {
+                        first: format!("{} of {pixels} bytes", segmentation.output),
+                        second: found.map_or_else(|| "no such output".to_owned(), |array| format!("{:?}", array.shape)),
+                    }),
+                }
             };
-            let found = [map(&outputs[0]), map(&outputs[1])];
+            let found = [map(&outputs[0])?, map(&outputs[1])?];
             let other = found[0].iter().zip(&found[1]).filter(|(a, b)| a != b).count();
             sums.other[0] += other as u64;
             sums.other[1] += pixels as u64;
