@@ -53,6 +53,9 @@ pub enum CalibError {
         /// Its own.
         found: Size,
     },
+    /// A rig that does not say how well it is known, as one typed by hand or with a pose.
+    #[error("the rig does not say how well it is known: expected --rig-px, how far its corners may be off")]
+    NoDeviation,
     /// Images too small to find anything in.
     #[error(
         "the {camera} images: expected at least {least} pixels on each side, found {found}; record at the camera's full size"
@@ -154,7 +157,7 @@ impl CalibError {
             Self::Image(error) => error.is_wrong_call(),
             Self::Rig(error) => error.is_wrong_call(),
             Self::Report(error) => error.is_wrong_call(),
-            Self::NotOfRig { .. } => true,
+            Self::NotOfRig { .. } | Self::NoDeviation => true,
             Self::Folder { .. }
             | Self::Replace { .. }
             | Self::Problems(_)

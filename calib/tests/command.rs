@@ -150,7 +150,8 @@ fn watched(root: &Path, more: &[&str]) -> (Option<i32>, String, serde_json::Valu
         "--json",
         text(&json),
     ];
-    let output = caf_calib(&[&call[..], more].concat());
+    // The rig is the truth itself, which its file cannot say.
+    let output = caf_calib(&[&call[..], &["--rig-px", "0"], more].concat());
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     let report = std::fs::read(&json).map_or(serde_json::Value::Null, |bytes| serde_json::from_slice(&bytes).unwrap());
     (output.status.code(), said, report)
@@ -205,10 +206,14 @@ fn drift_tells_what_holds_what_moved_and_what_cannot_be_said_apart() {
         code == Some(2) && said.contains("--rig: expected infrared images of 256x192 pixels, found 320x256"),
         "{said}"
     );
-    for (more, word) in [(["--window", "3"], "--window"), (["--false-alarm", "0"], "0.001 to 0.5, found 0")] {
+    for (more, word) in [(["--window", "3"], "--window"), (["--false-alarm", "0"], "0.001 to 0.5, found `0`")] {
         let (code, said, _) = watched(root, &more);
         assert!(code == Some(2) && said.contains(word), "{said}");
     }
+    let (ir, vi, rig) = (root.join("ir"), root.join("vi"), root.join("rig.toml"));
+    let output = caf_calib(&["drift", "--rig", text(&rig), "--ir", text(&ir), "--vi", text(&vi)]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && said.contains("expected --rig-px"), "{said}");
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn recording(of: impl Fn(u64) -> ([f64; 2], f64)) -> Vec<Shot> {
 }
 
 fn watched(rig: &Geometry, shots: &[Shot], settings: &DriftSettings) -> Result<Drift, CalibError> {
-    let watch = Watch::new(rig, None).unwrap();
+    let watch = Watch::new(rig, None, Some(0.0)).unwrap();
     let looks: Vec<_> = shots.iter().map(|shot| watch.look(shot).unwrap()).collect();
     drift(&watch, &looks, settings, |places| Ok(places.iter().map(|place| shots[*place].clone()).collect()))
 }
@@ -131,7 +131,7 @@ fn a_recording_that_cannot_answer_says_so() {
             Geometry::Pose(_) => unreachable!(),
         }
     }));
-    let wrong = Watch::new(&small, None).unwrap().look(&still[0]).unwrap_err();
+    let wrong = Watch::new(&small, None, Some(0.0)).unwrap().look(&still[0]).unwrap_err();
     assert!(wrong.is_wrong_call() && wrong.to_string().contains("200x150"), "{wrong}");
 }
 
@@ -246,7 +246,7 @@ fn figures_on_road_scenes() {
         // The offset that is told is that from the rig, whose own error counts.
         let middle = [256.0, 160.0];
         let rig_error_px = found.rig.vis_from_ir.map(middle).unwrap()[0] - middle[0];
-        let watch = Watch::new(&Geometry::Plane(Box::new(found.rig)), None).unwrap();
+        let watch = Watch::new(&Geometry::Plane(Box::new(found.rig)), None, None).unwrap();
         let before = looked(&watch, &shown(&others, 0));
         for seed in 0..25 {
             unmoved.add(&watch, [&before, &before], [60, 0], 0.0, 1000 * rig + seed);

@@ -55,11 +55,12 @@ pub(super) struct Stretch {
 }
 
 impl Watch {
-    /// A rig with a pose is taken for what is `distance_m` away.
+    /// A rig with a pose is taken for what is `distance_m` away. `rig_px` is how far the corners of a rig that says nothing of its own
+    /// deviation may be off, root mean square, infrared pixels; of others it takes the place of what they say.
     ///
     /// # Errors
-    /// Those of [`Geometry::vis_from_ir`].
-    pub fn new(rig: &Geometry, distance_m: Option<f64>) -> Result<Watch, CalibError> {
+    /// Those of [`Geometry::vis_from_ir`]; [`CalibError::NoDeviation`] where neither says how well the rig is known.
+    pub fn new(rig: &Geometry, distance_m: Option<f64>, rig_px: Option<f64>) -> Result<Watch, CalibError> {
         let [infrared, visible] = rig.sizes();
         let vis_from_ir = rig.vis_from_ir(distance_m)?;
         let [w, h] = infrared.wh().map(|v| v as f64);
@@ -71,12 +72,12 @@ impl Watch {
         let halvings = Halvings::of(infrared, scale, MOST_WIDTH_PX);
         let [ir, vi] = halvings.factor();
         let corners = Corners::of(infrared);
-        let known_to = match rig {
+        let stated = match rig {
             Geometry::Plane(rig) => rig.measured.as_ref().map(|m| corners.covariance(&m.corner_covariance_px2)),
             Geometry::Pose(_) => None,
         };
+        let known_to = rig_px.map(|px| corners.isotropic(px)).or(stated).ok_or(CalibError::NoDeviation)?;
         let map = Map::new(vis_from_ir, infrared).scaled(ir, vi);
-        let known_to = known_to.unwrap_or_default();
         Ok(Watch { vis_from_ir, infrared, scale, corners, known_to, visible, halvings, map })
     }
 
@@ -192,7 +193,7 @@ mod tests {
         let vis_from_ir = Homography(Mat3::IDENTITY);
         let rig =
             PlaneRig { visible: size, infrared: size, vis_from_ir, latency_ms: Latency::default(), measured: None };
-        let watch = Watch::new(&Geometry::Plane(Box::new(rig)), None).unwrap();
+        let watch = Watch::new(&Geometry::Plane(Box::new(rig)), None, Some(0.0)).unwrap();
         let look = |ir: usize, vi: usize| {
             let (ir, vi) = (read_ir(&pairs[ir].ir, IrRange::Full).unwrap(), read_vi(&pairs[vi].vi).unwrap());
             watch.look(&Shot::new("", cut(ir), cut(color::luma(&vi)))).unwrap()

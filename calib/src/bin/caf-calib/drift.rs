@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use caf_calib::{CalibError, Drift, DriftSettings, Look, Offset, Watch, drift, list, read, spread};
-use caf_console::{Console, Interrupted, Paths, Progress as _, StopFlag, claim, out, say, write_json};
+use caf_console::{Console, Interrupted, Paths, Progress as _, StopFlag, claim, out, say, within, write_json};
 use caf_image::IrRange;
 use caf_rig::Geometry;
 use clap::Args;
@@ -39,6 +39,10 @@ pub struct DriftArguments {
     /// How far scenes at other distances than those that the rig was made from may move the corners, infrared pixels
     #[arg(long, value_name = "PX", default_value_t = 0.5, value_parser = scenes_px)]
     scenes_px: f64,
+    /// How far the corners of the rig may be off, root mean square, infrared pixels [default: what the rig says; one typed by hand or with a
+    /// pose says nothing]
+    #[arg(long, value_name = "PX", value_parser = rig_px)]
+    rig_px: Option<f64>,
     /// Distance for which a rig with a pose is taken, metres
     #[arg(long, value_name = "M")]
     distance_m: Option<f64>,
@@ -56,20 +60,17 @@ pub struct DriftArguments {
     json: Option<PathBuf>,
 }
 
-fn within(text: &str, least: f64, most: f64) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if (least..=most).contains(&value) => Ok(value),
-        _ => Err(format!("expected a number from {least} to {most}, found {text}")),
-    }
-}
-
 fn false_alarm(text: &str) -> Result<f64, String> {
     // Of 2000 draws, less cannot be told.
-    within(text, 0.001, 0.5)
+    within(text, "a probability", 0.001, 0.5)
 }
 
 fn scenes_px(text: &str) -> Result<f64, String> {
-    within(text, 0.01, 100.0)
+    within(text, "a number", 0.01, 100.0)
+}
+
+fn rig_px(text: &str) -> Result<f64, String> {
+    within(text, "a number", 0.0, 100.0)
 }
 
 /// Pairs that are in memory at once.
@@ -80,7 +81,7 @@ pub fn run(arguments: &DriftArguments) -> anyhow::Result<()> {
     let paths = Paths::default().folder("--ir", arguments.ir.as_path()).folder("--vi", arguments.vi.as_path());
     paths.file("--rig", arguments.rig.as_path()).writes("--json", arguments.json.as_deref()).check()?;
     claim(arguments.json.as_deref())?;
-    let watch = Watch::new(&Geometry::read(&arguments.rig)?, arguments.distance_m)?;
+    let watch = Watch::new(&Geometry::read(&arguments.rig)?, arguments.distance_m, arguments.rig_px)?;
     let pairs = spread(list(&arguments.ir, &arguments.vi)?, usize::from(arguments.most_pairs));
     let stop = StopFlag::on_signals()?;
     let console = Console::default();

@@ -16,7 +16,7 @@ use rayon::prelude::*;
 ///
 /// What moves before both cameras changes both images at the same moment; the latency is the shift in time at which these changes fit best.
 /// It is found to a small part of a frame, for any two frame rates, and refused where nothing moves or no latency fits best. A clip is
-/// a folder of frames with a timestamps.csv in or beside it, as caf-run live takes them (else --fps gives the times). Images that are not
+/// a folder of frames with a timestamps.csv in or beside it, as caf-run live takes them (else --ir-fps and --vi-fps give the times, and both clips are taken to begin at once). Images that are not
 /// aligned need the cameras' --rig: else what crosses the picture reaches one camera's view later, which looks like a latency.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
