@@ -346,8 +346,15 @@ fn a_bundle_is_verified_and_one_whose_model_is_another_is_not() {
         beta: None,
         run: None,
     };
-    let draft = caf_export::bundle::draft(contents).unwrap();
-    draft.write(&f.path("far"), None, caf_bundle::Existing::Refuse).unwrap();
+    let write = |contents, to: &str| {
+        let draft = caf_export::bundle::draft(contents).unwrap();
+        draft.write(&f.path(to), None, caf_bundle::Existing::Refuse).unwrap();
+    };
+    let rig = Some((b"version = 3\n".to_vec(), None));
+    write(caf_export::bundle::Contents { rig, ..contents.clone() }, "askew");
+    write(contents, "far");
+    let err = f.bad("verify --bundle askew", 1);
+    assert!(err.contains("rig.toml"), "{err}");
     let err = f.bad("verify --bundle far", 1);
     assert!(err.contains("differs from its references") && err.contains("`fused` of generated-1"), "{err}");
     // Integrity comes first.

@@ -185,6 +185,10 @@ fn the_original_weights_fuse_as_the_originals_on_both_engines() {
     let mut tally = Tally::new(test);
     for original in originals() {
         let Some((config, file, pairs)) = original.open(test) else { return };
+        for name in original.results {
+            let stored = pairs.iter().any(|case| case.expected.get(name).is_some());
+            assert!(stored, "{}: no case has `{name}`", original.weights);
+        }
         for (engine, load) in [LIBTORCH, ONNX_FOLDED, ONNX_UNFOLDED] {
             let mut runner = load(&config.graph().unwrap(), &file.weights);
             for case in &pairs {

@@ -9,6 +9,7 @@ use caf_engine::{Engine, EngineError, EngineOptions, Placed, Provider, ProviderC
 use caf_export::ExportError;
 use caf_export::distance::Compared;
 use caf_export::probes::compare;
+use caf_rig::Geometry;
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 
@@ -57,7 +58,7 @@ struct Verified {
     elsewhere: Vec<Placed>,
 }
 
-/// Integrity first, then every model on every probe.
+/// Integrity first, then the rig, then every model on every probe.
 pub(crate) fn run(
     folder: &Path,
     public_keys: &[PathBuf],
@@ -77,6 +78,10 @@ pub(crate) fn run(
         (Some(signer), Trust::Keys(_)) => out!("  signed by {signer}")?,
         (Some(signer), Trust::Integrity) => out!("  signed by {signer}, which nothing demands (--public-key)")?,
         (None, _) => out!("  not signed")?,
+    }
+    if let Some((text, path)) = bundle.rig() {
+        let distance_m = manifest.rig.as_ref().and_then(|rig| rig.distance_m);
+        Geometry::from_toml(&text, &path).and_then(|rig| rig.table(distance_m)).map_err(ExportError::from)?;
     }
     let set = bundle.probes().map_err(ExportError::from)?;
     out!("  references: {}", set.reference)?;

@@ -117,12 +117,16 @@ pub fn run(arguments: &TimeArguments) -> anyhow::Result<()> {
     console.end();
     let [ir, vi] = motions.as_slice() else { anyhow::bail!("expected the motion of two cameras") };
     let found = latency(ir, vi, arguments.most_ms)?;
-    if found.halves_differ_ms.abs() > DRIFT_MS.max(4.0 * found.deviation_ms) {
-        say!(
-            "warning: the latency changes by {:.1} ms from the first half of the recording to the second: the clocks drift against one \
-             another, or the cameras were started anew",
-            found.halves_differ_ms
-        );
+    match found.halves_differ_ms {
+        Some(ms) if ms.abs() > DRIFT_MS.max(4.0 * found.deviation_ms) => say!(
+            "warning: the latency changes by {ms:.1} ms from the first half of the recording to the second: the clocks drift against one \
+             another, or the cameras were started anew"
+        ),
+        Some(_) => {}
+        None => say!(
+            "warning: in one half of the recording too little moves to find the latency: whether the clocks drift against one another is \
+             not known"
+        ),
     }
     let late_ms = found.infrared_late_ms;
     // Only the difference can be seen.
