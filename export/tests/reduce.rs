@@ -212,6 +212,9 @@ fn half_precision_is_measured_with_its_roundings_and_hardly_seen() {
     let text = f.call(&format!("bundle --model half.onnx {weights} --held-out day -o half"), 2);
     assert!(text.contains("--precision fp16"), "{text}");
     f.call("verify half.onnx --against fusion.safetensors --task task.safetensors --runs 1", 0);
+    let text =
+        f.call("onnx --fusion fusion.safetensors --precision fp16 --keep fus --keep vi --keep ir -o none.onnx", 1);
+    assert!(text.contains("no layer is left in fp16") && !f.path("none.onnx").exists(), "{text}");
     // Without pairs, layers are measured on random images.
     f.call("onnx --fusion fusion.safetensors --precision fp16 --keep fusion.fuse -o kept.onnx", 0);
     f.call("onnx --fusion fusion.safetensors -o fp32.onnx", 0);

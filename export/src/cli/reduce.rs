@@ -2,7 +2,7 @@
 
 use super::gate::{LimitArguments, tell};
 use super::parse;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use caf_console::{Console, Paths, out};
 use caf_contract::{Contract, Precision};
 use caf_engine::{Engine, EngineOptions};
@@ -179,6 +179,10 @@ impl ReduceArguments {
         out!("{less} layers in {}, {kept} in fp32", reduction.precision.name())?;
         for kept in &reduction.kept {
             out!("  fp32: {} ({})", kept.layer, kept.why)?;
+        }
+        if less == 0 {
+            let name = reduction.precision.name();
+            bail!("no layer is left in {name}: loosen --keep, --image-db or --task-db, or leave --precision out");
         }
         if let Some(frames) = &held_out {
             if let Some(shared) = self.shared(calibration.as_ref(), frames) {

@@ -141,6 +141,9 @@ fn bind(engine: &Engine, contract: &Contract, ir: Size, vi: Size) -> Result<Boun
             check_fused(port, &shape, vi).map_err(RuntimeError::Images)?;
             fused = Some((place, port.colour));
         }
+        if contract.task_of(&port.name).is_some_and(|task| task.input().is_none()) {
+            check_map(port, &shape, vi).map_err(RuntimeError::Images)?;
+        }
         outputs.push(Slot { name: &port.name, element: port.element, shape });
     }
     // The contract was checked when the model was loaded, so that this cannot be met; it is still an error.
@@ -157,4 +160,29 @@ fn check_fused(port: &Port, shape: &[usize], vi: Size) -> Result<(), Mismatch> {
         return Ok(());
     }
     Err(Mismatch::new("output `fused`", format!("one image of {vi}"), port.to_string()))
+}
+
+/// What a task makes of an image at its own size has a value for every pixel.
+fn check_map(port: &Port, shape: &[usize], vi: Size) -> Result<(), Mismatch> {
+    if shape == [1, vi.height, vi.width] {
+        return Ok(());
+    }
+    Err(Mismatch::new(format!("output `{}`", port.name), format!("one map of {vi}"), port.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use caf_contract::SEGMENTATION;
+
+    #[test]
+    fn a_map_of_another_size_than_the_image_is_refused() {
+        let size = Size::new(5, 3);
+        let port = (SEGMENTATION.contract)(vec!["a".into()], size).port();
+        assert!(check_map(&port, &[1, 3, 5], size).is_ok());
+        for shape in [&[1, 5, 3][..], &[2, 3, 5], &[1, 3, 6], &[1, 3], &[1, 3, 5, 1]] {
+            let text = check_map(&port, shape, size).unwrap_err().to_string();
+            assert!(text.contains("`class_map`") && text.contains("5x3"), "{text}");
+        }
+    }
 }
