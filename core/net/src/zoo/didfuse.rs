@@ -12,7 +12,7 @@ use crate::op::{Activation, Conv, Norm, Op};
 use crate::param::{ParamId, ParamRole};
 use crate::tensor::Value;
 use crate::zoo::fusion::FusionNetwork;
-use crate::zoo::network::{Facts, Found, Network, Sides, Tensors};
+use crate::zoo::network::{Facts, Found, Network, Sides, Tensors, require_counts};
 use serde::{Deserialize, Serialize};
 
 /// Epsilon of the original's normalisation.
@@ -82,12 +82,7 @@ impl FusionNetwork for DidFuseConfig {
 
     fn build(&self, b: &mut Builder, ir: Value, vi: Value) -> Result<Value, GraphError> {
         let DidFuseConfig { width, merge } = *self;
-        if !(1..=MAX_WIDTH).contains(&width) {
-            return Err(GraphError::Config {
-                network: Self::KIND,
-                what: format!("expected a width from 1 to {MAX_WIDTH}, found {width}"),
-            });
-        }
+        require_counts(Self::KIND, &[("width", width, MAX_WIDTH)])?;
         let mut layer = |number, channels, out| Layer::new(b, number, channels, out);
         let encoder = [layer(1, 1, width)?, layer(2, width, width)?, layer(3, width, width)?, layer(4, width, width)?];
         let decoder = [layer(5, 2 * width, width)?, layer(6, 2 * width, width)?, layer(7, 2 * width, 1)?];

@@ -29,6 +29,17 @@ pub struct Facts {
     pub parity: &'static str,
 }
 
+/// Refuses a configuration with a number below 1 or above the most: numbers come from files, and a graph must fit into memory. Each has
+/// its name, its value and the most.
+///
+/// # Errors
+/// [`GraphError::Config`] with the first that is none.
+pub(crate) fn require_counts(network: &'static str, counts: &[(&str, usize, usize)]) -> Result<(), GraphError> {
+    let wrong = counts.iter().find(|(_, found, most)| !(1..=*most).contains(found));
+    let what = |(name, found, most)| format!("{name}: expected from 1 to {most}, found {found}");
+    wrong.map_or(Ok(()), |wrong| Err(GraphError::Config { network, what: what(*wrong) }))
+}
+
 /// Sizes of images that a network takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sides {

@@ -9,7 +9,7 @@ use crate::error::GraphError;
 use crate::op::{Activation, Conv, Norm, Op};
 use crate::tensor::Value;
 use crate::zoo::fusion::FusionNetwork;
-use crate::zoo::network::{Facts, Found, Network, Tensors};
+use crate::zoo::network::{Facts, Found, Network, Tensors, require_counts};
 use serde::{Deserialize, Serialize};
 
 /// Epsilon of the original's normalisation.
@@ -68,15 +68,7 @@ impl FusionNetwork for ReCoNetConfig {
 
     fn build(&self, b: &mut Builder, ir: Value, vi: Value) -> Result<Value, GraphError> {
         let ReCoNetConfig { width, loops } = *self;
-        if !(1..=MAX_WIDTH).contains(&width) || !(1..=MAX_LOOPS).contains(&loops) {
-            return Err(GraphError::Config {
-                network: Self::KIND,
-                what: format!(
-                    "expected a width from 1 to {MAX_WIDTH} and from 1 to {MAX_LOOPS} loops, found width {width} and {loops} \
-                     loops"
-                ),
-            });
-        }
+        require_counts(Self::KIND, &[("width", width, MAX_WIDTH), ("loops", loops, MAX_LOOPS)])?;
         let weights = Turn::new(b, width)?;
         let mut fused = larger(b, "f0", ir, vi)?;
         for i in 1..=loops {
@@ -164,10 +156,10 @@ mod tests {
     fn widths_and_loops_that_no_memory_holds_are_refused() {
         let c = ReCoNetConfig::default();
         for (config, found) in [
-            (ReCoNetConfig { width: 0, ..c }, "width 0"),
-            (ReCoNetConfig { width: usize::MAX, ..c }, "width 18446744073709551615"),
-            (ReCoNetConfig { loops: 0, ..c }, "0 loops"),
-            (ReCoNetConfig { loops: 65, ..c }, "65 loops"),
+            (ReCoNetConfig { width: 0, ..c }, "width: expected from 1 to"),
+            (ReCoNetConfig { width: usize::MAX, ..c }, "found 18446744073709551615"),
+            (ReCoNetConfig { loops: 0, ..c }, "loops: expected from 1 to 64, found 0"),
+            (ReCoNetConfig { loops: 65, ..c }, "loops: expected from 1 to 64, found 65"),
         ] {
             let error = FusionConfig::from(config).graph().unwrap_err().to_string();
             assert!(error.contains("reconet") && error.contains(found), "{error}");

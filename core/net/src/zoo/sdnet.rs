@@ -13,7 +13,7 @@ use crate::op::{Activation, Conv, Op};
 use crate::param::ParamRole;
 use crate::tensor::{Dim, Value};
 use crate::zoo::fusion::FusionNetwork;
-use crate::zoo::network::{Facts, Found, KernelLayout, Network, Place, PlaceOf, Tensors};
+use crate::zoo::network::{Facts, Found, KernelLayout, Network, Place, PlaceOf, Tensors, require_counts};
 use serde::{Deserialize, Serialize};
 
 /// Below zero, features are multiplied by this.
@@ -87,12 +87,7 @@ impl FusionNetwork for SdNetConfig {
 
     fn build(&self, b: &mut Builder, ir: Value, vi: Value) -> Result<Value, GraphError> {
         let SdNetConfig { width } = *self;
-        if !(1..=MAX_CHANNELS).contains(&width) {
-            return Err(GraphError::Config {
-                network: Self::KIND,
-                what: format!("expected a width from 1 to {MAX_CHANNELS}, found {width}"),
-            });
-        }
+        require_counts(Self::KIND, &[("width", width, MAX_CHANNELS)])?;
         let (ir, vi) = (features(b, "ir", width, ir)?, features(b, "vi", width, vi)?);
         let turns: Vec<Value> = ir.into_iter().zip(vi).flat_map(|(ir, vi)| [ir, vi]).collect();
         let x = b.node("sources", Op::Concat { axis: 1 }, &turns)?;

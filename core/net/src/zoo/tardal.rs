@@ -12,7 +12,7 @@ use crate::error::GraphError;
 use crate::op::{Activation, Op};
 use crate::tensor::Value;
 use crate::zoo::fusion::FusionNetwork;
-use crate::zoo::network::{Facts, Found, Network, Tensors};
+use crate::zoo::network::{Facts, Found, Network, Tensors, require_counts};
 use serde::{Deserialize, Serialize};
 
 /// Epsilon of the original's normalisation.
@@ -71,15 +71,7 @@ impl FusionNetwork for TarDalConfig {
 
     fn build(&self, b: &mut Builder, ir: Value, vi: Value) -> Result<Value, GraphError> {
         let TarDalConfig { width, depth } = *self;
-        if !(1..=MAX_WIDTH).contains(&width) || !(1..=MAX_DEPTH).contains(&depth) {
-            return Err(GraphError::Config {
-                network: Self::KIND,
-                what: format!(
-                    "expected a width from 1 to {MAX_WIDTH} and a depth from 1 to {MAX_DEPTH}, found width {width} and depth \
-                     {depth}"
-                ),
-            });
-        }
+        require_counts(Self::KIND, &[("width", width, MAX_WIDTH), ("depth", depth, MAX_DEPTH)])?;
         let sources = b.node("sources", Op::Concat { axis: 1 }, &[ir, vi])?;
         let mut x = block(b, ["encoder.0", "encoder.1"], width, sources)?;
         for i in 0..depth {
@@ -118,9 +110,9 @@ mod tests {
     fn widths_that_no_memory_holds_are_refused() {
         let c = TarDalConfig::default();
         for (config, found) in [
-            (TarDalConfig { width: 0, ..c }, "width 0"),
-            (TarDalConfig { width: usize::MAX, ..c }, "width 18446744073709551615"),
-            (TarDalConfig { depth: 65, ..c }, "depth 65"),
+            (TarDalConfig { width: 0, ..c }, "width: expected from 1 to"),
+            (TarDalConfig { width: usize::MAX, ..c }, "found 18446744073709551615"),
+            (TarDalConfig { depth: 65, ..c }, "depth: expected from 1 to 64, found 65"),
         ] {
             let error = FusionConfig::from(config).graph().unwrap_err().to_string();
             assert!(error.contains("tardal") && error.contains(found), "{error}");

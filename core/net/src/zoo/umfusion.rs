@@ -9,7 +9,7 @@ use crate::error::GraphError;
 use crate::op::{Activation, Op};
 use crate::tensor::Value;
 use crate::zoo::fusion::FusionNetwork;
-use crate::zoo::network::{Facts, Found, Network, Tensors};
+use crate::zoo::network::{Facts, Found, Network, Tensors, require_counts};
 use serde::{Deserialize, Serialize};
 
 /// Slope below zero of the first convolutions.
@@ -68,15 +68,7 @@ impl FusionNetwork for UmFusionConfig {
 
     fn build(&self, b: &mut Builder, ir: Value, vi: Value) -> Result<Value, GraphError> {
         let UmFusionConfig { width, depth } = *self;
-        if !(1..=MAX_WIDTH).contains(&width) || !(1..=MAX_DEPTH).contains(&depth) {
-            return Err(GraphError::Config {
-                network: Self::KIND,
-                what: format!(
-                    "expected a width from 1 to {MAX_WIDTH} and a depth from 1 to {MAX_DEPTH}, found width {width} and depth \
-                     {depth}"
-                ),
-            });
-        }
+        require_counts(Self::KIND, &[("width", width, MAX_WIDTH), ("depth", depth, MAX_DEPTH)])?;
         let ir = self.features(b, ["conv1_1", "ir_path.0"], ir)?;
         let vi = self.features(b, ["conv2_1", "vi_path.0"], vi)?;
         let query = b.conv("fuse.query_conv", ConvSpec::same(width, 3), ir)?;
@@ -139,9 +131,9 @@ mod tests {
     fn widths_that_no_memory_holds_are_refused() {
         let c = UmFusionConfig::default();
         for (config, found) in [
-            (UmFusionConfig { width: 0, ..c }, "width 0"),
-            (UmFusionConfig { width: usize::MAX, ..c }, "width 18446744073709551615"),
-            (UmFusionConfig { depth: 65, ..c }, "depth 65"),
+            (UmFusionConfig { width: 0, ..c }, "width: expected from 1 to"),
+            (UmFusionConfig { width: usize::MAX, ..c }, "found 18446744073709551615"),
+            (UmFusionConfig { depth: 65, ..c }, "depth: expected from 1 to 64, found 65"),
         ] {
             let error = FusionConfig::from(config).graph().unwrap_err().to_string();
             assert!(error.contains("umfusion") && error.contains(found), "{error}");
