@@ -165,6 +165,10 @@ pub(crate) fn run(arguments: &BundleArguments) -> anyhow::Result<()> {
         (arguments.beta.as_deref().map(bytes).transpose()?, arguments.run.as_deref().map(record).transpose()?);
     if arguments.model.is_none() {
         arguments.reduce.check(arguments.weights.folds())?;
+        // Said before the minutes that calibration takes.
+        if let Some(precision) = arguments.reduce.unmeasured() {
+            return Err(unmeasured(precision).into());
+        }
     }
     let made = made(arguments)?;
     let contract = &made.contract;

@@ -82,6 +82,11 @@ impl ReduceArguments {
         self.held_out.as_ref().map(open).transpose()
     }
 
+    /// The precision asked for, when it is less than fp32 and no pairs are given that its loss could be measured on.
+    pub(super) fn unmeasured(&self) -> Option<Precision> {
+        (self.precision != Precision::Fp32 && self.held_out.is_none()).then_some(self.precision)
+    }
+
     /// How many held-out pairs the calibration set has too, when there are any. Equal names in two folders are of two scenes.
     fn shared(&self, calibration: Option<&Frames>, held_out: &Frames) -> Option<usize> {
         let root = |path: &Option<PathBuf>| path.as_ref().and_then(|path| path.canonicalize().ok());
