@@ -59,6 +59,22 @@ pub fn frames_per_second(text: &str) -> Result<f64, String> {
     within(text, "frames per second", *FPS.start(), *FPS.end())
 }
 
+/// A whole number from `least` to `most`.
+fn whole(text: &str, least: u16, most: u16) -> Result<u16, String> {
+    let inside = text.parse().ok().filter(|value| (least..=most).contains(value));
+    inside.ok_or_else(|| format!("expected a whole number from {least} to {most}, found `{text}`"))
+}
+
+/// Items of a queue.
+pub fn queue(text: &str) -> Result<u16, String> {
+    whole(text, 1, 64)
+}
+
+/// CPU threads.
+pub fn threads(text: &str) -> Result<u16, String> {
+    whole(text, 1, u16::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,11 +85,14 @@ mod tests {
         assert_eq!(distance_ms("0.000001"), Ok(1));
         assert_eq!(seconds("1.5"), Ok(Duration::from_millis(1500)));
         assert_eq!(frames_per_second("0.01"), Ok(0.01));
+        assert_eq!((queue("64"), threads("1")), (Ok(64), Ok(1)));
         for wrong in ["", "x", "nan", "inf", "-inf", "1e300"] {
             assert!(milliseconds(wrong).is_err() && distance_ms(wrong).is_err(), "{wrong}");
             assert!(seconds(wrong).is_err() && frames_per_second(wrong).is_err(), "{wrong}");
+            assert!(queue(wrong).is_err() && threads(wrong).is_err(), "{wrong}");
         }
         assert!(distance_ms("-0.001").is_err() && seconds("0").is_err() && frames_per_second("0.001").is_err());
+        assert!(queue("65").is_err() && queue("1.5").is_err() && threads("0").is_err());
         assert!(frames_per_second("1001").is_err() && milliseconds("60001").is_err());
     }
 }

@@ -1,13 +1,17 @@
 //! The command line of `caf-run`.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use caf_bundle::BundleError;
-use caf_console::{exit_code, start_log};
+use caf_console::{exit_code, print, start_log};
 use caf_runtime::error::RuntimeError;
-use clap::{Parser, Subcommand};
+use clap::{Args as _, Parser, Subcommand};
 
-use super::{check, fuse, live};
+use super::{check, config, fuse, live};
+
+/// The command whose options are also the keys of a file.
+const LIVE: &str = "live";
 
 /// Fuses infrared and visible images with an exported model: folders, or two live cameras.
 #[derive(Debug, Parser)]
@@ -28,12 +32,32 @@ enum Command {
 #[must_use]
 pub fn run() -> ExitCode {
     start_log();
-    let done = match Cli::parse().command {
-        Command::Fuse(args) => args.run(),
-        Command::Live(args) => args.run(),
-        Command::Check(args) => args.run(),
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    let done = match typed.get(1) {
+        Some(name) if name == LIVE => run_live(&typed),
+        _ => match Cli::parse_from(&typed).command {
+            Command::Fuse(args) => args.run(),
+            Command::Live(args) => args.run(),
+            Command::Check(args) => args.run(),
+        },
     };
     exit_code(done, is_wrong_call)
+}
+
+/// `live`, whose options are also the keys of a file.
+fn run_live(typed: &[OsString]) -> anyhow::Result<()> {
+    let options = live::LiveArgs::augment_args(clap::Command::new(LIVE));
+    let (call, options_typed) = typed.split_at(2);
+    let words = config::with_file(&options, options_typed)?;
+    if words.iter().any(|word| word == "--print-config") {
+        let matches = config::undemanding(&options).no_binary_name(true).get_matches_from(words);
+        return Ok(print(&config::text(&options, &matches))?);
+    }
+    match Cli::parse_from(call.iter().chain(&words)).command {
+        Command::Live(args) => args.run(),
+        // The name was looked at.
+        Command::Fuse(_) | Command::Check(_) => anyhow::bail!("not `{LIVE}`"),
+    }
 }
 
 fn is_wrong_call(error: &anyhow::Error) -> bool {

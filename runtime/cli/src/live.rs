@@ -16,7 +16,7 @@ use caf_runtime::source::clock::MonotonicClock;
 use caf_runtime::source::kind::{Pace, SourceSpec};
 use clap::Args;
 
-use super::args::{distance_ms, frames_per_second, milliseconds, seconds};
+use super::args::{distance_ms, frames_per_second, milliseconds, queue, seconds};
 use super::sinks::SinkArgs;
 use super::vehicle::{DetectorArgs, ModelArgs, Vehicle, WithOrigin};
 
@@ -38,8 +38,16 @@ const KEPT_OF_LIMITS: f32 = 0.9;
     --every-frame --video fused.webm
   caf-run live --bundle vehicle --public-key public.pem \\
     --ir 'v4l2src device=/dev/video2' --vi 'v4l2src device=/dev/video0' \\
-    --jsonl out.jsonl")]
+    --jsonl out.jsonl
+  caf-run live --print-config --ir clip/ir --vi clip/vi > live.toml
+  caf-run live --config live.toml --model pipeline.onnx")]
 pub struct LiveArgs {
+    /// TOML file with options as its keys: `max-skew-ms = 10`. An option that is typed goes before its key.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print all options with their values as a file for --config, and do nothing else.
+    #[arg(long)]
+    print_config: bool,
     #[command(flatten)]
     model: ModelArgs,
     /// Infrared source.
@@ -84,7 +92,7 @@ pub struct LiveArgs {
     #[arg(long)]
     every_frame: bool,
     /// Frames that the queue of each camera and sink holds. In real time one pair waits for the model, one result for --udp, 64 for --jsonl.
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, value_name = "N", default_value = "4", value_parser = queue)]
     queue: u16,
     /// Stop after this time: of the clock when a source is live, else of the frames.
     #[arg(long, value_name = "S", value_parser = seconds, allow_negative_numbers = true)]
@@ -159,7 +167,7 @@ impl LiveArgs {
     }
 
     fn check_paths(&self) -> Result<(), WrongCall> {
-        let paths = self.model.paths().file("--rig", self.rig.as_deref());
+        let paths = self.model.paths().file("--config", self.config.as_deref()).file("--rig", self.rig.as_deref());
         let sources = [("--ir", Path::new(&self.ir)), ("--vi", Path::new(&self.vi))];
         // Anything else is a launch string.
         let paths =

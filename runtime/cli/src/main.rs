@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod command;
+mod config;
 mod fuse;
 mod live;
 mod sinks;

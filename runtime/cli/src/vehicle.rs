@@ -14,7 +14,7 @@ use caf_runtime::session::Model;
 use clap::{ArgGroup, Args};
 use serde::Serialize;
 
-use super::args::ProviderName;
+use super::args::{ProviderName, threads};
 
 /// The model and where it runs.
 #[derive(Debug, Args)]
@@ -35,7 +35,7 @@ pub struct ModelArgs {
     #[arg(long, value_enum, default_value_t)]
     provider: ProviderName,
     /// CPU threads of one operator; as many as there are cores by default.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<u16>,
 }
 
