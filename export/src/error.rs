@@ -49,9 +49,11 @@ pub enum ExportError {
     },
     /// A constant that half precision cannot hold.
     #[error(
-        "`{name}` holds {value}, beyond the largest number of half precision, 65504: leave its layer in single precision"
+        "`{name}` holds {value}, beyond the largest number of half precision, 65504: layer `{layer}` must stay in fp32"
     )]
     Half {
+        /// The layer that has it.
+        layer: String,
         /// The constant.
         name: String,
         /// Its value.
@@ -136,6 +138,9 @@ pub enum ExportError {
     /// The model takes no images of that size, or none that fit into memory.
     #[error("the test images: {0}")]
     Images(Mismatch),
+    /// Somebody asked for the end of the work before it was done.
+    #[error("interrupted: nothing was written")]
+    Interrupted,
     /// Two models have other outputs.
     #[error("the two models have no equal outputs: `{first}` against `{second}`")]
     Incomparable {
@@ -179,6 +184,7 @@ impl ExportError {
             | Self::Onnx(_)
             | Self::Probes(_)
             | Self::Broken { .. }
+            | Self::Interrupted
             | Self::Incomparable { .. } => false,
         }
     }

@@ -5,7 +5,7 @@ use crate::fold::foldable;
 use crate::forms::Forms;
 use crate::ops::{Site, emit};
 use crate::params::Params;
-use crate::precision::{Arithmetic, Plan};
+use crate::precision::{Arithmetic, Plan, layer_of};
 use crate::proto::{self, data_type};
 use crate::writer::{Floats, Writer};
 use caf_contract::{Contract, METADATA_KEY};
@@ -72,6 +72,7 @@ pub fn onnx(graph: &Graph, weights: &Weights, options: &ExportOptions) -> Result
             Arithmetic::Half if options.plan.imitates() => Floats::Rounded,
             Arithmetic::Half => Floats::Half,
         };
+        layer_of(&node.name).clone_into(&mut writer.layer);
         let inputs = inputs.iter().map(String::as_str).collect();
         let (folded, int8) = (fold.map(|(norm, _)| *norm), options.plan.int8().filter(|plan| plan.reads(node)));
         let site = Site { graph, params: &params, node, folded, inputs, output: &target, int8 };

@@ -32,6 +32,8 @@ pub(crate) enum Floats {
 pub(crate) struct Writer {
     /// How [`Writer::floats`] and [`Writer::scalar`] store.
     pub floats: Floats,
+    /// The layer that is being written, for errors.
+    pub layer: String,
     nodes: Vec<proto::Node>,
     initializers: Vec<proto::Tensor>,
     names: HashSet<String>,
@@ -88,7 +90,7 @@ impl Writer {
         };
         // What is infinite in half precision only would spoil every result without a word.
         if let Some(value) = values.iter().find(|v| v.is_finite() && half(v).is_infinite()) {
-            return Err(ExportError::Half { name: name.to_owned(), value: *value });
+            return Err(ExportError::Half { layer: self.layer.clone(), name: name.to_owned(), value: *value });
         }
         // Elsewhere the same constant may be used in single precision.
         self.constant(&format!("{name}/{suffix}"), shape.iter().map(|n| *n as i64).collect(), kind, raw)

@@ -16,10 +16,11 @@ use caf_geometry::Size;
 use caf_image::{Gray8, Rgb8, write_gray8, write_rgb8};
 use caf_net::zoo::caf::{self, CafConfig};
 use caf_net::zoo::yolov5::{self, Variant, YoloConfig};
-use caf_weights::{HostTensor, initial, save_safetensors};
+use caf_weights::{HostTensor, initial, load_safetensors, save_safetensors};
 use common::engine_present;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 struct Folder(tempfile::TempDir);
 
@@ -229,11 +230,110 @@ fn half_precision_is_measured_with_its_roundings_and_hardly_seen() {
 }
 
 #[test]
+fn a_layer_that_half_precision_cannot_hold_stays_in_fp32() {
+    if !engine_present("a_layer_that_half_precision_cannot_hold_stays_in_fp32") {
+        return;
+    }
+    let f = Folder::new();
+    let mut weights = load_safetensors(f.path("fusion.safetensors")).unwrap();
+    weights.replace("fuse.2.0.bias", HostTensor::from_f32(&[1], &[7e4]).unwrap());
+    save_safetensors(&weights, f.path("bright.safetensors")).unwrap();
+    let text = f.call("onnx --fusion bright.safetensors --precision fp16 --json half.json -o half.onnx", 0);
+    assert!(text.contains("fp32: fusion.fuse.2 (`fusion.fuse.2.0.bias` holds 70000, beyond half precision)"), "{text}");
+    assert_eq!(f.precision("half.onnx"), "fp16");
+}
+
+/// All work that takes long is cut short, and leaves the folder as it was.
+#[test]
+fn an_interrupt_ends_the_work_and_leaves_nothing_half_written() {
+    if !engine_present("an_interrupt_ends_the_work_and_leaves_nothing_half_written") {
+        return;
+    }
+    let f = Folder::new();
+    f.call("onnx --fusion fusion.safetensors -o fp32.onnx", 0);
+    let listing = || {
+        let names = std::fs::read_dir(&f.0).unwrap().map(|entry| entry.unwrap().file_name());
+        names.collect::<std::collections::BTreeSet<_>>()
+    };
+    let before = listing();
+    // As many timed runs as there may be, so that no machine is done before it is interrupted.
+    let int8 = "--fusion fusion.safetensors --precision int8 --rounds 1000 --calibration day --held-out day";
+    for line in [
+        format!("onnx {int8} --html x.html --json x.json -o x.onnx"),
+        format!("bundle {int8} --json x.json -o x"),
+        "bench fp32.onnx fp32.onnx --size 640x480 --rounds 100000 --json x.json".to_owned(),
+    ] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_caf-export"))
+            .args(line.split_whitespace())
+            .current_dir(&f.0)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        assert!(said.any(|line| line.starts_with("time layers: ") || line.starts_with("time models: ")), "{line}");
+        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+        let rest: Vec<String> = said.collect();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{line}: {rest:?}");
+        assert!(rest.iter().any(|line| line == "interrupted: nothing was written"), "{line}: {rest:?}");
+        assert_eq!(listing(), before, "{line}");
+    }
+}
+
+#[test]
+fn options_without_effect_are_wrong_calls_by_name() {
+    if !engine_present("options_without_effect_are_wrong_calls_by_name") {
+        return;
+    }
+    let f = Folder::new();
+    f.call("onnx --fusion fusion.safetensors -o fp32.onnx", 0);
+    f.call("onnx --task task.safetensors -o task.onnx", 0);
+    f.call("bundle --fusion fusion.safetensors -o fp32", 0);
+    let [fp32, fp16, int8, given] = [
+        "onnx --fusion fusion.safetensors -o m.onnx",
+        "onnx --fusion fusion.safetensors --precision fp16 -o m.onnx",
+        "onnx --fusion fusion.safetensors --precision int8 --calibration day -o m.onnx",
+        "bundle --model fp32.onnx --fusion fusion.safetensors -o m",
+    ];
+    let integers = ["--frames 4", "--method mse", "--cpu avx2", "--signed", "--rounds 3"];
+    let less = ["--keep fusion", "--image-db 30", "--task-db 30", "--choose-on 2 --calibration day", "--html m.html"];
+    let calls = (integers.iter().flat_map(|option| [fp32, fp16, given].map(|call| (call, *option))))
+        .chain(less.iter().flat_map(|option| [fp32, given].map(|call| (call, *option))))
+        .chain([
+            (fp32, "--calibration day"),
+            (given, "--calibration day"),
+            (given, "--precision fp32"),
+            (given, "--held-out day"),
+            (given, "--external-data"),
+            (fp32, "--held-out day"),
+            (fp16, "--choose-on 2"),
+            (fp16, "--task-db 30"),
+            (int8, "--task-db 30"),
+            (int8, "--most-points 3 --held-out day"),
+            ("onnx --task task.safetensors --precision fp16 -o m.onnx", "--image-db 30"),
+            ("onnx --task task.safetensors --precision fp16 --held-out day -o m.onnx", "--least-psnr 30"),
+            ("gate fp32.onnx --against fp32.onnx --held-out day", "--most-points 3"),
+            ("gate task.onnx --against task.onnx --held-out day", "--least-ssim 0.5"),
+            ("verify --bundle fp32", "--least-psnr 30"),
+            ("verify fp32.onnx", "--tolerance 1"),
+        ]);
+    for (call, option) in calls {
+        let text = f.call(&format!("{call} {option}"), 2);
+        let (name, _) = option.split_once(' ').unwrap_or((option, ""));
+        // A limit of the loss is said as that.
+        let named = text.contains(name) || (name.starts_with("--least") && text.contains("a limit was given"));
+        assert!(named || (name == "--choose-on" && text.contains("--calibration")), "{call} {option}: {text}");
+    }
+    assert!(!f.path("m.onnx").exists() && !f.path("m").exists() && !f.path("m.html").exists());
+}
+
+#[test]
 fn what_makes_no_sense_is_a_wrong_call() {
     if !engine_present("what_makes_no_sense_is_a_wrong_call") {
         return;
     }
     let f = Folder::new();
+    std::fs::write(f.path("day/few.lst"), "0\n1\n").unwrap();
     for (options, named) in [
         ("--precision int8", "--calibration"),
         ("--precision int8 --calibration day --no-fold", "--no-fold"),
@@ -241,8 +341,9 @@ fn what_makes_no_sense_is_a_wrong_call() {
         ("--precision fp16 --no-fold", "--no-fold"),
         ("--precision fp16 --least-psnr 50", "--held-out"),
         ("--precision fp8", "expected one of fp32, fp16, int8"),
-        ("--calibration day", "--calibration"),
-        ("--precision fp16 --signed", "--signed"),
+        ("--precision int8 --calibration day --calibration-list few.lst --json day/few.lst", "--calibration-list"),
+        ("--precision fp16 --held-out day --held-out-list few.lst --html day/few.lst", "--held-out-list"),
+        ("--precision fp16 --held-out day --html day/labels/0.txt", "--held-out"),
         ("--precision fp16 --keep nothing", "`nothing`"),
         ("--precision int8 --calibration nowhere", "nowhere"),
         ("--precision int8 --calibration day --method median", "expected one of minmax, percentile, entropy, mse"),

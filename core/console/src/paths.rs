@@ -61,10 +61,17 @@ impl Paths {
 
     /// A data set in the plain layout: its root and the folders of its images and labels.
     #[must_use]
-    pub fn data_set(self, option: &'static str, root: &Path) -> Self {
+    pub fn data_set<'a>(self, option: &'static str, root: impl Into<Option<&'a Path>>) -> Self {
+        let Some(root) = root.into() else { return self };
         let folders = ["ir", "vi", "labels", "ignore", "masks"].map(|name| root.join(name));
         let there = folders.iter().filter(|folder| folder.is_dir());
         there.fold(self.folder(option, root), |paths, folder| paths.folder(option, folder.as_path()))
+    }
+
+    /// A list of names in a data set, whose path begins at its root. One that is no file may be a split of its layout.
+    #[must_use]
+    pub fn list<'a>(self, option: &'static str, root: &Path, list: impl Into<Option<&'a Path>>) -> Self {
+        self.file(option, list.into().map(|list| root.join(list)).filter(|path| path.exists()).as_deref())
     }
 
     /// A file that is written.
@@ -184,7 +191,7 @@ mod tests {
     fn inputs_are_there_and_of_their_kind() {
         let folder = folder();
         let at = |name: &str| folder.path().join(name);
-        let good = || Paths::default().file("--w", at("w").as_path()).data_set("--data", &at("set"));
+        let good = || Paths::default().file("--w", at("w").as_path()).data_set("--data", at("set").as_path());
         good().file("--v", None).check().unwrap();
         refused(&good().file("--v", at("absent").as_path()), &["--v", "absent", "os error 2"]);
         refused(&good().file("--v", at("set").as_path()), &["--v", "expected a file"]);
@@ -195,7 +202,11 @@ mod tests {
     fn outputs_replace_no_input() {
         let folder = folder();
         let at = |name: &str| folder.path().join(name);
-        let with = || Paths::default().file("--w", at("w").as_path()).data_set("--data", &at("set"));
+        let with = || {
+            let paths = Paths::default().file("--w", at("w").as_path()).data_set("--data", at("set").as_path());
+            paths.list("--list", &at("set"), Path::new("val.lst")).list("--split", &at("set"), Path::new("val"))
+        };
+        std::fs::write(at("set/val.lst"), "x").unwrap();
         std::fs::create_dir(at("set/out")).unwrap();
         for good in ["out", "set/report.json", "set/out/x.png"] {
             with().writes("--json", at(good).as_path()).check().unwrap();
@@ -206,6 +217,7 @@ mod tests {
             let option = if wrong.ends_with('w') { "--w" } else { "--data" };
             refused(&with().writes("--json", at(wrong).as_path()), &["--json", option, wrong]);
         }
+        refused(&with().writes("--json", at("set/val.lst").as_path()), &["--json", "--list", "val.lst"]);
         with().fills("--out", at("set/out").as_path()).check().unwrap();
         for wrong in ["set", "set/vi", "set/./ir/../vi"] {
             refused(&with().fills("--out", at(wrong).as_path()), &["--out", "--data", wrong]);
@@ -226,7 +238,10 @@ mod tests {
         let folder = folder();
         let at = |name: &str| folder.path().join(name);
         std::os::unix::fs::symlink(at("set/vi"), at("link")).unwrap();
-        refused(&Paths::default().data_set("--data", &at("set")).fills("--out", at("link").as_path()), &["--data"]);
+        refused(
+            &Paths::default().data_set("--data", at("set").as_path()).fills("--out", at("link").as_path()),
+            &["--data"],
+        );
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! `caf-export bench`
 
-use caf_console::{Paths, claim, out, write_json};
+use caf_console::{Console, Paths, Progress as _, StopFlag, claim, out, write_json};
 use caf_contract::{INPUT_IMAGE, OUTPUT_FUSED};
 use caf_engine::{Engine, EngineOptions};
 use caf_export::ExportError;
-use caf_export::reduce::{Chain, Timed, alternate};
+use caf_export::reduce::{Chain, Timed, Watch, alternate};
 use caf_export::verify::{random_inputs, seen_by_task};
 use caf_geometry::Size;
 use clap::Args;
@@ -84,7 +84,10 @@ pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
         chains.push(chain);
         precisions.push(names);
     }
-    let timed = alternate(&mut chains, arguments.rounds as usize)?;
+    let (console, stop) = (Console::default(), StopFlag::on_signals()?);
+    console.begin("time models", arguments.rounds.into(), 0);
+    let timed = alternate(&mut chains, arguments.rounds as usize, Watch { progress: &console, stop: &stop })?;
+    console.end();
     let first_ms = timed.first().map_or(f64::NAN, |t| t.min_ms);
     let rows: Vec<Row<'_>> = (arguments.models.iter().zip(precisions).zip(timed))
         .map(|((models, precisions), timed)| Row { models, precisions, times_as_fast: first_ms / timed.min_ms, timed })

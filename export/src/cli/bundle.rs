@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use caf_bundle::{
     Bundle, BundleError, Existing, MOST_DETECTIONS, MeasuredLoss, ProbeSet, PublicKey, SecretKey, Thresholds,
 };
-use caf_console::{Console, Paths, claim, out, positive, unit, write_json};
+use caf_console::{Console, Paths, StopFlag, claim, out, positive, unit, write_json};
 use caf_contract::{Contract, Precision};
 use caf_engine::{Engine, EngineOptions, library};
 use caf_export::bundle::{Contents, data_name, draft, model_name};
@@ -17,7 +17,7 @@ use caf_export::distance::Compared;
 use caf_export::model::Model;
 use caf_export::precision::Plan;
 use caf_export::probes::{Inputs, compare, computed, generated, of_pairs};
-use caf_export::reduce::{Reduction, Verdict, measure};
+use caf_export::reduce::{Reduction, Verdict, Watch, measure};
 use caf_export::{ExportError, external};
 use caf_geometry::Size;
 use caf_rig::Geometry;
@@ -45,7 +45,7 @@ pub(crate) struct BundleArguments {
     weights: WeightArguments,
     /// A model that is there already, in place of one made of the weights. Weights beside it are what it must have been made of;
     /// without them --probes says what it should compute.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["settings", "classes", "precision", "calibration", "html"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["settings", "classes", "external_data"])]
     model: Option<PathBuf>,
     /// Geometry of the two cameras.
     #[arg(long, value_name = "FILE")]
@@ -163,14 +163,18 @@ pub(crate) fn run(arguments: &BundleArguments) -> anyhow::Result<()> {
     let rig = arguments.rig.as_deref().map(|path| rig(path, arguments.rig_distance_m)).transpose()?;
     let (beta, run) =
         (arguments.beta.as_deref().map(bytes).transpose()?, arguments.run.as_deref().map(record).transpose()?);
-    if arguments.model.is_none() {
+    if arguments.model.is_some() {
+        arguments.reduce.check_given()?;
+    } else {
         arguments.reduce.check(arguments.weights.folds())?;
         // Said before the minutes that calibration takes.
         if let Some(precision) = arguments.reduce.unmeasured() {
             return Err(unmeasured(precision).into());
         }
     }
-    let made = made(arguments)?;
+    let (console, stop) = (Console::default(), StopFlag::on_signals()?);
+    let watch = Watch { progress: &console, stop: &stop };
+    let made = made(arguments, watch)?;
     let contract = &made.contract;
     let thresholds = arguments.thresholds.of(contract)?;
     let set = probe_set(probes, &made)?;
@@ -185,6 +189,7 @@ pub(crate) fn run(arguments: &BundleArguments) -> anyhow::Result<()> {
     if let Some(far) = far(&compared) {
         bail!("{}: not written: the model differs from its references: {far}", arguments.output.display());
     }
+    watch.check()?;
     let reference = set.reference.clone();
     let Made { onnx, external_data, contract, loss, .. } = made;
     let contents =
@@ -246,12 +251,12 @@ fn rig(path: &Path, distance_m: Option<f64>) -> anyhow::Result<(Vec<u8>, Option<
 }
 
 /// The model that was asked for.
-fn made(arguments: &BundleArguments) -> anyhow::Result<Made> {
+fn made(arguments: &BundleArguments, watch: Watch<'_>) -> anyhow::Result<Made> {
     let BundleArguments { weights, reduce, .. } = arguments;
     let Some(path) = &arguments.model else {
         let opened = weights.open()?;
         let model = weights.model(&opened)?;
-        let reduction = reduce.reduce(&model)?;
+        let reduction = reduce.reduce(&model, watch)?;
         let plan = reduction.as_ref().map_or(Plan::Single, |reduction| reduction.plan.clone());
         let contract = Contract { precision: plan.precision(), ..model.contract().clone() };
         let loss = match reduction {
@@ -280,12 +285,8 @@ fn made(arguments: &BundleArguments) -> anyhow::Result<Made> {
     let contract = engine.contract()?;
     let rebuilt = rebuild(path, ("--fusion", weights.fusion.as_deref()), &weights.tasks, &contract)?;
     let model = rebuilt.as_ref().map(|(model, _)| model);
-    let loss = loss(reduce, &mut engine, &contract, model, path)?;
+    let loss = loss(reduce, &mut engine, &contract, model, (path, watch))?;
     let plain = model.map(|model| model.to_onnx(false)).transpose()?;
-    if arguments.external_data && external_data.is_empty() {
-        let what = "--external-data parts a model that is made here; --model is taken as it is";
-        return Err(ExportError::settings(what).into());
-    }
     Ok(Made { onnx, external_data, contract, loss, plain })
 }
 
@@ -295,13 +296,13 @@ fn loss(
     engine: &mut Engine,
     contract: &Contract,
     model: Option<&Model>,
-    path: &Path,
+    (path, watch): (&Path, Watch<'_>),
 ) -> anyhow::Result<Option<MeasuredLoss>> {
     let frames = reduce.held_out(contract)?;
     let (frames, model) = match (contract.precision, frames, model) {
         (Precision::Fp32, None, _) => return Ok(None),
         (Precision::Fp32, Some(_), _) => {
-            return Err(ExportError::settings("--held-out has no effect on a model of this precision").into());
+            return Err(ExportError::settings("--held-out has no effect on a model in fp32").into());
         }
         (Precision::Fp16, Some(_), Some(_)) => {
             let what = "--model: of a model in fp16 a CPU leaves roundings out, and its loss would look too small: give --precision \
@@ -311,10 +312,11 @@ fn loss(
         (_, Some(frames), Some(model)) => (frames, model),
         (precision, ..) => return Err(unmeasured(precision).into()),
     };
+    let limits = reduce.limits(contract.precision, contract)?;
     let mut single = Engine::from_bytes("the same weights in fp32", &model.to_onnx(true)?, EngineOptions::CPU)?;
-    let loss = measure(contract, &mut single, engine, &frames, &Console::default())?;
+    let loss = measure(contract, &mut single, engine, &frames, watch.progress)?;
     tell_loss(&loss)?;
-    Ok(Some(kept(&Verdict::new(loss, reduce.limits(contract.precision), contract), path)?))
+    Ok(Some(kept(&Verdict::new(loss, limits, contract), path)?))
 }
 
 /// The loss, where it is within its limits.

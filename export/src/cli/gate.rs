@@ -4,7 +4,7 @@ use super::parse::{self, Points};
 use anyhow::bail;
 use caf_bundle::MeasuredLoss;
 use caf_console::{Console, Paths, claim, out, write_json};
-use caf_contract::Precision;
+use caf_contract::{Contract, Precision};
 use caf_engine::{Engine, EngineOptions};
 use caf_export::ExportError;
 use caf_export::reduce::{Frames, Limits, Loss, Verdict, measure};
@@ -28,6 +28,19 @@ impl LimitArguments {
     /// Whether any differs from the usual ones.
     pub(super) fn given(&self) -> bool {
         self.least_psnr.is_some() || self.least_ssim.is_some() || self.most_points.is_some()
+    }
+
+    /// Refuses limits on outputs that the model has not.
+    pub(super) fn check(&self, contract: &Contract) -> Result<(), ExportError> {
+        let idle = [
+            ("--least-psnr", self.least_psnr.is_some() && !contract.fuses(), "has no fused image"),
+            ("--least-ssim", self.least_ssim.is_some() && !contract.fuses(), "has no fused image"),
+            ("--most-points", self.most_points.is_some() && contract.tasks.is_empty(), "has no task"),
+        ];
+        match idle.into_iter().find(|(_, idle, _)| *idle) {
+            Some((option, _, why)) => Err(ExportError::settings(format!("{option} has no effect: the model {why}"))),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn of(&self, precision: Precision) -> Limits {
@@ -77,7 +90,8 @@ struct GateReport<'a> {
 pub(crate) fn run(arguments: &GateArguments) -> anyhow::Result<()> {
     let GateArguments { model, against, json, .. } = arguments;
     let paths = Paths::default().file("MODEL", model.as_path()).file("--against", against.as_path());
-    paths.folder("--held-out", arguments.held_out.as_path()).writes("--json", json.as_deref()).check()?;
+    let (root, list) = (arguments.held_out.as_path(), arguments.list.as_deref());
+    paths.data_set("--held-out", root).list("--list", root, list).writes("--json", json.as_deref()).check()?;
     claim(json.as_deref())?;
     let open = |path: &Path| {
         let engine = Engine::open(path, EngineOptions::CPU)?;
@@ -85,13 +99,14 @@ pub(crate) fn run(arguments: &GateArguments) -> anyhow::Result<()> {
         anyhow::Ok((engine, contract))
     };
     let ((mut reduced, contract), (mut single, other)) = (open(model)?, open(against)?);
-    let same = caf_contract::Contract { precision: contract.precision, ..other.clone() };
+    let same = Contract { precision: contract.precision, ..other.clone() };
     if same != contract || other.precision != Precision::Fp32 {
         let what = format!("--against: expected the same model in fp32, found one in {}", other.precision.name());
         let what = if same == contract { what } else { "--against: its contract is that of another model".to_owned() };
         return Err(ExportError::settings(what).into());
     }
-    let frames = Frames::open(&arguments.held_out, arguments.list.as_deref(), &contract)?;
+    arguments.limits.check(&contract)?;
+    let frames = Frames::open(root, list, &contract)?;
     let loss = measure(&contract, &mut single, &mut reduced, &frames, &Console::default())?;
     let verdict = Verdict::new(loss, arguments.limits.of(contract.precision), &contract);
     write_json(json.as_deref(), &GateReport { model, against, verdict: &verdict })?;

@@ -12,6 +12,8 @@ mod verify;
 mod verify_bundle;
 mod weights;
 
+use caf_console::{Interrupted, say};
+use caf_export::ExportError;
 use clap::{Parser, Subcommand};
 
 /// Turns trained weights into ONNX files that carry their contract and into bundles, and checks such files.
@@ -37,13 +39,20 @@ enum Command {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    match &arguments.command {
+    let done = match &arguments.command {
         Command::Onnx(arguments) => onnx::run(arguments),
         Command::Bundle(arguments) => bundle::run(arguments),
         Command::Verify(arguments) => verify::run(arguments),
         Command::Gate(arguments) => gate::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
-    }
+    };
+    done.map_err(|error| {
+        if matches!(error.downcast_ref(), Some(ExportError::Interrupted)) {
+            say!("{error}");
+            return Interrupted.into();
+        }
+        error
+    })
 }
 
 #[cfg(test)]

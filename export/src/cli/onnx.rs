@@ -4,10 +4,10 @@ use super::gate::refuse;
 use super::reduce::ReduceArguments;
 use super::weights::WeightArguments;
 use anyhow::Context;
-use caf_console::{Paths, claim, out, write_json};
+use caf_console::{Console, Paths, StopFlag, claim, out, write_json};
 use caf_contract::Contract;
 use caf_export::precision::Plan;
-use caf_export::reduce::Reduction;
+use caf_export::reduce::{Reduction, Watch};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -56,7 +56,9 @@ pub(crate) fn run(arguments: &OnnxArguments) -> anyhow::Result<()> {
     claim(arguments.json.as_deref())?;
     let opened = arguments.weights.open()?;
     let model = arguments.weights.model(&opened)?;
-    let reduction = arguments.reduce.reduce(&model)?;
+    let (console, stop) = (Console::default(), StopFlag::on_signals()?);
+    let watch = Watch { progress: &console, stop: &stop };
+    let reduction = arguments.reduce.reduce(&model, watch)?;
     let plan = reduction.as_ref().map_or(Plan::Single, |reduction| reduction.plan.clone());
     let bytes = model.to_onnx_as(folded, &plan).context("cannot write the graph as ONNX")?;
     let report = Report {
@@ -67,6 +69,7 @@ pub(crate) fn run(arguments: &OnnxArguments) -> anyhow::Result<()> {
         contract: &Contract { precision: plan.precision(), ..model.contract().clone() },
         reduction: reduction.as_ref(),
     };
+    watch.check()?;
     write_json(arguments.json.as_deref(), &report)?;
     if let Some(verdict) = reduction.as_ref().and_then(|reduction| reduction.verdict.as_ref()) {
         refuse(verdict, &arguments.output)?;

@@ -52,9 +52,9 @@ pub(crate) struct VerifyArguments {
     /// Size of the test images where the model leaves it open.
     #[arg(long, default_value = "161x97", value_name = "WIDTHxHEIGHT")]
     size: Size,
-    /// Largest accepted difference between folded and unfolded. Bytes may differ by one step.
-    #[arg(long, default_value_t = 1e-4, value_parser = parse::tolerance)]
-    tolerance: f64,
+    /// Largest accepted difference between folded and unfolded, which needs the weights; bytes may differ by one step [default: 1e-4]
+    #[arg(long, value_parser = parse::tolerance)]
+    tolerance: Option<f64>,
     /// Timed runs.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     runs: u32,
@@ -75,6 +75,8 @@ struct Report<'a> {
     against_weights: Option<Vec<Compared>>,
 }
 
+/// Largest accepted difference where nobody says.
+const TOLERANCE: f64 = 1e-4;
 /// Images at once where the model leaves that open.
 const TEST_BATCH: usize = 2;
 
@@ -93,6 +95,12 @@ pub(crate) fn run(arguments: &VerifyArguments) -> anyhow::Result<()> {
             if !arguments.public_key.is_empty() || arguments.provider.is_some() || arguments.limits.given() =>
         {
             let what = "--public-key, --provider, --least-…, --most-points: expected a --bundle, found a model";
+            Err(WrongCall(what.to_owned()).into())
+        }
+        (None, Some(_))
+            if arguments.tolerance.is_some() && arguments.against.is_none() && arguments.tasks.is_empty() =>
+        {
+            let what = "--tolerance: there is nothing to compare with: give --against, --task or both";
             Err(WrongCall(what.to_owned()).into())
         }
         (None, Some(model)) => verify_model(arguments, model),
@@ -145,7 +153,8 @@ fn verify_model(arguments: &VerifyArguments, model: &Path) -> anyhow::Result<()>
                     }
                 }
                 let compared = |distance: Distance| {
-                    let limit = Limit::of_weights(&contract, &distance.output, arguments.tolerance);
+                    let limit =
+                        Limit::of_weights(&contract, &distance.output, arguments.tolerance.unwrap_or(TOLERANCE));
                     Compared { probe: "test images".to_owned(), distance, limit }
                 };
                 Some(distances(&contract, &outputs, &reference)?.into_iter().map(compared).collect::<Vec<_>>())

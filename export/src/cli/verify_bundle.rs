@@ -4,7 +4,7 @@ use super::compared::{far, tell};
 use super::gate::{LimitArguments, tell_measured};
 use anyhow::{Context, bail};
 use caf_bundle::{Bundle, BundleError, MeasuredLoss, PublicKey, Trust};
-use caf_console::{out, write_json};
+use caf_console::{WrongCall, out, write_json};
 use caf_engine::{Engine, EngineError, EngineOptions, Placed, Provider, ProviderChoice};
 use caf_export::ExportError;
 use caf_export::distance::Compared;
@@ -83,6 +83,13 @@ pub(crate) fn run(
         let distance_m = manifest.rig.as_ref().and_then(|rig| rig.distance_m);
         Geometry::from_toml(&text, &path).and_then(|rig| rig.table(distance_m)).map_err(ExportError::from)?;
     }
+    if limits.given() && bundle.models().all(|model| model.entry.loss.is_none()) {
+        let what = format!(
+            "{}: a limit was given, and no model of the bundle is in less precision than fp32",
+            folder.display()
+        );
+        return Err(WrongCall(what).into());
+    }
     let set = bundle.probes().map_err(ExportError::from)?;
     out!("  references: {}", set.reference)?;
     let options = EngineOptions { provider: provider.into(), ..EngineOptions::CPU };
@@ -99,6 +106,7 @@ pub(crate) fn run(
         let loss = model.entry.loss;
         if let Some(loss) = &loss {
             tell_measured(loss)?;
+            limits.check(&contract)?;
             let faults = limits.of(contract.precision).faults(loss, &contract);
             wrong.extend((!faults.is_empty()).then(|| format!("{name}: too much is lost: {}", faults.join("; "))));
         }

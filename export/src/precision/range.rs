@@ -1,6 +1,7 @@
 //! From the values that a tensor takes to the range that its integers stand for.
 
 use super::histogram::Histogram;
+use super::steps::{Activations, Steps};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -44,8 +45,6 @@ pub const PERCENTILE: f64 = 99.999;
 pub const QUANTIZED_BINS: usize = 128;
 /// Least part of the extremes that [`Method::Mse`] looks at, in hundredths.
 const LEAST_HUNDREDTHS: u32 = 20;
-/// Steps between the integers of a tensor.
-const STEPS: f64 = 255.0;
 
 impl Method {
     /// All of them.
@@ -62,9 +61,9 @@ impl Method {
         }
     }
 
-    /// The range of a tensor; `None` without values.
+    /// The range of a tensor that is stored as such integers; `None` without values.
     #[must_use]
-    pub fn range(self, histogram: &Histogram) -> Option<Range> {
+    pub fn range(self, histogram: &Histogram, element: Activations) -> Option<Range> {
         let (min, max) = histogram.extremes()?;
         let within = |low: f64, high: f64| Range { min: low.max(min), max: high.min(max) };
         Some(match self {
@@ -77,7 +76,7 @@ impl Method {
                 let (low, high) = entropy(histogram, QUANTIZED_BINS);
                 within(low, high)
             }
-            Self::Mse => mse(histogram, Range { min, max }),
+            Self::Mse => mse(histogram, Range { min, max }, element),
         })
     }
 }
@@ -142,7 +141,8 @@ fn divergence(counts: &[u64], inside: &[u64], start: usize, end: usize, quantize
     if let Some(last) = reference.last_mut() {
         *last += sum(counts.get(end..).unwrap_or_default());
     }
-    // Bins are merged and spread again evenly over those that hold something; what does not fill a bin belongs to the last.
+    // Bins are merged and spread again over as many as held something, empty ones among them, as ONNX Runtime's tool does and Migacz does
+    // not; what does not fill a bin belongs to the last.
     let merged = (inside.len() / quantized).max(1);
     let mut coarse = vec![0u64; inside.len()];
     for index in 0..quantized {
@@ -177,7 +177,7 @@ fn kullback_leibler(p: &[f64], q: &[f64]) -> f64 {
 }
 
 /// The part of both extremes with the least squared error of the bins' centres.
-fn mse(histogram: &Histogram, whole: Range) -> Range {
+fn mse(histogram: &Histogram, whole: Range, element: Activations) -> Range {
     let part = |hundredths: u32| {
         let part = f64::from(hundredths) / 100.0;
         Range { min: whole.min * part, max: whole.max * part }
@@ -187,11 +187,8 @@ fn mse(histogram: &Histogram, whole: Range) -> Range {
         .map(|(bin, count)| (histogram.edge(bin) + histogram.width() / 2.0, *count as f64))
         .collect();
     let error = |range: Range| {
-        // Zero is a value of its own in every range.
-        let (low, high) = (range.min.min(0.0), range.max.max(0.0));
-        let step = (high - low) / STEPS;
-        let rounded = |x: f64| if step > 0.0 { ((x.clamp(low, high) - low) / step).round() * step + low } else { 0.0 };
-        filled.iter().map(|(x, count)| count * (rounded(*x) - x).powi(2)).sum::<f64>()
+        let steps = Steps::over(range, element);
+        filled.iter().map(|(x, count)| count * (steps.stored(*x) - x).powi(2)).sum::<f64>()
     };
     let mut best = (error(whole), whole);
     for hundredths in (LEAST_HUNDREDTHS..100).rev() {

@@ -35,6 +35,16 @@ impl Steps {
             Activations::S8 => Steps { scale: usable(high.max(-low) / 127.0), zero: 0, element },
         }
     }
+
+    /// What is left of a value that was stored as an integer.
+    pub fn stored(self, value: f64) -> f64 {
+        let (least, most) = match self.element {
+            Activations::U8 => (0.0, 255.0),
+            Activations::S8 => (-128.0, 127.0),
+        };
+        let (scale, zero) = (f64::from(self.scale), f64::from(self.zero));
+        (((value / scale).round_ties_even() + zero).clamp(least, most) - zero) * scale
+    }
 }
 
 /// A scale that can be divided by; for a tensor that is zero everywhere any will do.

@@ -1,14 +1,14 @@
 //! The values that tensors take on real frames, collected through ONNX Runtime.
 
 use super::frames::Frames;
+use super::watch::Watch;
 use crate::error::ExportError;
 use crate::model::Model;
 use crate::onnx::{ExportOptions, onnx};
-use crate::precision::{BINS, Histogram, Method, Range, values_to_calibrate};
-use caf_console::Progress;
+use crate::precision::{Activations, BINS, Histogram, Method, Range, values_to_calibrate};
 use caf_engine::{Engine, EngineOptions, Values};
 use caf_net::{Dim, Graph, Value};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 /// Bytes of tensors that one run of the model may hand out, so that memory does not grow with the network: it is run as often for each
 /// frame as that takes.
@@ -21,28 +21,22 @@ pub struct Calibrated {
 }
 
 impl Calibrated {
-    /// The range of every tensor by a method, by the index of its value.
-    #[must_use]
-    pub fn ranges(&self, method: Method) -> HashMap<usize, Range> {
-        self.tensors.iter().filter_map(|(value, _, h)| Some((value.index(), method.range(h)?))).collect()
-    }
-
-    /// Names of the tensors with their ranges, in the graph's order.
-    pub fn named(&self, method: Method) -> impl Iterator<Item = (&str, Range)> {
-        self.tensors.iter().filter_map(move |(_, name, histogram)| Some((name.as_str(), method.range(histogram)?)))
+    /// Every tensor with its range by a method, in the graph's order.
+    pub fn ranges(&self, method: Method, element: Activations) -> impl Iterator<Item = (Value, &str, Range)> {
+        self.tensors.iter().filter_map(move |(value, name, h)| Some((*value, name.as_str(), method.range(h, element)?)))
     }
 }
 
 /// Runs a model in single precision on these frames and collects the values of all tensors that the named convolutions need.
 ///
 /// # Errors
-/// When a frame cannot be read, ONNX Runtime fails, or a tensor takes values that are no numbers.
+/// When a frame cannot be read, ONNX Runtime fails, a tensor takes values that are no numbers, or somebody asks for the end.
 pub fn calibrate(
     model: &Model,
     convs: &BTreeSet<String>,
     frames: &Frames,
     indices: &[usize],
-    progress: &dyn Progress,
+    watch: Watch<'_>,
 ) -> Result<Calibrated, ExportError> {
     let graph = model.graph();
     let mut tensors: Vec<(Value, String, Histogram)> = Vec::new();
@@ -56,7 +50,7 @@ pub fn calibrate(
     let (inside, outside): (Vec<_>, Vec<_>) =
         (0..tensors.len()).partition(|i| tensors.get(*i).is_some_and(|(v, ..)| graph.producer(*v).is_some()));
     let runs = runs(graph, frames, &tensors, inside)?;
-    progress.begin("calibrate", (indices.len() * runs.len()) as u64, 0);
+    watch.progress.begin("calibrate", (indices.len() * runs.len()) as u64, 0);
     let mut done = 0;
     for (number, run) in runs.iter().enumerate() {
         let names: Vec<&str> = run.iter().filter_map(|i| tensors.get(*i)).map(|(_, name, _)| name.as_str()).collect();
@@ -78,10 +72,10 @@ pub fn calibrate(
                 }
             }
             done += 1;
-            progress.advance(done, "runs");
+            watch.advance(done, "runs")?;
         }
     }
-    progress.end();
+    watch.progress.end();
     Ok(Calibrated { tensors })
 }
 

@@ -2,11 +2,12 @@
 
 use super::agreement::{Agreement, OutputLoss};
 use super::time::alternate;
+use super::watch::Watch;
 use crate::error::ExportError;
 use crate::model::Model;
 use crate::precision::Plan;
 use crate::verify::Named;
-use caf_console::Progress;
+use caf_console::Silent;
 use caf_contract::OUTPUT_FUSED;
 use caf_engine::{Array, Engine, EngineOptions};
 use serde::Serialize;
@@ -45,21 +46,24 @@ pub struct Kept {
 pub(super) struct Probe<'a> {
     model: &'a Model,
     frames: &'a [Named],
+    watch: Watch<'a>,
     reference: Vec<Vec<(String, Array)>>,
 }
 
 impl<'a> Probe<'a> {
-    fn new(model: &'a Model, frames: &'a [Named]) -> Result<Self, ExportError> {
+    pub fn new(model: &'a Model, frames: &'a [Named], watch: Watch<'a>) -> Result<Self, ExportError> {
         let mut engine = open(model, &Plan::Single)?;
         let reference = frames.iter().map(|frame| Ok(engine.run(frame)?));
         let reference = reference.collect::<Result<Vec<_>, ExportError>>()?;
-        Ok(Self { model, frames, reference })
+        Ok(Self { model, frames, watch, reference })
     }
 
-    fn losses(&self, plan: &Plan) -> Result<Vec<OutputLoss>, ExportError> {
+    /// What a plan costs on all frames.
+    pub fn losses(&self, plan: &Plan) -> Result<Vec<OutputLoss>, ExportError> {
         let mut engine = open(self.model, plan)?;
         let mut agreement = Agreement::default();
         for (frame, reference) in self.frames.iter().zip(&self.reference) {
+            self.watch.check()?;
             agreement.add(self.model.contract(), reference, &engine.run(frame)?)?;
         }
         Ok(agreement.losses())
@@ -74,22 +78,20 @@ fn open(model: &Model, plan: &Plan) -> Result<Engine, ExportError> {
 /// What each layer costs alone. `plan` makes the plan in which only the given layers have less precision.
 ///
 /// # Errors
-/// When a model cannot be written or run.
+/// When a model cannot be written or run, or somebody asks for the end.
 pub fn sensitivities(
-    model: &Model,
+    probe: &Probe<'_>,
     layers: &BTreeSet<String>,
     cost: &dyn Fn(&str) -> f64,
-    frames: &[Named],
     plan: &dyn Fn(&BTreeSet<String>) -> Result<Plan, ExportError>,
-    progress: &dyn Progress,
 ) -> Result<Vec<Sensitivity>, ExportError> {
-    let probe = Probe::new(model, frames)?;
+    let progress = probe.watch.progress;
     progress.begin("measure layers", layers.len() as u64, 0);
     let mut found = Vec::with_capacity(layers.len());
     for layer in layers {
         let losses = probe.losses(&plan(&BTreeSet::from([layer.clone()]))?)?;
         found.push(Sensitivity { layer: layer.clone(), cost: cost(layer), losses });
-        progress.advance(found.len() as u64, layer);
+        probe.watch.advance(found.len() as u64, layer)?;
     }
     progress.end();
     Ok(found)
@@ -104,15 +106,13 @@ pub fn sensitivities(
 /// layers lose alone may be the same, the rounding of the tensor between them.
 ///
 /// # Errors
-/// When a model cannot be written or run.
+/// When a model cannot be written or run, or somebody asks for the end.
 pub fn least_loss(
-    model: &Model,
+    probe: &Probe<'_>,
     measured: &[Sensitivity],
-    frames: &[Named],
     targets: Targets,
     plan: &dyn Fn(&BTreeSet<String>) -> Result<Plan, ExportError>,
 ) -> Result<(Vec<Kept>, Vec<OutputLoss>), ExportError> {
-    let probe = Probe::new(model, frames)?;
     let is_image = |loss: &OutputLoss| loss.output == OUTPUT_FUSED;
     let changes_image = |s: &Sensitivity| s.losses.iter().any(|l| is_image(l) && l.noise > 0.0);
     let (before, behind): (Vec<_>, Vec<_>) = measured.iter().cloned().partition(changes_image);
@@ -173,7 +173,7 @@ fn fewest(most: usize, mut good: impl FnMut(usize) -> Result<bool, ExportError>)
 /// again when both are timed anew: other work on the machine may meet one of them alone.
 ///
 /// # Errors
-/// When a model cannot be written or run.
+/// When a model cannot be written or run, or somebody asks for the end.
 pub fn faster(
     model: &Model,
     layers: &BTreeSet<String>,
@@ -181,7 +181,7 @@ pub fn faster(
     frame: &Named,
     rounds: usize,
     plan: &dyn Fn(&BTreeSet<String>) -> Result<Plan, ExportError>,
-    progress: &dyn Progress,
+    watch: Watch<'_>,
 ) -> Result<Vec<Kept>, ExportError> {
     /// What a saving must be to be one.
     const SAVED: f64 = 0.97;
@@ -190,14 +190,14 @@ pub fn faster(
         for set in sets {
             chains.push(vec![(open(model, &plan(set)?)?, frame.clone())]);
         }
-        let found = alternate(&mut chains, rounds)?;
+        let found = alternate(&mut chains, rounds, Watch { progress: &Silent, stop: watch.stop })?;
         Ok([0, 1].map(|i| found.get(i).map_or(f64::NAN, |timed| timed.min_ms)))
     };
     let mut now = layers.clone();
     let mut kept = Vec::new();
-    progress.begin("time layers", groups.len() as u64, 0);
+    watch.progress.begin("time layers", groups.len() as u64, 0);
     for (number, group) in groups.iter().enumerate() {
-        progress.advance(number as u64, group.first().map_or("", String::as_str));
+        watch.advance(number as u64, group.first().map_or("", String::as_str))?;
         let without: BTreeSet<String> = now.difference(group).cloned().collect();
         if without.len() == now.len() {
             continue;
@@ -210,7 +210,7 @@ pub fn faster(
             now = without;
         }
     }
-    progress.end();
+    watch.progress.end();
     Ok(kept)
 }
 

@@ -14,6 +14,7 @@ mod gate;
 mod page;
 mod reduction;
 mod time;
+mod watch;
 
 pub use agreement::OutputLoss;
 pub use choose::{Kept, Sensitivity, Targets};
@@ -23,3 +24,4 @@ pub use gate::{Both, Limits, Loss, Spread, Verdict, measure};
 pub use page::page;
 pub use reduction::{Choice, Int8Choice, NamedRange, Reduction, half, int8};
 pub use time::{Chain, Timed, alternate};
+pub use watch::Watch;

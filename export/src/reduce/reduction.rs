@@ -1,20 +1,20 @@
 //! A plan of less precision found by measurement, with all that it rests on.
 
 use super::agreement::OutputLoss;
-use super::calibrate::{Calibrated, calibrate};
-use super::choose::{Kept, Sensitivity, Targets, faster, least_loss, sensitivities};
+use super::calibrate::calibrate;
+use super::choose::{Kept, Probe, Sensitivity, Targets, faster, least_loss, sensitivities};
 use super::frames::Frames;
 use super::gate::Verdict;
+use super::watch::Watch;
 use crate::error::ExportError;
 use crate::model::Model;
 use crate::precision::{HalfPlan, Int8Plan, Int8Settings, Method, Plan, Range, convolutions, layer_of};
 use crate::verify::Named;
-use caf_console::Progress;
 use caf_contract::Precision;
 use caf_geometry::Size;
 use caf_net::{Dim, Element, Graph, Node, Op};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// How layers are chosen.
 #[derive(Clone, Debug)]
@@ -93,28 +93,32 @@ fn part(all: BTreeSet<String>, keep: &[String]) -> Result<(BTreeSet<String>, Vec
     Ok((rest, kept.into_iter().map(|layer| Kept { layer, why: why.to_owned() }).collect()))
 }
 
-/// Half precision for all layers but those that cost too much on these inputs.
+/// The layers without those that stay.
+fn without(layers: BTreeSet<String>, kept: &[Kept]) -> BTreeSet<String> {
+    layers.into_iter().filter(|layer| kept.iter().all(|k| k.layer != *layer)).collect()
+}
+
+/// Half precision for all layers but those that it cannot hold, and those that cost too much on these inputs.
 ///
 /// # Errors
-/// When a model cannot be written or run, or a name to keep is that of no layer.
-pub fn half(
-    model: &Model,
-    probes: &[Named],
-    choice: &Choice,
-    progress: &dyn Progress,
-) -> Result<Reduction, ExportError> {
+/// When a model cannot be written or run, a name to keep is that of no layer, or somebody asks for the end.
+pub fn half(model: &Model, probes: &[Named], choice: &Choice, watch: Watch<'_>) -> Result<Reduction, ExportError> {
     let graph = model.graph();
     let floats = graph.nodes().iter().filter(|n| graph.type_of(n.output).element == Element::F32);
     let all: BTreeSet<String> = floats.map(|n| layer_of(&n.name).to_owned()).collect();
-    let (layers, mut kept) = part(all.clone(), &choice.keep)?;
+    let (mut layers, mut kept) = part(all.clone(), &choice.keep)?;
     let plan = |half: &BTreeSet<String>, imitated: bool| {
         Plan::Half(HalfPlan { single: all.difference(half).cloned().collect(), imitated })
     };
     let imitated = |half: &BTreeSet<String>| Ok(plan(half, true));
-    let sensitivities = sensitivities(model, &layers, &|_| 1.0, probes, &imitated, progress)?;
-    let (costly, on_probes) = least_loss(model, &sensitivities, probes, choice.targets, &imitated)?;
-    let layers: BTreeSet<String> =
-        layers.into_iter().filter(|layer| costly.iter().all(|k| k.layer != *layer)).collect();
+    while let Some(beyond) = beyond(model, &plan(&layers, false))? {
+        layers.remove(&beyond.layer);
+        kept.push(beyond);
+    }
+    let probe = Probe::new(model, probes, watch)?;
+    let sensitivities = sensitivities(&probe, &layers, &|_| 1.0, &imitated)?;
+    let (costly, on_probes) = least_loss(&probe, &sensitivities, choice.targets, &imitated)?;
+    let layers = without(layers, &costly);
     kept.extend(costly);
     Ok(Reduction {
         plan: plan(&layers, false),
@@ -131,42 +135,52 @@ pub fn half(
     })
 }
 
+/// The first layer with a constant that half precision cannot hold.
+fn beyond(model: &Model, plan: &Plan) -> Result<Option<Kept>, ExportError> {
+    match model.to_onnx_as(true, plan) {
+        Ok(_) => Ok(None),
+        Err(ExportError::Half { layer, name, value }) => {
+            Ok(Some(Kept { layer, why: format!("`{name}` holds {value}, beyond half precision") }))
+        }
+        Err(other) => Err(other),
+    }
+}
+
 /// Integers for all convolutions but those that cost too much, or that are slower so.
 ///
 /// # Errors
-/// When a frame cannot be read, a model cannot be written or run, or a name to keep is that of no convolution.
+/// When a frame cannot be read, a model cannot be written or run, a name to keep is that of no convolution, or somebody asks for the end.
 pub fn int8(
     model: &Model,
     frames: &Frames,
     indices: &[usize],
     int8: Int8Choice,
     choice: &Choice,
-    progress: &dyn Progress,
+    watch: Watch<'_>,
 ) -> Result<Reduction, ExportError> {
     let graph = model.graph();
     let all: BTreeSet<String> = convolutions(graph).map(|node| node.name.clone()).collect();
     let (layers, mut kept) = part(all, &choice.keep)?;
-    let calibrated = calibrate(model, &layers, frames, indices, progress)?;
-    let ranges = calibrated.ranges(int8.method);
+    let calibrated = calibrate(model, &layers, frames, indices, watch)?;
+    let found = || calibrated.ranges(int8.method, int8.settings.activations);
+    let ranges: HashMap<usize, Range> = found().map(|(value, _, range)| (value.index(), range)).collect();
     let plan = |convs: &BTreeSet<String>| Int8Plan::new(graph, convs.clone(), &ranges, int8.settings).map(Plan::Int8);
     let probes = indices.iter().take(int8.probes.max(1));
     let probes = probes.map(|i| Ok(frames.load_middle(*i, int8.probe_size)?.inputs));
     let probes = probes.collect::<Result<Vec<_>, ExportError>>()?;
     let bound = frames.bind(graph)?;
     let macs = |layer: &str| convolutions(&bound).find(|n| n.name == layer).map_or(1.0, |n| macs(&bound, n));
-    let sensitivities = sensitivities(model, &layers, &macs, &probes, &plan, progress)?;
-    let (costly, mut on_probes) = least_loss(model, &sensitivities, &probes, choice.targets, &plan)?;
-    let without = |layers: BTreeSet<String>, kept: &[Kept]| -> BTreeSet<String> {
-        layers.into_iter().filter(|layer| kept.iter().all(|k| k.layer != *layer)).collect()
-    };
+    let probe = Probe::new(model, &probes, watch)?;
+    let sensitivities = sensitivities(&probe, &layers, &macs, &plan)?;
+    let (costly, mut on_probes) = least_loss(&probe, &sensitivities, choice.targets, &plan)?;
     let mut layers = without(layers, &costly);
     kept.extend(costly);
     if let (1.., Some(first)) = (choice.rounds, indices.first()) {
         let frame = frames.load(*first)?.inputs;
-        let slow = faster(model, &layers, &groups(&layers), &frame, choice.rounds, &plan, progress)?;
+        let slow = faster(model, &layers, &groups(&layers), &frame, choice.rounds, &plan, watch)?;
         if !slow.is_empty() {
             layers = without(layers, &slow);
-            on_probes = vec![];
+            on_probes = probe.losses(&plan(&layers)?)?;
             kept.extend(slow);
         }
     }
@@ -181,13 +195,9 @@ pub fn int8(
         on_probes,
         frames: indices.iter().filter_map(|i| frames.names().nth(*i)).map(str::to_owned).collect(),
         method: Some(int8.method),
-        ranges: named(&calibrated, int8.method),
+        ranges: found().map(|(_, tensor, range)| NamedRange { tensor: tensor.to_owned(), range }).collect(),
         verdict: None,
     })
-}
-
-fn named(calibrated: &Calibrated, method: Method) -> Vec<NamedRange> {
-    calibrated.named(method).map(|(tensor, range)| NamedRange { tensor: tensor.to_owned(), range }).collect()
 }
 
 /// Multiply-adds of a convolution in a graph whose extents are known.

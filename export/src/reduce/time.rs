@@ -1,5 +1,6 @@
 //! How long models take, in turn.
 
+use super::watch::Watch;
 use crate::error::ExportError;
 use crate::verify::Named;
 use caf_console::median;
@@ -24,8 +25,8 @@ pub type Chain = Vec<(Engine, Named)>;
 /// Runs chains of models in turn, `rounds` times after one run that is not counted: what else the machine does meets all alike.
 ///
 /// # Errors
-/// When a run fails.
-pub fn alternate(chains: &mut [Chain], rounds: usize) -> Result<Vec<Timed>, ExportError> {
+/// When a run fails, or somebody asks for the end.
+pub fn alternate(chains: &mut [Chain], rounds: usize, watch: Watch<'_>) -> Result<Vec<Timed>, ExportError> {
     let mut times = vec![Vec::with_capacity(rounds); chains.len()];
     for round in 0..=rounds {
         for (chain, times) in chains.iter_mut().zip(&mut times) {
@@ -37,6 +38,7 @@ pub fn alternate(chains: &mut [Chain], rounds: usize) -> Result<Vec<Timed>, Expo
                 times.push(start.elapsed().as_secs_f64() * 1e3);
             }
         }
+        watch.advance(round as u64, "rounds")?;
     }
     let timed = |times: Vec<f64>| Timed {
         min_ms: times.iter().copied().fold(f64::INFINITY, f64::min),

@@ -1,7 +1,7 @@
 //! Options that all trainings share.
 
 use super::overrides::{SettingsArgs, Short};
-use super::pairs::{IrRangeArg, LayoutArg, list_of, require_list};
+use super::pairs::{IrRangeArg, LayoutArg, require_list};
 use anyhow::Result;
 use caf_console::{Paths, claim};
 use caf_geometry::Size;
@@ -89,9 +89,9 @@ impl LearningArgs {
 
     /// Checks the paths of the call, of which the command `reads` some, and that the outcome can be written later.
     pub(super) fn check(&self, data: &DataSettings, reads: impl FnOnce(Paths) -> Paths) -> Result<()> {
-        let paths = self.settings.paths().data_set("--data", &data.root);
-        let paths = list_of(paths, "--train", &data.root, data.train.as_deref());
-        let paths = list_of(paths, "--val", &data.root, data.val.as_deref());
+        let paths = self.settings.paths().data_set("--data", data.root.as_path());
+        let paths = paths.list("--train", &data.root, data.train.as_deref());
+        let paths = paths.list("--val", &data.root, data.val.as_deref());
         reads(paths).fills("--out", self.out.as_path()).writes("--json", self.json.as_deref()).check()?;
         for (option, list) in [("--train", &data.train), ("--val", &data.val)] {
             require_list(option, &data.root, data.layout.as_deref(), list.as_deref())?;

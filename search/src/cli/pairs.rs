@@ -33,7 +33,7 @@ pub(super) struct PairsArgs {
 impl PairsArgs {
     /// What is read.
     pub(super) fn paths(&self) -> Paths {
-        list_of(Paths::default().data_set("--data", &self.data), "--list", &self.data, self.list.as_deref())
+        Paths::default().data_set("--data", self.data.as_path()).list("--list", &self.data, self.list.as_deref())
     }
 
     /// Opens the pairs, with what a task is measured by.
@@ -51,12 +51,6 @@ impl PairsArgs {
     pub(super) fn device(&self) -> Result<Device> {
         Ok(device_from_name(&self.device)?)
     }
-}
-
-/// Adds a list of names, whose path begins at the root of its data set; one that is no file must be a split of the layout, for which
-/// [`require_list`] looks.
-pub(super) fn list_of(paths: Paths, option: &'static str, root: &Path, list: Option<&Path>) -> Paths {
-    paths.file(option, list.map(|list| root.join(list)).filter(|path| path.exists()).as_deref())
 }
 
 /// Refuses a list that is neither a file nor a split, and says by which option it was given and which lists there are.

@@ -1,6 +1,6 @@
 //! `caf-search split`
 
-use super::pairs::{LayoutArg, list_of, require_list};
+use super::pairs::{LayoutArg, require_list};
 use anyhow::{Result, bail};
 use caf_console::{Paths, WrongCall, claim, out, print, write_json};
 use caf_data::leakage::{LeakageOptions, check_disjoint};
@@ -49,8 +49,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let paths = Paths::default().data_set("--data", &args.data).file("--scenes", args.scenes.as_deref());
-    let paths = list_of(paths, "--list", &args.data, args.list.as_deref());
+    let paths = Paths::default().data_set("--data", args.data.as_path()).file("--scenes", args.scenes.as_deref());
+    let paths = paths.list("--list", &args.data, args.list.as_deref());
     paths.writes("--json", args.json.as_deref()).check()?;
     claim(args.json.as_deref())?;
     require_list("--list", &args.data, args.layout.name().as_deref(), args.list.as_deref())?;
