@@ -208,11 +208,12 @@ impl SearchError {
         move |source| SearchError::Io { action, path, source }
     }
 
-    /// Whether the call is wrong and not the work: settings out of their range, unknown devices, a file of another kind, an output in
-    /// the wrong place.
+    /// Whether the call is wrong and not the work: settings that are unknown or out of their range, unknown devices, a file of another
+    /// kind, an output in the wrong place.
     pub fn is_wrong_call(&self) -> bool {
         match self {
             SearchError::Setting { .. }
+            | SearchError::Config { .. }
             | SearchError::IrRange { .. }
             | SearchError::Kind { .. }
             | SearchError::Sources { .. } => true,
@@ -230,7 +231,6 @@ impl SearchError {
             SearchError::Tch(_)
             | SearchError::Save(_)
             | SearchError::Io { .. }
-            | SearchError::Config { .. }
             | SearchError::NonFinite { .. }
             | SearchError::NonFiniteImage { .. }
             | SearchError::Hypergradient(_)

@@ -109,6 +109,7 @@ fn pairs() -> tempfile::TempDir {
     succeeds(folder.path(), &["scene", "--out", "pairs", "--count", "2", "--size", "96x64", "--val-share", "0.5"]);
     std::fs::write(folder.path().join("beta.toml"), "[weights]\n\"l1.ir\" = 1.0\n").unwrap();
     std::fs::write(folder.path().join("odd.toml"), "epochs = [\n").unwrap();
+    std::fs::write(folder.path().join("rig.toml"), "focal_px = 400.0\n").unwrap();
     std::fs::write(folder.path().join("x.pth"), "weights").unwrap();
     folder
 }
@@ -142,6 +143,8 @@ fn wrong_calls_say_what_is_wrong_and_no_output_replaces_an_input() {
         ("scene --out pairs --count 2", &["--out", "--replace"]),
         ("scene --out x.pth --count 2", &["--out", "expected a folder"]),
         ("search --data pairs --out out --config odd.toml", &["odd.toml", "line 1"]),
+        ("train fusion --data pairs --size 64x64 --out out --beta odd.toml", &["odd.toml", "line 1"]),
+        ("train fusion --data pairs --size 64x64 --out out --beta rig.toml", &["rig.toml", "`focal_px`", "weights"]),
         ("search --data pairs --out out --set =1", &["--set: no key in `=1`"]),
         ("search --data pairs --out out --set beta.decay_every=0", &["`iteration` or `epoch`"]),
         ("fuse --data pairs --method max --out out --device tpu", &["tpu", "cuda:N"]),

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use crate::color::is_gray;
+use crate::decode::read_vi;
 use crate::error::{ImageError, ImageProblem};
 use crate::format::{self, Format, has_image_extension};
 use crate::header::head_of;
@@ -178,18 +180,38 @@ impl TwoFolders {
         None
     }
 
-    /// All names as pairs; a name in only one of the folders is a problem.
+    /// All names as pairs; a name in only one of the folders is a problem. Warns when the first pair [looks swapped](looks_swapped).
     #[must_use]
     pub fn pairs(&self, problems: &mut Vec<ImageProblem>) -> Vec<Pair> {
-        self.names().filter_map(|name| self.pair(name, problems)).collect()
+        let pairs: Vec<Pair> = self.names().filter_map(|name| self.pair(name, problems)).collect();
+        if let Some(Pair { ir, vi, .. }) = pairs.first() {
+            warn_if_swapped(ir, vi);
+        }
+        pairs
+    }
+}
+
+/// Whether the infrared image of a pair has colour and the visible one has none, as in folders that were named the wrong way round. An
+/// image that cannot be read looks like nothing.
+#[must_use]
+pub fn looks_swapped(ir: &Path, vi: &Path) -> bool {
+    let gray = |path: &Path| read_vi(path).ok().map(|image| is_gray(&image));
+    gray(ir) == Some(false) && gray(vi) == Some(true)
+}
+
+/// Says so when a pair [looks swapped](looks_swapped): everything works on such pairs, and nothing is right.
+pub fn warn_if_swapped(ir: &Path, vi: &Path) {
+    if looks_swapped(ir, vi) {
+        let [ir, vi] = [ir, vi].map(Path::display);
+        tracing::warn!("{ir} has colour and {vi} has none: are infrared and visible swapped?");
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::raster::Gray8;
-    use crate::write::write_gray8;
+    use crate::raster::{Gray8, Rgb8};
+    use crate::write::{write_gray8, write_rgb8};
     use caf_geometry::Size;
 
     #[test]
@@ -262,5 +284,24 @@ mod tests {
             matches!(&problems[1], ImageProblem::MissingHalf { name, folder, .. } if name == "only" && *folder == vi)
         );
         assert_eq!(problems.len(), 2);
+    }
+
+    #[test]
+    fn colour_on_the_infrared_side_alone_looks_swapped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        write_gray8(&path("gray.png"), &Gray8::filled(Size::new(2, 1), 9).unwrap()).unwrap();
+        write_rgb8(&path("rgb.png"), &Rgb8::new(Size::new(2, 1), vec![9, 9, 9, 9, 8, 9]).unwrap()).unwrap();
+        std::fs::write(path("none.png"), "no image").unwrap();
+        for (ir, vi, swapped) in [
+            ("rgb.png", "gray.png", true),
+            ("gray.png", "rgb.png", false),
+            ("gray.png", "gray.png", false),
+            ("rgb.png", "rgb.png", false),
+            ("rgb.png", "none.png", false),
+            ("none.png", "gray.png", false),
+        ] {
+            assert_eq!(looks_swapped(&path(ir), &path(vi)), swapped, "{ir} {vi}");
+        }
     }
 }

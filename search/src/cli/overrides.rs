@@ -1,9 +1,8 @@
 //! Settings from a file, from `--set`, and from options that are short for common ones.
 
 use anyhow::Result;
-use caf_console::{Paths, WrongCall};
+use caf_console::Paths;
 use caf_geometry::Size;
-use caf_search::error::SearchError;
 use caf_search::settings::{OVERRIDES, Override};
 use clap::Args;
 use serde::Serialize;
@@ -73,10 +72,7 @@ impl SettingsArgs {
         let set = self.set.iter().map(|assignment| Override { option: OVERRIDES, assignment: assignment.clone() });
         let all: Vec<Override> = short.given.into_iter().chain(set).collect();
         self.paths().check()?;
-        caf_search::settings::load_named(short.preset, file, &all).map_err(|error| match error {
-            SearchError::Config { .. } => WrongCall(error.to_string()).into(),
-            error => error.into(),
-        })
+        Ok(caf_search::settings::load_named(short.preset, file, &all)?)
     }
 
     /// What is read.

@@ -14,12 +14,13 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use caf_image::color::is_gray;
+use caf_image::folder::warn_if_swapped;
 use caf_image::label::LabelNotes;
 use caf_image::{IrRange, classes};
 use rayon::prelude::*;
 
 use crate::error::DataError;
-use crate::layout::{self, Index, Item};
+use crate::layout::{self, Index, Infrared, Item};
 use crate::offence::Offence;
 use crate::sample::Sample;
 use check::{Check, Checked};
@@ -90,6 +91,9 @@ impl Dataset {
         }
         if let Some(first) = noted {
             tracing::warn!("{}: {notes}; the first in {}", root.display(), first.display());
+        }
+        if let Some(Item { ir: Infrared::File(ir), vi, .. }) = items.first() {
+            warn_if_swapped(ir, vi);
         }
         let mut mask_classes = std::mem::take(&mut index.mask_classes);
         if mask_classes.is_empty() && entries.iter().any(Entry::is_outlined) {
