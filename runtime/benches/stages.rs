@@ -13,7 +13,7 @@ use std::hint::black_box;
 
 use caf_contract::{Colour, DetectionContract};
 use caf_engine::{EngineOptions, ProviderChoice};
-use caf_geometry::{Detection, NmsSettings, Size};
+use caf_geometry::{Detection, Size};
 use caf_golden::Bench;
 use caf_net::zoo::pipeline::{ColourMode, Samples};
 use caf_runtime::align::Aligner;
@@ -27,7 +27,7 @@ use caf_runtime::result::PairResult;
 use caf_runtime::session::Model;
 use caf_runtime::sink::jsonl::JsonLines;
 use caf_runtime::task::FusedImage;
-use caf_runtime::task::detection::{Detections, Detector};
+use caf_runtime::task::detection::{Detections, Detector, Thresholds};
 
 const SIZES: [(usize, usize); 2] = [(640, 480), (1280, 1024)];
 
@@ -115,7 +115,7 @@ fn detect(bench: &Bench) {
     for count in [6300, 25_200] {
         let (rows, mut out) = (rows(count), vec![]);
         let contract = DetectionContract { output: "predictions".to_owned(), classes: classes.clone(), input };
-        let mut detector = Detector::new(&contract, NmsSettings::default()).unwrap();
+        let mut detector = Detector::new(&contract, &Thresholds::default()).unwrap();
         bench.run_over(&format!("detect {count} rows"), count, || {
             detector.detect(black_box(&rows), Size::new(640, 480), &mut out).unwrap()
         });

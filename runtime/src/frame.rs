@@ -191,6 +191,8 @@ pub struct Frame {
     pub capture_ns: i64,
     /// When it reached this program.
     pub arrived: Instant,
+    /// The same on the clock of the run, from when the source hands it over.
+    pub delivered_ns: i64,
     /// Frames per second the camera claims to deliver, as a fraction; a numerator of 0 means that it does not say.
     pub rate: (i32, i32),
     layout: Layout,
@@ -226,9 +228,15 @@ impl Frame {
         pixels: Box<dyn Pixels>,
     ) -> Result<Self, FrameError> {
         let (arrived, pixels) = (Instant::now(), Some(pixels));
-        let frame = Self { camera, sequence, capture_ns, arrived, rate: (0, 1), layout, pixels };
+        let frame = Self { camera, sequence, capture_ns, arrived, delivered_ns: 0, rate: (0, 1), layout, pixels };
         frame.view()?;
         Ok(frame)
+    }
+
+    /// Its size in pixels.
+    #[must_use]
+    pub const fn size(&self) -> Size {
+        self.layout.size
     }
 
     /// The pixels.

@@ -3,14 +3,17 @@
 
 use std::time::{Duration, Instant};
 
+use caf_contract::Colour;
 use caf_geometry::NmsSettings;
 use caf_rig::Geometry;
 
 use crate::align::Aligner;
 use crate::error::RuntimeError;
-use crate::frame::ImageView;
+use crate::frame::{Camera, FrameError, ImageView};
 use crate::infrared::{Follow, InfraredRange};
+use crate::pixels;
 use crate::session::{Fused, Model, Runner};
+use crate::task::detection::Thresholds;
 use crate::task::{FusedImage, Tasks};
 
 /// How to fuse.
@@ -21,6 +24,8 @@ pub struct FusionSettings {
     pub rig: Option<(Geometry, Option<f64>)>,
     /// Thresholds of the detector.
     pub nms: NmsSettings,
+    /// Least score of a detection in the infrared and in the visible image alone, where it is another one.
+    pub alone_conf: [Option<f32>; 2],
     /// Paint boxes and labels, and class maps half through, as far as the model finds such.
     pub draw: bool,
     /// How the limits of 16-bit infrared follow the images, where the network's range depends on them.
@@ -56,6 +61,8 @@ pub struct FrameFusion {
 /// A pair that went through the model; its images are no longer needed.
 pub struct Inferred<'a> {
     fused: Fused<'a>,
+    /// The image that is shown in place of the fused one.
+    alone: Option<ImageView<'a>>,
     tasks: &'a mut Tasks,
     draw: bool,
     align: Duration,
@@ -65,7 +72,7 @@ impl FrameFusion {
     /// Prepares a model; refuses thresholds outside [0, 1] and an impossible rig.
     pub fn new(model: Model, settings: &FusionSettings) -> Result<Self, RuntimeError> {
         let contract = model.contract();
-        let tasks = Tasks::new(contract, &settings.nms)?;
+        let tasks = Tasks::new(contract, &Thresholds { nms: settings.nms.clone(), alone: settings.alone_conf })?;
         let aligner =
             settings.rig.as_ref().map(|(rig, distance_m)| rig.table(*distance_m).map(Aligner::new)).transpose()?;
         let range = InfraredRange::new(contract.infrared_range, settings.follow);
@@ -86,28 +93,55 @@ impl FrameFusion {
     /// Aligns a pair and runs the model on it.
     pub fn infer(&mut self, infrared: &ImageView<'_>, visible: &ImageView<'_>) -> Result<Inferred<'_>, RuntimeError> {
         let start = Instant::now();
-        let ranged = self.range.apply(infrared)?;
-        let infrared = match &mut self.aligner {
-            Some(aligner) => aligner.align(&ranged)?,
-            None => ranged,
-        };
+        let infrared = aligned(&mut self.range, &mut self.aligner, infrared)?;
         if infrared.size() != visible.size() {
             return Err(RuntimeError::Sizes { infrared: infrared.size(), visible: visible.size() });
         }
         let align = start.elapsed();
         let fused = self.runner.run(&infrared, visible)?;
-        Ok(Inferred { fused, tasks: &mut self.tasks, draw: self.draw, align })
+        self.tasks.looks_at(None);
+        Ok(Inferred { fused, alone: None, tasks: &mut self.tasks, draw: self.draw, align })
+    }
+
+    /// Runs the model on the image of one camera, in the visible camera's geometry, as if both had seen it: a network that fuses an image
+    /// with itself gives it back nearly as it is, so that the tasks look at that image. What is shown is the image itself.
+    pub fn infer_alone<'a>(&'a mut self, camera: Camera, image: &ImageView<'a>) -> Result<Inferred<'a>, RuntimeError> {
+        let start = Instant::now();
+        let image = match camera {
+            Camera::Infrared => aligned(&mut self.range, &mut self.aligner, image)?,
+            Camera::Visible => *image,
+        };
+        let align = start.elapsed();
+        let fused = self.runner.run(&image, &image)?;
+        self.tasks.looks_at(Some(camera));
+        Ok(Inferred { fused, alone: Some(image), tasks: &mut self.tasks, draw: self.draw, align })
+    }
+}
+
+/// An infrared image in its range and in the visible camera's geometry.
+fn aligned<'a>(
+    range: &mut InfraredRange,
+    aligner: &'a mut Option<Aligner>,
+    image: &ImageView<'a>,
+) -> Result<ImageView<'a>, FrameError> {
+    let ranged = range.apply(image)?;
+    match aligner {
+        Some(aligner) => aligner.align(&ranged),
+        None => Ok(ranged),
     }
 }
 
 impl Inferred<'_> {
     /// Copies the fused image out, reads the results of the tasks and paints them.
     pub fn finish(self, out: &mut FusedImage) -> Result<PairTimes, RuntimeError> {
-        let Self { fused, tasks, draw, align } = self;
+        let Self { fused, alone, tasks, draw, align } = self;
         let start = Instant::now();
         out.size = fused.size;
         out.rgb.resize(fused.size.width * fused.size.height * 3, 0);
-        fused.write_rgb(&mut out.rgb)?;
+        match alone {
+            Some(image) => pixels::to_bytes(&image, Colour::Rgb, &mut out.rgb)?,
+            None => fused.write_rgb(&mut out.rgb)?,
+        }
         let post = start.elapsed();
         let [read, painting] = tasks.finish(&fused, draw, out)?;
         Ok(PairTimes { pre: align + fused.timings.pre, infer: fused.timings.infer, post, read, draw: painting })

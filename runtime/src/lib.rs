@@ -22,6 +22,7 @@ pub mod font;
 pub mod frame;
 pub mod fuse;
 pub mod fusion;
+pub mod health;
 pub mod image_file;
 pub mod infrared;
 mod json;

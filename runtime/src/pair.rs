@@ -61,6 +61,10 @@ pub struct PairCount {
     pub offered: u64,
     /// Frames paired.
     pub paired: u64,
+    /// Frames that went on alone, because the other camera was out.
+    pub alone: u64,
+    /// Frames of a camera that was out: what they show cannot be used.
+    pub unfit: u64,
     /// [`Cause::NoPartner`].
     pub no_partner: u64,
     /// [`Cause::PartnerNearerToAnother`].
@@ -75,7 +79,8 @@ impl PairCount {
     /// Frames whose fate is decided.
     #[must_use]
     pub const fn decided(&self) -> u64 {
-        self.paired + self.no_partner + self.partner_nearer_to_another + self.not_later + self.window_full
+        let Self { paired, alone, unfit, no_partner, partner_nearer_to_another, not_later, window_full, .. } = *self;
+        paired + alone + unfit + no_partner + partner_nearer_to_another + not_later + window_full
     }
 }
 
@@ -91,6 +96,8 @@ pub enum Step<F> {
         /// Capture time of the visible frame minus that of the infrared one, in nanoseconds.
         skew_ns: i64,
     },
+    /// A frame that goes on alone, because the other camera is out.
+    Alone(Camera, F),
     /// A frame that will never be paired.
     Unpaired(Camera, F, Cause),
     /// Nothing can be decided yet.
@@ -140,6 +147,9 @@ pub struct Pairer<F> {
     last_ns: [Option<i64>; 2],
     rhythm: [Rhythm; 2],
     ended: [bool; 2],
+    out: [bool; 2],
+    /// Time of the latest result.
+    passed_ns: Option<i64>,
     counts: [PairCount; 2],
 }
 
@@ -155,6 +165,8 @@ impl<F: Timed> Pairer<F> {
             last_ns: [None; 2],
             rhythm: [Rhythm { intervals: [0; RHYTHM], seen: 0 }; 2],
             ended: [false; 2],
+            out: [false; 2],
+            passed_ns: None,
             counts: [PairCount::default(); 2],
         }
     }
@@ -162,6 +174,12 @@ impl<F: Timed> Pairer<F> {
     /// Changes how long after its capture a frame of that camera may still arrive, in nanoseconds.
     pub fn set_patience(&mut self, camera: Camera, patience_ns: i64) {
         self.rule.patience_ns[camera.index()] = patience_ns;
+    }
+
+    /// How long after its capture a frame of that camera may still arrive, in nanoseconds.
+    #[must_use]
+    pub fn patience(&self, camera: Camera) -> i64 {
+        self.rule.patience_ns[camera.index()]
     }
 
     /// Adds a camera's next frame.
@@ -182,6 +200,28 @@ impl<F: Timed> Pairer<F> {
         {
             self.rejected.push_back((camera, oldest, Cause::WindowFull));
         }
+    }
+
+    /// Says whether a camera is out: nobody waits for its next frame then, and the other one's go on alone. What waits of it from before
+    /// is still paired.
+    pub fn set_out(&mut self, camera: Camera, out: bool) {
+        self.out[camera.index()] = out;
+    }
+
+    /// Counts a frame of a camera that is out.
+    pub fn count_unfit(&mut self, camera: Camera) {
+        let count = &mut self.counts[camera.index()];
+        count.offered += 1;
+        count.unfit += 1;
+    }
+
+    /// No result from now on is of this time or an earlier one: a result's time is its visible frame's, without one its infrared frame's.
+    pub fn pass(&mut self, time_ns: i64) {
+        self.passed_ns = self.passed_ns.max(Some(time_ns));
+    }
+
+    fn has_passed(&self, time_ns: i64) -> bool {
+        self.passed_ns.is_some_and(|passed| time_ns <= passed)
     }
 
     /// Declares that a camera delivers nothing more.
@@ -221,6 +261,9 @@ impl<F: Timed> Pairer<F> {
     /// Only `camera` has a frame, captured at `time`.
     fn lonely(&mut self, camera: Camera, time: i64, now_ns: Option<i64>) -> Step<F> {
         let other = camera.other().index();
+        if self.out[other] && !self.ended[other] {
+            return self.alone(camera, time);
+        }
         let until = time.saturating_add(self.rule.max_skew_ns).saturating_add(self.rule.patience_ns[other]);
         if self.ended[other] || now_ns.is_some_and(|now| now > until) {
             return self.reject_head(camera, Cause::NoPartner);
@@ -230,10 +273,27 @@ impl<F: Timed> Pairer<F> {
         Step::Wait { needs, until_ns: now_ns.map(|_| until.saturating_add(1)) }
     }
 
+    /// The other camera is out.
+    fn alone(&mut self, camera: Camera, time: i64) -> Step<F> {
+        if self.has_passed(time) {
+            return self.reject_head(camera, Cause::NotLater);
+        }
+        // With both out there is nothing good to go on with.
+        let head = if self.out[camera.index()] { None } else { self.waiting[camera.index()].pop_front() };
+        let Some(frame) = head else { return self.reject_head(camera, Cause::NoPartner) };
+        self.counts[camera.index()].alone += 1;
+        self.pass(time);
+        Step::Alone(camera, frame)
+    }
+
     /// Both have one; `early` is the camera whose frame is the earlier.
     fn both(&mut self, early: Camera, early_ns: i64, late_ns: i64, now_ns: Option<i64>) -> Step<F> {
         let i = early.index();
         let gap = late_ns.saturating_sub(early_ns);
+        let visible_ns = if early == Camera::Visible { early_ns } else { late_ns };
+        if self.has_passed(visible_ns) {
+            return self.reject_head(Camera::Visible, Cause::NotLater);
+        }
         if gap > self.rule.max_skew_ns {
             // Whatever the other camera sends from now on is later still.
             return self.reject_head(early, Cause::NoPartner);
@@ -244,7 +304,7 @@ impl<F: Timed> Pairer<F> {
                 return self.reject_head(early, Cause::PartnerNearerToAnother);
             }
             Some(_) => {}
-            None if gap == 0 || self.ended[i] => {}
+            None if gap == 0 || self.ended[i] || self.out[i] => {}
             None if now_ns.is_some() && self.rhythm[i].soonest() >= gap.saturating_mul(2) => {}
             None => {
                 let until = late_ns.saturating_add(gap).saturating_add(self.rule.patience_ns[i]);
@@ -259,6 +319,7 @@ impl<F: Timed> Pairer<F> {
         match (infrared.pop_front(), visible.pop_front()) {
             (Some(infrared), Some(visible)) => {
                 self.counts.iter_mut().for_each(|c| c.paired += 1);
+                self.pass(visible_ns);
                 let skew_ns = visible.capture_ns().saturating_sub(infrared.capture_ns());
                 Step::Pair { infrared, visible, skew_ns }
             }

@@ -28,6 +28,7 @@ fn from_files(rule: PairRule, ir_ms: &[i64], vi_ms: &[i64]) -> (Vec<(i64, i64)>,
                 pairs.push((infrared / MS, visible / MS));
             }
             Step::Unpaired(camera, frame, cause) => lost.push((camera, frame / MS, cause)),
+            Step::Alone(..) => panic!("no camera is out"),
             Step::Finished => return (pairs, lost, pairer.counts()),
             Step::Wait { needs, until_ns } => {
                 assert_eq!(until_ns, None, "files decide nothing by waiting");
@@ -165,4 +166,42 @@ fn a_known_rhythm_decides_without_waiting() {
     pairer.offer(Camera::Infrared, 240 * MS);
     pairer.offer(Camera::Visible, 256 * MS);
     assert!(matches!(pairer.poll(Some(257 * MS)), Step::Wait { .. }));
+}
+
+#[test]
+fn while_a_camera_is_out_the_other_goes_on_alone_and_times_never_go_back() {
+    let mut pairer = Pairer::new(PairRule { max_skew_ns: 20 * MS, patience_ns: [50 * MS; 2], window: 8 });
+    let poll = |pairer: &mut Pairer<i64>, at: i64| pairer.poll(Some(at * MS));
+    pairer.offer(Camera::Visible, 0);
+    assert!(matches!(poll(&mut pairer, 1), Step::Wait { .. }));
+    pairer.set_out(Camera::Infrared, true);
+    assert_eq!(poll(&mut pairer, 1), Step::Alone(Camera::Visible, 0));
+    // What the infrared camera delivered before it went out still has its partner, and nobody waits for a nearer one.
+    pairer.offer(Camera::Infrared, 45 * MS);
+    pairer.offer(Camera::Visible, 40 * MS);
+    assert!(
+        matches!(poll(&mut pairer, 46), Step::Wait { needs: [false, true], .. }),
+        "a nearer visible frame may come"
+    );
+    pairer.offer(Camera::Visible, 80 * MS);
+    assert_eq!(poll(&mut pairer, 81), Step::Pair { infrared: 45 * MS, visible: 40 * MS, skew_ns: -5 * MS });
+    assert_eq!(poll(&mut pairer, 81), Step::Alone(Camera::Visible, 80 * MS));
+    // The infrared camera alone, then back: a visible frame from before the latest result makes none any more.
+    pairer.set_out(Camera::Infrared, false);
+    pairer.set_out(Camera::Visible, true);
+    pairer.offer(Camera::Infrared, 100 * MS);
+    assert_eq!(poll(&mut pairer, 101), Step::Alone(Camera::Infrared, 100 * MS));
+    pairer.set_out(Camera::Visible, false);
+    pairer.offer(Camera::Visible, 99 * MS);
+    pairer.offer(Camera::Infrared, 105 * MS);
+    assert_eq!(poll(&mut pairer, 106), Step::Unpaired(Camera::Visible, 99 * MS, Cause::NotLater));
+    // With both out nothing is good enough to go on with.
+    pairer.set_out(Camera::Infrared, true);
+    pairer.set_out(Camera::Visible, true);
+    assert_eq!(poll(&mut pairer, 107), Step::Unpaired(Camera::Infrared, 105 * MS, Cause::NoPartner));
+    pairer.count_unfit(Camera::Infrared);
+    let [infrared, visible] = pairer.counts();
+    assert_eq!((infrared.alone, infrared.unfit, infrared.paired, infrared.no_partner), (1, 1, 1, 1));
+    assert_eq!((visible.alone, visible.paired, visible.not_later), (2, 1, 1));
+    assert_eq!([infrared.decided(), visible.decided()], [infrared.offered, visible.offered]);
 }

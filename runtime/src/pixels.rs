@@ -46,7 +46,7 @@ fn luma([r, g, b]: [f32; 3]) -> f32 {
 }
 
 /// Luma of bytes, rounded to nearest, exactly; at most 255.
-fn luma_byte(rgb: &[u8; 3]) -> u8 {
+pub(crate) fn luma_byte(rgb: &[u8; 3]) -> u8 {
     let [r, g, b] = rgb.map(u32::from);
     ((299 * r + 587 * g + 114 * b + 500) / 1000) as u8
 }

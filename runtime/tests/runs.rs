@@ -39,6 +39,7 @@ fn config(ir: &str, vi: &str, sinks: Vec<SinkSpec>) -> LiveConfig {
         fusion: FusionSettings::default(),
         patience: Duration::from_secs(20),
         when_lost: WhenLost::End,
+        pairs_only: true,
         sinks,
         limit: None,
         clock: Arc::new(MonotonicClock::default()),
@@ -57,16 +58,10 @@ fn go(config: &LiveConfig) -> Run {
 }
 
 fn balances(s: &Summary) {
-    let text = format!("{s:#?}");
-    for camera in [&s.infrared, &s.visible] {
-        let before = camera.dropped_before_pairing + camera.beyond_limit + camera.left_over;
-        assert_eq!(camera.delivered, before + camera.pairing.decided(), "{text}");
-        assert!(camera.left_over == 0 || s.failure.is_some(), "{text}");
-    }
-    assert_eq!(s.pairs.paired, s.pairs.dropped_before_inference + s.pairs.left_over + s.pairs.fused, "{text}");
-    assert!(s.pairs.left_over == 0 || s.failure.is_some(), "{text}");
+    assert_eq!(s.account.imbalance(s.failure.is_some()), None, "{s:#?}");
     for sink in &s.sinks {
-        assert_eq!(s.pairs.fused, sink.written + sink.undelivered + sink.dropped + sink.missed, "{text}");
+        let went = sink.written + sink.undelivered + sink.dropped + sink.missed;
+        assert_eq!(s.account.results(), went, "{s:#?}");
     }
 }
 
@@ -80,8 +75,8 @@ fn a_slow_sink_changes_nothing_for_the_others() {
     let done = go(&config(live, live, vec![outputs::willing(), outputs::slow(1000)]));
     assert!(done.failure.is_none(), "{:?}", done.failure);
     let (willing, slow) = (sink(&done, "willing"), sink(&done, "slow"));
-    assert!(done.summary.pairs.fused >= 30, "{:#?}", done.summary);
-    assert_eq!((willing.written, willing.dropped), (done.summary.pairs.fused, 0));
+    assert!(done.summary.account.pairs.fused >= 30, "{:#?}", done.summary);
+    assert_eq!((willing.written, willing.dropped), (done.summary.account.pairs.fused, 0));
     // It takes the newest there are, one a second.
     assert!((2..8).contains(&slow.written) && slow.dropped > 20, "{slow:?}");
     assert!(slow.write.p50_ms >= 1000.0 && willing.age.p50_ms < 500.0, "{slow:?} {willing:?}");
@@ -123,20 +118,30 @@ fn a_camera_that_is_lost_ends_the_run_unless_it_may_come_back() {
         panic!("{:?}", done.failure)
     };
     assert_eq!(reason, "the cable is pulled");
-    assert_eq!((done.summary.infrared.source.lost, done.summary.infrared.source.returned), (1, 0));
+    assert_eq!((done.summary.account.infrared.source.lost, done.summary.account.infrared.source.returned), (1, 0));
 
-    let waits = |ir, vi| LiveConfig { when_lost: WhenLost::Wait, ..config(ir, vi, vec![outputs::willing()]) };
-    for (ir, vi) in [(lost, steady), (steady, lost)] {
-        let done = go(&waits(ir, vi));
+    let goes_on = |ir, vi| LiveConfig {
+        when_lost: WhenLost::GoOn,
+        pairs_only: false,
+        ..config(ir, vi, vec![outputs::willing()])
+    };
+    let silence = "frames 20; lost the cable is pulled; silence 1500; frames 20";
+    for (ir, vi) in [(silence, "frames 80"), ("frames 80", silence), (silence, silence)] {
+        let done = go(&goes_on(ir, vi));
         assert!(done.failure.is_none(), "{:?}", done.failure);
+        let account = &done.summary.account;
         assert_eq!(done.summary.ended_by, EndedBy::Sources);
-        let [there, gone] = if ir == lost { ["visible", "infrared"] } else { ["infrared", "visible"] };
-        let of = |name| if name == "infrared" { &done.summary.infrared } else { &done.summary.visible };
-        assert_eq!((of(gone).source.lost, of(gone).source.returned), (1, 1));
-        assert_eq!((of(there).source.lost, of(gone).delivered), (0, 30));
-        // Frames of the other camera had no partner during the gap of twelve frames and a half, and have one again after it.
-        assert!(of(there).pairing.no_partner >= 12, "{:#?}", done.summary);
-        assert!((25..=30).contains(&done.summary.pairs.fused), "{:#?}", done.summary);
+        let results = [account.visible_only.results, account.infrared_only.results, account.offline.results];
+        // What the results rest on while it is away; a busy machine may silence any camera for a moment.
+        let state = if ir == vi { 2 } else { usize::from(vi == silence) };
+        assert!(results[state] > 0, "{:#?}", done.summary);
+        for (script, camera) in [(ir, &account.infrared), (vi, &account.visible)] {
+            let lost = u64::from(script == silence);
+            assert_eq!((camera.source.lost, camera.source.returned), (lost, lost));
+            // The third good image says that the camera is back.
+            assert!(camera.pairing.unfit >= 2 * lost, "{:#?}", done.summary);
+        }
+        assert!(account.pairs.fused > 0, "{:#?}", done.summary);
     }
 }
 
@@ -163,7 +168,7 @@ fn tick(clock: &HeldClock, done: &AtomicBool, at_ns: i64, leap: Duration) {
 fn an_hour_of_silence_on_a_held_clock_is_noticed_counted_and_over() {
     let hour = Duration::from_secs(3600);
     let script = "frames 20; silence 3600000; frames 20";
-    for when_lost in [WhenLost::Wait, WhenLost::End] {
+    for when_lost in [WhenLost::GoOn, WhenLost::End] {
         let (clock, done) = (Arc::new(HeldClock::default()), AtomicBool::new(false));
         let shared: Arc<dyn Clock> = Arc::<HeldClock>::clone(&clock);
         let config = LiveConfig { when_lost, clock: shared, ..config(script, script, vec![outputs::willing()]) };
@@ -173,19 +178,22 @@ fn an_hour_of_silence_on_a_held_clock_is_noticed_counted_and_over() {
             done.store(true, Ordering::SeqCst);
             run
         });
-        let lost = [&run.summary.infrared, &run.summary.visible].map(|c| c.source.lost);
+        let lost = [&run.summary.account.infrared, &run.summary.account.visible].map(|c| c.source.lost);
         // The first loss may end the run before the second is noticed.
-        assert_eq!(lost, if when_lost == WhenLost::Wait { [1, 1] } else { [1, 0] }, "{:#?}", run.summary);
-        if when_lost == WhenLost::Wait {
+        assert_eq!(lost, if when_lost == WhenLost::GoOn { [1, 1] } else { [1, 0] }, "{:#?}", run.summary);
+        if when_lost == WhenLost::GoOn {
             assert!(run.failure.is_none(), "{:?}", run.failure);
-            assert_eq!(run.summary.infrared.source.state, SourceState::Ended);
-            assert_eq!([&run.summary.infrared, &run.summary.visible].map(|c| c.source.returned), [1, 1]);
-            assert!(run.summary.pairs.fused > 20, "nothing was paired after the hour: {:#?}", run.summary);
+            assert_eq!(run.summary.account.infrared.source.state, SourceState::Ended);
+            assert_eq!(
+                [&run.summary.account.infrared, &run.summary.account.visible].map(|c| c.source.returned),
+                [1, 1]
+            );
+            assert!(run.summary.account.pairs.fused > 20, "nothing was paired after the hour: {:#?}", run.summary);
             assert!(run.summary.seconds > 3600.0);
         } else {
             let text = run.failure.unwrap().to_string();
             assert!(text.contains("the camera is lost: no frame came for 20 s, after 20 frames"), "{text}");
-            assert!((1..=20).contains(&run.summary.pairs.fused), "{:#?}", run.summary);
+            assert!((1..=20).contains(&run.summary.account.pairs.fused), "{:#?}", run.summary);
         }
     }
 }
@@ -194,11 +202,12 @@ fn an_hour_of_silence_on_a_held_clock_is_noticed_counted_and_over() {
 fn late_delivery_is_measured_and_waited_for_when_it_is_told() {
     let (steady, late) = ("frames 40", "delay 500; frames 40");
     let without = go(&config(steady, late, vec![outputs::willing()]));
-    assert_eq!(without.summary.pairs.fused, 0, "{:#?}", without.summary);
-    let [ir, vi] = [&without.summary.infrared, &without.summary.visible].map(|c| c.source.delivery.p50_ms);
+    assert_eq!(without.summary.account.pairs.fused, 0, "{:#?}", without.summary);
+    let [ir, vi] =
+        [&without.summary.account.infrared, &without.summary.account.visible].map(|c| c.source.delivery.p50_ms);
     assert!(ir < 250.0 && (500.0..750.0).contains(&vi), "{ir} {vi}");
     let with = go(&LiveConfig { delay_ns: [0, 500_000_000], ..config(steady, late, vec![outputs::willing()]) });
-    assert!(with.summary.pairs.fused >= 30, "{:#?}", with.summary);
+    assert!(with.summary.account.pairs.fused >= 30, "{:#?}", with.summary);
 }
 
 #[test]
@@ -206,12 +215,16 @@ fn a_limit_is_one_of_the_frames_where_no_source_is_live() {
     let limit = Some(Duration::from_millis(400));
     let file = "file; frames 1000";
     let done = go(&LiveConfig { limit, ..config(file, file, vec![outputs::willing()]) });
-    assert_eq!((done.summary.ended_by, done.summary.pairs.fused), (EndedBy::Seconds, 10));
+    assert_eq!((done.summary.ended_by, done.summary.account.pairs.fused), (EndedBy::Seconds, 10));
     // The first camera whose frames reach the limit ends the run when its last pair is made; the other may have none beyond by then.
-    assert!(done.summary.infrared.beyond_limit + done.summary.visible.beyond_limit > 0, "{:#?}", done.summary);
+    assert!(
+        done.summary.account.infrared.beyond_limit + done.summary.account.visible.beyond_limit > 0,
+        "{:#?}",
+        done.summary
+    );
     let live = go(&LiveConfig { limit, ..config("frames 1000", "frames 1000", vec![]) });
     assert_eq!(live.summary.ended_by, EndedBy::Seconds);
-    assert!((1..=14).contains(&live.summary.pairs.fused), "{:#?}", live.summary);
+    assert!((1..=14).contains(&live.summary.account.pairs.fused), "{:#?}", live.summary);
 }
 
 #[test]
@@ -220,5 +233,5 @@ fn a_source_that_fails_is_named_and_what_came_before_is_kept() {
     let done = go(&config(file, fails, vec![outputs::willing()]));
     assert_eq!(done.summary.ended_by, EndedBy::Failure);
     assert!(done.failure.unwrap().to_string().contains("the sensor burns"));
-    assert_eq!((done.summary.pairs.fused, done.summary.sinks[0].written), (7, 7));
+    assert_eq!((done.summary.account.pairs.fused, done.summary.sinks[0].written), (7, 7));
 }

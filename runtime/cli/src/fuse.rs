@@ -7,7 +7,6 @@ use caf_console::{Console, Interrupted, Progress as _, StopFlag, claim, out, say
 use caf_runtime::error::RuntimeError;
 use caf_runtime::fuse::{Existing, FuseConfig, run};
 use caf_runtime::fusion::FusionSettings;
-use caf_runtime::infrared::Follow;
 use clap::Args;
 
 use super::vehicle::{DetectorArgs, ModelArgs, WithOrigin};
@@ -79,7 +78,7 @@ impl FuseArgs {
             class_maps: self.class_maps,
             existing: Existing::of_options(self.resume, self.overwrite),
             keep_going: self.keep_going,
-            fusion: FusionSettings { rig: None, nms, draw: self.draw, follow: Follow::AtOnce },
+            fusion: FusionSettings { nms, draw: self.draw, ..FusionSettings::default() },
         };
         let (console, mut begun) = (Console::default(), false);
         let stop = StopFlag::on_signals().context("interrupts cannot be caught")?;

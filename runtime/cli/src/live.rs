@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use caf_console::{Console, Progress as _, StopFlag, WrongCall, claim, positive, print, write_json};
+use caf_console::{Console, Progress as _, StopFlag, WrongCall, claim, positive, print, unit, write_json};
 use caf_rig::Geometry;
 use caf_runtime::error::RuntimeError;
 use caf_runtime::frame::Camera;
@@ -103,6 +103,16 @@ pub struct LiveArgs {
     /// Go on when a camera is lost, and pair again when it is back.
     #[arg(long)]
     wait_for_lost: bool,
+    /// Make results of pairs alone. Else, in real time, one camera's frames go on while the other one is lost, silent, frozen, black,
+    /// saturated, wrongly exposed or behind its shutter; the results say so.
+    #[arg(long)]
+    pairs_only: bool,
+    /// Least score of a detection in results of the infrared camera alone, 0 to 1 [default: that of pairs]
+    #[arg(long, value_name = "CONF", value_parser = unit)]
+    ir_only_conf: Option<f64>,
+    /// Least score of a detection in results of the visible camera alone, 0 to 1 [default: that of pairs]
+    #[arg(long, value_name = "CONF", value_parser = unit)]
+    vi_only_conf: Option<f64>,
     #[command(flatten)]
     sinks: SinkArgs,
     /// Summary for machines.
@@ -138,9 +148,16 @@ impl LiveArgs {
             max_skew_ns: self.max_skew_ms,
             pace,
             queue: usize::from(self.queue),
-            fusion: FusionSettings { rig, nms, draw: !self.no_draw, follow: Follow::Slowly(KEPT_OF_LIMITS) },
+            fusion: FusionSettings {
+                rig,
+                nms,
+                alone_conf: [self.ir_only_conf, self.vi_only_conf].map(|conf| conf.map(|conf| conf as f32)),
+                draw: !self.no_draw,
+                follow: Follow::Slowly(KEPT_OF_LIMITS),
+            },
             patience: self.patience_s,
-            when_lost: if self.wait_for_lost { WhenLost::Wait } else { WhenLost::End },
+            when_lost: if self.wait_for_lost { WhenLost::GoOn } else { WhenLost::End },
+            pairs_only: self.pairs_only,
             sinks: self.sinks.specs(),
             limit: self.seconds,
             clock: Arc::new(MonotonicClock::default()),
@@ -159,7 +176,7 @@ impl LiveArgs {
         write_json(self.summary.as_deref(), &WithOrigin::new(&done.summary, &vehicle.origin))?;
         match done.failure {
             Some(error) => Err(error.into()),
-            None if done.summary.pairs.fused == 0 && done.summary.ended_by != EndedBy::Interrupt => {
+            None if done.summary.account.pairs.fused == 0 && done.summary.ended_by != EndedBy::Interrupt => {
                 bail!(no_pair(&done.summary, &config))
             }
             None => Ok(()),
@@ -212,7 +229,7 @@ fn source(camera: Camera, text: &str) -> Result<SourceSpec, RuntimeError> {
 
 /// Why there is no pair, as far as it can be told.
 fn no_pair(summary: &Summary, config: &LiveConfig) -> String {
-    let [infrared, visible] = [&summary.infrared, &summary.visible];
+    let [infrared, visible] = [&summary.account.infrared, &summary.account.visible];
     let mut text = format!(
         "no pair: {} infrared and {} visible frames came, and none of them lie within {} ms of each other (--max-skew-ms; \
          cameras that are not synchronised lie up to half a frame's time apart)",

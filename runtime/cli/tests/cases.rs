@@ -47,7 +47,7 @@ fn a_stalled_camera_is_noticed_said_counted_and_ends_the_run_with_what_came_befo
          appsrc caps=\"{CAPS},format=I420\" is-live=true format=time ! c. c. ! queue"
     );
     for (ir, vi, name) in [(stalls.as_str(), camera().as_str(), "infrared"), (&camera(), &stalls, "visible")] {
-        let output = bench.live(ir, vi, &["--patience-s", "1.5"]);
+        let output = bench.live(ir, vi, &["--patience-s", "1.5", "--pairs-only"]);
         assert_eq!(code(&output), 1, "{}", said(&output));
         let words = format!("{name} source: the camera is lost: no frame came for 1.5 s, after 10 frames");
         assert!(said(&output).contains(&words), "{}", said(&output));

@@ -205,7 +205,7 @@ fn frames_whose_time_runs_backwards_are_left_out_and_counted() {
     let rows: String = (0..8).map(|i| format!("{i},{},{}\n", i * 40, visible[i])).collect();
     std::fs::write(bench.at("timestamps.csv"), format!("frame,ir_ms,vi_ms\n{rows}")).unwrap();
     for pace in ["--every-frame", "--realtime"] {
-        let outcome = bench.live(text(&ir), text(&vi), &[pace, "--queue", "64"]);
+        let outcome = bench.live(text(&ir), text(&vi), &[pace, "--queue", "64", "--pairs-only"]);
         assert_eq!(outcome.code, Some(0), "{}", outcome.said);
         let summary = bench.summary();
         assert_eq!(number(&summary, "/visible/pairing/not_later"), 2, "{summary:#}");

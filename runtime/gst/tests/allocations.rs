@@ -12,7 +12,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use caf_contract::{Element, Extent, Port};
 use caf_engine::{EngineOptions, ProviderChoice, library};
@@ -21,9 +21,11 @@ use caf_gst::frame::Frames;
 use caf_net::zoo::pipeline::{ColourMode, Samples};
 use caf_runtime::frame::{Camera, Frame};
 use caf_runtime::fusion::{FrameFusion, FusionSettings};
+use caf_runtime::health::{Fault, Health, Look};
+use caf_runtime::live::picture;
 use caf_runtime::pair::{PairRule, Pairer, Step};
 use caf_runtime::queue::{Lanes, Popped, Pushed, Queue, WhenFull};
-use caf_runtime::result::{PairResult, ResultPool};
+use caf_runtime::result::{PairResult, ResultPool, ResultState};
 use caf_runtime::session::Model;
 use caf_runtime::sink::error::SinkError;
 use caf_runtime::sink::kind::{Sent, Sink, SinkSpec};
@@ -125,6 +127,10 @@ impl Pool {
 struct Tally {
     capture: u64,
     pair: u64,
+    /// The model, on one camera's image.
+    alone: u64,
+    /// What is made of that, and the picture that says that both cameras are out.
+    picture: u64,
     infer: u64,
     finish: u64,
     offer: u64,
@@ -181,6 +187,7 @@ impl Output {
 struct Run {
     cameras: [Pool; 2],
     capture: Lanes<Frame, 2>,
+    health: [Health; 2],
     pairer: Pairer<Frame>,
     pairs: Queue<(Frame, Frame, i64)>,
     fusion: FrameFusion,
@@ -214,6 +221,8 @@ impl Run {
             for camera in Camera::BOTH {
                 let wanted = Camera::BOTH.map(|c| c == camera);
                 let Popped::Item(_, frame) = self.capture.pop(wanted, Some(Instant::now())) else { panic!("no frame") };
+                // The test's images repeat, so that what is found here does not matter.
+                self.health[camera.index()].see(&Look::at(&frame.view().unwrap()), false, frame.capture_ns);
                 self.pairer.offer(camera, frame);
             }
             let Step::Pair { infrared, visible, skew_ns } = self.pairer.poll(Some(0)) else { panic!("no pair") };
@@ -222,6 +231,17 @@ impl Run {
         let (infrared, visible, _) = self.pairs.next().unwrap();
         let mut shared = self.pool.take();
         let result = Arc::get_mut(&mut shared).unwrap();
+        for frame in [&infrared, &visible] {
+            let view = frame.view().unwrap();
+            let inferred = counted(&mut tally.alone, || self.fusion.infer_alone(frame.camera, &view).unwrap());
+            counted(&mut tally.picture, || inferred.finish(&mut result.image).unwrap());
+        }
+        counted(&mut tally.picture, || {
+            (result.state, result.faults) = (ResultState::VisibleOnly, [Some(Fault::Frozen), None]);
+            picture::caption(result);
+            let size = result.image.size;
+            picture::offline(&mut result.image, size, &[Some(Fault::Lost); 2], Duration::from_secs(sequence));
+        });
         let inferred = counted(&mut tally.infer, || {
             self.fusion.infer(&infrared.view().unwrap(), &visible.view().unwrap()).unwrap()
         });
@@ -316,6 +336,7 @@ fn nothing_is_allocated_for_a_frame() {
                 Pool::new(Camera::Visible, gst_video::VideoFormat::Rgb, (97, 62)),
             ],
             capture: Lanes::new(4, WhenFull::DropOldest),
+            health: Camera::BOTH.map(Health::new),
             pairer: Pairer::new(rule),
             pairs: Queue::new(1, WhenFull::DropOldest),
             fusion,
@@ -328,8 +349,9 @@ fn nothing_is_allocated_for_a_frame() {
         let (mut tally, mut found) = (Tally::default(), 0);
         (BEFORE..BEFORE + FRAMES).for_each(|i| found += run.step(i, &mut tally));
         println!("{}: {tally:?} in {FRAMES} frames, {bare} a bare run, {found} detections", path.display());
-        let Tally { capture, pair, infer, finish, offer } = tally;
-        assert_eq!([capture, pair, finish, offer], [0; 4], "{tally:?}");
+        let Tally { capture, pair, alone, picture, infer, finish, offer } = tally;
+        assert_eq!([capture, pair, picture, finish, offer], [0; 5], "{tally:?}");
+        assert_eq!(alone, 2 * bare * FRAMES, "{tally:?}");
         assert_eq!(infer, bare * FRAMES, "the wrapper allocates {bare} times a run, and nothing may come on top");
         assert!(found > 0 || !detects, "nothing was suppressed or painted");
         for sink in run.sinks {

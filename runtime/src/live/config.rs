@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fusion::FusionSettings;
+#[cfg(doc)]
+use crate::result::ResultState;
 use crate::sink::kind::SinkSpec;
 use crate::source::clock::Clock;
 use crate::source::kind::{Pace, SourceSpec};
+use crate::source::port::SourceState;
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -31,6 +34,8 @@ pub struct LiveConfig {
     pub patience: Duration,
     /// What a lost camera means for the run.
     pub when_lost: WhenLost,
+    /// Make results of pairs alone; else, in real time, one camera's frames go on while the other is out.
+    pub pairs_only: bool,
     /// Where results go.
     pub sinks: Vec<SinkSpec>,
     /// Stop after this time: of the clock when a source is live, else of the frames.
@@ -44,8 +49,8 @@ pub struct LiveConfig {
 pub enum WhenLost {
     /// The run ends, and has failed.
     End,
-    /// The run goes on without pairs until the camera is back.
-    Wait,
+    /// The run goes on without it until it is back.
+    GoOn,
 }
 
 /// How far a run is.
@@ -55,6 +60,10 @@ pub struct Progress {
     pub elapsed: Duration,
     /// Pairs fused.
     pub fused: u64,
+    /// Results so far, by [`ResultState`].
+    pub results: [u64; 4],
+    /// How the sources are, infrared first.
+    pub sources: [SourceState; 2],
     /// Frames and pairs given up by full queues before the model.
     pub dropped: u64,
 }

@@ -6,14 +6,14 @@ use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use super::config::{LiveConfig, Progress, WhenLost};
-use super::stages::{CloseAtEnd, Inference, Inferred, Pair, Paired, Pairing};
-use super::summary::{CameraSummary, EndedBy, PairSummary, Summary};
+use super::stages::{CloseAtEnd, Inference, Inferred, Order, Paired, Pairing};
+use super::summary::{Account, EndedBy, Summary};
 use crate::error::RuntimeError;
 use crate::frame::Camera;
 use crate::fusion::FrameFusion;
 use crate::pair::PairRule;
 use crate::queue::{Lanes, Queue, WhenFull};
-use crate::result::ResultPool;
+use crate::result::{ResultPool, ResultState};
 use crate::session::Model;
 use crate::sink::error::SinkError;
 use crate::sink::kind::{Sink, SinkSpec};
@@ -47,16 +47,17 @@ struct Plumbing {
     began_ns: i64,
     capture: Capture,
     ports: [Port; 2],
-    pairs: Queue<Pair>,
+    orders: Queue<Order>,
     sinks: Vec<SinkLane>,
-    fused: AtomicU64,
+    /// Results, by [`ResultState`].
+    made: [AtomicU64; 4],
 }
 
 impl Plumbing {
     fn new(config: &LiveConfig, pace: Pace) -> Self {
         let when_full = if pace == Pace::Realtime { WhenFull::DropOldest } else { WhenFull::Wait };
         // In real time only the newest pair may wait for the model: every place more would add a frame's time to the delay.
-        let waiting_pairs = if pace == Pace::Realtime { 1 } else { config.queue };
+        let waiting = if pace == Pace::Realtime { 1 } else { config.queue };
         config.clock.start();
         let capture = Arc::new(Lanes::new(config.queue, when_full));
         let port = |camera| Port::new(camera, &capture, Arc::clone(&config.clock), pace == Pace::Realtime);
@@ -65,9 +66,9 @@ impl Plumbing {
             began_ns: config.clock.now_ns(),
             ports: Camera::BOTH.map(port),
             capture,
-            pairs: Queue::new(waiting_pairs, when_full),
+            orders: Queue::new(waiting, when_full),
             sinks: config.sinks.iter().map(|s| SinkLane::new(s.clone(), config.queue, when_full)).collect(),
-            fused: AtomicU64::new(0),
+            made: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
 
@@ -83,11 +84,18 @@ impl Plumbing {
 
     fn progress(&self, config: &LiveConfig) -> Progress {
         let captured: u64 = self.capture.counts().iter().map(|c| c.dropped).sum();
+        let results = self.made();
         Progress {
             elapsed: self.elapsed(config),
-            fused: self.fused.load(Ordering::Relaxed),
-            dropped: captured + self.pairs.count().dropped,
+            fused: results[ResultState::Fused as usize],
+            results,
+            sources: self.ports.each_ref().map(Port::state),
+            dropped: captured + self.orders.count().dropped,
         }
+    }
+
+    fn made(&self) -> [u64; 4] {
+        self.made.each_ref().map(|made| made.load(Ordering::Relaxed))
     }
 
     fn capturing(&self) -> bool {
@@ -132,25 +140,21 @@ pub fn run(
     let (paired, inferred, sinks) = flow.run(&mut sources, fusion, sinks, stop, watch)?;
     let Flow { ended_by, states, failure, .. } = flow;
 
-    let (elapsed, lanes) = (plumbing.elapsed(config).as_secs_f64(), plumbing.capture.counts());
-    let [infrared, visible] = Camera::BOTH.map(|c| {
+    let elapsed = plumbing.elapsed(config).as_secs_f64();
+    let reports = Camera::BOTH.map(|c| {
         let i = c.index();
         let mut report = plumbing.ports[i].report();
         report.state = states.map_or(report.state, |states| states[i]);
-        CameraSummary::new(lanes[i], paired.beyond_limit[i], paired.counts[i], report)
+        report
     });
-    let (paired, fused) = (infrared.pairing.paired, plumbing.fused.load(Ordering::Relaxed));
-    let dropped_before_inference = plumbing.pairs.count().dropped;
-    let left_over = paired.saturating_sub(dropped_before_inference + fused);
+    let account = Account::new(plumbing.capture.counts(), &paired, plumbing.made(), reports);
     let summary = Summary {
         provider,
         provider_reason,
         pace: if pace == Pace::Realtime { "realtime" } else { "every-frame" },
         seconds: elapsed,
-        fps: if elapsed > 0.0 { fused as f64 / elapsed } else { 0.0 },
-        infrared,
-        visible,
-        pairs: PairSummary { paired, dropped_before_inference, left_over, fused },
+        fps: if elapsed > 0.0 { account.results() as f64 / elapsed } else { 0.0 },
+        account,
         detections: detects.then_some(inferred.detections),
         skew: inferred.skew.percentiles(),
         stages: inferred.stages.summary(),
@@ -195,21 +199,23 @@ impl Flow<'_> {
         watch: &mut dyn FnMut(Progress),
     ) -> Result<(Paired, Inferred, Vec<SinkSummary>), RuntimeError> {
         let (p, config) = (self.p, self.config);
-        let pairing = Pairing {
-            capture: &p.capture,
-            pairs: &p.pairs,
-            clock: &*config.clock,
+        let (queues, cameras) = ((&p.capture, &p.orders), (&*config.clock, &p.ports));
+        let degrades = p.pace == Pace::Realtime && !config.pairs_only;
+        let mut pairing = Pairing::new(queues, cameras, p.pace, self.rule(), degrades);
+        pairing.limit_ns = config.limit.filter(|_| !self.live).map(nanoseconds);
+        let inference = Inference {
+            fusion,
+            orders: &p.orders,
+            sinks: &p.sinks,
+            pool: ResultPool::new(p.results()),
             ports: &p.ports,
-            pace: p.pace,
-            rule: self.rule(),
-            limit_ns: config.limit.filter(|_| !self.live).map(nanoseconds),
+            draw: config.fusion.draw,
+            made: &p.made,
         };
-        let pool = ResultPool::new(p.results());
-        let inference = Inference { fusion, pairs: &p.pairs, sinks: &p.sinks, pool, fused: &p.fused };
 
         std::thread::scope(|scope| {
             // Should this closure end early, the stages end as well, and the scope with them.
-            let _closes = (CloseAtEnd(&*p.capture), CloseAtEnd(&p.pairs));
+            let _closes = (CloseAtEnd(&*p.capture), CloseAtEnd(&p.orders));
             let refused = |stage: &'static str| move |source| RuntimeError::Thread { stage, source };
             let named = |stage: &str| std::thread::Builder::new().name(stage.to_owned());
             let pairing = named("pair").spawn_scoped(scope, move || pairing.run()).map_err(refused("pair"))?;
@@ -275,7 +281,7 @@ impl Flow<'_> {
     /// Takes no more frames; what waits is still fused.
     fn end(&mut self, by: EndedBy) {
         self.ended_by = by;
-        self.states.get_or_insert_with(|| self.p.ports.each_ref().map(|port| port.report().state));
+        self.states.get_or_insert_with(|| self.p.ports.each_ref().map(|port| port.state()));
         self.p.capture.close_all();
     }
 
@@ -296,7 +302,7 @@ impl Flow<'_> {
             while let Some(event) = port.news() {
                 match event {
                     SourceEvent::Up { again: true } => tracing::warn!("the {} camera is back", camera.name()),
-                    SourceEvent::Lost { reason } if self.config.when_lost == WhenLost::Wait => {
+                    SourceEvent::Lost { reason } if self.config.when_lost == WhenLost::GoOn => {
                         tracing::warn!("the {} camera is lost: {reason}", camera.name());
                     }
                     SourceEvent::Lost { reason } => {

@@ -5,16 +5,18 @@ use std::fmt::Write as _;
 use caf_engine::Provider;
 use serde::Serialize;
 
+use super::stages::Paired;
 use crate::frame::Camera;
 use crate::pair::PairCount;
 use crate::queue::LaneCount;
-use crate::result::{Stage, StageTimes};
+use crate::result::{ResultState, Stage, StageTimes};
 use crate::sink::lane::SinkSummary;
 use crate::source::port::SourceReport;
 use crate::stats::{Histogram, Percentiles};
 
 /// Frames of one camera. `delivered` is the sum of `dropped_before_pairing`, `beyond_limit`, `left_over` and all numbers of
-/// `pairing` but `offered`.
+/// `pairing` but `offered`. What was paired or went on alone is the sum of `dropped_before_inference`, `left_over_before_inference` and
+/// `in_results`.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct CameraSummary {
     /// Frames that the camera delivered.
@@ -27,19 +29,15 @@ pub struct CameraSummary {
     pub left_over: u64,
     /// Where the others went.
     pub pairing: PairCount,
+    /// Frames given up, alone or in pairs, because newer ones came while the model was busy.
+    pub dropped_before_inference: u64,
+    /// Frames that the model had not yet got when the run failed, and the ones it failed with.
+    pub left_over_before_inference: u64,
+    /// Frames in results.
+    pub in_results: u64,
     /// How the source was at the end, and how often it was lost.
     #[serde(flatten)]
     pub source: SourceReport,
-}
-
-impl CameraSummary {
-    /// From the counts of the capture queue and of the pairing.
-    #[must_use]
-    pub fn new(lane: LaneCount, beyond_limit: u64, pairing: PairCount, source: SourceReport) -> Self {
-        let LaneCount { pushed: delivered, dropped: dropped_before_pairing, .. } = lane;
-        let left_over = delivered.saturating_sub(dropped_before_pairing + beyond_limit + pairing.decided());
-        Self { delivered, dropped_before_pairing, beyond_limit, left_over, pairing, source }
-    }
 }
 
 /// Pairs. `paired = dropped_before_inference + left_over + fused`.
@@ -53,6 +51,114 @@ pub struct PairSummary {
     pub left_over: u64,
     /// Pairs fused.
     pub fused: u64,
+}
+
+/// Results that rest on one camera, or on none: `ordered = dropped_before_inference + left_over + results`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct AloneSummary {
+    /// How many there were to be.
+    pub ordered: u64,
+    /// Given up because newer frames came while the model was busy.
+    pub dropped_before_inference: u64,
+    /// Not yet made when the run failed, and the one it failed with.
+    pub left_over: u64,
+    /// How many there are.
+    pub results: u64,
+}
+
+/// Where the frames went, from the cameras to the results.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Account {
+    /// The infrared camera.
+    pub infrared: CameraSummary,
+    /// The visible camera.
+    pub visible: CameraSummary,
+    /// The pairs.
+    pub pairs: PairSummary,
+    /// Results of the visible camera alone.
+    pub visible_only: AloneSummary,
+    /// Results of the infrared camera alone.
+    pub infrared_only: AloneSummary,
+    /// Results that say that both cameras are out.
+    pub offline: AloneSummary,
+}
+
+impl Account {
+    /// From the counts of the capture queue, of the pairing and of the model (by [`ResultState`]).
+    #[must_use]
+    pub fn new(lanes: [LaneCount; 2], paired: &Paired, made: [u64; 4], reports: [SourceReport; 2]) -> Self {
+        let alone = |state: ResultState| {
+            let i = state as usize;
+            let (ordered, dropped_before_inference, results) = (paired.ordered[i], paired.dropped[i], made[i]);
+            let left_over = ordered.saturating_sub(dropped_before_inference + results);
+            AloneSummary { ordered, dropped_before_inference, left_over, results }
+        };
+        let pairs = alone(ResultState::Fused);
+        let camera = |camera: Camera| {
+            let (i, one) = (camera.index(), alone(ResultState::alone(camera)));
+            let LaneCount { pushed: delivered, dropped: dropped_before_pairing, .. } = lanes[i];
+            let (beyond_limit, pairing) = (paired.beyond_limit[i], paired.counts[i]);
+            CameraSummary {
+                delivered,
+                dropped_before_pairing,
+                beyond_limit,
+                left_over: delivered.saturating_sub(dropped_before_pairing + beyond_limit + pairing.decided()),
+                pairing,
+                dropped_before_inference: pairs.dropped_before_inference + one.dropped_before_inference,
+                left_over_before_inference: pairs.left_over + one.left_over,
+                in_results: pairs.results + one.results,
+                source: reports[i],
+            }
+        };
+        let AloneSummary { ordered, dropped_before_inference, left_over, results } = pairs;
+        Self {
+            infrared: camera(Camera::Infrared),
+            visible: camera(Camera::Visible),
+            pairs: PairSummary { paired: ordered, dropped_before_inference, left_over, fused: results },
+            visible_only: alone(ResultState::VisibleOnly),
+            infrared_only: alone(ResultState::InfraredOnly),
+            offline: alone(ResultState::Offline),
+        }
+    }
+
+    /// Results of every kind.
+    #[must_use]
+    pub const fn results(&self) -> u64 {
+        self.pairs.fused + self.visible_only.results + self.infrared_only.results + self.offline.results
+    }
+
+    /// What does not add up, if anything: frames in are results and counted drops, for each camera. `failed` of a run that did, in which
+    /// frames may be left over.
+    #[must_use]
+    pub fn imbalance(&self, failed: bool) -> Option<String> {
+        let p = &self.pairs;
+        let kinds =
+            [("visible only", &self.visible_only), ("infrared only", &self.infrared_only), ("offline", &self.offline)];
+        let mut sums: Vec<(String, u64, u64, u64)> = vec![];
+        for (camera, c, one) in [
+            (Camera::Infrared, &self.infrared, &self.infrared_only),
+            (Camera::Visible, &self.visible, &self.visible_only),
+        ] {
+            let name = camera.name();
+            let drops = c.dropped_before_pairing + c.beyond_limit + c.left_over;
+            sums.push((format!("{name} frames"), c.delivered, drops + c.pairing.decided(), c.left_over));
+            let after = c.dropped_before_inference + c.left_over_before_inference + c.in_results;
+            let went_on = c.pairing.paired + c.pairing.alone;
+            sums.push((format!("{name} frames for the model"), went_on, after, c.left_over_before_inference));
+            sums.push((format!("{name} frames in pairs"), c.pairing.paired, p.paired, 0));
+            sums.push((format!("{name} frames alone"), c.pairing.alone, one.ordered, 0));
+        }
+        sums.push(("pairs".to_owned(), p.paired, p.dropped_before_inference + p.left_over + p.fused, p.left_over));
+        for (name, k) in kinds {
+            let sum = k.dropped_before_inference + k.left_over + k.results;
+            sums.push((format!("results {name}"), k.ordered, sum, k.left_over));
+        }
+        sums.into_iter().find_map(|(what, in_, out, left)| match (in_ == out, left) {
+            (false, _) => Some(format!("{what}: {in_} in, {out} accounted for")),
+            (true, 1..) if !failed => Some(format!("{what}: {left} left over in a run that did not fail")),
+            _ => None,
+        })
+    }
 }
 
 /// Percentiles of a stage.
@@ -76,15 +182,12 @@ pub struct Summary {
     pub pace: &'static str,
     /// Seconds from the start of the cameras to the end of the last sink.
     pub seconds: f64,
-    /// Pairs fused per second.
+    /// Results per second.
     pub fps: f64,
-    /// The infrared camera.
-    pub infrared: CameraSummary,
-    /// The visible camera.
-    pub visible: CameraSummary,
-    /// The pairs.
-    pub pairs: PairSummary,
-    /// Detections in the pairs fused; none of a model that does not detect.
+    /// Where the frames went.
+    #[serde(flatten)]
+    pub account: Account,
+    /// Detections in the results; none of a model that does not detect.
     pub detections: Option<u64>,
     /// Absolute difference of capture times within the pairs fused.
     pub skew: Percentiles,
@@ -148,7 +251,7 @@ impl Summary {
     }
 
     fn write_table(&self, out: &mut String) -> std::fmt::Result {
-        let p = self.pairs;
+        let (a, p) = (&self.account, self.account.pairs);
         writeln!(
             out,
             "{} pairs in {:.1} s ({:.1} per second) on {}{}",
@@ -158,19 +261,22 @@ impl Summary {
             self.provider.name(),
             self.detections.map_or_else(String::new, |count| format!(", {count} detections"))
         )?;
-        if p.fused > 0 {
+        if a.results() > 0 {
             writeln!(out, "\n{}", Percentiles::HEADER)?;
             for stage in &self.stages {
                 writeln!(out, "{}", stage.percentiles.row(stage.stage))?;
             }
             writeln!(out, "{}", self.skew.row("skew"))?;
         }
-        for (camera, c) in Camera::BOTH.into_iter().zip([self.infrared, self.visible]) {
+        for (camera, c) in Camera::BOTH.into_iter().zip([a.infrared, a.visible]) {
             write!(out, "\n{}: {} frames, {} paired", camera.name(), c.delivered, c.pairing.paired)?;
-            let PairCount { no_partner, partner_nearer_to_another, not_later, window_full, .. } = c.pairing;
+            let PairCount { alone, unfit, no_partner, partner_nearer_to_another, not_later, window_full, .. } =
+                c.pairing;
             list(
                 out,
                 &[
+                    (alone, "alone"),
+                    (unfit, "unfit"),
                     (c.dropped_before_pairing, "dropped before pairing"),
                     (no_partner, "without a partner"),
                     (partner_nearer_to_another, "whose partner was nearer to another"),
@@ -186,6 +292,13 @@ impl Summary {
         }
         write!(out, "\n\npairs: {} found, {} fused", p.paired, p.fused)?;
         list(out, &[(p.dropped_before_inference, "dropped before inference"), (p.left_over, "left over")])?;
+        let [_, others @ ..] = ResultState::ALL;
+        for (state, k) in others.into_iter().zip([a.visible_only, a.infrared_only, a.offline]) {
+            if k.ordered > 0 {
+                write!(out, "\n{}: {} results", state.name(), k.results)?;
+                list(out, &[(k.dropped_before_inference, "dropped before inference"), (k.left_over, "left over")])?;
+            }
+        }
         for s in &self.sinks {
             write!(out, "\n{}: {}", s.sink, s.place)?;
             if let Some(method) = s.method {

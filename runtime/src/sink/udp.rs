@@ -122,7 +122,7 @@ mod tests {
     }
 
     fn result(detections: usize) -> PairResult {
-        let mut result = PairResult { time_ns: 40_000_000, sequence: [3, 4], ..PairResult::default() };
+        let mut result = PairResult { time_ns: 40_000_000, sequence: [Some(3), Some(4)], ..PairResult::default() };
         let one = Detection { x1: 0.5, y1: 1.0, x2: 2.0, y2: 3.0, score: 0.75, class: 0 };
         result.image.found = vec![Box::new(Detections { list: vec![one; detections], classes: [].into() })];
         result

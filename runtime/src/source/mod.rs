@@ -10,6 +10,7 @@
 //!                            └──────── a frame again ───────┘       any ──► ended
 //! ```
 
+pub mod arrivals;
 pub mod clock;
 pub mod error;
 pub mod folder;

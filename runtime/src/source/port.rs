@@ -4,11 +4,14 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use caf_geometry::Size;
 use serde::Serialize;
 
+use super::arrivals::{Arrivals, Presence};
 use super::clock::Clock;
 use super::error::SourceError;
 use crate::frame::{Camera, Frame};
+use crate::health::Fault;
 use crate::queue::{Lanes, Pushed};
 use crate::stats::{Histogram, Percentiles};
 
@@ -71,6 +74,8 @@ struct Inner {
     /// How many have reason to be silent: a full queue, a frame that is not due.
     excused: u32,
     frames: u64,
+    arrivals: Arrivals,
+    size: Option<Size>,
     lost: u64,
     returned: u64,
     delivery: Histogram,
@@ -158,11 +163,15 @@ impl Port {
     // For sources.
 
     /// Hands over a frame, which also means that the source is up. False when nobody wants frames any more.
-    pub fn deliver(&self, frame: Frame) -> bool {
+    pub fn deliver(&self, mut frame: Frame) -> bool {
         {
-            let late = self.0.clock.now_ns().saturating_sub(frame.capture_ns);
+            let now = self.0.clock.now_ns();
+            let late = now.saturating_sub(frame.capture_ns);
             let mut inner = self.lock();
             inner.revive();
+            inner.arrivals.add(now);
+            frame.delivered_ns = now;
+            inner.size = Some(frame.size());
             inner.excused += 1;
             inner.frames += 1;
             if self.0.timed {
@@ -260,6 +269,32 @@ impl Port {
         self.lock().reported_delay_ns
     }
 
+    /// How the source is, for those who wait for its frames.
+    #[must_use]
+    pub fn presence(&self) -> Presence {
+        let now = self.0.clock.now_ns();
+        let inner = self.lock();
+        let silent_at_ns = inner.arrivals.silent_at_ns();
+        let absent = match inner.state {
+            SourceState::Lost => Some(Fault::Lost),
+            SourceState::Up if silent_at_ns.is_some_and(|at| now >= at) => Some(Fault::Silent),
+            SourceState::Starting | SourceState::Up | SourceState::Ended => None,
+        };
+        Presence { absent, silent_at_ns: silent_at_ns.filter(|at| *at > now) }
+    }
+
+    /// How the source is.
+    #[must_use]
+    pub fn state(&self) -> SourceState {
+        self.lock().state
+    }
+
+    /// Size of the latest frame.
+    #[must_use]
+    pub fn size(&self) -> Option<Size> {
+        self.lock().size
+    }
+
     /// What became of the source so far.
     #[must_use]
     pub fn report(&self) -> SourceReport {
@@ -275,7 +310,6 @@ mod tests {
     use crate::frame::{Layout, PixelFormat};
     use crate::queue::WhenFull;
     use crate::source::clock::HeldClock;
-    use caf_geometry::Size;
 
     const PATIENCE: Duration = Duration::from_secs(2);
 

@@ -9,6 +9,7 @@ use serde::ser::{Serialize, SerializeSeq, SerializeStruct, Serializer};
 
 use super::found::{ClassNames, Found, VehicleTask, class_name};
 use crate::draw::Canvas;
+use crate::frame::Camera;
 
 /// What was detected; as JSON a list of `{"box": [x1, y1, x2, y2], "score": s, "class": n, "name": "…"}`.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +23,10 @@ pub struct Detections {
 impl Found for Detections {
     fn key(&self) -> &'static str {
         "detections"
+    }
+
+    fn clear(&mut self) {
+        self.list.clear();
     }
 
     fn write_json(&self, _: bool, out: &mut dyn Write) -> serde_json::Result<()> {
@@ -53,21 +58,35 @@ impl Serialize for Detections {
     }
 }
 
+/// What counts as a detection.
+#[derive(Clone, Debug, Default)]
+pub struct Thresholds {
+    /// In fused images.
+    pub nms: NmsSettings,
+    /// Least score in images of the infrared and of the visible camera alone, where it is another one.
+    pub alone: [Option<f32>; 2],
+}
+
 /// Suppresses and maps detections; its buffers stop growing after the busiest image.
 #[derive(Debug)]
 pub struct Detector {
     classes: ClassNames,
     input: Size,
     settings: NmsSettings,
+    /// Least scores in images of both cameras, of the infrared and of the visible one alone.
+    scores: [f32; 3],
     scratch: NmsScratch,
 }
 
 impl Detector {
     /// A detector with the thresholds of the command line; refuses thresholds outside [0, 1].
-    pub fn new(contract: &DetectionContract, settings: NmsSettings) -> Result<Self, GeometryError> {
-        settings.validate()?;
+    pub fn new(contract: &DetectionContract, thresholds: &Thresholds) -> Result<Self, GeometryError> {
+        let Thresholds { nms, alone } = thresholds;
+        let [infrared, visible] = alone.map(|score| score.unwrap_or(nms.conf));
+        let scores = [nms.conf, infrared, visible];
+        scores.iter().try_for_each(|conf| NmsSettings { conf: *conf, ..nms.clone() }.validate())?;
         let classes = contract.classes.as_slice().into();
-        Ok(Self { classes, input: contract.input, settings, scratch: NmsScratch::default() })
+        Ok(Self { classes, input: contract.input, settings: nms.clone(), scores, scratch: NmsScratch::default() })
     }
 
     /// Turns rows of `5 + classes` values into detections, best first, with boxes in pixels of the fused image of that size (0 is
@@ -95,6 +114,15 @@ impl VehicleTask for Detector {
         Ok(())
     }
 
+    fn set_alone(&mut self, camera: Option<Camera>) {
+        let [both, infrared, visible] = self.scores;
+        self.settings.conf = match camera {
+            None => both,
+            Some(Camera::Infrared) => infrared,
+            Some(Camera::Visible) => visible,
+        };
+    }
+
     fn paint(&self, found: &Detections, rgb: &mut [u8], size: Size) {
         let Some(mut canvas) = Canvas::new(rgb, size) else { return };
         for d in &found.list {
@@ -114,7 +142,7 @@ mod tests {
     }
 
     fn detector() -> Detector {
-        Detector::new(&contract(), NmsSettings::default()).unwrap()
+        Detector::new(&contract(), &Thresholds::default()).unwrap()
     }
 
     #[test]
@@ -134,7 +162,24 @@ mod tests {
 
     #[test]
     fn thresholds_out_of_range_are_refused() {
-        assert!(Detector::new(&contract(), NmsSettings { conf: 1.5, ..NmsSettings::default() }).is_err());
+        let nms = NmsSettings { conf: 1.5, ..NmsSettings::default() };
+        assert!(Detector::new(&contract(), &Thresholds { nms, alone: [None; 2] }).is_err());
+        let alone = Thresholds { alone: [None, Some(-0.5)], ..Thresholds::default() };
+        assert!(Detector::new(&contract(), &alone).is_err());
+    }
+
+    #[test]
+    fn one_camera_alone_has_a_threshold_of_its_own() {
+        let mut detector =
+            Detector::new(&contract(), &Thresholds { alone: [Some(0.9), None], ..Thresholds::default() }).unwrap();
+        let row = [100.0, 140.0, 20.0, 40.0, 0.8, 1.0, 0.0];
+        let mut found = |alone| {
+            detector.set_alone(alone);
+            let mut out = vec![];
+            detector.detect(&row, Size::new(640, 480), &mut out).unwrap();
+            out.len()
+        };
+        assert_eq!([None, Some(Camera::Infrared), Some(Camera::Visible), None].map(&mut found), [1, 0, 1, 1]);
     }
 
     #[test]

@@ -8,10 +8,15 @@ use std::sync::Arc;
 use caf_engine::View;
 use caf_geometry::{GeometryError, Size};
 
+use crate::frame::Camera;
+
 /// What a task found in an image.
 pub trait Found: Any + Debug + Send + Sync {
     /// Its key in a line of JSON.
     fn key(&self) -> &'static str;
+
+    /// Forgets all that was found; keeps the memory.
+    fn clear(&mut self);
 
     /// Writes it as JSON; `brief` leaves out what is more than a datagram holds.
     ///
@@ -32,6 +37,11 @@ pub struct FusedImage {
 }
 
 impl FusedImage {
+    /// Forgets what was found.
+    pub fn clear_found(&mut self) {
+        self.found.iter_mut().for_each(|found| found.clear());
+    }
+
     /// What a task of the model found; none of a task that it does not have.
     #[must_use]
     pub fn of<T: Found>(&self) -> Option<&T> {
@@ -63,6 +73,9 @@ pub(crate) trait VehicleTask: Debug + Send {
     /// When the output does not fit its classes.
     fn read(&mut self, output: View<'_>, image: Size, found: &mut Self::Found) -> Result<(), GeometryError>;
 
+    /// Says what the next output was made of: one camera alone, or both.
+    fn set_alone(&mut self, _camera: Option<Camera>) {}
+
     /// Paints what was read over the image, dense rows of RGB.
     fn paint(&self, found: &Self::Found, rgb: &mut [u8], size: Size);
 }
@@ -75,6 +88,8 @@ pub(crate) trait AnyTask: Debug + Send {
     fn finds(&self, found: &dyn Found) -> bool;
 
     fn nothing(&self) -> Box<dyn Found>;
+
+    fn looks_at(&mut self, alone: Option<Camera>);
 
     fn read_any(&mut self, output: View<'_>, image: Size, found: &mut dyn Found) -> Result<(), GeometryError>;
 
@@ -92,6 +107,10 @@ impl<T: VehicleTask> AnyTask for T {
 
     fn nothing(&self) -> Box<dyn Found> {
         Box::new(T::Found::default())
+    }
+
+    fn looks_at(&mut self, alone: Option<Camera>) {
+        self.set_alone(alone);
     }
 
     fn read_any(&mut self, output: View<'_>, image: Size, found: &mut dyn Found) -> Result<(), GeometryError> {

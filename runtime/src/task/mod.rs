@@ -7,19 +7,20 @@ pub mod segmentation;
 use std::time::{Duration, Instant};
 
 use caf_contract::{Contract, TaskContract};
-use caf_geometry::{GeometryError, NmsSettings};
+use caf_geometry::GeometryError;
 
+use crate::frame::Camera;
 use crate::json::Object;
 use crate::session::Fused;
-use detection::{Detections, Detector};
+use detection::{Detections, Detector, Thresholds};
 use found::AnyTask;
 pub use found::{ClassNames, Found, FusedImage, class_name};
 use segmentation::Segmenter;
 
 /// A task of a contract.
-fn task(contract: &TaskContract, nms: &NmsSettings) -> Result<Box<dyn AnyTask>, GeometryError> {
+fn task(contract: &TaskContract, thresholds: &Thresholds) -> Result<Box<dyn AnyTask>, GeometryError> {
     Ok(match contract {
-        TaskContract::Detection(contract) => Box::new(Detector::new(contract, nms.clone())?),
+        TaskContract::Detection(contract) => Box::new(Detector::new(contract, thresholds)?),
         TaskContract::Segmentation(contract) => Box::new(Segmenter::new(contract)),
     })
 }
@@ -33,15 +34,20 @@ impl Tasks {
     ///
     /// # Errors
     /// For thresholds outside [0, 1].
-    pub fn new(contract: &Contract, nms: &NmsSettings) -> Result<Self, GeometryError> {
+    pub fn new(contract: &Contract, thresholds: &Thresholds) -> Result<Self, GeometryError> {
         let mut tasks = vec![];
         for promise in &contract.tasks {
             let place = contract.outputs.iter().position(|port| port.name == promise.output());
-            let made = task(promise, nms)?;
+            let made = task(promise, thresholds)?;
             tasks.extend(place.map(|place| (place, made)));
         }
         tasks.sort_by_key(|(_, task)| task.covers_image());
         Ok(Self(tasks))
+    }
+
+    /// Says what the next image is made of: one camera alone, or both.
+    pub fn looks_at(&mut self, alone: Option<Camera>) {
+        self.0.iter_mut().for_each(|(_, task)| task.looks_at(alone));
     }
 
     /// Reads the results of all tasks into `out`, whose fused image is there already, and paints them over it: maps first, boxes

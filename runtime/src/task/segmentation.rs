@@ -93,6 +93,10 @@ impl Found for ClassMap {
         "class_map"
     }
 
+    fn clear(&mut self) {
+        self.map.clear();
+    }
+
     fn write_json(&self, brief: bool, out: &mut dyn Write) -> serde_json::Result<()> {
         serde_json::to_writer(out, &Coded { map: &self.map, classes: &self.classes, runs: !brief })
     }

@@ -75,7 +75,9 @@ fn play(script: &str, settings: &SourceSettings, port: &Port, pace: Pace) {
                     let bytes = SIZE.width * SIZE.height * 3;
                     let layout = Layout { size: SIZE, stride_bytes: SIZE.width * 3, format: PixelFormat::Rgb8 };
                     let capture_ns = time_ns - settings.latency_ns;
-                    let pixels = Box::new(vec![sequence as u8; bytes]);
+                    // A scene that moves: what does not is a frozen camera.
+                    let scene = |i: usize| (40 + i * 7 % 101 + sequence as usize % 100) as u8;
+                    let pixels = Box::new((0..bytes).map(scene).collect::<Vec<u8>>());
                     let mut frame = Frame::new(settings.camera, sequence, capture_ns, layout, pixels).unwrap();
                     frame.rate = (25, 1);
                     if !port.deliver(frame) {

@@ -199,7 +199,7 @@ impl Chain<'_> {
             .output("--video", files::LIVE_VIDEO)
             .output("--jsonl", files::DETECTIONS)
             .output("--summary", files::SUMMARY)
-            .words("--realtime")
+            .words("--realtime --pairs-only")
             .step(Resume::Anew)
     }
 

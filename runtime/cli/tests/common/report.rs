@@ -23,20 +23,30 @@ pub fn number(value: &Value, path: &str) -> u64 {
 pub fn accounts_balance(summary: &Value) {
     for camera in ["infrared", "visible"] {
         let n = |field: &str| number(summary, &format!("/{camera}/{field}"));
-        let causes = ["no_partner", "partner_nearer_to_another", "not_later", "window_full", "paired"];
+        let causes =
+            ["no_partner", "partner_nearer_to_another", "not_later", "window_full", "unfit", "alone", "paired"];
         let went: u64 = causes.iter().map(|c| n(&format!("pairing/{c}"))).sum();
         let before = n("dropped_before_pairing") + n("beyond_limit") + n("left_over");
         assert_eq!(n("delivered"), before + went, "{summary:#}");
         assert_eq!(n("pairing/paired"), number(summary, "/pairs/paired"));
+        let after = n("dropped_before_inference") + n("left_over_before_inference") + n("in_results");
+        assert_eq!(n("pairing/paired") + n("pairing/alone"), after, "{summary:#}");
+        assert_eq!(n("pairing/alone"), number(summary, &format!("/{camera}_only/ordered")), "{summary:#}");
         assert!(n("left_over") == 0 || !summary["failure"].is_null(), "{summary:#}");
     }
     let n = |field: &str| number(summary, &format!("/pairs/{field}"));
     assert_eq!(n("paired"), n("dropped_before_inference") + n("left_over") + n("fused"), "{summary:#}");
     assert!(n("left_over") == 0 || !summary["failure"].is_null(), "{summary:#}");
+    let mut results = n("fused");
+    for state in ["visible_only", "infrared_only", "offline"] {
+        let n = |field: &str| number(summary, &format!("/{state}/{field}"));
+        assert_eq!(n("ordered"), n("dropped_before_inference") + n("left_over") + n("results"), "{summary:#}");
+        results += n("results");
+    }
     for sink in summary["sinks"].as_array().unwrap() {
         let went: u64 =
             ["written", "undelivered", "dropped", "missed"].map(|f| number(sink, &format!("/{f}"))).iter().sum();
-        assert_eq!(went, n("fused"), "{summary:#}");
+        assert_eq!(went, results, "{summary:#}");
     }
 }
 
