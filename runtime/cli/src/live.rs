@@ -25,19 +25,20 @@ const KEPT_OF_LIMITS: f32 = 0.9;
 
 /// Fuse two live cameras.
 ///
-/// A source is a GStreamer launch string (an appsink is appended unless there is one), a video file, or a folder of frames
+/// A source is a camera of Video4Linux (v4l2:/dev/video0, with ?format=YUYV&size=640x480&fps=30 and controls as you like), a GStreamer launch string (an
+/// appsink is appended unless there is one), a video file, or a folder of frames
 /// with a timestamps.csv in or beside it (else --fps gives the times). An interrupt or a termination is a proper end: every
 /// file is finished, and the exit code is 0. A camera that is lost or a sink that fails is none: what is complete is kept,
 /// and the exit code is 1.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   caf-run live --model pipeline.onnx \\
-    --ir 'v4l2src device=/dev/video2' --vi 'v4l2src device=/dev/video0' \\
+    --ir 'v4l2:/dev/v4l/by-id/usb-Thermal-video-index0?format=Y16' --vi v4l2:/dev/video0 \\
     --ir-latency-ms 45 --rig rig.toml --jsonl out.jsonl --summary out.json
   caf-run live --model pipeline.onnx --ir clip/ir --vi clip/vi \\
     --every-frame --video fused.webm
   caf-run live --bundle vehicle --public-key public.pem \\
-    --ir 'v4l2src device=/dev/video2' --vi 'v4l2src device=/dev/video0' \\
+    --ir 'v4l2src device=/dev/video2' --vi v4l2:/dev/video0 \\
     --jsonl out.jsonl
   caf-run live --print-config --ir clip/ir --vi clip/vi > live.toml
   caf-run live --config live.toml --model pipeline.onnx")]
@@ -223,7 +224,7 @@ fn rig(
 
 /// A source as the user names it.
 fn source(camera: Camera, text: &str) -> Result<SourceSpec, RuntimeError> {
-    let kinds = [caf_runtime::source::SOURCES, caf_gst::SOURCES].concat();
+    let kinds = [caf_runtime::source::SOURCES, caf_v4l::SOURCES, caf_gst::SOURCES].concat();
     Ok(SourceSpec::find(camera, text, &kinds)?)
 }
 

@@ -255,7 +255,10 @@ fn bad_calls_say_what_is_wrong_and_leave_nothing() {
     check(2, &["infrared source", "nosuchelement"], live("nosuchelement ! identity", &[]));
     // A misspelt path, a device, an element alone.
     check(2, &["`clip/ri.mp4` is no file or folder, and no launch string either: "], live("clip/ri.mp4", &[]));
-    check(2, &["neither a file nor a folder", "v4l2src device="], live("/dev/null", &[]));
+    check(2, &["neither a file nor a folder", "v4l2:/dev/videoN"], live("/dev/null", &[]));
+    check(2, &["size: expected WIDTHxHEIGHT in pixels, found `640`"], live("v4l2:/dev/null?size=640", &[]));
+    check(1, &["infrared source: /dev/null: no camera of Video4Linux"], live("v4l2:/dev/null", &[]));
+    check(1, &["infrared source: /dev/absent: No such file"], live("v4l2:/dev/absent", &[]));
     check(2, &["does not parse", "videotestsrc !!"], live("videotestsrc !! identity", &[]));
     check(
         2,

@@ -49,7 +49,7 @@ fn unparsed(text: &str, launch: &str, reason: String) -> GstError {
         return GstError::Parse { reason, launch: launch.to_owned() };
     }
     let place = if Path::new(text).exists() {
-        "neither a file nor a folder (a camera is `v4l2src device=/dev/videoN`)"
+        "neither a file nor a folder (a camera is `v4l2:/dev/videoN`)"
     } else {
         "no file or folder"
     };

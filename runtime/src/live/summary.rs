@@ -11,7 +11,7 @@ use crate::pair::PairCount;
 use crate::queue::LaneCount;
 use crate::result::{ResultState, Stage, StageTimes};
 use crate::sink::lane::SinkSummary;
-use crate::source::port::SourceReport;
+use crate::source::port::{Intake, SourceReport};
 use crate::stats::{Histogram, Percentiles};
 
 /// Frames of one camera. `delivered` is the sum of `dropped_before_pairing`, `beyond_limit`, `left_over` and all numbers of
@@ -286,6 +286,15 @@ impl Summary {
                     (c.left_over, "left over"),
                 ],
             )?;
+            let Intake { missed, damaged, passed_over, copied, restarts } = c.source.intake;
+            let missing = [
+                (missed, "missed by its driver"),
+                (damaged, "damaged"),
+                (passed_over, "passed over at its beginning"),
+                (copied, "copied for want of buffers"),
+                (restarts, "restarts"),
+            ];
+            list(out, &missing)?;
             if c.source.lost > 0 {
                 write!(out, "; lost {} times, {} times back", c.source.lost, c.source.returned)?;
             }

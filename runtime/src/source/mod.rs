@@ -16,6 +16,7 @@ pub mod error;
 pub mod folder;
 pub mod kind;
 pub mod port;
+pub mod settling;
 
 /// The kinds of source that need nothing beyond this crate.
 pub const SOURCES: &[kind::SourceKind] = &[folder::KIND];

@@ -53,6 +53,21 @@ pub enum SourceEvent {
     Ended,
 }
 
+/// What a source that knows its device did not deliver, or not as it came. None of these are among the frames delivered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Intake {
+    /// Frames that the device's driver had to drop, by the gaps in its numbers.
+    pub missed: u64,
+    /// Frames that were damaged, cut off or could not be decoded.
+    pub damaged: u64,
+    /// First frames of a thermal camera that hold nothing.
+    pub passed_over: u64,
+    /// Frames delivered as copies, because too many of the device's buffers were in use.
+    pub copied: u64,
+    /// How often the device was opened again.
+    pub restarts: u64,
+}
+
 /// What became of a source so far.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct SourceReport {
@@ -64,6 +79,8 @@ pub struct SourceReport {
     pub returned: u64,
     /// From capture to delivery; nothing where times are not those of the clock, as in files.
     pub delivery: Percentiles,
+    /// What it did not deliver.
+    pub intake: Intake,
 }
 
 #[derive(Default)]
@@ -79,6 +96,7 @@ struct Inner {
     lost: u64,
     returned: u64,
     delivery: Histogram,
+    intake: Intake,
     reported_delay_ns: i64,
     news: VecDeque<SourceEvent>,
     error: Option<SourceError>,
@@ -216,6 +234,11 @@ impl Port {
         Excused(self)
     }
 
+    /// Tells what was not delivered so far.
+    pub fn take_in(&self, intake: Intake) {
+        self.lock().intake = intake;
+    }
+
     /// Tells how late frames arrive at the least, in nanoseconds after their capture.
     pub fn reports_delay(&self, delay_ns: i64) {
         self.lock().reported_delay_ns = delay_ns.max(0);
@@ -299,8 +322,8 @@ impl Port {
     #[must_use]
     pub fn report(&self) -> SourceReport {
         let inner = self.lock();
-        let Inner { state, lost, returned, .. } = *inner;
-        SourceReport { state, lost, returned, delivery: inner.delivery.percentiles() }
+        let Inner { state, lost, returned, intake, .. } = *inner;
+        SourceReport { state, lost, returned, delivery: inner.delivery.percentiles(), intake }
     }
 }
 
