@@ -120,6 +120,13 @@ impl Writer {
         self.floats(&format!("scalar.{value}"), &[], &[value])
     }
 
+    /// A float with one extent of 1, to be combined with every element of a value. ONNX Runtime (1.31) takes twenty times as long for one
+    /// without extents where the last extent of the value is 1, as it is of gray images.
+    pub fn factor(&mut self, value: f64) -> Result<String, ExportError> {
+        let value = value as f32;
+        self.floats(&format!("factor.{value}"), &[1], &[value])
+    }
+
     /// Floats rounded to integers and back. The engine joins the two nodes with those before and behind them.
     pub fn through_integers(&mut self, from: &str, name: String, steps: Steps) -> Result<String, ExportError> {
         let scale = self.singles(&format!("{name}/scale"), &[], &[steps.scale])?;

@@ -226,6 +226,14 @@ pub enum Op {
     },
     /// The same to the height and width of a second input.
     ResizeLike,
+    /// Channels become pixels: channel `c·factor² + y·factor + x` is pixel (y, x) of every block of `factor`×`factor` pixels in channel
+    /// c, as in PyTorch's op of this name.
+    PixelShuffle {
+        /// Whole number ≥ 1.
+        factor: usize,
+    },
+    /// The first rows and columns, as many as a second input has.
+    CropLike,
     /// Constant border.
     Pad {
         /// Rows added above.
@@ -299,6 +307,8 @@ impl Op {
             Op::UpsampleNearest { .. } => "upsample_nearest",
             Op::ResizeBilinear { .. } => "resize_bilinear",
             Op::ResizeLike => "resize_like",
+            Op::PixelShuffle { .. } => "pixel_shuffle",
+            Op::CropLike => "crop_like",
             Op::Pad { .. } => "pad",
             Op::ReflectPad { .. } => "reflect_pad",
             Op::Letterbox { .. } => "letterbox",

@@ -45,6 +45,11 @@ pub(crate) fn emit(w: &mut Writer, site: &Site<'_>) -> Result<(), ExportError> {
         Op::UpsampleNearest { factor } => pixels::upsample_nearest(w, site, *factor),
         Op::ResizeBilinear { height, width } => pixels::resize_bilinear(w, site, *height, *width),
         Op::ResizeLike => pixels::resize_like(w, site),
+        Op::PixelShuffle { factor } => {
+            let attributes = [("blocksize", Attr::Int(*factor as i64)), ("mode", Attr::Text("CRD"))];
+            single(w, site, "DepthToSpace", &[site.one()?], &attributes)
+        }
+        Op::CropLike => pixels::crop_like(w, site),
         Op::Pad { top, bottom, left, right, value } => pixels::pad(w, site, [*top, *bottom, *left, *right], *value),
         Op::ReflectPad { top, bottom, left, right } => pixels::reflect_pad(w, site, [*top, *bottom, *left, *right]),
         Op::Letterbox { size, value } => pixels::letterbox(w, site, *size, *value),
@@ -75,17 +80,17 @@ fn arg_max(w: &mut Writer, site: &Site<'_>, axis: usize) -> Result<(), ExportErr
 fn affine(w: &mut Writer, site: &Site<'_>, scale: f64, shift: f64) -> Result<(), ExportError> {
     let (x, result) = (site.one()?, site.result());
     if shift == 0.0 {
-        let scale = w.scalar(scale)?;
+        let scale = w.factor(scale)?;
         w.node("Mul", &[x, &scale], result, &[])?;
         return Ok(());
     }
     let scaled = if scale == 1.0 {
         x.to_owned()
     } else {
-        let scale = w.scalar(scale)?;
+        let scale = w.factor(scale)?;
         w.node("Mul", &[x, &scale], site.inner("scaled"), &[])?
     };
-    let shift = w.scalar(shift)?;
+    let shift = w.factor(shift)?;
     w.node("Add", &[&scaled, &shift], result, &[])?;
     Ok(())
 }

@@ -74,6 +74,22 @@ pub(super) fn resize_like(w: &mut Writer, site: &Site<'_>) -> Result<(), ExportE
     Ok(())
 }
 
+pub(super) fn crop_like(w: &mut Writer, site: &Site<'_>) -> Result<(), ExportError> {
+    let [x, like] = site.pair()?;
+    let ends = match (site.extents(0).as_slice(), site.extents(1).as_slice()) {
+        ([_, _, Some(h), Some(w_px)], [_, _, Some(height), Some(width)]) if (h, w_px) == (height, width) => {
+            w.node("Identity", &[x], site.result(), &[])?;
+            return Ok(());
+        }
+        (_, [_, _, Some(height), Some(width)]) => w.ints(&site.inner("end"), &[*height as i64, *width as i64])?,
+        _ => w.node("Shape", &[like], site.inner("end"), &[("start", Attr::Int(2))])?,
+    };
+    let starts = w.ints(&site.inner("start"), &[0, 0])?;
+    let axes = w.ints(&site.inner("axes"), &[2, 3])?;
+    w.node("Slice", &[x, &starts, &ends, &axes], site.result(), &[])?;
+    Ok(())
+}
+
 /// The rule of `caf_geometry::Letterbox` for whatever size the input has. In double precision, as the rule is, so that every
 /// rounding falls to the same side; shapes are computed on the host by every provider.
 pub(super) fn letterbox(w: &mut Writer, site: &Site<'_>, size: Size, value: f64) -> Result<(), ExportError> {
@@ -168,13 +184,13 @@ pub(super) fn unit_from_bytes(w: &mut Writer, site: &Site<'_>) -> Result<(), Exp
     let planes = w.node("Transpose", &[site.one()?], site.inner("planes"), &perm)?;
     let to = [("to", Attr::Int(data_type::FLOAT.into()))];
     let floats = w.node("Cast", &[&planes], site.inner("floats"), &to)?;
-    let full = w.scalar(255.0)?;
+    let full = w.factor(255.0)?;
     w.node("Div", &[&floats, &full], site.result(), &[])?;
     Ok(())
 }
 
 pub(super) fn bytes_from_unit(w: &mut Writer, site: &Site<'_>) -> Result<(), ExportError> {
-    let (zero, one, full) = (w.scalar(0.0)?, w.scalar(1.0)?, w.scalar(255.0)?);
+    let (zero, one, full) = (w.scalar(0.0)?, w.scalar(1.0)?, w.factor(255.0)?);
     let clamped = w.node("Clip", &[site.one()?, &zero, &one], site.inner("clamped"), &[])?;
     let scaled = w.node("Mul", &[&clamped, &full], site.inner("scaled"), &[])?;
     // Halves to even, by the definition of the op.

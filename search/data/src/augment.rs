@@ -98,6 +98,38 @@ impl ScaleShiftSettings {
     }
 }
 
+/// Another brightness, contrast and gamma of a plane, for networks that are to know more cameras than the pairs come from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tone {
+    gamma: f32,
+    contrast: f32,
+    brightness: f32,
+}
+
+impl Tone {
+    /// Nothing changes.
+    pub const SAME: Tone = Tone { gamma: 1.0, contrast: 1.0, brightness: 0.0 };
+
+    /// Gamma and contrast up to twice or half as large, brightness up to a quarter of the range away at a `strength` of 1; less in
+    /// proportion below, and nothing, without a draw, at 0.
+    pub fn draw<R: Rng + ?Sized>(strength: f64, rng: &mut R) -> Self {
+        if strength <= 0.0 {
+            return Tone::SAME;
+        }
+        let mut even = || (strength * rng.random_range(-1.0..=1.0)) as f32;
+        Tone { gamma: even().exp2(), contrast: even().exp2(), brightness: 0.25 * even() }
+    }
+
+    /// What becomes of a value in \[0,1\], again in \[0,1\].
+    #[must_use]
+    pub fn of(&self, value: f32) -> f32 {
+        if *self == Tone::SAME {
+            return value;
+        }
+        ((value.powf(self.gamma) - 0.5) * self.contrast + 0.5 + self.brightness).clamp(0.0, 1.0)
+    }
+}
+
 fn check_range(name: &'static str, value: f64, low: f64, high: f64) -> Result<(), DataError> {
     if (low..=high).contains(&value) {
         return Ok(());
@@ -114,6 +146,22 @@ mod tests {
 
     fn crop(width: usize, height: usize) -> CropSettings {
         CropSettings { size: Size { width, height }, mirror_probability: 0.5, object_probability: 0.0 }
+    }
+
+    #[test]
+    fn tones_rise_with_the_value_stay_in_range_and_are_as_far_from_it_as_asked() {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        let values: Vec<f32> = (0..=20).map(|i| i as f32 / 20.0).collect();
+        let mut farthest = [0.0f32; 3];
+        for (strength, farthest) in [0.0, 0.1, 1.0].into_iter().zip(&mut farthest) {
+            for _ in 0..200 {
+                let tone = Tone::draw(strength, &mut rng);
+                let seen: Vec<f32> = values.iter().map(|v| tone.of(*v)).collect();
+                assert!(seen.is_sorted() && seen.iter().all(|v| (0.0..=1.0).contains(v)), "{tone:?}: {seen:?}");
+                *farthest = values.iter().zip(&seen).map(|(a, b)| (a - b).abs()).fold(*farthest, f32::max);
+            }
+        }
+        assert!(farthest[0] == 0.0 && (0.05..0.12).contains(&farthest[1]) && farthest[2] > 0.4, "{farthest:?}");
     }
 
     #[test]

@@ -323,6 +323,7 @@ impl Study {
             data: DataSettings { val: None, ..data },
             validation: FusionValidation::default(),
             vgg: None,
+            teacher: None,
             fusion: FusionSettings { network, rate, final_share, init },
         }
     }

@@ -19,7 +19,9 @@ pub(super) enum Command {
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  \
-    caf-search train fusion --beta runs/m3fd/beta.toml --data m3fd --train train.txt --val val.txt --out runs/fusion\n\n\
+    caf-search train fusion --beta runs/m3fd/beta.toml --data m3fd --train train.txt --val val.txt --out runs/fusion\n  \
+    caf-search train fusion --net student --teacher runs/fusion/fusion.safetensors --beta runs/m3fd/beta.toml --data m3fd \\\n    \
+    --out runs/student --set fusion.rate=1e-3 --set fusion.final_share=0.01\n\n\
     The same call goes on where an interrupted one stopped. The result is OUT/fusion.safetensors, the network after the last\n\
     iteration; OUT/validation.csv has losses and metrics of validation pairs (--val, --set validation.pairs=16), OUT/panels\n\
     pictures. None of these numbers picks the network.")]
@@ -38,6 +40,9 @@ pub(super) struct FusionArgs {
     /// VGG-16 weights, in place of those the loss names.
     #[arg(long, value_name = "FILE")]
     vgg: Option<PathBuf>,
+    /// Weights of a fusion network whose images are learnt from beside the loss, such as for --net student.
+    #[arg(long, value_name = "FILE")]
+    teacher: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -75,13 +80,14 @@ fn fusion(args: &FusionArgs) -> Result<()> {
         .path("--beta", "beta", args.beta.as_deref())
         .text("--net", "fusion.network.kind", args.net.as_deref())
         .path("--init", "fusion.init", args.init.as_deref())
-        .path("--vgg", "vgg.file", args.vgg.as_deref());
+        .path("--vgg", "vgg.file", args.vgg.as_deref())
+        .path("--teacher", "teacher.file", args.teacher.as_deref());
     let config: FusionTrainConfig = args.learning.load(own)?;
     config.check()?;
     let beta = if args.beta.is_some() { "--beta" } else { "setting `beta` (no --beta is given)" };
     args.learning.check(&config.data, |paths| {
         let paths = paths.file(beta, Some(config.beta.as_path())).file("--init", args.init.as_deref());
-        paths.file("--vgg", args.vgg.as_deref())
+        paths.file("--vgg", args.vgg.as_deref()).file("--teacher", args.teacher.as_deref())
     })?;
     let (console, stop) = (Console::default(), StopFlag::on_signals()?);
     let done = fusion::train(&config, out, &console, &stop)?;

@@ -1,5 +1,6 @@
 //! Settings of a fusion network's training.
 
+use super::teacher::TeacherSettings;
 use crate::error::SearchError;
 use crate::run_settings::{DataSettings, FusionSettings, RunSettings, require_count};
 use caf_fusion_loss::VggFile;
@@ -27,6 +28,9 @@ pub struct FusionTrainConfig {
     pub vgg: Option<VggFile>,
     /// The network.
     pub fusion: FusionSettings,
+    /// Another network that it learns from beside the loss.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<TeacherSettings>,
 }
 
 /// How a fusion network is looked at while it is trained.
@@ -54,6 +58,7 @@ impl Default for FusionTrainConfig {
             validation: FusionValidation::default(),
             vgg: None,
             fusion: FusionSettings::default(),
+            teacher: None,
         }
     }
 }
@@ -68,6 +73,7 @@ impl FusionTrainConfig {
         self.data.check()?;
         require_count("validation.every", self.validation.every)?;
         require_count("validation.pairs", self.validation.pairs)?;
+        self.teacher.as_ref().map_or(Ok(()), TeacherSettings::check)?;
         self.fusion.check(self.run.size_px)
     }
 }
@@ -100,6 +106,8 @@ mod tests {
             ("fusion.rate=-1.0", "fusion.rate"),
             ("fusion.final_share=0.0", "fusion.final_share"),
             ("fusion.final_share=1.5", "fusion.final_share"),
+            ("teacher.weight=0.0", "teacher.weight"),
+            ("teacher.jitter=1.5", "teacher.jitter"),
         ] {
             let config: FusionTrainConfig = load(None, &[text.to_owned()]).unwrap();
             assert!(config.check().unwrap_err().to_string().contains(name), "{text}");

@@ -66,6 +66,7 @@ pub fn train(
             store: Arc::new(PairStore::new(pairs, data.saliency, 0, data.cache_bytes())),
             // Pairs are read without labels: there is nothing to place a crop on.
             crop: CropSettings { size: run.size_px, mirror_probability: 0.5, object_probability: 0.0 },
+            jitter: config.teacher.as_ref().map_or(0.0, |teacher| teacher.jitter),
         },
         feed: None,
         last_loss: None,

@@ -1,6 +1,7 @@
 //! The state of a fusion network's training, and its step.
 
 use super::config::FusionTrainConfig;
+use super::teacher::Teacher;
 use crate::descent::descend;
 use crate::error::SearchError;
 use crate::fusion_net::FusionNet;
@@ -18,7 +19,7 @@ use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
 /// Settings that may change when a training goes on.
-const FREE: [&str; 4] = ["run.epochs", "run.iterations", "validation", "beta"];
+const FREE: [&str; 5] = ["run.epochs", "run.iterations", "validation", "beta", "teacher.file"];
 
 /// The network, its optimiser and its loss.
 pub(super) struct FusionTraining {
@@ -28,6 +29,7 @@ pub(super) struct FusionTraining {
     adam: Adam,
     pub loss: FusionLoss,
     weights: Tensor,
+    teacher: Option<Teacher>,
     /// Iterations done.
     pub iteration: usize,
     /// Weighted loss of the last iteration.
@@ -53,8 +55,14 @@ impl FusionTraining {
         let weights = beta.direct(loss.active(), device, Kind::Float)?;
         let net = config.fusion.start(config.run.seed, config.data.ir_range, device)?;
         let adam = Adam::new(AdamConfig::default(), &net.params.trainable())?;
-        // The loss itself, not the name of its file: that may have been searched for longer meanwhile.
-        let settings = serde_json::json!({ "training": config, "weights": beta.weights, "loss": loss_config });
+        let (range, size) = (config.data.ir_range, config.run.size_px);
+        let teacher =
+            config.teacher.as_ref().map(|settings| Teacher::new(settings, range, size, device)).transpose()?;
+        // The loss and the teacher themselves, not the names of their files: these may have been written anew meanwhile.
+        let mut settings = serde_json::json!({ "training": config, "weights": beta.weights, "loss": loss_config });
+        if let Some(teacher) = &config.teacher {
+            settings["teacher"] = teacher.hash()?.to_string().into();
+        }
         let free = [&FREE[..], &RunSettings::FREE, &DataSettings::FREE].concat();
         let free: Vec<String> = free.iter().map(|key| format!("training.{key}")).collect();
         let free: Vec<&str> = free.iter().map(String::as_str).collect();
@@ -66,6 +74,7 @@ impl FusionTraining {
             adam,
             loss,
             weights,
+            teacher,
             iteration: 0,
             last_loss: None,
             settings: config.fusion.clone(),
@@ -89,7 +98,7 @@ impl FusionTraining {
         Ok((total, values))
     }
 
-    /// Fused luma, weighted loss and terms of infrared, visible luma and saliency, `[n, 1, h, w]` each.
+    /// Fused luma, weighted loss (with the distance to a teacher) and terms of infrared, visible luma and saliency, `[n, 1, h, w]` each.
     pub fn evaluate(
         &self,
         params: &Params,
@@ -98,17 +107,29 @@ impl FusionTraining {
     ) -> Result<(Tensor, Tensor, Vec<f64>), SearchError> {
         let sources = self.loss.sources(ir, vi, &Saliency::Complementary(saliency.shallow_clone()))?;
         let fused = self.net.fuse(params, ir, vi, mode)?;
-        let (terms, total) = self.loss.terms_and_total(&fused, &sources, &self.weights)?;
+        let (terms, mut total) = self.loss.terms_and_total(&fused, &sources, &self.weights)?;
         if let Some(term) = terms.first_non_finite()? {
             let what = format!("fusion-loss term `{term}`");
             return Err(SearchError::NonFinite { what, iteration: self.iteration });
         }
-        Ok((fused, total, terms.to_vec()?.into_iter().map(|(_, value)| value).collect()))
+        let mut values: Vec<f64> = terms.to_vec()?.into_iter().map(|(_, value)| value).collect();
+        if let Some(teacher) = &self.teacher {
+            let (distance, parts) = teacher.distance(&fused, [ir, vi])?;
+            total = total.f_add(&distance)?;
+            values.extend(parts);
+        }
+        Ok((fused, total, values))
+    }
+
+    /// Names of the terms: those of the found loss, and the parts of the distance to a teacher.
+    pub fn terms(&self) -> impl Iterator<Item = &'static str> {
+        let of_teacher = self.teacher.iter().flat_map(|_| Teacher::names());
+        self.loss.active().iter().map(|term| term.name()).chain(of_teacher)
     }
 
     /// A column for each term.
     pub fn term_columns(&self) -> impl Iterator<Item = String> {
-        self.loss.active().iter().map(|term| format!("term.{term}"))
+        self.terms().map(|term| format!("term.{term}"))
     }
 
     /// Writes everything that the next iteration depends on.

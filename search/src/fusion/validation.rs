@@ -37,7 +37,7 @@ pub struct Validated {
     pub loss: f64,
     /// MI, SD, VIF and SCD by the `linfeng` definitions on 8-bit gray images; none where a metric was finite on no pair.
     pub metrics: BTreeMap<String, Option<f64>>,
-    /// Terms of the loss.
+    /// Terms of the loss, and parts of the distance to a teacher.
     pub terms: BTreeMap<String, f64>,
 }
 
@@ -61,7 +61,7 @@ impl Validated {
             iteration: row.number,
             loss: (*loss)?,
             metrics: METRICS.iter().map(|m| m.name().to_owned()).zip(metrics.iter().copied()).collect(),
-            terms: training.loss.active().iter().map(|t| t.name().to_owned()).zip(terms).filter_map(named).collect(),
+            terms: training.terms().map(str::to_owned).zip(terms).filter_map(named).collect(),
         })
     }
 }

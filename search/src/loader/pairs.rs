@@ -6,7 +6,7 @@ use super::order::Order;
 use crate::error::SearchError;
 use caf_console::Progress;
 use caf_data::Dataset;
-use caf_data::augment::CropSettings;
+use caf_data::augment::{CropSettings, Tone};
 use caf_data::view::BORDER;
 use caf_fusion_loss::saliency::{SaliencyForm, infrared_weight};
 use caf_geometry::Size;
@@ -93,6 +93,9 @@ pub struct PairBatches {
     pub order: Order,
     /// Size and place of the crops.
     pub crop: CropSettings,
+    /// How far the tones of infrared and visible luma are changed, each by itself, 0 to 1; see [`Tone::draw`]. Colours above luma and
+    /// saliency stay those of the unchanged images.
+    pub jitter: f64,
 }
 
 /// A batch in host memory, planes row-major one pair after the other.
@@ -121,6 +124,8 @@ struct Cropped {
     vi: Rgb8,
     saliency: Plane,
     annotated: Annotated,
+    /// Of infrared and visible luma.
+    tones: [Tone; 2],
 }
 
 impl PairBatches {
@@ -138,14 +143,15 @@ impl PairBatches {
         let size = self.crop.size;
         let mut batch = HostPairs { size, annotations: Annotations::new(size), ..HostPairs::default() };
         for crop in crops {
+            let [ir_tone, vi_tone] = crop.tones;
             let luma = color::luma(&crop.vi);
-            batch.ir.extend_from_slice(crop.ir.data());
+            batch.ir.extend(crop.ir.data().iter().map(|v| ir_tone.of(*v)));
             batch.saliency.extend_from_slice(crop.saliency.data());
             for channel in 0..3 {
                 let above = |(rgb, y): (&[u8; 3], &f32)| f32::from(rgb[channel]) / 255.0 - y;
                 batch.colour.extend(crop.vi.data().as_chunks::<3>().0.iter().zip(luma.data()).map(above));
             }
-            batch.luma.extend_from_slice(luma.data());
+            batch.luma.extend(luma.data().iter().map(|v| vi_tone.of(*v)));
             batch.annotations.push(&crop.annotated);
             batch.names.push(crop.name);
         }
@@ -163,6 +169,7 @@ impl PairBatches {
             vi: view.render(&pair.vi, BORDER)?,
             saliency: view.render(&pair.saliency, 0.5)?,
             annotated: pair.annotated.seen(&view)?,
+            tones: [Tone::draw(self.jitter, &mut random), Tone::draw(self.jitter, &mut random)],
         })
     }
 }

@@ -97,6 +97,7 @@ impl Halves {
                 )),
                 order: Order { seed: run.seed, stream, samples: half.len(), batch },
                 crop: CropSettings { size: run.size_px, mirror_probability: 0.5, object_probability },
+                jitter: 0.0,
             };
             Feed::start(move |iteration| batches.load(iteration), range, data.workers, half.root())
         };

@@ -93,6 +93,8 @@ pub(crate) fn apply(op: &Op, site: &Site<'_>) -> Result<Tensor, TchError> {
             let (_, _, h, w) = site.nth(1)?.size4()?;
             resize(x()?, [h, w])
         }
+        Op::PixelShuffle { factor } => x()?.f_pixel_shuffle(*factor as i64),
+        Op::CropLike => crop(x()?, site.nth(1)?),
         Op::Pad { top, bottom, left, right, value } => pad(x()?, [*left, *right, *top, *bottom], *value),
         Op::ReflectPad { top, bottom, left, right } => {
             x()?.f_reflection_pad2d([*left, *right, *top, *bottom].map(|v| v as i64))
@@ -191,6 +193,12 @@ fn affine(x: &Tensor, scale: f64, shift: f64) -> Result<Tensor, TchError> {
 
 fn resize(x: &Tensor, [height, width]: [i64; 2]) -> Result<Tensor, TchError> {
     x.f_upsample_bilinear2d([height, width], false, None, None)
+}
+
+/// The first rows and columns, as many as `like` has.
+pub(crate) fn crop(x: &Tensor, like: &Tensor) -> Result<Tensor, TchError> {
+    let (_, _, h, w) = like.size4()?;
+    x.f_narrow(2, 0, h)?.f_narrow(3, 0, w)
 }
 
 /// Columns left, columns right, rows above, rows below.

@@ -8,7 +8,7 @@ use crate::conv::convolve;
 use crate::error::TorchError;
 use crate::forward::run;
 use crate::mode::Mode;
-use crate::ops::{Site, apply, window};
+use crate::ops::{Site, apply, crop, window};
 use crate::params::Params;
 use crate::work::count_passes;
 use caf_net::{Activation, Conv, Graph, Node, Norm, Op, ParamId};
@@ -66,6 +66,7 @@ fn share_parts(graph: &Graph, values: &mut [Option<Tensor>]) -> Result<(), TchEr
 fn needs(op: &Op) -> (bool, bool) {
     match op {
         Op::Activation(Activation::Relu | Activation::Tanh | Activation::Sigmoid) => (false, true),
+        Op::Clamp { .. } | Op::CropLike => (false, true),
         // Parts of a concatenation only lend their shape, where one does not move.
         Op::Conv(_) | Op::Norm(_) | Op::PRelu { .. } | Op::Mul | Op::Activation(_) | Op::Concat { .. } => (true, false),
         _ => (false, false),
@@ -143,9 +144,18 @@ impl Rule<'_> {
             Op::Mul => self.product(moving),
             Op::Affine { scale, .. } => one(first).and_then(|t| t.f_mul_scalar(*scale)),
             Op::Concat { axis } => self.concat(*axis, moving),
-            Op::Slice { .. } | Op::Permute { .. } | Op::ReflectPad { .. } | Op::UpsampleNearest { .. } => {
-                one(first).and_then(|t| self.linear(op, t))
-            }
+            Op::Slice { .. }
+            | Op::Permute { .. }
+            | Op::ReflectPad { .. }
+            | Op::UpsampleNearest { .. }
+            | Op::PixelShuffle { .. } => one(first).and_then(|t| self.linear(op, t)),
+            Op::CropLike => match first {
+                Some(tangent) => self.result().and_then(|like| crop(tangent, like)),
+                // Of what lends its extents alone no value is read.
+                None => return Ok(None),
+            },
+            // What lies at a limit was limited.
+            Op::Clamp { min, max } => one(first).and_then(|t| self.result()?.f_hardtanh_backward(t, *min, *max)),
             Op::Pad { top, bottom, left, right, .. } => {
                 let zeros = Op::Pad { top: *top, bottom: *bottom, left: *left, right: *right, value: 0.0 };
                 one(first).and_then(|t| self.linear(&zeros, t))
@@ -157,7 +167,6 @@ impl Rule<'_> {
             | Op::MatMul
             | Op::Softmax { .. }
             | Op::ArgMax { .. }
-            | Op::Clamp { .. }
             | Op::Constant { .. }
             | Op::Indices { .. }
             | Op::Reshape { .. }

@@ -94,6 +94,10 @@ fn of_all_ops() -> Graph {
     y = b.node("joined", Op::Concat { axis: 1 }, &[still, y]).unwrap();
     y = b.node("part", Op::Slice { axis: 1, start: 1, len: 2 }, &[y]).unwrap();
     y = b.node("larger", Op::UpsampleNearest { factor: 2 }, &[y]).unwrap();
+    y = b.node("limited", Op::Clamp { min: 0.7, max: 1.2 }, &[y]).unwrap();
+    let four = b.node("four", Op::Concat { axis: 1 }, &[y, y]).unwrap();
+    let spread = b.node("spread", Op::PixelShuffle { factor: 2 }, &[four]).unwrap();
+    y = b.node("cut", Op::CropLike, &[spread, y]).unwrap();
     y = b.node("padded", Op::Pad { top: 1, bottom: 0, left: 2, right: 1, value: 0.7 }, &[y]).unwrap();
     y = b.node("mirrored", Op::ReflectPad { top: 1, bottom: 1, left: 0, right: 2 }, &[y]).unwrap();
     y = b.node("turned", Op::Permute { order: vec![0, 1, 3, 2] }, &[y]).unwrap();

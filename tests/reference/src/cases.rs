@@ -252,6 +252,15 @@ fn pixels(made: &mut Made) {
         let like = noise(&[1, 2, height, width], [0.0, 1.0], 22);
         made.add(&format!("{height}×{width}"), Op::ResizeLike, &[(open, image(21)), ("m 2 rows columns", like)]);
     }
+    for (factor, channels) in [(1, 2), (2, 12), (3, 9)] {
+        let x = noise(&[2, channels, 3, 4], [-1.0, 1.0], 27);
+        made.add(&format!("by {factor}"), Op::PixelShuffle { factor }, &[(&format!("n {channels} h w"), x)]);
+    }
+    let [rows, columns] = [image(28).shape[2], image(28).shape[3]];
+    for (height, width) in [(rows, columns), (rows - 1, columns), (1, columns - 2)] {
+        let like = noise(&[1, 1, height, width], [0.0, 1.0], 29);
+        made.add(&format!("{height}×{width}"), Op::CropLike, &[(open, image(28)), ("m 1 rows columns", like)]);
+    }
     made.add("", Op::Pad { top: 1, bottom: 2, left: 3, right: 0, value: 0.25 }, &[(open, image(23))]);
     made.add("", Op::ReflectPad { top: 1, bottom: 5, left: 4, right: 2 }, &[(open, image(24))]);
     for (width, height) in [(16, 8), (8, 16), (5, 6), (10, 12), (4, 3), (7, 2), (1, 1), (32, 6)] {

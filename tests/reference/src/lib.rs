@@ -104,6 +104,16 @@ fn apply(op: &Op, x: &[&Array], param: &dyn Fn(ParamId) -> Array) -> Array {
         }
         Op::ResizeBilinear { height, width } => loops::resize(x[0], *height, *width),
         Op::ResizeLike => loops::resize(x[0], x[1].shape[2], x[1].shape[3]),
+        Op::PixelShuffle { factor } => {
+            let ([n, c, h, w], f) = (x[0].nchw(), *factor);
+            Array::build(&[n, c / (f * f), h * f, w * f], |at| {
+                x[0].at(&[at[0], (at[1] * f + at[2] % f) * f + at[3] % f, at[2] / f, at[3] / f])
+            })
+        }
+        Op::CropLike => {
+            let [n, c, ..] = x[0].nchw();
+            Array::build(&[n, c, x[1].shape[2], x[1].shape[3]], |at| x[0].at(at))
+        }
         Op::Pad { top, bottom, left, right, value } => loops::pad(x[0], [*top, *bottom, *left, *right], *value),
         Op::ReflectPad { top, bottom, left, right } => {
             let [n, c, h, w] = x[0].nchw();

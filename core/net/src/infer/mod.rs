@@ -56,6 +56,8 @@ pub(crate) fn infer(
         Op::UpsampleNearest { factor } => at.upsample(*factor, at.image(inputs)?),
         Op::ResizeBilinear { height, width } => at.resize([*height, *width], at.image(inputs)?),
         Op::ResizeLike => at.resize_like(at.two(inputs)?),
+        Op::PixelShuffle { factor } => at.pixel_shuffle(*factor, at.image(inputs)?),
+        Op::CropLike => at.crop_like(at.two(inputs)?),
         Op::Pad { top, bottom, left, right, .. } => at.padded([[*top, *bottom], [*left, *right]], at.image(inputs)?),
         Op::ReflectPad { top, bottom, left, right } => {
             at.reflect_pad([[*top, *bottom], [*left, *right]], at.image(inputs)?)

@@ -59,6 +59,26 @@ impl Site<'_> {
         Ok(y)
     }
 
+    pub(super) fn pixel_shuffle(&self, factor: usize, x: TensorType) -> Result<TensorType, GraphError> {
+        let channels = self.fixed(1, "channels", &x)?;
+        let block = factor.saturating_mul(factor);
+        let fits = block > 0 && channels.is_multiple_of(block);
+        self.require(fits, format!("channels in multiples of {factor}·{factor}"), &x)?;
+        let mut y = self.upsample(factor, x)?;
+        y.dims[1] = Dim::Fixed(channels / block);
+        Ok(y)
+    }
+
+    pub(super) fn crop_like(&self, [x, like]: [&TensorType; 2]) -> Result<TensorType, GraphError> {
+        let y = self.resize_like([x, like])?;
+        for axis in 2..4 {
+            if let (Dim::Fixed(n), Dim::Fixed(wanted)) = (&x.dims[axis], &like.dims[axis]) {
+                self.require(n >= wanted, format!("extent {axis} of at least {wanted}"), x)?;
+            }
+        }
+        Ok(y)
+    }
+
     /// Borders before and after the rows and the columns.
     pub(super) fn reflect_pad(&self, borders: [[usize; 2]; 2], x: TensorType) -> Result<TensorType, GraphError> {
         for (axis, [before, after]) in (2..).zip(borders) {

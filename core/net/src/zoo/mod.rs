@@ -8,6 +8,7 @@ pub mod pipeline;
 pub mod reconet;
 pub mod sdnet;
 pub mod segformer;
+pub mod student;
 pub mod tardal;
 pub mod task;
 pub mod u2fusion;
@@ -29,6 +30,7 @@ pub static FUSION_NETWORKS: &[Kind<dyn FusionNetwork>] = &[
     Kind::of::<didfuse::DidFuseConfig>(),
     Kind::of::<sdnet::SdNetConfig>(),
     Kind::of::<tardal::TarDalConfig>(),
+    Kind::of::<student::StudentConfig>(),
 ];
 
 /// Every task network.
