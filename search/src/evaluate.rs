@@ -3,13 +3,13 @@
 use crate::error::SearchError;
 use crate::named_images::{Misfits, images_of};
 use caf_console::{Progress, StopFlag};
-use caf_data::Dataset;
+use caf_data::{Dataset, Sample};
 use caf_eval::EvalError;
-use caf_eval::fusion::{Gray, MI, Metric, SCD, SD, Triple, VIF, gray_from_rgb, score};
+use caf_eval::fusion::{Gray, MI, Metric, PROFILES, Picture, Profile, SCD, SD, Triple, VIF, gray_from_rgb, score};
 use caf_geometry::Size;
 use caf_image::color::quantized;
-use caf_image::read_vi;
 use caf_image::{Gray8, Plane, Rgb8};
+use caf_image::{Visible, decode, visible};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -71,9 +71,7 @@ pub fn fusion_report(
             .par_iter()
             .map(|(index, path)| {
                 let sample = dataset.load(*index)?;
-                let fused = read_vi(path)?;
-                let fused = Gray8::new(fused.size(), gray_from_rgb(fused.data()))?;
-                Ok(measure(&sample.ir, &sample.vi, &fused, metrics)?)
+                measure_file(&sample, path, &PROFILES[0], metrics)
             })
             .collect();
         for one in measured {
@@ -91,6 +89,28 @@ pub fn fusion_report(
     }
     let column = |i: usize| Mean::of(rows.iter().filter_map(|row| row.get(i).copied()));
     Ok(metrics.iter().enumerate().map(|(i, metric)| (metric.name().to_owned(), column(i))).collect())
+}
+
+/// The metrics of a file with the fused image of a pair, in the order asked for; NaN where a metric is undefined on it.
+///
+/// # Errors
+/// When it cannot be read, or has another size.
+pub(crate) fn measure_file(
+    sample: &Sample,
+    fused: &Path,
+    profile: &Profile,
+    metrics: &[Metric],
+) -> Result<Vec<f64>, SearchError> {
+    let picture = |visible: Visible| match visible {
+        Visible::Gray(gray) => Picture::gray(gray.data().to_vec(), gray.size()),
+        Visible::Rgb(rgb) => Picture::rgb(rgb.data().to_vec(), rgb.size()),
+    };
+    let ir = picture(Visible::Gray(quantized(&sample.ir)))?;
+    // A gray visible image has three equal channels.
+    let vi = Picture::rgb(sample.vi.data().to_vec(), sample.vi.size())?;
+    let fused = picture(visible(decode(fused)?, fused)?)?;
+    let scores = score(&profile.planes(&ir, &vi, &fused)?, metrics);
+    Ok(metrics.iter().map(|m| scores.get(m.name()).unwrap_or(f64::NAN)).collect())
 }
 
 /// The metrics of one fused image, in the order asked for; NaN where a metric is undefined on it.

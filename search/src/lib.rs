@@ -9,6 +9,7 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod ablate;
+pub mod compare;
 mod descent;
 pub mod error;
 pub mod evaluate;

@@ -4,6 +4,7 @@
 
 use caf_console::{Silent, StopFlag};
 use caf_geometry::Size;
+use caf_image::rule::AVERAGE;
 use caf_image::{Gray8, Rgb8};
 use caf_image::{write_gray8, write_rgb8};
 use caf_search::error::SearchError;
@@ -91,7 +92,7 @@ fn a_truncated_image_is_named_and_no_result_is_written() {
     assert_eq!(left_behind(&out), Vec::<String>::new());
 
     let fused = scenes.out("fused");
-    let error = scenes.fuse("train.txt", &Method::Average, &fused).unwrap_err();
+    let error = scenes.fuse("train.txt", &Method::Rule(AVERAGE), &fused).unwrap_err();
     assert!(chain(&error).contains(path.to_str().unwrap()), "{}", chain(&error));
     assert!(left_behind(&fused).iter().all(|file| *file != format!("{name}.png") && file.ends_with(".png")));
 }

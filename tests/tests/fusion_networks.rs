@@ -6,7 +6,7 @@ use caf_export::model::{FusionFile, Model, Parts, Settings};
 use caf_golden::Tally;
 use caf_image::IrRange;
 use caf_net::zoo::FUSION_NETWORKS;
-use caf_net::zoo::fusion::FusionConfig;
+use caf_net::zoo::fusion::{FusionConfig, WHOLE_IMAGE};
 use caf_net::zoo::pipeline::{ColourMode, Samples};
 use caf_search::fusion_net::FusionNet;
 use caf_tests::arrays::{as_floats, floats};
@@ -64,7 +64,10 @@ fn engines_agree_from_the_smallest_size_on_and_stay_in_the_declared_range() {
 fn the_receptive_field_is_the_declared_one() {
     for (config, weights) in networks() {
         let (graph, field) = (config.graph().unwrap(), config.receptive_field_px());
-        let side = (field + 6).next_multiple_of(config.sides().multiple_of_px);
+        let is_whole = field == WHOLE_IMAGE;
+        let side = if is_whole { config.sides().least_px + 6 } else { field + 6 };
+        let side = side.next_multiple_of(config.sides().multiple_of_px);
+        let field = if is_whole { side } else { field };
         let params = Params::from_weights(&graph, &weights, Device::Cpu, Kind::Double).unwrap();
         let image = |seed| {
             let plane = Tensor::from_slice(&fixture::image(side * side, side, seed)).to_kind(Kind::Double);

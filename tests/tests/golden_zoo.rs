@@ -20,6 +20,8 @@ struct Original {
     /// Folder under `golden/networks`.
     folder: &'static str,
     weights: &'static str,
+    /// Names of the pairs that this network made; all those with results where there is none.
+    pairs: &'static [&'static str],
     /// The network; read off the file's tensors it has its published widths.
     network: Value,
     /// Names of its fused images in the files of results.
@@ -40,16 +42,28 @@ fn originals() -> Vec<Original> {
     let tardal = |weights, results, layers| Original {
         folder: "tardal",
         weights,
+        pairs: &[],
         network: json!({"kind": "tardal"}),
         results,
         is_signed: false,
         tolerance: 5e-6,
         layers,
     };
+    let defusion = |pairs, network, results, layers| Original {
+        folder: "defusion",
+        weights: "weights_seeded_f16",
+        pairs,
+        network,
+        results,
+        is_signed: false,
+        tolerance: 1e-5,
+        layers,
+    };
     vec![
         Original {
             folder: "didfuse",
             weights: "weights",
+            pairs: &[],
             network: json!({"kind": "didfuse"}),
             results: &["fused", "fused_f64"],
             is_signed: false,
@@ -68,6 +82,7 @@ fn originals() -> Vec<Original> {
         Original {
             folder: "didfuse",
             weights: "weights",
+            pairs: &[],
             network: json!({"kind": "didfuse", "merge": "average"}),
             results: &["fused_average"],
             is_signed: false,
@@ -77,6 +92,7 @@ fn originals() -> Vec<Original> {
         Original {
             folder: "sdnet",
             weights: "weights",
+            pairs: &[],
             network: json!({"kind": "sdnet"}),
             results: &["fused", "fused_f64"],
             is_signed: true,
@@ -95,6 +111,7 @@ fn originals() -> Vec<Original> {
         Original {
             folder: "umfusion",
             weights: "weights_seeded",
+            pairs: &[],
             network: json!({"kind": "umfusion"}),
             results: &["fused", "fused_f64"],
             is_signed: false,
@@ -119,6 +136,7 @@ fn originals() -> Vec<Original> {
         Original {
             folder: "reconet",
             weights: "weights",
+            pairs: &[],
             network: json!({"kind": "reconet"}),
             results: &["fused", "fused_f64"],
             is_signed: false,
@@ -150,6 +168,34 @@ fn originals() -> Vec<Original> {
                 ("tardal.eval.fuse.3.0", "fuse.3.0"),
             ],
         ),
+        defusion(&["p1", "p2", "p3"], json!({"kind": "defusion"}), &["fused", "fused_f64"], &[]),
+        // A border of 16 cannot be mirrored in 11 rows.
+        defusion(&["probe"], json!({"kind": "defusion", "padding_px": 8}), &["fused", "fused_f64"], &[]),
+        defusion(
+            &["p3", "probe"],
+            json!({"kind": "defusion", "padding_px": 0}),
+            &["fused_nopad"],
+            &[
+                ("nopad.encoder_upper.call1", "ir.encoder_upper.2.layer.5"),
+                ("nopad.encoder_upper.2.layer.0.conv2.call2", "vi.encoder_upper.2.layer.0.conv2.weighted"),
+                ("nopad.maxpool_upper.call1", "ir.maxpool_upper"),
+                ("nopad.upper_encoder_layer1.call2", "vi.upper_encoder_layer1.layer.5"),
+                ("nopad.upper_encoder_layer2.layer.0.avd_layer.call1", "ir.upper_encoder_layer2.layer.0.avd_layer"),
+                ("nopad.upper_encoder_layer2.layer.0.downsample.call2", "vi.upper_encoder_layer2.layer.0.downsample"),
+                ("nopad.upper_encoder_layer2.call1", "ir.upper_encoder_layer2.layer.3"),
+                ("nopad.upper_encoder_layer3.call2", "vi.upper_encoder_layer3.layer.3"),
+                ("nopad.common_encoder.call1", "common_encoder.0.layer.3"),
+                ("nopad.decoder_common_layer1.call1", "common.decoder_common_layer1.layer.1"),
+                ("nopad.decoder_common_layer2.call1", "common.decoder_common_layer2.layer.1"),
+                ("nopad.decoder_common_layer3.call1", "common.decoder_common_layer3.layer.1"),
+                ("nopad.decoder_common_layer4.call1", "common.decoder_common_layer4.0.layer.1"),
+                ("nopad.decoder_upper_layer1.call1", "upper.decoder_upper_layer1.layer.3"),
+                ("nopad.decoder_upper_layer2.call2", "lower.decoder_upper_layer2.layer.3"),
+                ("nopad.decoder_upper_layer3.call1", "upper.decoder_upper_layer3.layer.5"),
+                ("nopad.decoder_upper_layer4.call2", "lower.decoder_upper_layer4.0.layer.5"),
+                ("fused_nopad", "fusion_rule"),
+            ],
+        ),
         tardal("weights_tardal_plus", &["tardal_plus.eval.fused", "tardal_plus.eval.fused_f64"], &[]),
         tardal("weights_tardal_plusplus", &["tardal_plusplus.eval.fused", "tardal_plusplus.eval.fused_f64"], &[]),
     ]
@@ -165,12 +211,20 @@ impl Original {
         assert_eq!(file.network, published, "{}: read off its tensors", self.weights);
         let mut pairs = cases(&folder);
         pairs.retain(|case| case.expected.get(self.results[0]).is_some());
+        pairs.retain(|case| self.pairs.is_empty() || self.pairs.contains(&case.name.as_str()));
         assert!(!pairs.is_empty(), "{}: no results", self.weights);
         Some((config, file, pairs))
     }
 
-    /// A fused image of the original on the scale of ours.
+    /// A fused image of the original on the scale of ours; the luma of one in colour.
     fn unit(&self, fused: &Array) -> Array {
+        if let [n, 3, height, width] = fused.shape[..] {
+            let values = as_floats(fused).chunks_exact(3 * height * width).flat_map(|image| {
+                let [r, g, b] = [0, 1, 2].map(|c| &image[c * height * width..][..height * width]);
+                r.iter().zip(g).zip(b).map(|((r, g), b)| 0.299 * r + 0.587 * g + 0.114 * b)
+            });
+            return floats(&[n, 1, height, width], values.collect());
+        }
         if self.is_signed { mapped(fused, |v| 0.5 * v + 0.5) } else { mapped(fused, |v| v) }
     }
 }

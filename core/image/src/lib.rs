@@ -28,6 +28,7 @@ mod raster;
 pub mod recording;
 pub mod resample;
 pub mod results;
+pub mod rule;
 mod write;
 
 pub use caf_contract::{IGNORED_LABEL, IrRange, IrScratch, classes};

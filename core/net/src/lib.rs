@@ -25,6 +25,6 @@ pub mod zoo;
 pub use builder::Builder;
 pub use error::GraphError;
 pub use graph::{Graph, Input, Node, Output};
-pub use op::{Activation, Conv, DropUnit, Extent, LayerNorm, Linear, Norm, Op};
+pub use op::{Activation, Conv, DropUnit, Extent, LayerNorm, Linear, MeanWindows, Norm, Op};
 pub use param::{ParamId, ParamRole, ParamSpec};
 pub use tensor::{Dim, Element, TensorType, Value};

@@ -110,6 +110,20 @@ pub enum Extent {
     Rest,
 }
 
+/// Which windows [`Op::MeanPool`] takes the means of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum MeanWindows {
+    /// A window every `stride` pixels; zeros are added on each side and count.
+    Sliding {
+        /// Step.
+        stride: usize,
+        /// Zeros on each side.
+        padding: usize,
+    },
+    /// Side by side; the last ones hold what is left.
+    Tiles,
+}
+
 /// What a node does. Images are batch, channel, height, width (NCHW) in floats unless an op says otherwise.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Op {
@@ -212,6 +226,15 @@ pub enum Op {
         /// On each side.
         padding: usize,
     },
+    /// Mean over a window.
+    MeanPool {
+        /// Window height and width.
+        kernel: usize,
+        /// Where the windows lie.
+        windows: MeanWindows,
+    },
+    /// Mean over all pixels of a channel: `[n, c, h, w]` to `[n, c, 1, 1]`.
+    GlobalMean,
     /// Repeats every pixel `factor` times in both directions.
     UpsampleNearest {
         /// Whole number ≥ 1.
@@ -232,8 +255,13 @@ pub enum Op {
         /// Whole number ≥ 1.
         factor: usize,
     },
-    /// The first rows and columns, as many as a second input has.
-    CropLike,
+    /// As many rows and columns as a second input has.
+    Crop {
+        /// Rows left out above.
+        top: usize,
+        /// Columns left out on the left.
+        left: usize,
+    },
     /// Constant border.
     Pad {
         /// Rows added above.
@@ -304,11 +332,13 @@ impl Op {
             Op::Reshape { .. } => "reshape",
             Op::Permute { .. } => "permute",
             Op::MaxPool { .. } => "max_pool",
+            Op::MeanPool { .. } => "mean_pool",
+            Op::GlobalMean => "global_mean",
             Op::UpsampleNearest { .. } => "upsample_nearest",
             Op::ResizeBilinear { .. } => "resize_bilinear",
             Op::ResizeLike => "resize_like",
             Op::PixelShuffle { .. } => "pixel_shuffle",
-            Op::CropLike => "crop_like",
+            Op::Crop { .. } => "crop",
             Op::Pad { .. } => "pad",
             Op::ReflectPad { .. } => "reflect_pad",
             Op::Letterbox { .. } => "letterbox",

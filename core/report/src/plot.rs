@@ -57,7 +57,7 @@ const MOST_FAINT: usize = 3;
 
 /// Values beyond this, and on a logarithmic scale below its inverse, have no place in a picture: the arithmetic of axes
 /// overflows, and a search that comes near has failed long before.
-const MOST: f64 = 1e30;
+pub(crate) const MOST: f64 = 1e30;
 
 pub(crate) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 pub(crate) type Drawn = Result<(), Box<dyn std::error::Error>>;

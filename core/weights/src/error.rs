@@ -249,6 +249,9 @@ pub enum ImportCause {
     /// The zip archive is damaged or not torch's.
     #[error("archive: {0}")]
     Archive(String),
+    /// A TensorFlow checkpoint is damaged or not complete.
+    #[error("TensorFlow checkpoint: {0}")]
+    TensorFlow(String),
     /// More than any real checkpoint needs.
     #[error("{what}: {found}, at most {limit} are accepted")]
     Limit {

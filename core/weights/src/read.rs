@@ -21,8 +21,8 @@ pub struct WeightFile {
     pub notes: Vec<String>,
 }
 
-/// Reads safetensors, or an original PyTorch checkpoint (zip archive or the older plain file) without executing anything in it. The
-/// content decides, not the file's name. Half and double precision become single precision.
+/// Reads safetensors, an original PyTorch checkpoint (zip archive or the older plain file) without executing anything in it, or that of
+/// TensorFlow by its index. The content decides, not the file's name. Half and double precision become single precision.
 ///
 /// # Errors
 /// [`WeightsError`] with the path: unreadable, damaged, refused, or of no kind that is read, with what it is instead where that can be
@@ -81,7 +81,7 @@ pub fn other_kind(path: &Path) -> Result<Option<&'static str>, WeightsError> {
 }
 
 /// What a file is called whose beginning tells nothing.
-const UNKNOWN: &str = "neither a safetensors header, nor a zip archive, nor a pickle";
+const UNKNOWN: &str = "neither a safetensors header, nor a zip archive, a pickle or a TensorFlow index";
 
 enum Kind {
     Checkpoint,
@@ -110,6 +110,8 @@ fn sniff(head: &[u8]) -> Kind {
     match head {
         [] => Kind::Other("an empty file"),
         [b'P', b'K', 3, 4, ..] => Kind::Checkpoint,
+        // The index of a TensorFlow checkpoint: an empty key, whose value begins with the number of data files.
+        [0, 0, _, 8, ..] => Kind::Checkpoint,
         // A pickle of protocol 2 or later; protocol 2 is what torch writes.
         [0x80, 2..=5, ..] => Kind::Checkpoint,
         // Eight bytes of length, then a JSON object. A torch file before 1.6 never has a brace there.

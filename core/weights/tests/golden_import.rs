@@ -8,7 +8,7 @@
 use caf_golden::{Tally, find, stem};
 use caf_net::zoo::caf::CafConfig;
 use caf_weights::import::{ImportOptions, import_checkpoint};
-use caf_weights::{DType, WeightsError, load_safetensors, read_weights};
+use caf_weights::{DType, FusionFile, Weights, WeightsError, load_safetensors, read_weights};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -49,6 +49,42 @@ fn caf_checkpoints_equal_their_twins() {
 #[test]
 fn yolov5_checkpoints_equal_their_twins() {
     compare("yolov5_checkpoints_equal_their_twins", "golden/yolov5");
+}
+
+/// Originals of the zoo: the files of each network, and the safetensors with the tensors of all of them.
+const NETWORKS: [(&str, &[&str], &str); 5] = [
+    ("didfuse", &["Encoder_weight_IJCAI.pkl", "Decoder_weight_IJCAI.pkl"], "weights"),
+    ("reconet", &["params.pth"], "weights"),
+    ("sdnet", &["IRVIS.model-10.index"], "weights"),
+    ("tardal", &["tardal.pt"], "weights_tardal"),
+    ("u2fusion", &["model.ckpt.index"], "weights"),
+];
+
+#[test]
+fn originals_of_the_zoo_equal_their_twins_and_fit_their_networks() {
+    let test = "originals_of_the_zoo_equal_their_twins_and_fit_their_networks";
+    let mut tally = Tally::new(test);
+    for (network, originals, twin) in NETWORKS {
+        let Some(folder) = find(test, &format!("golden/networks/{network}")) else { return };
+        tally.case(network);
+        let mut all = Weights::new();
+        for original in originals {
+            let imported =
+                import_checkpoint(folder.join("original").join(original), &ImportOptions::default()).unwrap();
+            imported.weights.iter().for_each(|(name, tensor)| all.insert(name, tensor.clone()).unwrap());
+        }
+        let expected = load_safetensors(folder.join(format!("{twin}.safetensors"))).unwrap();
+        for (name, wanted) in expected.iter() {
+            let got = all.get(name).unwrap_or_else(|| panic!("{network}: {name} was not imported"));
+            assert_eq!((got.dtype(), got.shape()), (wanted.dtype(), wanted.shape()), "{network}: {name}");
+            assert!(got.bytes() == wanted.bytes(), "{network}: {name} differs");
+            tally.add("bits", got.len(), 0.0, 0.0);
+        }
+        tally.equal("tensors", &[all.len()], &[expected.len()]);
+        let file = FusionFile::of(all, Path::new(originals[0])).unwrap();
+        assert_eq!(file.network.kind(), network);
+    }
+    tally.finish();
 }
 
 #[test]

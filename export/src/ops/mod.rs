@@ -42,6 +42,8 @@ pub(crate) fn emit(w: &mut Writer, site: &Site<'_>) -> Result<(), ExportError> {
         Op::Reshape { shape } => shapes::reshape(w, site, shape),
         Op::Permute { order } => shapes::permute(w, site, order),
         Op::MaxPool { kernel, stride, padding } => pixels::max_pool(w, site, *kernel, *stride, *padding),
+        Op::MeanPool { kernel, windows } => pixels::mean_pool(w, site, *kernel, *windows),
+        Op::GlobalMean => single(w, site, "GlobalAveragePool", &[site.one()?], &[]),
         Op::UpsampleNearest { factor } => pixels::upsample_nearest(w, site, *factor),
         Op::ResizeBilinear { height, width } => pixels::resize_bilinear(w, site, *height, *width),
         Op::ResizeLike => pixels::resize_like(w, site),
@@ -49,7 +51,7 @@ pub(crate) fn emit(w: &mut Writer, site: &Site<'_>) -> Result<(), ExportError> {
             let attributes = [("blocksize", Attr::Int(*factor as i64)), ("mode", Attr::Text("CRD"))];
             single(w, site, "DepthToSpace", &[site.one()?], &attributes)
         }
-        Op::CropLike => pixels::crop_like(w, site),
+        Op::Crop { top, left } => pixels::crop(w, site, [*top, *left]),
         Op::Pad { top, bottom, left, right, value } => pixels::pad(w, site, [*top, *bottom, *left, *right], *value),
         Op::ReflectPad { top, bottom, left, right } => pixels::reflect_pad(w, site, [*top, *bottom, *left, *right]),
         Op::Letterbox { size, value } => pixels::letterbox(w, site, *size, *value),

@@ -5,6 +5,7 @@ use crate::error::ExportError;
 use crate::proto::data_type;
 use crate::writer::{Attr, Writer};
 use caf_geometry::{Letterbox, Size};
+use caf_net::MeanWindows;
 
 pub(super) fn max_pool(
     w: &mut Writer,
@@ -22,6 +23,53 @@ pub(super) fn max_pool(
         ("storage_order", Attr::Int(0)),
     ];
     w.node("MaxPool", &[site.one()?], site.result(), &attributes)?;
+    Ok(())
+}
+
+pub(super) fn mean_pool(
+    w: &mut Writer,
+    site: &Site<'_>,
+    kernel: usize,
+    windows: MeanWindows,
+) -> Result<(), ExportError> {
+    let (stride, padding, is_tiled) = match windows {
+        MeanWindows::Sliding { stride, padding } => (stride, padding, false),
+        MeanWindows::Tiles => (kernel, 0, true),
+    };
+    let attributes = [
+        ("kernel_shape", Attr::Ints(vec![kernel as i64; 2])),
+        ("strides", Attr::Ints(vec![stride as i64; 2])),
+        ("pads", Attr::Ints(vec![padding as i64; 4])),
+        ("ceil_mode", Attr::Int(is_tiled.into())),
+        ("count_include_pad", Attr::Int((!is_tiled).into())),
+    ];
+    w.node("AveragePool", &[site.one()?], site.result(), &attributes)?;
+    Ok(())
+}
+
+/// As many rows and columns as the second input has.
+pub(super) fn crop(w: &mut Writer, site: &Site<'_>, before: [usize; 2]) -> Result<(), ExportError> {
+    let [x, like] = site.pair()?;
+    let start = before.map(|n| n as i64);
+    let (from, to) = (site.extents(0), site.extents(1));
+    let known = match to.as_slice() {
+        [_, _, Some(height), Some(width)] => Some([*height as i64, *width as i64]),
+        _ => None,
+    };
+    if known.is_some() && start == [0, 0] && from.get(2..) == to.get(2..) {
+        w.node("Identity", &[x], site.result(), &[])?;
+        return Ok(());
+    }
+    let starts = w.ints(&site.inner("starts"), &start)?;
+    let ends = match known {
+        Some([height, width]) => w.ints(&site.inner("ends"), &[start[0] + height, start[1] + width])?,
+        None => {
+            let size = w.node("Shape", &[like], site.inner("size"), &[("start", Attr::Int(2))])?;
+            w.node("Add", &[&size, &starts], site.inner("ends"), &[])?
+        }
+    };
+    let axes = w.ints(&site.inner("axes"), &[2, 3])?;
+    w.node("Slice", &[x, &starts, &ends, &axes], site.result(), &[])?;
     Ok(())
 }
 
@@ -71,22 +119,6 @@ pub(super) fn resize_like(w: &mut Writer, site: &Site<'_>) -> Result<(), ExportE
     let size = w.node("Shape", &[like], site.inner("size"), &[("start", Attr::Int(2))])?;
     let sizes = w.node("Concat", &[&front, &size], site.inner("sizes"), &[("axis", Attr::Int(0))])?;
     w.node("Resize", &[x, "", "", &sizes], site.result(), &BILINEAR)?;
-    Ok(())
-}
-
-pub(super) fn crop_like(w: &mut Writer, site: &Site<'_>) -> Result<(), ExportError> {
-    let [x, like] = site.pair()?;
-    let ends = match (site.extents(0).as_slice(), site.extents(1).as_slice()) {
-        ([_, _, Some(h), Some(w_px)], [_, _, Some(height), Some(width)]) if (h, w_px) == (height, width) => {
-            w.node("Identity", &[x], site.result(), &[])?;
-            return Ok(());
-        }
-        (_, [_, _, Some(height), Some(width)]) => w.ints(&site.inner("end"), &[*height as i64, *width as i64])?,
-        _ => w.node("Shape", &[like], site.inner("end"), &[("start", Attr::Int(2))])?,
-    };
-    let starts = w.ints(&site.inner("start"), &[0, 0])?;
-    let axes = w.ints(&site.inner("axes"), &[2, 3])?;
-    w.node("Slice", &[x, &starts, &ends, &axes], site.result(), &[])?;
     Ok(())
 }
 

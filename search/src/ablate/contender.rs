@@ -1,10 +1,11 @@
 //! What a study compares, one by one.
 
-use super::method::{Image, Method, MethodKind, SearchMethod};
+use super::method::{Method, MethodKind, SearchMethod};
 use crate::error::SearchError;
 use crate::run_settings::{require, require_count};
 use crate::search::BetaFile;
 use caf_fusion_loss::{LossConfig, Term};
+use caf_image::rule::Rule;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +27,7 @@ pub struct Contender {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source {
     /// An image that needs no network.
-    Image(Image),
+    Image(Rule),
     /// A trained fusion network.
     Network(PathBuf),
     /// A network trained with this loss.
@@ -57,7 +58,7 @@ impl Contender {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Source::Image(image) => write!(f, "the {} image", image.name()),
+            Source::Image(image) => write!(f, "the {} image", image.name),
             Source::Network(path) => write!(f, "network {}", path.display()),
             Source::Beta(_) => f.write_str("fusion training"),
             Source::Search(_) => f.write_str("search, fusion training"),
@@ -124,15 +125,22 @@ pub fn contenders(
     require("methods", !all.is_empty(), "one or more", "none")?;
     let mut seen = groups;
     for name in all.iter().map(|contender| &contender.name) {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "._+-".contains(c);
-        let is_plain = !name.is_empty() && !name.starts_with('.') && name.chars().all(plain);
-        require("methods.name", is_plain, "letters, digits and `._+-`", format!("`{name}`"))?;
+        require("methods.name", is_plain(name), PLAIN, format!("`{name}`"))?;
         require("methods.name", seen.insert(name.clone()), "names that differ", format!("`{name}` twice"))?;
     }
     for name in compare.iter().flatten() {
         require("compare", seen.contains(name), "names of methods", format!("`{name}`"))?;
     }
     Ok(all)
+}
+
+/// What [`is_plain`] allows, for messages.
+pub(crate) const PLAIN: &str = "letters, digits and `._+-`";
+
+/// Whether files and columns can have the name of a method.
+pub(crate) fn is_plain(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._+-".contains(c);
+    !name.is_empty() && !name.starts_with('.') && name.chars().all(plain)
 }
 
 /// Weights of a random loss: the softmax of standard normal numbers, a function of seed and number of the draw.

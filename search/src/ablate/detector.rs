@@ -5,6 +5,7 @@ use super::stage::{fuse, remove_folder, resumable};
 use super::study::{FrozenSettings, Study, TaskPart};
 use crate::error::SearchError;
 use crate::file::make_folder;
+use crate::fusion::Method;
 use crate::loader::ImageSource;
 use crate::task_training::{self, files as task_files};
 use caf_console::{Progress, StopFlag};
@@ -41,8 +42,8 @@ pub(super) fn trained(
             for (turn, kind) in kinds.iter().enumerate() {
                 let names: Vec<String> = pairs.names().skip(turn).step_by(kinds.len()).map(str::to_owned).collect();
                 if !names.is_empty() {
-                    let (part, made) = (pairs.part(&names)?, work.join(kind.name()));
-                    fuse(&part, &kind.method(), data.colour, &made, device, progress, stop)?;
+                    let (part, made) = (pairs.part(&names)?, work.join(kind.name));
+                    fuse(&part, &Method::Rule(*kind), data.colour, &made, device, progress, stop)?;
                     mix(&names, &made, &images)?;
                 }
             }

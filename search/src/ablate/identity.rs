@@ -58,7 +58,7 @@ fn identity(study: &Study, contenders: &[Contender]) -> Result<Value, SearchErro
     let mut methods = Map::new();
     for contender in contenders {
         let what = match &contender.source {
-            Source::Image(image) => json!({ "image": image }),
+            Source::Image(image) => json!({ "image": image.name }),
             Source::Network(path) => json!({ "network": hash(path)? }),
             Source::Beta(beta) => {
                 let mut loss = beta.loss.clone();

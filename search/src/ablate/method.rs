@@ -1,51 +1,14 @@
 //! What a study compares, as a person writes it.
 
-use crate::fusion;
 use caf_fusion_loss::Term;
+use caf_image::rule::{RULES, Rule};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
-/// An image that needs no network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Image {
-    /// The visible image.
-    Visible,
-    /// The infrared image, in gray.
-    Infrared,
-    /// The mean of infrared and visible luma.
-    Average,
-    /// The larger of both at every pixel.
-    Max,
-}
-
-impl Image {
-    const ALL: [Image; 4] = [Image::Visible, Image::Infrared, Image::Average, Image::Max];
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Image::Visible => "visible",
-            Image::Infrared => "infrared",
-            Image::Average => "average",
-            Image::Max => "max",
-        }
-    }
-
-    pub(super) fn method(self) -> fusion::Method {
-        match self {
-            Image::Visible => fusion::Method::Visible,
-            Image::Infrared => fusion::Method::Infrared,
-            Image::Average => fusion::Method::Average,
-            Image::Max => fusion::Method::Max,
-        }
-    }
-}
-
-/// A method, or a family of them, of a study file: one of the words `visible`, `infrared`, `average`, `max`, `uniform`, `each`,
+/// A method, or a family of them, of a study file: the name of a rule ([`RULES`]), one of the words `uniform`, `each`,
 /// `only:TERM`, `file:PATH`, or a table with a `name` and one of `weights`, `network`, `beta`, `search` (with `preset`), `draws` (with
 /// `seed`).
 #[derive(Clone, Debug, PartialEq)]
@@ -60,7 +23,7 @@ pub struct Method {
 #[derive(Clone, Debug, PartialEq)]
 pub enum MethodKind {
     /// An image that needs no network.
-    Image(Image),
+    Image(Rule),
     /// A trained fusion network, also an original checkpoint.
     Network(PathBuf),
     /// The loss with equal weights of all terms.
@@ -112,13 +75,16 @@ struct Given {
     preset: Option<String>,
 }
 
-/// The words that stand for a method.
-const WORDS: &str = "`visible`, `infrared`, `average`, `max`, `uniform`, `each`, `only:TERM`, `file:PATH`";
+/// The words that stand for a method, for messages.
+fn words() -> String {
+    let rules: String = RULES.iter().map(|rule| format!("`{}`, ", rule.name)).collect();
+    rules + "`uniform`, `each`, `only:TERM`, `file:PATH`"
+}
 
 impl Method {
     fn of_word(word: &str) -> Result<Self, String> {
-        if let Some(image) = Image::ALL.into_iter().find(|image| image.name() == word) {
-            return Ok(Method { name: word.to_owned(), kind: MethodKind::Image(image) });
+        if let Some(rule) = Rule::named(word) {
+            return Ok(Method { name: word.to_owned(), kind: MethodKind::Image(rule) });
         }
         if let Some(term) = word.strip_prefix("only:") {
             let term: Term = term.parse().map_err(|e: caf_fusion_loss::LossError| e.to_string())?;
@@ -132,7 +98,7 @@ impl Method {
         let kind = match word {
             "uniform" => MethodKind::Uniform,
             "each" => MethodKind::Each,
-            _ => return Err(format!("unknown method `{word}`; there are {WORDS}, and tables with a name")),
+            _ => return Err(format!("unknown method `{word}`; there are {}, and tables with a name", words())),
         };
         Ok(Method { name: word.to_owned(), kind })
     }
@@ -167,7 +133,7 @@ impl<'de> Deserialize<'de> for Method {
         match Value::deserialize(deserializer)? {
             Value::String(word) => Method::of_word(&word),
             Value::Table(table) => Given::deserialize(table).map_err(|e| e.to_string()).and_then(Method::of_table),
-            other => Err(format!("expected a method, found {other}; there are {WORDS}, and tables with a name")),
+            other => Err(format!("expected a method, found {other}; there are {}, and tables with a name", words())),
         }
         .map_err(D::Error::custom)
     }
@@ -206,12 +172,12 @@ mod tests {
     #[test]
     fn methods_read_back_as_they_were_written() {
         let all = methods(
-            r#"["visible", "uniform", "each", "only:ssim.vi", "file:a/found.toml", { name = "det", network = "det.pth" },
+            r#"["visible", "guided", "uniform", "each", "only:ssim.vi", "file:a/found.toml", { name = "det", network = "det.pth" },
                 { name = "x", weights = { "l1.ir" = 2, "l1.vi" = 0.5 } }, { name = "r", draws = 2 },
                 { name = "ours", preset = "settled", search = { run = { batch = 4 } } }]"#,
         );
         let names: Vec<&str> = all.methods.iter().map(|m| m.name.as_str()).collect();
-        assert_eq!(names, ["visible", "uniform", "each", "ssim.vi", "found", "det", "x", "r", "ours"]);
+        assert_eq!(names, ["visible", "guided", "uniform", "each", "ssim.vi", "found", "det", "x", "r", "ours"]);
         let text = toml::to_string_pretty(&all).unwrap();
         assert_eq!(toml::from_str::<Methods>(&text).unwrap(), all);
     }

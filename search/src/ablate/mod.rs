@@ -27,9 +27,10 @@ mod telling;
 mod work;
 
 pub use contender::{Contender, Source, contenders};
+pub(crate) use contender::{PLAIN, is_plain};
 pub use folder::files;
 pub use job::{Job, Key, jobs};
-pub use method::{Image, Method, MethodKind, SearchMethod};
+pub use method::{Method, MethodKind, SearchMethod};
 pub use report::{Drawn, draw};
 pub use rows::{Row, Rows};
 pub use run::{Finished, open, run};

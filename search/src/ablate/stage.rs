@@ -26,7 +26,7 @@ pub(super) fn fuse(
     progress: &dyn Progress,
     stop: &StopFlag,
 ) -> Result<(), SearchError> {
-    let (fuser, colour) = (Fuser::new(method, device)?, colour && *method != Method::Infrared);
+    let (fuser, colour) = (Fuser::new(method, device)?, colour && method.shows_visible());
     let job = FuseJob { dataset: pairs, fuser: &fuser, method, out, colour, existing: Existing::Keep };
     let report = match fuse_folder(&job, progress, stop) {
         // A kill came between the first image and the record of what made it.

@@ -1,7 +1,7 @@
 //! Settings of a study.
 
 use super::contender::{Contender, Source, contenders};
-use super::method::{Image, Method, SearchMethod};
+use super::method::{Method, SearchMethod};
 use crate::error::SearchError;
 use crate::fusion::{FusionTrainConfig, FusionValidation};
 use crate::loader::ImageSource;
@@ -13,6 +13,7 @@ use crate::tasks::TaskSettings;
 use caf_data::augment::ScaleShiftSettings;
 use caf_fusion_loss::LossConfig;
 use caf_geometry::Size;
+use caf_image::rule::{AVERAGE, INFRARED, Rule, VISIBLE};
 use caf_net::zoo::fusion::FusionConfig;
 use caf_scene::{Condition, DatasetSpec};
 use serde::{Deserialize, Serialize};
@@ -213,7 +214,7 @@ pub struct FrozenSettings {
     pub train: Option<TaskPart>,
     /// Kinds of images that it is trained on [default: visible, infrared and average].
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub images: Vec<Image>,
+    pub images: Vec<Rule>,
     /// Seed of its training.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
@@ -221,8 +222,8 @@ pub struct FrozenSettings {
 
 impl FrozenSettings {
     /// Kinds of images that it is trained on.
-    pub fn kinds(&self) -> &[Image] {
-        const DEFAULT: [Image; 3] = [Image::Visible, Image::Infrared, Image::Average];
+    pub fn kinds(&self) -> &[Rule] {
+        const DEFAULT: [Rule; 3] = [VISIBLE, INFRARED, AVERAGE];
         if self.images.is_empty() { &DEFAULT } else { &self.images }
     }
 }

@@ -95,7 +95,7 @@ impl<'a> Bench<'a> {
     ) -> Result<Vec<Option<f64>>, SearchError> {
         let cell = self.cell(job);
         let method = match &job.contender.source {
-            Source::Image(image) => image.method(),
+            Source::Image(rule) => Method::Rule(*rule),
             Source::Network(path) => Method::Network(path.clone()),
             Source::Beta(_) | Source::Search(_) => Method::Network(self.network(job, &cell, progress, stop)?),
         };

@@ -5,22 +5,19 @@ use super::pairs::PairsArgs;
 use anyhow::{Result, bail};
 use caf_console::{Console, Interrupted, StopFlag, claim, out, write_json};
 use caf_image::results::Existing;
+use caf_image::rule::{RULES, Rule};
 use caf_search::fusion::{FuseJob, Fuser, Method, fuse_folder};
-use clap::ValueEnum;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use std::path::PathBuf;
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Way {
-    /// A trained network (--fusion).
-    Network,
-    /// The visible luma.
-    Visible,
-    /// The infrared image.
-    Infrared,
-    /// The mean of both.
-    Average,
-    /// The larger of both at every pixel.
-    Max,
+/// The method that needs a weight file.
+const NETWORK: &str = "network";
+
+/// The names that --method takes, each with what it does.
+fn methods() -> Vec<PossibleValue> {
+    let network = PossibleValue::new(NETWORK).help("a trained network (--fusion)");
+    let rules = RULES.iter().map(|rule| PossibleValue::new(rule.name).help(rule.about));
+    [network].into_iter().chain(rules).collect()
 }
 
 #[derive(Debug, clap::Args)]
@@ -34,8 +31,8 @@ pub(super) struct Args {
     #[arg(long)]
     out: PathBuf,
     /// How to fuse.
-    #[arg(long, value_enum, default_value_t = Way::Network)]
-    method: Way,
+    #[arg(long, value_name = "NAME", default_value = NETWORK, value_parser = PossibleValuesParser::new(methods()))]
+    method: String,
     /// Weights of a fusion network, which is recognised (`caf-search networks`): safetensors, or an original .pth.
     #[arg(long, value_name = "FILE")]
     fusion: Option<PathBuf>,
@@ -54,14 +51,11 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let method = match (args.method, &args.fusion) {
-        (Way::Network, Some(path)) => Method::Network(path.clone()),
-        (Way::Network, None) => bail!(WrongCall("--method network needs --fusion FILE".to_owned())),
-        (_, Some(_)) => bail!(WrongCall("--fusion FILE needs --method network".to_owned())),
-        (Way::Visible, None) => Method::Visible,
-        (Way::Infrared, None) => Method::Infrared,
-        (Way::Average, None) => Method::Average,
-        (Way::Max, None) => Method::Max,
+    let method = match (Rule::named(&args.method), &args.fusion) {
+        (None, Some(path)) => Method::Network(path.clone()),
+        (None, None) => bail!(WrongCall("--method network needs --fusion FILE".to_owned())),
+        (Some(_), Some(_)) => bail!(WrongCall("--fusion FILE needs --method network".to_owned())),
+        (Some(rule), None) => Method::Rule(rule),
     };
     let paths = args.pairs.paths().file("--fusion", args.fusion.as_deref()).fills("--out", args.out.as_path());
     paths.writes("--json", args.json.as_deref()).check()?;

@@ -12,20 +12,25 @@ use caf_weights::{
     save_safetensors,
 };
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     caf-search import yolov5n.pt yolov5n.safetensors\n  \
     caf-search import Det_final.pth det.safetensors --list\n  \
-    caf-search import weights.safetensors u2fusion.safetensors --set first=vi\n\n\
+    caf-search import weights.safetensors u2fusion.safetensors --set first=vi\n  \
+    caf-search import model.ckpt.index u2fusion.safetensors\n  \
+    caf-search import Encoder_weight_IJCAI.pkl didfuse.safetensors --with Decoder_weight_IJCAI.pkl\n\n\
     Nothing from the checkpoint is executed: a pickle that asks for anything but plain data is refused by name. Every program\n  \
     that takes weights takes original checkpoints too; importing makes one file that other tools read.")]
 pub(super) struct Args {
-    /// Original checkpoint, or safetensors under an original's names.
+    /// Original checkpoint of PyTorch, the .index of one of TensorFlow, or safetensors under an original's names.
     checkpoint: PathBuf,
     /// Result.
     out: PathBuf,
+    /// Another checkpoint with further tensors of the same network; may be repeated.
+    #[arg(long, value_name = "FILE")]
+    with: Vec<PathBuf>,
     /// Entry of the checkpoint's dictionary that holds the network; found by itself where there is one.
     #[arg(long)]
     entry: Option<String>,
@@ -57,10 +62,21 @@ struct Report<'a> {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let paths = Paths::default().file("CHECKPOINT", args.checkpoint.as_path()).writes("OUT", args.out.as_path());
+    let mut paths = Paths::default().file("CHECKPOINT", args.checkpoint.as_path()).writes("OUT", args.out.as_path());
+    for other in &args.with {
+        paths = paths.file("--with", other.as_path());
+    }
     paths.writes("--json", args.json.as_deref()).check()?;
     claim(args.json.as_deref())?;
-    let mut found = read(args)?;
+    let mut found = read(args, &args.checkpoint)?;
+    for other in &args.with {
+        let further = read(args, other)?;
+        for (name, tensor) in further.weights.iter() {
+            found.weights.insert(name, tensor.clone())?;
+        }
+        found.ignored.extend(further.ignored);
+        found.notes.extend(further.notes);
+    }
     let network = args.recognise(&mut found)?;
     save_safetensors(&found.weights, &args.out)?;
     if args.list {
@@ -96,10 +112,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
 }
 
 /// The file as it is, whichever kind it is.
-fn read(args: &Args) -> Result<Imported> {
-    let path = &args.checkpoint;
+fn read(args: &Args, path: &Path) -> Result<Imported> {
     if let Some(found) = other_kind(path)? {
-        return Err(WeightsError::Format { path: path.clone(), found: found.to_owned() }.into());
+        return Err(WeightsError::Format { path: path.to_owned(), found: found.to_owned() }.into());
     }
     if !is_safetensors(path)? {
         let (entry, strip_prefix) = (args.entry.clone(), args.strip_prefix.clone());

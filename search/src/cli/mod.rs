@@ -2,6 +2,7 @@
 
 mod ablate;
 mod bench;
+mod compare;
 mod eval;
 mod fuse;
 mod import;
@@ -60,6 +61,8 @@ enum Command {
     Fuse(fuse::Args),
     /// Measure fused images and task networks.
     Eval(eval::Args),
+    /// Compare methods of fusing on one set of pairs: images, metrics, ranks, times and one page.
+    Compare(compare::Args),
     /// Compare methods of fusing over seeds: one resumable command for a whole table.
     Ablate(ablate::Args),
     /// Plots and one page of a run, also while it goes on; several searches side by side.
@@ -82,6 +85,7 @@ impl Cli {
             Command::Train(command) => train::run(&command),
             Command::Fuse(args) => fuse::run(&args),
             Command::Eval(args) => eval::run(&args),
+            Command::Compare(args) => compare::run(&args),
             Command::Ablate(args) => ablate::run(&args),
             Command::Report(args) => report::run(&args),
         };

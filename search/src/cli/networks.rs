@@ -3,16 +3,13 @@
 use anyhow::Result;
 use caf_console::{Paths, claim, out, write_json};
 use caf_net::GraphError;
-use caf_net::zoo::fusion::FusionNetwork;
+use caf_net::zoo::fusion::{FusionNetwork, WHOLE_IMAGE};
 use caf_net::zoo::network::{Facts, Kind};
 use caf_net::zoo::task::TaskNetwork;
 use caf_net::zoo::{FUSION_NETWORKS, TASK_NETWORKS};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// Side of the images whose multiplications are counted: a multiple of every network's coarsest step, and large beside its
-/// borders.
-const COUNTED_PX: usize = 256;
 /// Classes of a task network whose parameters are counted.
 const CLASSES: usize = 1;
 
@@ -55,9 +52,8 @@ struct Fusing {
 impl Listed {
     fn fusion(kind: &Kind<dyn FusionNetwork>) -> Result<Self, GraphError> {
         let network = kind.parse(json!({}))?;
-        let graph = network.graph()?.bind(&[("batch", 1), ("height", COUNTED_PX), ("width", COUNTED_PX)])?;
         let fusing = Fusing {
-            macs_per_pixel: graph.conv_macs() / (COUNTED_PX * COUNTED_PX) as u64,
+            macs_per_pixel: network.macs_per_pixel()?,
             receptive_field_px: network.receptive_field_px(),
             output_range: network.output_range(),
         };
@@ -66,7 +62,7 @@ impl Listed {
             purpose: "fusion",
             facts: kind.facts,
             settings: network.settings().clone(),
-            parameters: graph.trainable_count(),
+            parameters: network.graph()?.trainable_count(),
             sides: network.sides().to_string(),
             fusion: Some(fusing),
         })
@@ -94,9 +90,11 @@ impl Listed {
         out!("{kind}: {} ({}), for {purpose}", facts.title, facts.paper)?;
         match fusion {
             Some(Fusing { macs_per_pixel, receptive_field_px, output_range: [min, max] }) => {
-                out!(
-                    "  {parameters} parameters, {macs_per_pixel} multiply-adds a pixel, receptive field {receptive_field_px} px"
-                )?;
+                let field = match *receptive_field_px {
+                    WHOLE_IMAGE => "the whole image".to_owned(),
+                    side => format!("{side} px"),
+                };
+                out!("  {parameters} parameters, {macs_per_pixel} multiply-adds a pixel, receptive field {field}")?;
                 out!("  images of {sides}; fused values from {min} to {max}")?;
             }
             None => {

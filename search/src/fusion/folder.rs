@@ -3,7 +3,7 @@
 use super::method::{Fuser, Method};
 use crate::error::SearchError;
 use caf_console::{Progress, StopFlag};
-use caf_data::Dataset;
+use caf_data::{Dataset, Sample};
 use caf_image::color::{luma, quantize, quantized};
 use caf_image::results::{Existing, Fact, ResultFolder};
 use caf_image::{Plane, Rgb8};
@@ -29,6 +29,44 @@ pub struct FuseJob<'a> {
     pub existing: Existing,
 }
 
+impl FuseJob<'_> {
+    /// Looks at the folder of the results, which need not exist, with what will make them.
+    ///
+    /// # Errors
+    /// Those of [`ResultFolder::open`], and when the network's file cannot be read.
+    pub(crate) fn open(&self, existing: Existing) -> Result<ResultFolder, SearchError> {
+        let method = Fact::new("method", self.method.describe()?);
+        let facts = [
+            Fact::new("made by", "caf-search fuse"),
+            match self.method {
+                Method::Network(path) => method.of_file(path),
+                Method::Rule(_) => method,
+            },
+            Fact::new("infrared range", self.dataset.ir_range().to_string()),
+            Fact::new("colours", if self.colour { "of the visible image" } else { "none" }),
+        ];
+        Ok(ResultFolder::open(self.out, &facts, self.dataset.names(), existing)?)
+    }
+
+    /// Fuses a pair and writes its image; how many milliseconds the fusing took.
+    ///
+    /// # Errors
+    /// When the pair cannot be fused or its image not written.
+    pub(crate) fn put(&self, sample: &Sample, folder: &mut ResultFolder) -> Result<f64, SearchError> {
+        let began = Instant::now();
+        let luma = self.fuser.luma(sample)?;
+        let took_ms = began.elapsed().as_secs_f64() * 1e3;
+        folder.put(&sample.name, |path| -> Result<(), SearchError> {
+            if self.colour && !sample.vi_is_gray {
+                Ok(write_rgb8(path, &coloured(&sample.vi, &luma)?)?)
+            } else {
+                Ok(write_gray8(path, &quantized(&luma))?)
+            }
+        })?;
+        Ok(took_ms)
+    }
+}
+
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct FuseReport {
@@ -48,17 +86,7 @@ pub struct FuseReport {
 /// cannot be read or a result not written.
 pub fn fuse_folder(job: &FuseJob<'_>, progress: &dyn Progress, stop: &StopFlag) -> Result<FuseReport, SearchError> {
     keep_sources(job)?;
-    let method = Fact::new("method", job.method.describe()?);
-    let facts = [
-        Fact::new("made by", "caf-search fuse"),
-        match job.method {
-            Method::Network(path) => method.of_file(path),
-            Method::Visible | Method::Infrared | Method::Average | Method::Max => method,
-        },
-        Fact::new("infrared range", job.dataset.ir_range().to_string()),
-        Fact::new("colours", if job.colour { "of the visible image" } else { "none" }),
-    ];
-    let mut folder = ResultFolder::open(job.out, &facts, job.dataset.names(), job.existing)?;
+    let mut folder = job.open(job.existing)?;
     let total = job.dataset.len();
     progress.begin("fuse", total as u64, 0);
     let mut report = FuseReport { written: 0, skipped: 0, fuse_ms: 0.0 };
@@ -69,17 +97,7 @@ pub fn fuse_folder(job: &FuseJob<'_>, progress: &dyn Progress, stop: &StopFlag) 
         if folder.keeps(&entry.name) {
             report.skipped += 1;
         } else {
-            let sample = job.dataset.load(index)?;
-            let began = Instant::now();
-            let luma = job.fuser.luma(&sample)?;
-            report.fuse_ms += began.elapsed().as_secs_f64() * 1e3;
-            folder.put(&entry.name, |path| -> Result<(), SearchError> {
-                if job.colour && !sample.vi_is_gray {
-                    Ok(write_rgb8(path, &coloured(&sample.vi, &luma)?)?)
-                } else {
-                    Ok(write_gray8(path, &quantized(&luma))?)
-                }
-            })?;
+            report.fuse_ms += job.put(&job.dataset.load(index)?, &mut folder)?;
             report.written += 1;
         }
         progress.advance(index as u64 + 1, &entry.name);
@@ -118,10 +136,11 @@ mod tests {
     use crate::fixture::Folder;
     use caf_console::Silent;
     use caf_geometry::Size;
+    use caf_image::rule::AVERAGE;
     use tch::Device;
 
     fn fuse(folder: &Folder, out: &Path) -> Result<FuseReport, SearchError> {
-        let method = Method::Average;
+        let method = Method::Rule(AVERAGE);
         let fuser = Fuser::new(&method, Device::Cpu).unwrap();
         let (dataset, existing) = (folder.dataset(), Existing::Refuse);
         let job = FuseJob { dataset: &dataset, fuser: &fuser, method: &method, out, colour: true, existing };

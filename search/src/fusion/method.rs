@@ -7,25 +7,18 @@ use caf_data::Sample;
 use caf_file::Sha256Hash;
 use caf_geometry::Size;
 use caf_image::Plane;
+use caf_image::rule::{INFRARED, Rule};
 use caf_torch::Mode;
-use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use tch::{Device, Kind, Tensor};
 
 /// Which way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Method {
     /// A trained network.
     Network(PathBuf),
-    /// The visible luma.
-    Visible,
-    /// The infrared image.
-    Infrared,
-    /// The mean of both.
-    Average,
-    /// The larger of both at every pixel.
-    Max,
+    /// A way that learns nothing.
+    Rule(Rule),
 }
 
 impl Method {
@@ -39,11 +32,13 @@ impl Method {
                 let hash = Sha256Hash::of_file(path).map_err(SearchError::io("read", path))?;
                 format!("network of SHA-256 {hash}")
             }
-            Method::Visible => "visible".to_owned(),
-            Method::Infrared => "infrared".to_owned(),
-            Method::Average => "average".to_owned(),
-            Method::Max => "max".to_owned(),
+            Method::Rule(rule) => rule.name.to_owned(),
         })
+    }
+
+    /// Whether its images can have the colours of the visible image: nothing of that is in the infrared image alone.
+    pub fn shows_visible(&self) -> bool {
+        *self != Method::Rule(INFRARED)
     }
 }
 
@@ -52,8 +47,8 @@ impl Method {
 pub enum Fuser {
     /// A network on its device.
     Network(Box<FusionNet>),
-    /// A rule for one pixel: infrared, visible → fused.
-    Pixel(fn(f32, f32) -> f32),
+    /// A way that learns nothing.
+    Rule(Rule),
 }
 
 impl Fuser {
@@ -64,10 +59,7 @@ impl Fuser {
     pub fn new(method: &Method, device: Device) -> Result<Self, SearchError> {
         Ok(match method {
             Method::Network(path) => Fuser::Network(Box::new(FusionNet::read(path, device)?)),
-            Method::Visible => Fuser::Pixel(|_, vi| vi),
-            Method::Infrared => Fuser::Pixel(|ir, _| ir),
-            Method::Average => Fuser::Pixel(|ir, vi| 0.5 * (ir + vi)),
-            Method::Max => Fuser::Pixel(f32::max),
+            Method::Rule(rule) => Fuser::Rule(*rule),
         })
     }
 
@@ -79,10 +71,7 @@ impl Fuser {
         let vi = sample.vi_luma();
         let size = vi.size();
         match self {
-            Fuser::Pixel(rule) => {
-                let fused = sample.ir.data().iter().zip(vi.data()).map(|(a, b)| rule(*a, *b)).collect();
-                Ok(Plane::new(size, fused)?)
-            }
+            Fuser::Rule(rule) => Ok(rule.fuse(&sample.ir, &vi)?),
             Fuser::Network(net) => {
                 let device = net.params.device();
                 let tensor =

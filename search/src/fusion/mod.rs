@@ -12,6 +12,7 @@ mod validation;
 pub use config::{FusionTrainConfig, FusionValidation};
 pub use folder::{FuseJob, FuseReport, fuse_folder};
 pub use method::{Fuser, Method};
+pub(crate) use panel::{Panel, gray_rgb};
 pub use teacher::TeacherSettings;
 pub use train::{Finished, train};
 pub use validation::Validated;

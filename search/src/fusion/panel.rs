@@ -4,10 +4,15 @@ use super::folder::coloured;
 use crate::error::SearchError;
 use caf_geometry::Size;
 use caf_image::color::quantized;
-use caf_image::{Plane, Rgb8};
+use caf_image::{Gray8, ImageError, Plane, Rgb8};
 
 /// Gap between pictures, px.
 const GAP_PX: usize = 4;
+
+/// A gray picture with three equal channels.
+pub(crate) fn gray_rgb(gray: &Gray8) -> Result<Rgb8, ImageError> {
+    Rgb8::new(gray.size(), gray.data().iter().flat_map(|v| [*v; 3]).collect())
+}
 
 /// Rows of pictures.
 #[derive(Debug, Default)]
@@ -21,11 +26,13 @@ impl Panel {
     /// # Errors
     /// When sizes differ.
     pub fn add(&mut self, ir: &Plane, vi: &Rgb8, fused: &Plane) -> Result<(), SearchError> {
-        let gray = quantized(ir);
-        let repeated = gray.data().iter().flat_map(|v| [*v; 3]).collect();
-        let ir = Rgb8::new(gray.size(), repeated)?;
-        self.rows.push(vec![ir, vi.clone(), coloured(vi, fused)?]);
+        self.push(vec![gray_rgb(&quantized(ir))?, vi.clone(), coloured(vi, fused)?]);
         Ok(())
+    }
+
+    /// Adds a row of pictures.
+    pub fn push(&mut self, row: Vec<Rgb8>) {
+        self.rows.push(row);
     }
 
     /// All rows in one picture on white.

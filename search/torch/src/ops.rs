@@ -4,7 +4,7 @@ use crate::conv::{Window, convolve};
 use crate::mode::{Mode, unit};
 use crate::params::Params;
 use caf_geometry::{Letterbox, Size};
-use caf_net::{Activation, Conv, DropUnit, Extent, LayerNorm, Linear, Norm, Op};
+use caf_net::{Activation, Conv, DropUnit, Extent, LayerNorm, Linear, MeanWindows, Norm, Op};
 use tch::{Kind, TchError, Tensor};
 
 /// One node on its way through libtorch.
@@ -83,6 +83,16 @@ pub(crate) fn apply(op: &Op, site: &Site<'_>) -> Result<Tensor, TchError> {
             let [kernel, stride, padding] = [*kernel, *stride, *padding].map(|v| [v as i64; 2]);
             x()?.f_max_pool2d(kernel, stride, padding, [1, 1], false)
         }
+        Op::MeanPool { kernel, windows } => {
+            // Zeros that are added count, so that the whole window divides; at the end of tiles what is there does.
+            let (stride, padding, is_tiled) = match windows {
+                MeanWindows::Sliding { stride, padding } => (*stride, *padding, false),
+                MeanWindows::Tiles => (*kernel, 0, true),
+            };
+            let [kernel, stride, padding] = [*kernel, stride, padding].map(|v| [v as i64; 2]);
+            x()?.f_avg_pool2d(kernel, stride, padding, is_tiled, !is_tiled, None::<i64>)
+        }
+        Op::GlobalMean => x()?.f_mean_dim([2i64, 3].as_slice(), true, None::<Kind>),
         Op::UpsampleNearest { factor } => {
             let x = x()?;
             let (_, _, h, w) = x.size4()?;
@@ -94,7 +104,10 @@ pub(crate) fn apply(op: &Op, site: &Site<'_>) -> Result<Tensor, TchError> {
             resize(x()?, [h, w])
         }
         Op::PixelShuffle { factor } => x()?.f_pixel_shuffle(*factor as i64),
-        Op::CropLike => crop(x()?, site.nth(1)?),
+        Op::Crop { top, left } => {
+            let (_, _, h, w) = site.nth(1)?.size4()?;
+            x()?.f_narrow(2, *top as i64, h)?.f_narrow(3, *left as i64, w)
+        }
         Op::Pad { top, bottom, left, right, value } => pad(x()?, [*left, *right, *top, *bottom], *value),
         Op::ReflectPad { top, bottom, left, right } => {
             x()?.f_reflection_pad2d([*left, *right, *top, *bottom].map(|v| v as i64))
@@ -193,12 +206,6 @@ fn affine(x: &Tensor, scale: f64, shift: f64) -> Result<Tensor, TchError> {
 
 fn resize(x: &Tensor, [height, width]: [i64; 2]) -> Result<Tensor, TchError> {
     x.f_upsample_bilinear2d([height, width], false, None, None)
-}
-
-/// The first rows and columns, as many as `like` has.
-pub(crate) fn crop(x: &Tensor, like: &Tensor) -> Result<Tensor, TchError> {
-    let (_, _, h, w) = like.size4()?;
-    x.f_narrow(2, 0, h)?.f_narrow(3, 0, w)
 }
 
 /// Columns left, columns right, rows above, rows below.

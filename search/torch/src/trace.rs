@@ -8,7 +8,7 @@ use crate::conv::convolve;
 use crate::error::TorchError;
 use crate::forward::run;
 use crate::mode::Mode;
-use crate::ops::{Site, apply, crop, window};
+use crate::ops::{Site, apply, window};
 use crate::params::Params;
 use crate::work::count_passes;
 use caf_net::{Activation, Conv, Graph, Node, Norm, Op, ParamId};
@@ -66,9 +66,11 @@ fn share_parts(graph: &Graph, values: &mut [Option<Tensor>]) -> Result<(), TchEr
 fn needs(op: &Op) -> (bool, bool) {
     match op {
         Op::Activation(Activation::Relu | Activation::Tanh | Activation::Sigmoid) => (false, true),
-        Op::Clamp { .. } | Op::CropLike => (false, true),
+        Op::Clamp { .. } | Op::ResizeLike | Op::Crop { .. } => (false, true),
         // Parts of a concatenation only lend their shape, where one does not move.
         Op::Conv(_) | Op::Norm(_) | Op::PRelu { .. } | Op::Mul | Op::Activation(_) | Op::Concat { .. } => (true, false),
+        // The places of the maxima.
+        Op::MaxPool { .. } => (true, false),
         _ => (false, false),
     }
 }
@@ -148,12 +150,15 @@ impl Rule<'_> {
             | Op::Permute { .. }
             | Op::ReflectPad { .. }
             | Op::UpsampleNearest { .. }
-            | Op::PixelShuffle { .. } => one(first).and_then(|t| self.linear(op, t)),
-            Op::CropLike => match first {
-                Some(tangent) => self.result().and_then(|like| crop(tangent, like)),
-                // Of what lends its extents alone no value is read.
-                None => return Ok(None),
-            },
+            | Op::PixelShuffle { .. }
+            | Op::MeanPool { .. }
+            | Op::GlobalMean => one(first).and_then(|t| self.linear(op, t)),
+            // Their second input lends nothing but its extents, which the result has.
+            Op::ResizeLike | Op::Crop { .. } if first.is_none() => return Ok(None),
+            Op::ResizeLike | Op::Crop { .. } => one(first).and_then(|t| self.linear_like(op, t)),
+            Op::MaxPool { kernel, stride, padding } => {
+                one(first).and_then(|t| self.max_pool([*kernel, *stride, *padding], t))
+            }
             // What lies at a limit was limited.
             Op::Clamp { min, max } => one(first).and_then(|t| self.result()?.f_hardtanh_backward(t, *min, *max)),
             Op::Pad { top, bottom, left, right, .. } => {
@@ -170,9 +175,7 @@ impl Rule<'_> {
             | Op::Constant { .. }
             | Op::Indices { .. }
             | Op::Reshape { .. }
-            | Op::MaxPool { .. }
             | Op::ResizeBilinear { .. }
-            | Op::ResizeLike
             | Op::Letterbox { .. }
             | Op::UnitFromBytes
             | Op::BytesFromUnit => return Err(no_tangent()),
@@ -297,9 +300,25 @@ impl Rule<'_> {
     }
 
     fn linear(&self, op: &Op, tangent: &Tensor) -> Result<Tensor, TchError> {
+        self.of_tangents(op, &[tangent.shallow_clone()])
+    }
+
+    /// The same for an op whose second input lends its extents to the result.
+    fn linear_like(&self, op: &Op, tangent: &Tensor) -> Result<Tensor, TchError> {
+        self.of_tangents(op, &[tangent.shallow_clone(), self.result()?.shallow_clone()])
+    }
+
+    /// The tangents of the places that the maxima come from.
+    fn max_pool(&self, window: [usize; 3], tangent: &Tensor) -> Result<Tensor, TchError> {
+        let [kernel, stride, padding] = window.map(|v| [v as i64; 2]);
+        let (largest, places) = self.read(0)?.f_max_pool2d_with_indices(kernel, stride, padding, [1, 1], false)?;
+        tangent.f_flatten(2, 3)?.f_gather(2, &places.f_flatten(2, 3)?, false)?.f_view_as(&largest)
+    }
+
+    fn of_tangents(&self, op: &Op, inputs: &[Tensor]) -> Result<Tensor, TchError> {
         let site = Site {
             params: self.params,
-            inputs: &[tangent.shallow_clone()],
+            inputs,
             mode: self.trace.mode,
             place: self.node.output.index(),
             is_centred: false,

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails by panicking")]
 
 use caf_net::zoo::FUSION_NETWORKS;
-use caf_net::{Activation, Builder, Conv, Dim, Graph, Op, ParamRole, TensorType};
+use caf_net::{Activation, Builder, Conv, Dim, Graph, MeanWindows, Op, ParamRole, TensorType};
 use caf_torch::{GradOptions, Mode, Params, TorchError, Trace, forward, forward_traced, gradients};
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
@@ -38,9 +38,12 @@ fn both(graph: &Graph, params: &Params, inputs: &[Tensor], mode: Mode) -> [f64; 
 #[test]
 fn every_fusion_network_has_derivatives_along_a_direction() {
     for kind in FUSION_NETWORKS {
-        let graph = kind.parse(json!({})).unwrap().graph().unwrap();
+        let network = kind.parse(json!({})).unwrap();
+        let graph = network.graph().unwrap();
         let params = Params::init(&graph, 3, Device::Cpu, Kind::Double).unwrap();
-        let inputs = [waves(&[2, 1, 11, 12], 0.0), waves(&[2, 1, 11, 12], 1.1)];
+        let side = network.sides().least_px.max(11) as i64;
+        let shape = [2, 1, side, side + 1];
+        let inputs = [waves(&shape, 0.0), waves(&shape, 1.1)];
         for mode in [Mode::BatchStatistics, Mode::Eval, Mode::Train { seed: 1 }] {
             let [by_autograd, along] = both(&graph, &params, &inputs, mode);
             let gap = (by_autograd - along).abs();
@@ -97,9 +100,18 @@ fn of_all_ops() -> Graph {
     y = b.node("limited", Op::Clamp { min: 0.7, max: 1.2 }, &[y]).unwrap();
     let four = b.node("four", Op::Concat { axis: 1 }, &[y, y]).unwrap();
     let spread = b.node("spread", Op::PixelShuffle { factor: 2 }, &[four]).unwrap();
-    y = b.node("cut", Op::CropLike, &[spread, y]).unwrap();
+    y = b.node("cut", Op::Crop { top: 0, left: 0 }, &[spread, y]).unwrap();
     y = b.node("padded", Op::Pad { top: 1, bottom: 0, left: 2, right: 1, value: 0.7 }, &[y]).unwrap();
     y = b.node("mirrored", Op::ReflectPad { top: 1, bottom: 1, left: 0, right: 2 }, &[y]).unwrap();
+    y = b.node("largest", Op::MaxPool { kernel: 3, stride: 2, padding: 1 }, &[y]).unwrap();
+    let windows = MeanWindows::Sliding { stride: 1, padding: 1 };
+    y = b.node("means", Op::MeanPool { kernel: 3, windows }, &[y]).unwrap();
+    y = b.node("tiles", Op::MeanPool { kernel: 2, windows: MeanWindows::Tiles }, &[y]).unwrap();
+    y = b.node("resized", Op::ResizeLike, &[y, still]).unwrap();
+    let small = b.node("small", Op::Constant { shape: vec![1, 1, 4, 5], values: vec![0.0; 20] }, &[]).unwrap();
+    y = b.node("cropped", Op::Crop { top: 1, left: 2 }, &[y, small]).unwrap();
+    let mean = b.node("mean", Op::GlobalMean, &[y]).unwrap();
+    y = b.node("weighted", Op::Mul, &[y, mean]).unwrap();
     y = b.node("turned", Op::Permute { order: vec![0, 1, 3, 2] }, &[y]).unwrap();
     b.output("y", y);
     b.finish()

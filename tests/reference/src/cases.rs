@@ -3,8 +3,8 @@
 use crate::array::{Array, noise};
 use caf_geometry::Size;
 use caf_net::{
-    Activation, Builder, Conv, Dim, DropUnit, Element, Extent, Graph, LayerNorm, Linear, Norm, Op, ParamId, ParamRole,
-    TensorType, Value,
+    Activation, Builder, Conv, Dim, DropUnit, Element, Extent, Graph, LayerNorm, Linear, MeanWindows, Norm, Op,
+    ParamId, ParamRole, TensorType, Value,
 };
 use caf_weights::{HostTensor, Weights};
 
@@ -246,6 +246,18 @@ fn pixels(made: &mut Made) {
         let op = Op::MaxPool { kernel, stride, padding };
         made.add(&format!("{kernel}, stride {stride}, padding {padding}"), op, &[(open, image(19))]);
     }
+    let sliding = |stride, padding| MeanWindows::Sliding { stride, padding };
+    for (kernel, windows) in [
+        (3, sliding(2, 1)),
+        (3, sliding(1, 1)),
+        (2, sliding(3, 0)),
+        (2, MeanWindows::Tiles),
+        (4, MeanWindows::Tiles),
+        (1, MeanWindows::Tiles),
+    ] {
+        made.add(&format!("{kernel}, {windows:?}"), Op::MeanPool { kernel, windows }, &[(open, image(27))]);
+    }
+    made.add("", Op::GlobalMean, &[(open, image(28))]);
     made.add("", Op::UpsampleNearest { factor: 2 }, &[(open, image(20))]);
     for (height, width) in [(9, 13), (3, 2), (6, 5), (17, 4)] {
         made.add(&format!("to {height}×{width}"), Op::ResizeBilinear { height, width }, &[(open, image(21))]);
@@ -257,9 +269,12 @@ fn pixels(made: &mut Made) {
         made.add(&format!("by {factor}"), Op::PixelShuffle { factor }, &[(&format!("n {channels} h w"), x)]);
     }
     let [rows, columns] = [image(28).shape[2], image(28).shape[3]];
-    for (height, width) in [(rows, columns), (rows - 1, columns), (1, columns - 2)] {
+    for (height, width, top, left) in
+        [(rows, columns, 0, 0), (rows - 1, columns, 0, 0), (1, columns - 2, 0, 0), (2, columns - 2, 1, 2)]
+    {
         let like = noise(&[1, 1, height, width], [0.0, 1.0], 29);
-        made.add(&format!("{height}×{width}"), Op::CropLike, &[(open, image(28)), ("m 1 rows columns", like)]);
+        let op = Op::Crop { top, left };
+        made.add(&format!("{height}×{width} from {top}, {left}"), op, &[(open, image(28)), ("m 1 rows columns", like)]);
     }
     made.add("", Op::Pad { top: 1, bottom: 2, left: 3, right: 0, value: 0.25 }, &[(open, image(23))]);
     made.add("", Op::ReflectPad { top: 1, bottom: 5, left: 4, right: 2 }, &[(open, image(24))]);

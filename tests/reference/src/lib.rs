@@ -98,6 +98,14 @@ fn apply(op: &Op, x: &[&Array], param: &dyn Fn(ParamId) -> Array) -> Array {
             })
         }
         Op::MaxPool { kernel, stride, padding } => loops::max_pool(x[0], *kernel, *stride, *padding),
+        Op::MeanPool { kernel, windows } => loops::mean_pool(x[0], *kernel, *windows),
+        Op::GlobalMean => {
+            let [n, c, h, w] = x[0].nchw();
+            let pixels = || (0..h).flat_map(|y| (0..w).map(move |x| (y, x)));
+            Array::build(&[n, c, 1, 1], |at| {
+                pixels().map(|(row, column)| x[0].at(&[at[0], at[1], row, column])).sum::<f64>() / (h * w) as f64
+            })
+        }
         Op::UpsampleNearest { factor } => {
             let [n, c, h, w] = x[0].nchw();
             Array::build(&[n, c, h * factor, w * factor], |at| x[0].at(&[at[0], at[1], at[2] / factor, at[3] / factor]))
@@ -110,9 +118,10 @@ fn apply(op: &Op, x: &[&Array], param: &dyn Fn(ParamId) -> Array) -> Array {
                 x[0].at(&[at[0], (at[1] * f + at[2] % f) * f + at[3] % f, at[2] / f, at[3] / f])
             })
         }
-        Op::CropLike => {
+        Op::Crop { top, left } => {
             let [n, c, ..] = x[0].nchw();
-            Array::build(&[n, c, x[1].shape[2], x[1].shape[3]], |at| x[0].at(at))
+            let [.., h, w] = x[1].nchw();
+            Array::build(&[n, c, h, w], |at| x[0].at(&[at[0], at[1], at[2] + top, at[3] + left]))
         }
         Op::Pad { top, bottom, left, right, value } => loops::pad(x[0], [*top, *bottom, *left, *right], *value),
         Op::ReflectPad { top, bottom, left, right } => {

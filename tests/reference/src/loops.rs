@@ -1,7 +1,7 @@
 //! The ops that need more than a line.
 
 use crate::array::Array;
-use caf_net::Conv;
+use caf_net::{Conv, MeanWindows};
 
 /// The pixel, or nothing outside.
 fn inside(x: &Array, n: usize, c: usize, [row, column]: [isize; 2]) -> Option<f64> {
@@ -126,6 +126,26 @@ pub fn max_pool(x: &Array, kernel: usize, stride: usize, padding: usize) -> Arra
         let window = (0..kernel).flat_map(|ky| (0..kernel).map(move |kx| (ky, kx)));
         let values = window.filter_map(|(ky, kx)| inside(x, at[0], at[1], [place(at[2], ky), place(at[3], kx)]));
         values.fold(f64::MIN, f64::max)
+    })
+}
+
+pub fn mean_pool(x: &Array, kernel: usize, windows: MeanWindows) -> Array {
+    let [n, c, h, w] = x.nchw();
+    let (stride, padding) = match windows {
+        MeanWindows::Sliding { stride, padding } => (stride, padding),
+        MeanWindows::Tiles => (kernel, 0),
+    };
+    let side = |n: usize| match windows {
+        MeanWindows::Sliding { .. } => (n + 2 * padding - kernel) / stride + 1,
+        MeanWindows::Tiles => n.div_ceil(kernel),
+    };
+    Array::build(&[n, c, side(h), side(w)], |at| {
+        let place = |at: usize, k: usize| (at * stride + k) as isize - padding as isize;
+        let window = (0..kernel).flat_map(|ky| (0..kernel).map(move |kx| (ky, kx)));
+        let values: Vec<f64> =
+            window.filter_map(|(ky, kx)| inside(x, at[0], at[1], [place(at[2], ky), place(at[3], kx)])).collect();
+        let count = if windows == MeanWindows::Tiles { values.len() } else { kernel * kernel };
+        values.iter().sum::<f64>() / count as f64
     })
 }
 

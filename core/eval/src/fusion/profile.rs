@@ -57,6 +57,25 @@ impl Profile {
         })
     }
 
+    /// The metrics of a list of names parted by commas, each once; `all` is every one, without a list those of the published tables.
+    ///
+    /// # Errors
+    /// [`EvalError::UnknownMetric`].
+    pub fn chosen(&self, list: Option<&str>) -> Result<Vec<Metric>, EvalError> {
+        let Some(list) = list else { return Ok(self.metrics.to_vec()) };
+        if list.eq_ignore_ascii_case("all") {
+            return Ok(self.all().collect());
+        }
+        let mut metrics: Vec<Metric> = vec![];
+        for name in list.split(',') {
+            let metric = self.metric(name.trim())?;
+            if metrics.iter().all(|m| m.name() != metric.name()) {
+                metrics.push(metric);
+            }
+        }
+        Ok(metrics)
+    }
+
     /// The planes that this profile measures: one triple, or three of colour.
     ///
     /// # Errors
@@ -93,6 +112,11 @@ mod tests {
             }
             assert!(profile.metric("XYZ").unwrap_err().is_wrong_call());
         }
+        let linfeng = Profile::named("linfeng").unwrap();
+        let names = |list| linfeng.chosen(list).map(|list| list.iter().map(Metric::name).collect::<Vec<_>>());
+        assert_eq!(names(Some("VIF, en,vif")).unwrap(), ["VIF", "EN"]);
+        assert_eq!([None, Some("all")].map(|list| names(list).unwrap().len()), [13, 22]);
+        assert!(names(Some("EN,")).unwrap_err().is_wrong_call());
         assert!(Profile::named("pascal").unwrap_err().is_wrong_call());
     }
 

@@ -53,11 +53,17 @@ pub(crate) fn infer(
             at.require(*stride > 0 && *kernel > 2 * padding, "stride > 0 and padding below half the kernel", &x)?;
             at.window(x, [*kernel; 2], [*stride; 2], [*padding; 2], [1; 2])
         }
+        Op::MeanPool { kernel, windows } => at.mean_pool(*kernel, *windows, at.image(inputs)?),
+        Op::GlobalMean => {
+            let mut x = at.image(inputs)?;
+            x.dims[2..].fill(Dim::Fixed(1));
+            Ok(x)
+        }
         Op::UpsampleNearest { factor } => at.upsample(*factor, at.image(inputs)?),
         Op::ResizeBilinear { height, width } => at.resize([*height, *width], at.image(inputs)?),
         Op::ResizeLike => at.resize_like(at.two(inputs)?),
         Op::PixelShuffle { factor } => at.pixel_shuffle(*factor, at.image(inputs)?),
-        Op::CropLike => at.crop_like(at.two(inputs)?),
+        Op::Crop { top, left } => at.crop([*top, *left], at.two(inputs)?),
         Op::Pad { top, bottom, left, right, .. } => at.padded([[*top, *bottom], [*left, *right]], at.image(inputs)?),
         Op::ReflectPad { top, bottom, left, right } => {
             at.reflect_pad([[*top, *bottom], [*left, *right]], at.image(inputs)?)

@@ -2,6 +2,7 @@
 
 use super::site::Site;
 use crate::error::GraphError;
+use crate::op::MeanWindows;
 use crate::tensor::{Dim, TensorType};
 
 impl Site<'_> {
@@ -30,6 +31,42 @@ impl Site<'_> {
             x.dims[axis + 2] = after;
         }
         Ok(x)
+    }
+
+    pub(super) fn mean_pool(
+        &self,
+        kernel: usize,
+        windows: MeanWindows,
+        mut x: TensorType,
+    ) -> Result<TensorType, GraphError> {
+        self.require(kernel > 0, "a kernel of at least 1", &x)?;
+        match windows {
+            MeanWindows::Sliding { stride, padding } => {
+                self.require(stride > 0 && kernel > 2 * padding, "stride > 0 and padding below half the kernel", &x)?;
+                self.window(x, [kernel; 2], [stride; 2], [padding; 2], [1; 2])
+            }
+            MeanWindows::Tiles => {
+                for dim in &mut x.dims[2..] {
+                    *dim = match dim {
+                        Dim::Fixed(n) => Dim::Fixed(n.div_ceil(kernel)),
+                        Dim::Named(_) | Dim::Shifted { .. } | Dim::Any => Dim::Any,
+                    };
+                }
+                Ok(x)
+            }
+        }
+    }
+
+    /// The extents of `like` from a place in `x` on.
+    pub(super) fn crop(&self, before: [usize; 2], [x, like]: [&TensorType; 2]) -> Result<TensorType, GraphError> {
+        let y = self.resize_like([x, like])?;
+        for (axis, before) in (2..).zip(before) {
+            if let (Dim::Fixed(from), Dim::Fixed(to)) = (&x.dims[axis], &y.dims[axis]) {
+                let expected = format!("extent {axis} of at least {before} + {to}");
+                self.require(from.checked_sub(before).is_some_and(|room| room >= *to), expected, x)?;
+            }
+        }
+        Ok(y)
     }
 
     pub(super) fn upsample(&self, factor: usize, mut x: TensorType) -> Result<TensorType, GraphError> {
@@ -66,16 +103,6 @@ impl Site<'_> {
         self.require(fits, format!("channels in multiples of {factor}·{factor}"), &x)?;
         let mut y = self.upsample(factor, x)?;
         y.dims[1] = Dim::Fixed(channels / block);
-        Ok(y)
-    }
-
-    pub(super) fn crop_like(&self, [x, like]: [&TensorType; 2]) -> Result<TensorType, GraphError> {
-        let y = self.resize_like([x, like])?;
-        for axis in 2..4 {
-            if let (Dim::Fixed(n), Dim::Fixed(wanted)) = (&x.dims[axis], &like.dims[axis]) {
-                self.require(n >= wanted, format!("extent {axis} of at least {wanted}"), x)?;
-            }
-        }
         Ok(y)
     }
 

@@ -15,15 +15,18 @@ use std::sync::Arc;
 /// A fusion network with its configuration.
 pub type FusionConfig = NetworkConfig<dyn FusionNetwork>;
 
+/// The receptive field of a network whose every pixel depends on the whole image.
+pub const WHOLE_IMAGE: usize = usize::MAX;
+
 /// A network that makes one luma of two, implemented by its configuration.
 ///
 /// Inputs and result are on one scale: 0 is black, 1 is white. A network that computes on another scale, say [−1, 1], converts
 /// inside [`build`](Self::build), so that nobody else needs to know.
 pub trait FusionNetwork: fmt::Debug + Send + Sync {
-    /// Smallest and largest value the fused luma can have; what can leave [0, 1] is clamped behind the network.
+    /// Smallest and largest value the fused luma can have, infinite where there is no limit; what can leave [0, 1] is clamped behind the network.
     fn output_range(&self) -> [f64; 2];
 
-    /// Side of the square of input pixels that one fused pixel depends on.
+    /// Side of the square of input pixels that one fused pixel depends on; [`WHOLE_IMAGE`] where it depends on all.
     fn receptive_field_px(&self) -> usize;
 
     /// Which sizes of images it takes.
@@ -51,6 +54,21 @@ impl FusionConfig {
         }
         let what = format!("image sides: expected {sides}, found {size}");
         Err(GraphError::Config { network: self.kind(), what })
+    }
+}
+
+/// Side of the images whose multiplications are counted: a multiple of every network's coarsest step, and large beside its
+/// borders.
+const COUNTED_PX: usize = 256;
+
+impl FusionConfig {
+    /// Multiply-adds of its convolutions for each pixel, on an image of 256×256.
+    ///
+    /// # Errors
+    /// When the configuration is impossible.
+    pub fn macs_per_pixel(&self) -> Result<u64, GraphError> {
+        let graph = self.graph()?.bind(&[("batch", 1), ("height", COUNTED_PX), ("width", COUNTED_PX)])?;
+        Ok(graph.conv_macs() / (COUNTED_PX * COUNTED_PX) as u64)
     }
 }
 

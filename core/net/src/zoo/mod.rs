@@ -1,6 +1,7 @@
 //! The networks this project knows, and the lists that everything else finds them by.
 
 pub mod caf;
+pub mod defusion;
 pub mod didfuse;
 pub mod fusion;
 pub mod network;
@@ -31,6 +32,7 @@ pub static FUSION_NETWORKS: &[Kind<dyn FusionNetwork>] = &[
     Kind::of::<sdnet::SdNetConfig>(),
     Kind::of::<tardal::TarDalConfig>(),
     Kind::of::<student::StudentConfig>(),
+    Kind::of::<defusion::DeFusionConfig>(),
 ];
 
 /// Every task network.

@@ -78,7 +78,7 @@ impl FusionNetwork for StudentConfig {
         }
         let x = b.conv("tail", ConvSpec::same(scale * scale, 3), x)?;
         let x = b.node("pixels", Op::PixelShuffle { factor: scale }, &[x])?;
-        let change = b.node("change", Op::CropLike, &[x, ir])?;
+        let change = b.node("change", Op::Crop { top: 0, left: 0 }, &[x, ir])?;
         let sum = b.node("sum", Op::Add, &[ir, vi])?;
         let mean = b.node("mean", Op::Affine { scale: 0.5, shift: 0.0 }, &[sum])?;
         let fused = b.node("changed", Op::Add, &[mean, change])?;

@@ -1,6 +1,9 @@
 //! What holds for every network of the lists, and how configurations are written.
 
-use super::network::{kind_of, kinds_of, recognise};
+#[path = "example.rs"]
+mod example;
+
+use super::network::{Kind, kind_of, kinds_of, recognise};
 use super::*;
 use crate::Dim;
 use crate::zoo::caf::CafConfig;
@@ -143,4 +146,21 @@ fn unknown_kinds_and_keys_are_named_with_what_there_is() {
     assert!(matches!(kind_of::<dyn TaskNetwork>("caf"), Err(GraphError::Kind { .. })));
     let error = serde_json::from_value::<TaskNetworkConfig>(json!({})).unwrap_err().to_string();
     assert!(error.contains("`kind` is missing"), "{error}");
+}
+
+#[test]
+fn the_example_of_the_page_on_adding_a_network_is_one() {
+    let page = include_str!("../../../../docs/add-a-network.md");
+    let code = format!("```rust\n{}```\n", include_str!("example.rs"));
+    assert!(page.contains(&code), "docs/add-a-network.md shows another text than core/net/src/zoo/example.rs");
+    const EXAMPLE: Kind<dyn FusionNetwork> = Kind::of::<example::ExampleConfig>();
+    let config = EXAMPLE.parse(json!({"width": 24})).unwrap();
+    let graph = config.graph().unwrap();
+    let found = EXAMPLE.recognise(&File::of(&graph)).unwrap();
+    assert_eq!((&found.config, found.kernels), (&config, network::KernelLayout::Oihw));
+    assert_eq!(config.macs_per_pixel().unwrap(), 9 * (2 * 24 + 24));
+    let sized = graph.bind(&[("batch", 1), ("height", 7), ("width", 9)]).unwrap();
+    assert_eq!(sized.type_of(sized.output("fused").unwrap()).to_string(), "f32[1, 1, 7, 9]");
+    assert!(EXAMPLE.parse(json!({"wide": 24})).is_err());
+    assert_eq!(recognise::<dyn FusionNetwork>(&File::of(&graph)), None, "no other network takes its tensors");
 }

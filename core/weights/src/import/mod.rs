@@ -1,4 +1,4 @@
-//! Original PyTorch checkpoints, read without executing anything.
+//! Original checkpoints, read without executing anything: those of PyTorch here, those of TensorFlow in `tensorflow`.
 //!
 //! A `.pth` or `.pt` file is a pickle: a program for a small stack machine. `run` runs that program with every effect
 //! removed. A name in the pickle (`GLOBAL`) is never imported; it either is on a short list of functions and types whose results
@@ -19,6 +19,7 @@ mod names;
 mod opcode;
 mod run;
 mod state;
+mod tensorflow;
 mod value;
 
 pub use state::ImportOptions;
@@ -58,6 +59,15 @@ pub fn import_checkpoint(path: impl AsRef<Path>, options: &ImportOptions) -> Res
 fn import(path: &Path, options: &ImportOptions) -> Result<Imported, ImportCause> {
     let file = File::open(path).map_err(ImportCause::Io)?;
     let file_len = file.metadata().map_err(ImportCause::Io)?.len();
+    if tensorflow::is_index(&file, file_len)? {
+        let (mut weights, ignored) = tensorflow::read(path, file, file_len)?;
+        if !options.keep_types {
+            weights = weights.widened();
+        }
+        let mut notes = Vec::new();
+        let weights = tidy::tidy(weights, options.strip_prefix.is_none(), &mut notes)?;
+        return Ok(Imported { weights, entry: None, class: None, ignored, notes });
+    }
     if container::is_zip(&file)? {
         let mut archive = container::Archive::open(file, file_len)?;
         let pickle = archive.pickle()?;

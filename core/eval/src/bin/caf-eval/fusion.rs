@@ -57,22 +57,6 @@ pub struct Args {
     csv: Option<PathBuf>,
 }
 
-/// The metrics that `--metrics` names, each once.
-fn chosen(profile: &Profile, list: Option<&str>) -> Result<Vec<Metric>, caf_eval::EvalError> {
-    let Some(list) = list else { return Ok(profile.metrics.to_vec()) };
-    if list.eq_ignore_ascii_case("all") {
-        return Ok(profile.all().collect());
-    }
-    let mut metrics: Vec<Metric> = vec![];
-    for name in list.split(',') {
-        let metric = profile.metric(name.trim())?;
-        if metrics.iter().all(|m| m.name() != metric.name()) {
-            metrics.push(metric);
-        }
-    }
-    Ok(metrics)
-}
-
 /// The three files of one name.
 struct Files {
     name: String,
@@ -86,7 +70,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let paths = Paths::default().folder("--ir", args.ir.as_path()).folder("--vi", args.vi.as_path());
     let paths = paths.folder("--fused", args.fused.as_path()).file("--names", args.names.as_deref());
     paths.writes("--json", args.json.as_deref()).writes("--csv", args.csv.as_deref()).check()?;
-    let metrics = chosen(args.profile, args.metrics.as_deref())?;
+    let metrics = args.profile.chosen(args.metrics.as_deref())?;
     claim(args.json.as_deref())?;
     claim(args.csv.as_deref())?;
     let files = find(args)?;
