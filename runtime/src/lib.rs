@@ -15,6 +15,7 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod align;
+pub mod board;
 pub mod check;
 pub mod draw;
 pub mod error;
@@ -29,6 +30,7 @@ mod json;
 pub mod live;
 pub mod pair;
 pub mod pixels;
+pub mod preview;
 pub mod queue;
 pub mod result;
 pub mod session;

@@ -60,7 +60,7 @@ pub(crate) fn luma_u16(rgb: &[u8; 3]) -> u16 {
 
 /// `round(255 · v)` of a value cut to [0, 1], NaN taken as 0. Above 2²³ floats are whole numbers, so that the sum is rounded
 /// and its low bits are the result: several times as fast as a cast that saturates.
-fn byte(v: f32) -> u8 {
+pub(crate) fn byte(v: f32) -> u8 {
     let cut = if v > 0.0 { v.min(1.0) } else { 0.0 };
     (cut * 255.0 + 8_388_608.0).to_bits() as u8
 }

@@ -43,6 +43,7 @@ fn config(ir: &str, vi: &str, sinks: Vec<SinkSpec>) -> LiveConfig {
         sinks,
         limit: None,
         clock: Arc::new(MonotonicClock::default()),
+        board: Arc::default(),
     }
 }
 

@@ -162,6 +162,7 @@ impl LiveArgs {
             sinks: self.sinks.specs(),
             limit: self.seconds,
             clock: Arc::new(MonotonicClock::default()),
+            board: Arc::default(),
         };
         let (console, stop) = (Console::default(), StopFlag::on_signals().context("interrupts cannot be caught")?);
         console.watch("live");

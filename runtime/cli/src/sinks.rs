@@ -9,7 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches, val
 
 /// Every kind of sink.
 fn kinds() -> impl Iterator<Item = SinkKind> {
-    caf_gst::SINKS.iter().chain(caf_runtime::sink::SINKS).copied()
+    caf_gst::SINKS.iter().chain(caf_runtime::sink::SINKS).chain(caf_http::SINKS).copied()
 }
 
 /// The sinks that were asked for.

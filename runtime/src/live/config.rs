@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::board::Board;
 use crate::fusion::FusionSettings;
 #[cfg(doc)]
 use crate::result::ResultState;
@@ -42,6 +43,8 @@ pub struct LiveConfig {
     pub limit: Option<Duration>,
     /// The time that everything goes by.
     pub clock: Arc<dyn Clock>,
+    /// Where the run writes how it is.
+    pub board: Arc<Board>,
 }
 
 /// What a lost camera means for the run.

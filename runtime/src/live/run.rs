@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::ScopedJoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::config::{LiveConfig, Progress, WhenLost};
 use super::stages::{CloseAtEnd, Inference, Inferred, Order, Paired, Pairing};
 use super::summary::{Account, EndedBy, Summary};
+use crate::board::{CameraStatus, Phase, SinkStatus, Status};
 use crate::error::RuntimeError;
 use crate::frame::Camera;
 use crate::fusion::FrameFusion;
 use crate::pair::PairRule;
-use crate::queue::{Lanes, Queue, WhenFull};
+use crate::queue::{LaneCount, Lanes, Queue, WhenFull};
 use crate::result::{ResultPool, ResultState};
 use crate::session::Model;
 use crate::sink::error::SinkError;
@@ -24,6 +25,8 @@ use crate::source::port::{Capture, Port, SourceEvent, SourceState};
 
 /// How often the run is looked after.
 const WATCH: Duration = Duration::from_millis(25);
+/// How often it is written on the board how the run is.
+const WRITE: Duration = Duration::from_millis(100);
 /// How late a frame may be without its partner being given up, beyond the camera's latency and the bound on skew: what
 /// threads and decoders may need.
 const JITTER_NS: i64 = 100_000_000;
@@ -98,6 +101,27 @@ impl Plumbing {
         self.made.each_ref().map(|made| made.load(Ordering::Relaxed))
     }
 
+    /// Brings what the board says up to date.
+    fn write(&self, config: &LiveConfig, status: &mut Status) {
+        let (lanes, (counts, dropped_before_inference)) = (self.capture.counts(), config.board.pairing());
+        let camera = |camera: Camera| {
+            let i = camera.index();
+            let LaneCount { pushed: delivered, dropped: dropped_before_pairing, .. } = lanes[i];
+            CameraStatus { delivered, dropped_before_pairing, pairing: counts[i], source: self.ports[i].report() }
+        };
+        status.phase = if self.capturing() { Phase::Running } else { Phase::Ending };
+        status.seconds = self.elapsed(config).as_secs_f64();
+        status.cameras = Camera::BOTH.map(camera);
+        (status.dropped_before_inference, status.results) = (dropped_before_inference, self.made());
+        status.sinks.clear();
+        status.sinks.extend(self.sinks.iter().map(|lane| SinkStatus {
+            sink: lane.name(),
+            dropped: lane.dropped(),
+            missed: lane.missed(),
+            has_ended: lane.is_closed(),
+        }));
+    }
+
     fn capturing(&self) -> bool {
         Camera::BOTH.iter().any(|c| !self.capture.is_closed(c.index()))
     }
@@ -127,7 +151,11 @@ pub fn run(
             "by the rig, the infrared camera sees {percent} % of the visible image; the rest is fused with black"
         );
     }
-    let sinks = config.sinks.iter().map(SinkSpec::open).collect::<Result<Vec<_>, _>>()?;
+    let mut sinks = config.sinks.iter().map(SinkSpec::open).collect::<Result<Vec<_>, _>>()?;
+    config.board.write(|status| {
+        (status.provider, status.provider_reason) = (Some(provider), provider_reason.clone());
+    });
+    sinks.iter_mut().for_each(|sink| sink.attend(&config.board));
     if let Some(took) = fusion.warm_up()? {
         tracing::info!(ms = took.as_millis(), "the model is warm");
     }
@@ -203,6 +231,7 @@ impl Flow<'_> {
         let degrades = p.pace == Pace::Realtime && !config.pairs_only;
         let mut pairing = Pairing::new(queues, cameras, p.pace, self.rule(), degrades);
         pairing.limit_ns = config.limit.filter(|_| !self.live).map(nanoseconds);
+        pairing.board = Some(&config.board);
         let inference = Inference {
             fusion,
             orders: &p.orders,
@@ -230,6 +259,7 @@ impl Flow<'_> {
                     self.fail(EndedBy::Failure, error.into());
                 }
             }
+            let mut written: Option<Instant> = None;
             while !(pairing.is_finished() && inference.is_finished() && outputs.iter().all(|o| o.is_finished())) {
                 self.look_after(sources);
                 let over = self.live && config.limit.is_some_and(|limit| p.elapsed(config) >= limit);
@@ -237,6 +267,10 @@ impl Flow<'_> {
                     self.end(if over { EndedBy::Seconds } else { EndedBy::Interrupt });
                 }
                 watch(p.progress(config));
+                if written.is_none_or(|at| at.elapsed() >= WRITE) {
+                    written = Some(Instant::now());
+                    config.board.write(|status| p.write(config, status));
+                }
                 std::thread::sleep(WATCH);
             }
             p.capture.close_all();

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::matcher::{Matcher, Next, Work};
 use super::picture;
 use super::summary::StageHistograms;
+use crate::board::Board;
 use crate::error::RuntimeError;
 use crate::frame::{Camera, Frame};
 use crate::fusion::{FrameFusion, PairTimes};
@@ -81,6 +82,8 @@ pub struct Pairing<'a> {
     pub pace: Pace,
     /// Takes no frames that were captured later than this after the first visible one.
     pub limit_ns: Option<i64>,
+    /// Where it is told how the run is.
+    pub board: Option<&'a Board>,
     patience_ns: [i64; 2],
     matcher: Matcher<Frame>,
     end_ns: Option<i64>,
@@ -98,8 +101,20 @@ impl<'a> Pairing<'a> {
     ) -> Self {
         let done = Paired { counts: [PairCount::default(); 2], beyond_limit: [0; 2], ordered: [0; 4], dropped: [0; 4] };
         let matcher = Matcher::new(rule, degrades);
-        let (limit_ns, end_ns) = (None, None);
-        Self { capture, orders, clock, ports, pace, limit_ns, patience_ns: rule.patience_ns, matcher, end_ns, done }
+        let (limit_ns, end_ns, board) = (None, None, None);
+        Self {
+            capture,
+            orders,
+            clock,
+            ports,
+            pace,
+            limit_ns,
+            board,
+            patience_ns: rule.patience_ns,
+            matcher,
+            end_ns,
+            done,
+        }
     }
 
     /// Runs the stage.
@@ -135,6 +150,9 @@ impl<'a> Pairing<'a> {
                 self.matcher.set_patience(camera, patience.saturating_add(port.delay_ns()));
                 self.matcher.set_presence(camera, port.presence());
             }
+            if let Some(board) = self.board {
+                board.decided(self.matcher.counts(), self.done.dropped);
+            }
             match self.matcher.poll(self.now()) {
                 Next::Work(work) => {
                     let state = work.state() as usize;
@@ -160,6 +178,9 @@ impl<'a> Pairing<'a> {
     }
 
     fn take(&mut self, camera: Camera, frame: Frame) {
+        if let Some(board) = self.board {
+            board.saw(&frame);
+        }
         if camera == Camera::Visible && self.end_ns.is_none() {
             self.end_ns = self.limit_ns.map(|limit| frame.capture_ns.saturating_add(limit));
         }

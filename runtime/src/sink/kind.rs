@@ -1,8 +1,10 @@
 //! What a kind of sink is: one file that can open what a user names, and one line in a list.
 
 use std::ffi::{OsStr, OsString};
+use std::sync::Arc;
 
 use super::error::SinkError;
+use crate::board::Board;
 use crate::result::PairResult;
 
 /// What became of a result at a sink that goes on.
@@ -20,6 +22,9 @@ pub trait Sink: Send {
     fn method(&self) -> Option<&'static str> {
         None
     }
+
+    /// Shows it where the run writes how it is; called before the first result.
+    fn attend(&mut self, _board: &Arc<Board>) {}
 
     /// Takes a result. After an error it is not called again, only finished.
     fn write(&mut self, result: &PairResult) -> Result<Sent, SinkError>;
