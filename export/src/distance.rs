@@ -38,7 +38,7 @@ pub struct Distance {
     /// Mean absolute difference; of a class map the same as `max_abs`.
     pub mean_abs: f64,
     /// Mean square difference, in parts of the square of the largest value that the output can take: 255 of bytes, the longer side of
-    /// the detector's input of boxes, 1 of all others. Of a class map the same as `max_abs`.
+    /// the detector's input of boxes, what is much of numbers, 1 of all others. Of a class map the same as `max_abs`.
     pub noise: f64,
     /// Smallest and largest value of the second model's output; where they are equal the comparison says little.
     pub range: [f64; 2],
@@ -135,7 +135,7 @@ impl Gaps {
 }
 
 /// What the values of an output are, after [`by_unit`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     /// Images of bytes, in steps.
     Bytes,
@@ -157,7 +157,8 @@ impl Kind {
         match self {
             Self::Bytes => 255.0,
             Self::Task(Quantity::Pixels { longer_px }) => longer_px as f64,
-            Self::Floats | Self::Task(Quantity::Unit | Quantity::Classes) => 1.0,
+            Self::Task(Quantity::Numbers { much }) => much,
+            Self::Floats | Self::Task(Quantity::Classes) => 1.0,
         }
     }
 }
@@ -174,9 +175,9 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// Of a model in fp32 from the same weights not folded, where a task sees the same image: `tolerance` of images in [0, 1] and of
-    /// probabilities, of boxes by the longer side of the detector's input; one step of bytes; of a class map's pixels a share, for where
-    /// two classes are nearly as likely, rounding decides. Of less precision as [`Limit::of_reference`].
+    /// Of a model in fp32 from the same weights not folded, where a task sees the same image: `tolerance` of images in [0, 1], of a task's
+    /// numbers by what is much, of boxes by the longer side of the detector's input; one step of bytes; of a class map's pixels a share, for
+    /// where two classes are nearly as likely, rounding decides. Of less precision as [`Limit::of_reference`].
     #[must_use]
     pub fn of_weights(contract: &Contract, output: &str, tolerance: f64) -> Self {
         /// Share of the pixels that may be of another class.
@@ -188,7 +189,7 @@ impl Limit {
         let max_abs = match kind {
             Kind::Task(Quantity::Classes) => MAP_SHARE,
             Kind::Bytes => 1.0,
-            Kind::Floats | Kind::Task(Quantity::Unit | Quantity::Pixels { .. }) => tolerance * kind.peak(),
+            Kind::Floats | Kind::Task(Quantity::Numbers { .. } | Quantity::Pixels { .. }) => tolerance * kind.peak(),
         };
         Self { max_abs: Some(max_abs), ..Self::default() }
     }
@@ -204,24 +205,22 @@ impl Limit {
     /// allowed, for networks with less contrast to spare. The marks of what tasks make are chosen.
     #[must_use]
     pub fn of_reference(contract: &Contract, output: &str) -> Self {
-        use Quantity::{Classes, Pixels, Unit};
+        use Quantity::{Classes, Numbers, Pixels};
         let kind = Kind::of(contract, output);
         let abs = |max, mean| Self { max_abs: max, mean_abs: Some(mean), psnr_db: None };
         let peak = kind.peak();
         match (contract.precision, kind) {
             (Precision::Fp32, Kind::Bytes) => abs(Some(1.0), 1e-3),
             (Precision::Fp32, Kind::Floats) => abs(Some(1e-4), 1e-5),
-            (Precision::Fp32, Kind::Task(Unit)) => abs(Some(2e-2), 2e-5),
+            (Precision::Fp32, Kind::Task(Numbers { .. })) => abs(Some(2e-2 * peak), 2e-5 * peak),
             (Precision::Fp32, Kind::Task(Pixels { .. })) => abs(Some(5e-3 * peak), 2e-5 * peak),
             (Precision::Fp32, Kind::Task(Classes)) => abs(None, 2e-3),
             (Precision::Fp16, Kind::Bytes | Kind::Floats) => Self { psnr_db: Some(45.0), ..Self::default() },
-            (Precision::Fp16, Kind::Task(Unit)) => abs(None, 5e-3),
-            (Precision::Fp16, Kind::Task(Pixels { .. })) => abs(None, 5e-3 * peak),
+            (Precision::Fp16, Kind::Task(Numbers { .. } | Pixels { .. })) => abs(None, 5e-3 * peak),
             (Precision::Fp16, Kind::Task(Classes)) => abs(None, 2e-2),
             (Precision::Int8, Kind::Bytes) => abs(None, 6.0),
             (Precision::Int8, Kind::Floats) => abs(None, 6.0 / 255.0),
-            (Precision::Int8, Kind::Task(Unit)) => abs(None, 5e-2),
-            (Precision::Int8, Kind::Task(Pixels { .. })) => abs(None, 5e-2 * peak),
+            (Precision::Int8, Kind::Task(Numbers { .. } | Pixels { .. })) => abs(None, 5e-2 * peak),
             (Precision::Int8, Kind::Task(Classes)) => abs(None, 1e-1),
         }
     }

@@ -49,9 +49,9 @@ fn a_pipeline_and_a_detector_are_written_and_verified() {
     }
     let f = Folder::new();
     f.good("onnx --fusion fusion.safetensors --task task.safetensors --size 117x61 -o p.onnx");
-    let detector = f.contract("p.onnx").detection().cloned().unwrap();
-    assert_eq!(detector.classes, ["person", "car"]);
-    assert_eq!(detector.input, Size::new(128, 128));
+    let detector = f.contract("p.onnx").tasks.remove(0);
+    assert_eq!(detector.classes(), ["person", "car"]);
+    assert_eq!(detector.input(), Some(Size::new(128, 128)));
     // The whole input, whatever the image: 16×16, 8×8 and 4×4 cells of 3 anchors.
     assert_eq!(f.contract("p.onnx").outputs[1].shape[1], Extent::Fixed(3 * (16 * 16 + 8 * 8 + 4 * 4)));
     let out = f.good("verify p.onnx --against fusion.safetensors --task task.safetensors --runs 1");
@@ -87,7 +87,7 @@ fn a_segmentation_is_written_and_verified_alone_and_beside_a_detector() {
     f.good("onnx --fusion fusion.safetensors --task seg.safetensors -o s.onnx");
     let contract = f.contract("s.onnx");
     assert_eq!(contract.summary(), "fuses and segments");
-    assert_eq!(contract.segmentation().unwrap().classes, ["road", "person", "car", "sky"]);
+    assert_eq!(contract.tasks[0].classes(), ["road", "person", "car", "sky"]);
     assert_eq!(contract.outputs[1].to_string(), "class_map: u8 [1, height, width]");
     let out = f.good("verify s.onnx --against fusion.safetensors --task seg.safetensors --runs 1 --size 77x64");
     assert!(out.contains("class_map: at most"), "{out}");
@@ -100,7 +100,7 @@ fn a_segmentation_is_written_and_verified_alone_and_beside_a_detector() {
     f.good(&format!("onnx --fusion fusion.safetensors {weights} --task-size 96x64 -o both.onnx"));
     let contract = f.contract("both.onnx");
     assert_eq!(contract.summary(), "fuses, detects and segments");
-    assert_eq!(contract.detection().unwrap().input, Size::new(96, 64));
+    assert_eq!(contract.tasks[0].input(), Some(Size::new(96, 64)));
     let sources: Vec<&str> = contract.sources.iter().map(|source| source.role.as_str()).collect();
     assert_eq!(sources, ["fusion", "task", "task"]);
     let out = f.good(&format!("verify both.onnx --against fusion.safetensors {weights} --runs 1 --size 77x64"));

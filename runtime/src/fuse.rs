@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use caf_contract::{DETECTION, SEGMENTATION};
 use caf_engine::Provider;
 use caf_file::Sha256Hash;
 use caf_geometry::NmsSettings;
@@ -150,10 +151,10 @@ pub fn run(
     if contract.tasks.is_empty() && (config.detections.is_some() || config.fusion.draw) {
         return Err(RuntimeError::NoTask);
     }
-    if contract.segmentation().is_none() && config.class_maps.is_some() {
+    if !contract.does(&SEGMENTATION) && config.class_maps.is_some() {
         return Err(RuntimeError::NoSegmentation);
     }
-    let detects = contract.detection().is_some();
+    let detects = contract.does(&DETECTION);
     let mut fusion = FrameFusion::new(model, &config.fusion)?;
     let open =
         |path: &Path| ResultFolder::open(path, &facts, pairs.iter().map(|pair| pair.name.as_str()), config.existing);

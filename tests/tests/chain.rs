@@ -56,16 +56,16 @@ fn from_rendered_pairs_to_a_model_on_onnx_runtime() {
     let model = Model::new(Parts::Pipeline(&fusion, &tasks), &settings).unwrap();
     assert!(model.contract().fuses());
     // Class names and size of the detector's images came along in its file.
-    let detector = model.contract().detection().cloned().unwrap();
-    assert_eq!(detector.classes, scenes.dataset("val.txt").classes());
-    assert_eq!(detector.input, Size { width: 128, height: 96 });
+    let detector = &model.contract().tasks[0];
+    assert_eq!(detector.classes(), scenes.dataset("val.txt").classes());
+    assert_eq!(detector.input(), Some(Size { width: 128, height: 96 }));
 
     let mut tally = Tally::new("from_rendered_pairs_to_a_model_on_onnx_runtime");
     let mut engines = [LIBTORCH, ONNX_FOLDED].map(|(_, load)| load(model.graph(), model.weights()));
     // A value on a half may be rounded up by one engine and down by the other: detectors are compared behind the same image.
     let lone = Model::new(Parts::Tasks(&tasks), &settings).unwrap();
     let mut detectors = [LIBTORCH, ONNX_FOLDED].map(|(_, load)| load(lone.graph(), lone.weights()));
-    let layout = Layout { columns: 5 + detector.classes.len(), image: detector.input };
+    let layout = Layout { columns: 5 + detector.classes().len(), image: detector.input().unwrap() };
     for entry in scenes.dataset("val.txt").entries() {
         tally.case(&entry.name);
         let (ir, vi) = (read_ir(&entry.ir, IrRange::Full).unwrap(), read_vi(&entry.vi).unwrap());
@@ -82,7 +82,7 @@ fn from_rendered_pairs_to_a_model_on_onnx_runtime() {
         let written = read_vi(&fused.join(format!("{}.png", entry.name))).unwrap();
         let mut rows = Rows::new(&mut tally, "chain", "ONNX Runtime - `fuse`");
         rows.close("fused (levels)", as_bytes(&onnx[0]), written.data(), 1.0);
-        nms(as_floats(&onnx[1]), detector.classes.len(), &NmsSettings::validation()).unwrap();
+        nms(as_floats(&onnx[1]), detector.classes().len(), &NmsSettings::validation()).unwrap();
     }
     tally.finish();
     let left = std::fs::read_dir(&fused).unwrap().map(|entry| entry.unwrap().path());

@@ -244,7 +244,7 @@ fn a_pipeline_of_the_official_checkpoints_agrees_on_real_pairs() {
 
 /// The size of a model's letterbox, if it has a detector.
 fn boxes_in(model: &Model) -> Option<Size> {
-    Some(model.contract().detection()?.input)
+    model.contract().tasks.first()?.input()
 }
 
 fn save(folder: &Path, name: &str, weights: &Weights) -> PathBuf {
@@ -398,9 +398,9 @@ fn check_contract(model: &Model, parts: Parts<'_>, files: &Files) {
     };
     let found: Vec<(&str, String)> = contract.sources.iter().map(|s| (s.role.as_str(), s.sha256.clone())).collect();
     assert_eq!(found, expected);
-    if let Some(detector) = contract.detection() {
-        assert_eq!(detector.classes, ["person", "car", "lamp"]);
-        assert_eq!(detector.input, Size::new(128, 96));
+    if let Some(detector) = contract.tasks.first() {
+        assert_eq!(detector.classes(), ["person", "car", "lamp"]);
+        assert_eq!(detector.input(), Some(Size::new(128, 96)));
     }
     for (ports, real) in [(&contract.inputs, engine.inputs()), (&contract.outputs, engine.outputs())] {
         let promised: Vec<GraphPort> = ports

@@ -6,6 +6,7 @@ use caf_contract::{IrRange, Precision, Source};
 use caf_file::Sha256Hash;
 use caf_geometry::NmsSettings;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The manifest: what the bundle is, and every other file in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -120,7 +121,7 @@ pub struct ModelEntry {
 }
 
 /// What a lower precision cost, against the fp32 model on pairs that neither training nor calibration saw.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MeasuredLoss {
     /// Pairs it was measured on; at least 1.
@@ -133,10 +134,9 @@ pub struct MeasuredLoss {
     pub mutual_information_lost: Option<f64>,
     /// How much visual information fidelity was lost, likewise.
     pub vif_lost: Option<f64>,
-    /// How many points (of 100) of mAP at IoU 0.5 were lost, likewise.
-    pub map50_points_lost: Option<f64>,
-    /// How many points (of 100) of mIoU were lost, likewise.
-    pub miou_points_lost: Option<f64>,
+    /// How many points of each task's score ([`caf_contract::Task::score`]) were lost, likewise, by the name of the task.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub points_lost: BTreeMap<String, f64>,
 }
 
 /// What a file is for.

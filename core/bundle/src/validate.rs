@@ -1,7 +1,7 @@
 //! Whether a manifest says something that can be.
 
 use crate::error::ManifestFault;
-use crate::manifest::{FileEntry, Manifest, MeasuredLoss, Role};
+use crate::manifest::{FileEntry, Manifest, MeasuredLoss, Role, TaskEntry};
 use crate::name::FileName;
 use crate::{MANIFEST, SIGNATURE};
 use caf_contract::{Mismatch, Precision, Task};
@@ -102,9 +102,9 @@ fn values(manifest: &Manifest, found: &mut Vec<Mismatch>) {
             Some(_) if model.precision == Precision::Fp32 => {
                 wrong(&place, "no loss of fp32 against itself", "one".to_owned());
             }
-            Some(loss) if !can_be(loss) => {
-                let expected =
-                    "a loss that was measured on pairs: PSNR and SSIM of the fused images (at most 1), finite numbers";
+            Some(loss) if !can_be(loss, &manifest.tasks) => {
+                let expected = "a loss that was measured on pairs: PSNR and SSIM of the fused images (at most 1), finite numbers, points of \
+                                the bundle's tasks";
                 wrong(&place, expected, format!("{loss:?}"));
             }
             _ => {}
@@ -113,13 +113,14 @@ fn values(manifest: &Manifest, found: &mut Vec<Mismatch>) {
 }
 
 /// Whether a loss can have been measured.
-fn can_be(loss: &MeasuredLoss) -> bool {
-    let MeasuredLoss { pairs, fused_psnr_db, fused_ssim, .. } = *loss;
-    let lost = [loss.mutual_information_lost, loss.vif_lost, loss.map50_points_lost, loss.miou_points_lost];
-    pairs > 0
+fn can_be(loss: &MeasuredLoss, tasks: &[TaskEntry]) -> bool {
+    let MeasuredLoss { pairs, fused_psnr_db, fused_ssim, mutual_information_lost, vif_lost, points_lost } = loss;
+    let lost = [mutual_information_lost, vif_lost].into_iter().flatten().chain(points_lost.values());
+    *pairs > 0
         && fused_psnr_db.is_some_and(f64::is_finite)
         && fused_ssim.is_some_and(|ssim| (-1.0..=1.0).contains(&ssim))
-        && lost.into_iter().flatten().all(f64::is_finite)
+        && lost.into_iter().all(|lost| lost.is_finite())
+        && points_lost.keys().all(|name| tasks.iter().any(|task| task.task == *name))
 }
 
 fn files(manifest: &Manifest, found: &mut Vec<Mismatch>) {

@@ -271,8 +271,8 @@ fn a_manifest_that_says_what_cannot_be_is_refused() {
         place.replace(last, &format!("{last}\n[models.loss]\n{loss}\n"));
         place.open()
     };
-    let good = "pairs = 54\nfused_psnr_db = 44.2\nfused_ssim = 0.984\nmap50_points_lost = -0.2";
-    assert_eq!(with_loss(good).unwrap().manifest().models[0].loss.unwrap().fused_ssim, Some(0.984));
+    let good = "pairs = 54\nfused_psnr_db = 44.2\nfused_ssim = 0.984\npoints_lost = { detection = -0.2 }";
+    assert_eq!(with_loss(good).unwrap().manifest().models[0].loss.as_ref().unwrap().fused_ssim, Some(0.984));
     for (old, new) in [
         ("pairs = 54", "pairs = 0"),
         ("fused_psnr_db = 44.2\n", ""),
@@ -281,7 +281,8 @@ fn a_manifest_that_says_what_cannot_be_is_refused() {
         ("fused_ssim = 0.984", "fused_ssim = 1.1"),
         ("fused_ssim = 0.984", "fused_ssim = nan"),
         ("-0.2", "nan"),
-        ("map50_points_lost = -0.2", "vif_lost = -inf"),
+        ("detection = -0.2", "depth = -0.2"),
+        ("points_lost = { detection = -0.2 }", "vif_lost = -inf"),
     ] {
         assert!(good.contains(old), "{old}");
         let error = with_loss(&good.replace(old, new)).unwrap_err();

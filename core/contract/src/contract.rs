@@ -3,7 +3,7 @@
 use crate::error::ContractError;
 use crate::ir_range::IrRange;
 use crate::port::{Extent, Port, elements};
-use crate::task::{DetectionContract, Quantity, SegmentationContract, TaskContract};
+use crate::task::{Quantity, Task, TaskContract};
 use serde::{Deserialize, Serialize};
 
 /// Name of the infrared input.
@@ -102,22 +102,10 @@ impl Contract {
         }
     }
 
-    /// The first detection among the tasks.
+    /// Whether the model does a task.
     #[must_use]
-    pub fn detection(&self) -> Option<&DetectionContract> {
-        self.tasks.iter().find_map(|task| match task {
-            TaskContract::Detection(detection) => Some(detection),
-            _ => None,
-        })
-    }
-
-    /// The first segmentation among the tasks.
-    #[must_use]
-    pub fn segmentation(&self) -> Option<&SegmentationContract> {
-        self.tasks.iter().find_map(|task| match task {
-            TaskContract::Segmentation(segmentation) => Some(segmentation),
-            _ => None,
-        })
+    pub fn does(&self, task: &Task) -> bool {
+        self.tasks.iter().any(|promise| promise.task() == task)
     }
 
     /// The task that has this output.

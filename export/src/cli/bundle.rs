@@ -224,7 +224,7 @@ fn report<'a>(
         reference,
         probes,
         contract,
-        loss: written.manifest().models.first().and_then(|model| model.loss),
+        loss: written.manifest().models.first().and_then(|model| model.loss.clone()),
     }
 }
 

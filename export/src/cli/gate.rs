@@ -4,7 +4,7 @@ use super::parse::{self, Points};
 use anyhow::bail;
 use caf_bundle::MeasuredLoss;
 use caf_console::{Console, Paths, claim, out, write_json};
-use caf_contract::{Contract, Precision};
+use caf_contract::{Contract, Precision, Task};
 use caf_engine::{Engine, EngineOptions};
 use caf_export::ExportError;
 use caf_export::reduce::{Frames, Limits, Loss, Verdict, measure};
@@ -19,7 +19,7 @@ pub(crate) struct LimitArguments {
     /// Least mean SSIM of the fused images against fp32; 0 for any [fp16: any, int8: 0.98].
     #[arg(long, value_name = "SSIM", value_parser = parse::tolerance)]
     least_ssim: Option<f64>,
-    /// Most points of mAP50 or mIoU that may be lost, or `any`, where pairs have no labels [fp16: 0.2, int8: 1].
+    /// Most points of a task's score (mAP50, mIoU) that may be lost, or `any`, where pairs have no labels [fp16: 0.2, int8: 1].
     #[arg(long, value_name = "POINTS", value_parser = parse::points)]
     most_points: Option<Points>,
 }
@@ -127,22 +127,24 @@ pub(super) fn refuse(verdict: &Verdict, model: &Path) -> anyhow::Result<()> {
 /// Says what a bundle holds of it.
 pub(super) fn tell_measured(loss: &MeasuredLoss) -> anyhow::Result<()> {
     let number = |value: Option<f64>| value.map_or("not measured".to_owned(), |value| format!("{value:.4}"));
+    let of_task = |(task, lost): (&String, &f64)| {
+        format!(", points of {} {lost:.4}", Task::named(task).map_or(task.as_str(), |task| task.score))
+    };
+    let points: String = loss.points_lost.iter().map(of_task).collect();
     out!(
-        "  against fp32 on {} held-out pairs: PSNR {} dB, SSIM {}; less MI {}, VIF {}, points of mAP50 {}, of mIoU {}",
+        "  against fp32 on {} held-out pairs: PSNR {} dB, SSIM {}; less MI {}, VIF {}{points}",
         loss.pairs,
         number(loss.fused_psnr_db),
         number(loss.fused_ssim),
         number(loss.mutual_information_lost),
         number(loss.vif_lost),
-        number(loss.map50_points_lost),
-        number(loss.miou_points_lost)
     )?;
     Ok(())
 }
 
 /// Says what was measured.
 pub(super) fn tell(loss: &Loss) -> anyhow::Result<()> {
-    out!("loss on {} held-out pairs, {} labels:", loss.pairs, loss.labels)?;
+    out!("loss on {} held-out pairs:", loss.pairs)?;
     loss.lines().iter().try_for_each(|line| out!("  {line}"))?;
     Ok(())
 }

@@ -103,7 +103,7 @@ pub(crate) fn run(
         out!("{name}: {} on {}", contract.precision.name(), engine.provider().name())?;
         let probes = compare(&mut engine, &contract, &set).with_context(|| name.clone())?;
         tell(&probes)?;
-        let loss = model.entry.loss;
+        let loss = model.entry.loss.clone();
         if let Some(loss) = &loss {
             tell_measured(loss)?;
             limits.check(&contract)?;

@@ -3,7 +3,7 @@
 use crate::error::ExportError;
 use crate::probes::pair_inputs;
 use crate::verify::Named;
-use caf_contract::{Contract, Port};
+use caf_contract::{Contract, Port, Quantity, TaskContract};
 use caf_data::view::{CutRule, View};
 use caf_data::{Dataset, DatasetOptions, Need, Sample};
 use caf_geometry::Size;
@@ -26,6 +26,8 @@ pub struct Frame {
     pub sample: Sample,
     /// The model's inputs.
     pub inputs: Named,
+    /// Whether somebody looked for objects in it.
+    pub is_labelled: bool,
 }
 
 impl Frames {
@@ -35,10 +37,11 @@ impl Frames {
     /// # Errors
     /// [`ExportError::Data`] for a folder that is no data set, with everything that does not fit.
     pub fn open(root: &Path, list: Option<&Path>, contract: &Contract) -> Result<Self, ExportError> {
+        let has_maps = contract.tasks.iter().flat_map(TaskContract::parts).any(|p| p.quantity == Quantity::Classes);
         let options = DatasetOptions {
             list: list.map(Path::to_owned),
             labels: Need::Optional,
-            masks: if contract.segmentation().is_some() { Need::Optional } else { Need::Ignore },
+            masks: if has_maps { Need::Optional } else { Need::Ignore },
             ir_range: contract.infrared_range,
             ..DatasetOptions::default()
         };
@@ -69,12 +72,6 @@ impl Frames {
         self.dataset.mask_classes()
     }
 
-    /// Whether somebody looked for objects in a pair.
-    #[must_use]
-    pub fn is_labelled(&self, index: usize) -> bool {
-        self.dataset.entries().get(index).is_some_and(|entry| entry.labelled)
-    }
-
     /// The largest size among the inputs.
     #[must_use]
     pub fn largest(&self) -> Size {
@@ -101,13 +98,14 @@ impl Frames {
     /// [`ExportError::Data`] when a file cannot be read.
     pub fn load(&self, index: usize) -> Result<Frame, ExportError> {
         let sample = self.dataset.load(index).map_err(|e| ExportError::Data(Box::new(e)))?;
+        let is_labelled = self.dataset.entries().get(index).is_some_and(|entry| entry.labelled);
         let fixed = self.inputs.iter().find_map(Port::fixed_size).filter(|size| *size != sample.ir.size());
         match fixed {
-            None => self.frame(sample),
+            None => self.frame(sample, is_labelled),
             Some(size) => {
                 let from = sample.ir.size();
                 let scale = (size.width as f64 / from.width as f64, size.height as f64 / from.height as f64);
-                self.seen(&sample, View::new(from, size, scale, (0.0, 0.0)))
+                self.seen(&sample, View::new(from, size, scale, (0.0, 0.0)), is_labelled)
             }
         }
     }
@@ -124,17 +122,22 @@ impl Frames {
             return Ok(whole);
         }
         let (x, y) = ((size.width - part.width) / 2, (size.height - part.height) / 2);
-        self.seen(&whole.sample, View::crop(size, x, y, part))
+        self.seen(&whole.sample, View::crop(size, x, y, part), whole.is_labelled)
     }
 
-    fn seen(&self, sample: &Sample, view: Result<View, caf_data::DataError>) -> Result<Frame, ExportError> {
+    fn seen(
+        &self,
+        sample: &Sample,
+        view: Result<View, caf_data::DataError>,
+        is_labelled: bool,
+    ) -> Result<Frame, ExportError> {
         let seen = view.and_then(|view| view.apply(sample, CutRule::default()));
-        self.frame(seen.map_err(|e| ExportError::Data(Box::new(e)))?)
+        self.frame(seen.map_err(|e| ExportError::Data(Box::new(e)))?, is_labelled)
     }
 
-    fn frame(&self, sample: Sample) -> Result<Frame, ExportError> {
+    fn frame(&self, sample: Sample, is_labelled: bool) -> Result<Frame, ExportError> {
         let inputs = pair_inputs(&self.inputs, &sample.ir, &sample.vi)?;
-        Ok(Frame { sample, inputs })
+        Ok(Frame { sample, inputs, is_labelled })
     }
 
     /// `count` pairs that differ most in brightness and contrast of both images, in the order in which each adds most to those before

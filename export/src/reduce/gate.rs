@@ -1,15 +1,14 @@
 //! The accuracy gate: what a model of less precision loses, measured on pairs that no choice was made on, and whether that is too much.
 
-use super::detections::Detections;
 use super::frames::{Frame, Frames};
+use super::score::{TaskScore, score};
 use crate::error::ExportError;
 use crate::verify::seen_by_task;
 use caf_bundle::MeasuredLoss;
 use caf_console::Progress;
-use caf_contract::{Contract, OUTPUT_FUSED, Precision};
-use caf_engine::{Array, Engine, Values};
-use caf_eval::fusion::{Gray, MI, Picture, Profile, Triple, VIF, score};
-use caf_eval::segmentation::{ConfusionMatrix, Convention};
+use caf_contract::{Contract, Mismatch, OUTPUT_FUSED, Precision, TaskContract};
+use caf_engine::{Array, Engine, Values, View};
+use caf_eval::fusion::{Gray, MI, Picture, Profile, Triple, VIF, score as fusion_score};
 use caf_geometry::Size;
 use caf_image::color::quantized;
 use serde::{Deserialize, Serialize};
@@ -56,14 +55,22 @@ pub struct Loss {
     pub mi: Option<Both>,
     /// Visual information fidelity of the fused image, mean over the pairs.
     pub vif: Option<Both>,
-    /// Labels that detections were compared with; those of classes that the detector does not know are not counted.
-    pub labels: usize,
-    /// Mean average precision at IoU 0.5 of detections, in points.
-    pub map50_points: Option<Both>,
-    /// Mean IoU of class maps where pairs have masks, in points.
-    pub miou_points: Option<Both>,
-    /// Part of the pixels of class maps that are of another class than in single precision.
-    pub other_class: Option<f64>,
+    /// The tasks that the pairs have labels for.
+    pub tasks: Vec<TaskLoss>,
+}
+
+/// What a model loses of one task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskLoss {
+    /// Name of the task.
+    pub task: String,
+    /// What it is scored by, for people: [`caf_contract::Task::score`].
+    pub score: String,
+    /// Labels that results were compared with, those of the model's classes: objects, or pixels of masks.
+    pub labels: u64,
+    /// The score, in points.
+    pub points: Both,
 }
 
 /// PSNR of equal images.
@@ -77,7 +84,7 @@ pub struct Limits {
     pub psnr_db: Option<f64>,
     /// Least mean SSIM.
     pub ssim: Option<f64>,
-    /// Most points of mean average precision, or of mean IoU, that may be lost.
+    /// Most points of a task's score that may be lost.
     pub points: Option<f64>,
 }
 
@@ -110,11 +117,8 @@ impl Limits {
             least("PSNR", " dB", self.psnr_db, loss.fused_psnr_db);
             least("SSIM", "", self.ssim, loss.fused_ssim);
         }
-        let tasks = [
-            ("mAP50", contract.detection().is_some(), loss.map50_points_lost),
-            ("mIoU", contract.segmentation().is_some(), loss.miou_points_lost),
-        ];
-        for (name, _, found) in tasks.into_iter().filter(|(_, promised, _)| *promised) {
+        for promise in &contract.tasks {
+            let (name, found) = (promise.task().score, loss.points_lost.get(promise.name()).copied());
             let kept = self.points.is_none_or(|limit| found.is_some_and(|found| found <= limit));
             if let (Some(limit), false) = (self.points, kept) {
                 let found =
@@ -136,8 +140,7 @@ impl From<&Loss> for MeasuredLoss {
             fused_ssim: mean(loss.ssim),
             mutual_information_lost: lost(loss.mi),
             vif_lost: lost(loss.vif),
-            map50_points_lost: lost(loss.map50_points),
-            miou_points_lost: lost(loss.miou_points),
+            points_lost: loss.tasks.iter().map(|task| (task.task.clone(), task.points.lost())).collect(),
         }
     }
 }
@@ -153,14 +156,12 @@ impl Loss {
                 psnr.mean, psnr.worst, ssim.mean, ssim.worst
             ));
         }
-        for (name, both) in
-            [("MI", self.mi), ("VIF", self.vif), ("mAP50", self.map50_points), ("mIoU", self.miou_points)]
-        {
-            lines.extend(
-                both.map(|b| format!("{name}: {:.3} in fp32, {:.3} in {}", b.single, b.reduced, self.precision.name())),
-            );
-        }
-        lines.extend(self.other_class.map(|share| format!("pixels of another class: {:.3} %", 100.0 * share)));
+        let of_both = |name: &str, both: Both| {
+            format!("{name}: {:.3} in fp32, {:.3} in {}", both.single, both.reduced, self.precision.name())
+        };
+        lines.extend(self.mi.map(|both| of_both("MI", both)));
+        lines.extend(self.vif.map(|both| of_both("VIF", both)));
+        lines.extend(self.tasks.iter().map(|t| format!("{}, on {} labels", of_both(&t.score, t.points), t.labels)));
         lines
     }
 }
@@ -193,7 +194,6 @@ struct Sums {
     ssim: Vec<f64>,
     mi: [f64; 2],
     vif: [f64; 2],
-    other: [u64; 2],
 }
 
 /// Measures `reduced` against `single` on all pairs.
@@ -207,60 +207,26 @@ pub fn measure(
     frames: &Frames,
     progress: &dyn Progress,
 ) -> Result<Loss, ExportError> {
-    let detections = || contract.detection().and_then(|d| Detections::new(d, frames.classes()));
-    let mut detected = [detections(), detections()];
-    let maps = || {
-        let known = contract.segmentation().filter(|s| s.classes == frames.mask_classes());
-        known.map(|s| ConfusionMatrix::new(s.classes.len(), s.ignored_label))
-    };
-    let mut matrices = [maps(), maps()];
-    let mut masks = 0;
+    let scored = |task| Some((task, [score(task, frames)?, score(task, frames)?]));
+    let mut scores: Vec<_> = contract.tasks.iter().filter_map(scored).collect();
     let mut sums = Sums::default();
     progress.begin("measure the loss", frames.count() as u64, 0);
     for index in 0..frames.count() {
         let frame = frames.load(index)?;
         let outputs = [single.run(&frame.inputs)?, reduced.run(&frame.inputs)?];
         compare_fused(&frame, &outputs, &mut sums)?;
-        if frames.is_labelled(index) {
-            for (detected, outputs) in detected.iter_mut().zip(&outputs) {
-                detected.as_mut().map_or(Ok(()), |d| d.add(&frame, outputs))?;
-            }
-        }
-        if let Some(segmentation) = contract.segmentation() {
-            let pixels = frame.sample.ir.data().len();
-            let map = |outputs: &[(String, Array)]| {
-                let found = outputs.iter().find(|(name, _)| *name == segmentation.output).map(|(_, array)| array);
-                match found {
-                    Some(Array { values: Values::U8(map), .. }) if map.len() == pixels => Ok(map.clone()),
-                    found => Err(ExportError::Incomparable {
-                        first: format!("{} of {pixels} bytes", segmentation.output),
-                        second: found.map_or_else(|| "no such output".to_owned(), |array| format!("{:?}", array.shape)),
-                    }),
-                }
-            };
-            let found = [map(&outputs[0])?, map(&outputs[1])?];
-            let other = found[0].iter().zip(&found[1]).filter(|(a, b)| a != b).count();
-            sums.other[0] += other as u64;
-            sums.other[1] += pixels as u64;
-            if let Some(mask) = &frame.sample.mask {
-                masks += 1;
-                for (matrix, map) in matrices.iter_mut().zip(&found) {
-                    matrix.as_mut().map_or(Ok(()), |m| m.accumulate(mask.data(), map))?;
-                }
+        for (task, both) in &mut scores {
+            for (score, outputs) in both.iter_mut().zip(&outputs) {
+                score.add(&frame, first_image(&frame, outputs, task.output())?)?;
             }
         }
         progress.advance(index as u64 + 1, &frame.sample.name);
     }
     progress.end();
-    let points = |of: [Option<f64>; 2]| of[0].zip(of[1]).map(|(single, reduced)| Both { single, reduced });
-    let map50_points = points(detected.each_ref().map(|d| d.as_ref().and_then(Detections::map50_points)));
-    let miou_points = if masks == 0 {
-        None
-    } else {
-        let convention = Convention::named("mmseg")?;
-        let miou =
-            |m: &Option<ConfusionMatrix>| m.as_ref().and_then(|m| convention.report(m).miou()).map(|v| 100.0 * v);
-        points(matrices.each_ref().map(miou))
+    let task_loss = |(task, [single, reduced]): &(&TaskContract, [Box<dyn TaskScore>; 2])| {
+        let points = Both { single: single.points()?, reduced: reduced.points()? };
+        let (name, score) = (task.name().to_owned(), task.task().score.to_owned());
+        Some(TaskLoss { task: name, score, labels: single.labels(), points })
     };
     let mean = |[a, b]: [f64; 2]| Both { single: a / sums.fused as f64, reduced: b / sums.fused as f64 };
     let loss = Loss {
@@ -270,16 +236,25 @@ pub fn measure(
         ssim: spread(&sums.ssim),
         mi: (sums.fused > 0).then(|| mean(sums.mi)),
         vif: (sums.fused > 0).then(|| mean(sums.vif)),
-        labels: detected[0].as_ref().map_or(0, Detections::labels),
-        map50_points,
-        miou_points,
-        other_class: (sums.other[1] > 0).then(|| sums.other[0] as f64 / sums.other[1] as f64),
+        tasks: scores.iter().filter_map(task_loss).collect(),
     };
-    if loss.psnr_db.is_none() && map50_points.is_none() && loss.other_class.is_none() {
+    if loss.psnr_db.is_none() && loss.tasks.is_empty() {
         let what = "the held-out pairs have no label of a class of the model, and the model has no fused image: nothing can be measured";
         return Err(ExportError::settings(what));
     }
     Ok(loss)
+}
+
+/// A task's output for the first image, where the model takes several.
+fn first_image<'a>(frame: &Frame, outputs: &'a [(String, Array)], output: &str) -> Result<View<'a>, ExportError> {
+    let absent = || Mismatch::new(output, "an output of the model", "none".to_owned());
+    let found = outputs.iter().find(|(name, _)| name == output);
+    let (_, array) = found.ok_or_else(|| ExportError::Broken { found: vec![absent()] })?;
+    let images = frame.inputs.first().and_then(|(_, array)| array.shape.first()).copied().unwrap_or(1).max(1);
+    Ok(match &array.values {
+        Values::F32(values) => View::F32(values.get(..values.len() / images).unwrap_or_default()),
+        Values::U8(values) => View::U8(values.get(..values.len() / images).unwrap_or_default()),
+    })
 }
 
 fn spread(values: &[f64]) -> Option<Spread> {
@@ -302,7 +277,7 @@ fn compare_fused(frame: &Frame, outputs: &[Vec<(String, Array)>; 2], sums: &mut 
     let ir = Gray::new(quantized(&frame.sample.ir).into_data(), size)?;
     let vi = Picture::rgb(frame.sample.vi.data().to_vec(), size)?;
     for (i, picture) in pictures.iter().enumerate() {
-        let scores = score(&[Triple::new(ir.clone(), vi.to_gray(), picture.to_gray())?], &[MI, VIF]);
+        let scores = fusion_score(&[Triple::new(ir.clone(), vi.to_gray(), picture.to_gray())?], &[MI, VIF]);
         let of = |name: &str| scores.get(name).filter(|v| v.is_finite()).unwrap_or(0.0);
         if let (Some(mi), Some(vif)) = (sums.mi.get_mut(i), sums.vif.get_mut(i)) {
             *mi += of(MI.name());
@@ -350,11 +325,13 @@ mod tests {
             ssim: Some(Spread { mean: 0.985, worst: 0.97 }),
             mi: None,
             vif: None,
-            labels: 3,
-            map50_points: Some(Both { single: 60.0, reduced: 59.2 }),
-            miou_points: None,
-            other_class: None,
+            tasks: vec![points(59.2)],
         }
+    }
+
+    fn points(reduced: f64) -> TaskLoss {
+        let [task, score] = [DETECTION.name, DETECTION.score].map(str::to_owned);
+        TaskLoss { task, score, labels: 3, points: Both { single: 60.0, reduced } }
     }
 
     #[test]
@@ -365,7 +342,7 @@ mod tests {
         assert!(faults(loss()).is_empty());
         let worse = Loss { ssim: Some(Spread { mean: 0.979, worst: 0.9 }), ..loss() };
         assert_eq!(faults(worse), ["SSIM: expected at least 0.98, found 0.9790"]);
-        let points = |reduced: f64| Loss { map50_points: Some(Both { single: 60.0, reduced }), ..loss() };
+        let points = |reduced: f64| Loss { tasks: vec![points(reduced)], ..loss() };
         assert_eq!(faults(points(58.9)), ["mAP50: expected at most 1 points less than in fp32, found 1.10 less"]);
         let nan = Spread { mean: f64::NAN, worst: f64::NAN };
         assert_eq!(faults(Loss { ssim: Some(nan), ..loss() }).len(), 1);
@@ -375,7 +352,7 @@ mod tests {
         // Better than in single precision is no loss.
         assert!(faults(points(65.0)).is_empty());
         // What was not measured is not good enough, unless nothing is asked of it.
-        let unknown = Loss { map50_points: None, ssim: None, ..loss() };
+        let unknown = Loss { tasks: vec![], ssim: None, ..loss() };
         assert_eq!(faults(unknown.clone()).len(), 2);
         assert!(by(Limits { psnr_db: None, ssim: None, points: None }, unknown).is_empty());
         let text = serde_json::to_string(&loss()).unwrap();

@@ -1,7 +1,7 @@
 //! What was chosen and lost, as a page for people.
 
 use super::choose::Sensitivity;
-use super::gate::Verdict;
+use super::gate::{Both, Verdict};
 use super::reduction::Reduction;
 use caf_report::html::{Cell, Table, document, escape, paragraph, short};
 
@@ -60,18 +60,15 @@ fn loss(reduction: &Reduction) -> String {
             table.row([Cell::Head(name.to_owned())].into_iter().chain(cells).collect());
         }
     }
-    let both = [
-        ("MI", loss.mi, None),
-        ("VIF", loss.vif, None),
-        ("mAP50, points", loss.map50_points, limits.points),
-        ("mIoU, points", loss.miou_points, limits.points),
-    ];
-    for (name, found, limit) in both {
-        if let Some(found) = found {
-            let limit = limit.map(|points| found.single - points);
-            let cells = [Some(found.single), Some(found.reduced), None, limit].map(number);
-            table.row([Cell::Head(name.to_owned())].into_iter().chain(cells).collect());
-        }
+    let mut row = |name: &str, both: Both, limit: Option<f64>| {
+        let cells = [Some(both.single), Some(both.reduced), None, limit].map(number);
+        table.row([Cell::Head(name.to_owned())].into_iter().chain(cells).collect());
+    };
+    for (name, found) in [("MI", loss.mi), ("VIF", loss.vif)] {
+        found.into_iter().for_each(|both| row(name, both, None));
+    }
+    for task in &loss.tasks {
+        row(&format!("{}, points", task.score), task.points, limits.points.map(|most| task.points.single - most));
     }
     table.html()
 }

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use caf_contract::{Element, Extent, Port};
+use caf_contract::{DETECTION, Element, Extent, Port};
 use caf_engine::{EngineOptions, ProviderChoice, library};
 use caf_geometry::{NmsSettings, Size};
 use caf_gst::frame::Frames;
@@ -328,7 +328,7 @@ fn nothing_is_allocated_for_a_frame() {
             let file = folder.path().join(if kind.name() == "video" { "o.mkv" } else { kind.name() });
             SinkSpec { kind: *kind, place: if kind.writes_file { file.into() } else { address.clone().into() } }
         });
-        let detects = contract.detection().is_some();
+        let detects = contract.does(&DETECTION);
         let rule = PairRule { max_skew_ns: 20_000_000, patience_ns: [0; 2], window: 8 };
         let mut run = Run {
             cameras: [

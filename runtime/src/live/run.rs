@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
+use caf_contract::DETECTION;
+
 use super::config::{LiveConfig, Progress, WhenLost};
 use super::stages::{CloseAtEnd, Inference, Inferred, Order, Paired, Pairing};
 use super::summary::{Account, EndedBy, Summary};
@@ -143,7 +145,7 @@ pub fn run(
     watch: &mut dyn FnMut(Progress),
 ) -> Result<Run, RuntimeError> {
     let (provider, provider_reason) = (model.provider(), model.reason().map(str::to_owned));
-    let detects = model.contract().detection().is_some();
+    let detects = model.contract().does(&DETECTION);
     let mut fusion = FrameFusion::new(model, &config.fusion)?;
     if let Some(coverage) = fusion.coverage().filter(|c| *c < LITTLE_COVERAGE) {
         let percent = (coverage * 100.0 * 10.0).round() / 10.0;

@@ -16,6 +16,7 @@ pub const DETECTION: Task = Task {
     output: "predictions",
     is_fitted: true,
     has_thresholds: true,
+    score: "mAP50",
     contract: |classes, input| {
         TaskContract::Detection(DetectionContract { output: DETECTION.output.to_owned(), classes, input })
     },
@@ -69,7 +70,7 @@ impl Promise for DetectionContract {
     fn parts(&self) -> Vec<Part> {
         let longer_px = self.input.height.max(self.input.width);
         let boxes = Part { name: Some("boxes"), columns: BOX_COLUMNS, quantity: Quantity::Pixels { longer_px } };
-        let scores = Part { name: Some("scores"), columns: usize::MAX, quantity: Quantity::Unit };
+        let scores = Part { name: Some("scores"), columns: usize::MAX, quantity: Quantity::Numbers { much: 1.0 } };
         vec![boxes, scores]
     }
 }

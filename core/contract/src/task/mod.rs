@@ -48,6 +48,8 @@ pub struct Task {
     pub is_fitted: bool,
     /// Whether thresholds decide what of its output counts.
     pub has_thresholds: bool,
+    /// What its results are scored by in points, of which 100 is best, for people.
+    pub score: &'static str,
     /// The promise of a model with classes of these names, which sees images fitted into that size, if they are fitted.
     pub contract: fn(Vec<String>, Size) -> TaskContract,
 }
@@ -79,21 +81,24 @@ impl Task {
 }
 
 /// What the values of an output are, and so how those of two models are compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Quantity {
     /// Lengths in pixels of an image, of which this is the longer side.
     Pixels {
         /// The side.
         longer_px: usize,
     },
-    /// Numbers of which 1 is much, such as probabilities.
-    Unit,
+    /// Numbers of which this is much: 1 of probabilities.
+    Numbers {
+        /// How much is much.
+        much: f64,
+    },
     /// Numbers of classes, which are names: 3 is no nearer to 2 than to 7.
     Classes,
 }
 
 /// Columns of an output, its last axis, that are one quantity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Part {
     /// What they are called beside the others; nothing where there are no others.
     pub name: Option<&'static str>,

@@ -18,6 +18,7 @@ pub const SEGMENTATION: Task = Task {
     output: "class_map",
     is_fitted: false,
     has_thresholds: false,
+    score: "mIoU",
     contract: |classes, _| {
         TaskContract::Segmentation(SegmentationContract {
             output: SEGMENTATION.output.to_owned(),
