@@ -26,6 +26,12 @@ pub fn class_colour(class: usize) -> Rgb {
     PALETTE.get(class % PALETTE.len()).copied().unwrap_or(INK)
 }
 
+/// The digits of a number, without memory of their own.
+pub fn digits(number: u32) -> impl Iterator<Item = char> + Clone {
+    let places = number.checked_ilog10().unwrap_or(0);
+    (0..=places).rev().filter_map(move |place| char::from_digit(number / 10_u32.pow(place) % 10, 10))
+}
+
 /// An RGB image being painted: dense rows, three bytes a pixel.
 #[derive(Debug)]
 pub struct Canvas<'a> {
@@ -97,22 +103,34 @@ impl<'a> Canvas<'a> {
         }
     }
 
+    /// Pixels of the image for each pixel of the font.
+    fn scale(&self) -> i64 {
+        (self.size.height.min(self.size.width) / 480).max(1) as i64
+    }
+
+    /// Height of a plate with a label.
+    #[must_use]
+    pub fn plate_height(&self) -> i64 {
+        (font::HEIGHT as i64 + 2) * self.scale()
+    }
+
+    /// Characters on a plate of a colour, moved to the left as far as the image ends.
+    pub fn label(&mut self, left: i64, top: i64, colour: Rgb, characters: impl Iterator<Item = char> + Clone) {
+        let (scale, length) = (self.scale(), characters.clone().count() as i64);
+        let width = (length * font::ADVANCE as i64 + 1) * scale;
+        let left = left.min(self.size.width as i64 - width).max(0);
+        self.fill(left, top, left + width, top + self.plate_height(), colour);
+        self.text(left + scale, top + scale, scale, INK, characters);
+    }
+
     /// A box with `name` and its score in percent on a plate above it (inside it at the upper border).
     pub fn detection(&mut self, box_px: [f32; 4], class: usize, name: &str, score: f32) {
         let colour = class_colour(class);
-        let scale = (self.size.height.min(self.size.width) / 480).max(1) as i64;
-        self.frame(box_px, scale, colour);
-        let percent = (score.clamp(0.0, 1.0) * 100.0).round() as u8;
-        let digits = [percent / 100, percent / 10 % 10, percent % 10].map(|d| char::from(b'0' + d));
-        let leading = digits.iter().take(2).take_while(|d| **d == '0').count();
-        let label = name.chars().chain([' ']).chain(digits.into_iter().skip(leading)).chain(['%']);
-        let length = label.clone().count() as i64;
-        let (plate_w, plate_h) = ((length * font::ADVANCE as i64 + 1) * scale, (font::HEIGHT as i64 + 2) * scale);
+        self.frame(box_px, self.scale(), colour);
+        let percent = (score.clamp(0.0, 1.0) * 100.0).round() as u32;
         let [left, top, ..] = box_px.map(edge);
-        let left = left.min(self.size.width as i64 - plate_w).max(0);
-        let top = if top >= plate_h { top - plate_h } else { top.max(0) };
-        self.fill(left, top, left + plate_w, top + plate_h, colour);
-        self.text(left + scale, top + scale, scale, INK, label);
+        let top = if top >= self.plate_height() { top - self.plate_height() } else { top.max(0) };
+        self.label(left, top, colour, name.chars().chain([' ']).chain(digits(percent)).chain(['%']));
     }
 }
 
@@ -126,6 +144,13 @@ mod tests {
         rgb.chunks_exact(width * 3)
             .map(|row| row.chunks_exact(3).map(|p| if p == [0; 3] { '.' } else { '#' }).collect())
             .collect()
+    }
+
+    #[test]
+    fn numbers_are_written_as_they_are_read() {
+        for number in [0, 7, 10, 100, 4096, u32::MAX] {
+            assert_eq!(digits(number).collect::<String>(), number.to_string());
+        }
     }
 
     #[test]

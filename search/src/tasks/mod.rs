@@ -4,8 +4,10 @@
 //! its columns in the logs, its weight file. Search, trainings, evaluation and command line know no task by name; they work on
 //! [`TaskKind`], [`Task`] and [`Trained`].
 
+mod adamw;
 mod detection;
 mod network;
+mod own_size;
 mod segmentation;
 mod settings;
 mod setup;

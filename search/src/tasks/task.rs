@@ -30,9 +30,9 @@ pub struct TaskKind {
     pub sides: Sides,
     /// Names of the parts of its loss, the total first: columns of the logs.
     pub parts: &'static [&'static str],
-    /// Names of what is measured, 0–1 each: columns of the validation's log.
+    /// Names of what is measured, columns of the validation's log: shares, of which 1 is best, in lower case, other numbers in capitals.
     pub scores: &'static [&'static str],
-    /// What is measured of every class, 0–1.
+    /// What is measured of every class, a share of which 1 is best.
     pub class_score: &'static str,
     /// What its plot of a training shows.
     pub chart: ScoreChart,

@@ -2,15 +2,12 @@
 
 use super::settings::KIND;
 use crate::error::SearchError;
-use crate::loader::{TaskImages, byte_tensor};
+use crate::loader::TaskImages;
+use crate::tasks::own_size::at_own_size;
 use crate::tasks::task::{Measured, TaskReport};
 use caf_eval::segmentation::{CONVENTIONS, ConfusionMatrix, Report, percent};
-use caf_geometry::Size;
 use caf_image::IGNORED_LABEL;
-use caf_torch::{Mode, forward, only};
-use rayon::prelude::*;
 use serde::Serialize;
-use tch::{Device, Kind, Tensor};
 
 /// Results on a set of images.
 #[derive(Debug, Serialize)]
@@ -42,48 +39,18 @@ struct ClassReport {
     accuracy: Option<f64>,
 }
 
-/// Runs the network (RGB in [0, 1] to the class of every pixel) on all images and compares its maps with their masks.
-///
-/// The network sees every image at its own size, and its map has that size: what an exported model gives on a vehicle is what is
-/// measured here. Images of one size that follow each other share a batch.
+/// Compares the class map of every image with its mask.
 ///
 /// # Errors
-/// When an image cannot be read, or the parameters do not fit the network; [`SearchError::Interrupted`] when asked to stop before the
-/// last image.
+/// As [`at_own_size`].
 pub(super) fn evaluate(of: &Measured<'_>) -> Result<TaskReport, SearchError> {
-    let &Measured { graph, params, images, batch, progress, stop, .. } = of;
-    let mut counted = ConfusionMatrix::new(images.classes().len(), Some(IGNORED_LABEL));
-    let sizes: Vec<Size> = images.images().iter().map(|image| image.size).collect();
-    progress.begin("segment", images.len() as u64, 0);
-    let mut done = 0;
-    for same in sizes.chunk_by(|a, b| a == b) {
-        for chunk in same.chunks(batch.max(1)) {
-            if stop.is_raised() {
-                return Err(SearchError::Interrupted);
-            }
-            let indices: Vec<usize> = (done..done + chunk.len()).collect();
-            let loaded = indices.par_iter().map(|index| images.load(*index)).collect::<Result<Vec<_>, _>>()?;
-            let predicted = tch::no_grad(|| -> Result<Vec<u8>, SearchError> {
-                let bytes =
-                    loaded.iter().map(|p| byte_tensor(&p.image, params.device())).collect::<Result<Vec<_>, _>>()?;
-                let input =
-                    Tensor::f_cat(&bytes, 0)?.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?.f_div_scalar(255.0)?;
-                let maps = only(forward(graph, params, &[&input], Mode::Eval)?)?;
-                let flat = maps.f_to_device(Device::Cpu)?.f_contiguous()?.f_view([-1])?;
-                Ok(Vec::<u8>::try_from(flat)?)
-            })?;
-            let pixels = predicted.len() / chunk.len();
-            for (image, predicted) in loaded.iter().zip(predicted.chunks_exact(pixels.max(1))) {
-                if let Some(mask) = &image.mask {
-                    counted.accumulate(mask.data(), predicted)?;
-                }
-            }
-            done += chunk.len();
-            progress.advance(done as u64, "images");
-        }
-    }
-    progress.end();
-    Ok(summed_up(&counted, images))
+    let mut counted = ConfusionMatrix::new(of.images.classes().len(), Some(IGNORED_LABEL));
+    at_own_size(of, "segment", |_, image, map| {
+        let Some(mask) = &image.mask else { return Ok(()) };
+        let predicted = Vec::<u8>::try_from(map.f_contiguous()?.f_view([-1])?)?;
+        Ok(counted.accumulate(mask.data(), &predicted)?)
+    })?;
+    Ok(summed_up(&counted, of.images))
 }
 
 fn summed_up(counted: &ConfusionMatrix, images: &TaskImages) -> TaskReport {

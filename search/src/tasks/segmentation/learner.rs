@@ -2,28 +2,24 @@
 
 use super::evaluate::evaluate;
 use super::loss::cross_entropy;
-use super::settings::{PARTS, SegmentationSettings};
-use crate::descent::descend;
+use super::settings::{Mean, SegmentationSettings};
 use crate::error::SearchError;
 use crate::loader::Annotations;
+use crate::tasks::adamw::AdamWLearner;
 use crate::tasks::network::{Init, Network};
 use crate::tasks::setup::Setup;
-use crate::tasks::task::{Measured, Task, TaskReport, numbers, read, require_finite};
-use caf_torch::optim::{AdamConfig, AdamW, AdamWGroup};
-use caf_torch::{GradOptions, Mode, Params, forward, gradients, only};
+use crate::tasks::task::{Measured, Task, TaskReport, read};
+use caf_torch::optim::{AdamConfig, AdamWGroup};
+use caf_torch::{Mode, Params, forward, only};
 use caf_weights::Weights;
 use std::path::Path;
 use tch::{Kind, Tensor};
 
 /// Network, loss and optimiser.
 pub(super) struct Learner {
-    network: Network,
+    learner: AdamWLearner,
     settings: SegmentationSettings,
-    /// Factor on the rate, and decay, of each trainable parameter.
-    groups: Vec<AdamWGroup>,
-    adamw: AdamW,
     end: usize,
-    seed: u64,
 }
 
 impl Learner {
@@ -34,25 +30,18 @@ impl Learner {
         let network = Network::begin(config.into(), init, setup)?;
         let o = &settings.optimizer;
         let config = AdamConfig { beta1: o.beta1, beta2: o.beta2, ..AdamConfig::default() };
-        let trainable = network.whole().params().iter().filter(|spec| spec.role.is_trainable());
-        let groups = trainable.map(|spec| AdamWGroup {
-            rate: if spec.name.contains("head") { o.head_factor } else { 1.0 },
-            decay: if spec.name.contains("norm") { 0.0 } else { o.decay },
-        });
-        Ok(Learner {
-            groups: groups.collect(),
-            adamw: AdamW::new(config, &network.params().trainable())?,
-            end: setup.end,
-            seed: setup.seed,
-            network,
-            settings,
-        })
+        let group = |name: &str| AdamWGroup {
+            rate: if name.contains("head") { o.head_factor } else { 1.0 },
+            decay: if name.contains("norm") { 0.0 } else { o.decay },
+        };
+        let learner = AdamWLearner::new(network, config, group, setup.seed)?;
+        Ok(Learner { learner, settings, end: setup.end })
     }
 }
 
 impl Task for Learner {
     fn network(&self) -> &Network {
-        &self.network
+        self.learner.network()
     }
 
     fn loss(
@@ -62,10 +51,7 @@ impl Task for Learner {
         annotations: &Annotations,
         mode: Mode,
     ) -> Result<Tensor, SearchError> {
-        let logits = only(forward(self.network.raw(), params, &[image], mode)?)?;
-        let shape = annotations.shape.map(|n| n as i64);
-        let labels = Tensor::f_from_slice(&annotations.classes)?.f_reshape(shape)?.f_to_kind(Kind::Int64)?;
-        cross_entropy(&logits, &labels.f_to_device(image.device())?, self.settings.loss.mean)
+        loss(self.network(), params, image, annotations, self.settings.loss.mean, mode)
     }
 
     fn train_step(
@@ -74,17 +60,9 @@ impl Task for Learner {
         annotations: &Annotations,
         iteration: usize,
     ) -> Result<Vec<f64>, SearchError> {
-        let (recording, leaves) = self.params().recording()?;
-        let loss = self.loss(&recording, image, annotations, Mode::train(self.seed, iteration as u64))?;
-        let parts = numbers(&[&loss])?;
-        require_finite(&PARTS, &parts, iteration)?;
-        let gradients = gradients(&loss, &leaves, GradOptions::default())?;
-        let rate = self.rate(iteration);
-        let of = |group: &AdamWGroup| AdamWGroup { rate: rate * group.rate, decay: group.decay };
-        let groups: Vec<AdamWGroup> = self.groups.iter().map(of).collect();
-        let (trainable, adamw) = (self.network.params().trainable(), &mut self.adamw);
-        descend("the task network", iteration, &gradients, None, |g| adamw.step(&trainable, g, &groups))?;
-        Ok(parts)
+        let (rate, mean) = (self.rate(iteration), self.settings.loss.mean);
+        self.learner
+            .step(iteration, rate, |network, params, mode| loss(network, params, image, annotations, mean, mode))
     }
 
     fn rate(&self, iteration: usize) -> f64 {
@@ -96,12 +74,24 @@ impl Task for Learner {
     }
 
     fn save(&self, state: &mut Weights) -> Result<(), SearchError> {
-        self.network.save(self.params(), state, "task")?;
-        Ok(self.adamw.save(state, "task_adamw")?)
+        self.learner.save(state)
     }
 
     fn load(&mut self, state: &Weights, _: &Path) -> Result<(), SearchError> {
-        self.network.set_params(self.network.saved(state, "task")?);
-        Ok(self.adamw.load(state, "task_adamw")?)
+        self.learner.load(state)
     }
+}
+
+fn loss(
+    network: &Network,
+    params: &Params,
+    image: &Tensor,
+    annotations: &Annotations,
+    mean: Mean,
+    mode: Mode,
+) -> Result<Tensor, SearchError> {
+    let logits = only(forward(network.raw(), params, &[image], mode)?)?;
+    let shape = annotations.shape.map(|n| n as i64);
+    let labels = Tensor::f_from_slice(&annotations.classes)?.f_reshape(shape)?.f_to_kind(Kind::Int64)?;
+    cross_entropy(&logits, &labels.f_to_device(image.device())?, mean)
 }
