@@ -49,18 +49,35 @@ impl Extents {
     /// An extent that no input fixes, for it cannot be allocated beforehand, and none or more than [`MOST_ELEMENTS`] elements.
     pub fn shape_of(&self, port: &Port) -> Result<Vec<usize>, Mismatch> {
         let place = || format!("output `{}`", port.name);
-        let known = |extent: &Extent| match extent {
-            Extent::Fixed(n) => Some(*n),
-            Extent::Named(name) => self.get(name),
-            Extent::Open => None,
-        };
         let extent = |extent: &Extent| {
             let expected = || format!("`{extent}` to be an extent of an input");
-            known(extent).ok_or_else(|| Mismatch::new(place(), expected(), port.to_string()))
+            self.known(extent).ok_or_else(|| Mismatch::new(place(), expected(), port.to_string()))
         };
         let shape = port.shape.iter().map(extent).collect::<Result<Vec<_>, _>>()?;
         check_elements(place(), &shape)?;
         Ok(shape)
+    }
+
+    /// Concrete shape of an output that is to be this one, which says also what no input fixes.
+    ///
+    /// # Errors
+    /// For a port that is of another shape, and none or more than [`MOST_ELEMENTS`] elements.
+    pub fn shape_as(&self, port: &Port, expected: Vec<usize>) -> Result<Vec<usize>, Mismatch> {
+        let place = || format!("output `{}`", port.name);
+        let agrees = |(extent, expected): (&Extent, &usize)| self.known(extent).is_none_or(|known| known == *expected);
+        if port.shape.len() != expected.len() || !port.shape.iter().zip(&expected).all(agrees) {
+            return Err(Mismatch::new(place(), format!("extents {expected:?}"), port.to_string()));
+        }
+        check_elements(place(), &expected)?;
+        Ok(expected)
+    }
+
+    fn known(&self, extent: &Extent) -> Option<usize> {
+        match extent {
+            Extent::Fixed(n) => Some(*n),
+            Extent::Named(name) => self.get(name),
+            Extent::Open => None,
+        }
     }
 
     /// The value of a name.
@@ -110,6 +127,22 @@ mod tests {
         }
         let huge = port("fused", Element::U8, &["1", "height", "99999999", "3"], Colour::Rgb);
         assert_eq!(names.shape_of(&huge).unwrap_err().found, "extents [1, 48, 99999999, 3]");
+    }
+
+    #[test]
+    fn what_a_task_says_of_its_output_must_agree_with_the_port() {
+        let ir = port("ir", Element::U8, &["1", "height", "width", "1"], Colour::Gray);
+        let mut names = Extents::default();
+        names.bind_image(&ir, 1, Size::new(5, 3)).unwrap();
+        let map = |shape: &[&str]| port("map", Element::U8, shape, Colour::None);
+        for shape in [&["1", "height", "width"][..], &["1", "?", "5"], &["1", "rows", "columns"]] {
+            assert_eq!(names.shape_as(&map(shape), vec![1, 3, 5]).unwrap(), [1, 3, 5]);
+        }
+        for shape in [&["1", "width", "height"][..], &["2", "height", "width"], &["1", "?", "6"], &["1", "3"]] {
+            let text = names.shape_as(&map(shape), vec![1, 3, 5]).unwrap_err().to_string();
+            assert!(text.contains("`map`") && text.contains("extents [1, 3, 5]"), "{text}");
+        }
+        assert!(names.shape_as(&map(&["?"]), vec![MOST_ELEMENTS + 1]).is_err());
     }
 
     #[test]

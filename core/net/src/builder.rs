@@ -200,7 +200,7 @@ impl Builder {
         })
     }
 
-    fn channels(&self, name: &str, x: Value) -> Result<usize, GraphError> {
+    pub(crate) fn channels(&self, name: &str, x: Value) -> Result<usize, GraphError> {
         match self.graph.types.get(x.0).and_then(|t| t.dims.get(1)) {
             Some(Dim::Fixed(n)) => Ok(*n),
             _ => Err(GraphError::Foreign { op: "conv or norm", node: format!("{}{name}", self.scope) }),

@@ -30,7 +30,7 @@ pub struct FuseArgs {
     /// Folder for the fused images, NAME.png.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Detections and class maps, one JSON object per image and line; not with --resume, which would leave out the images that are
+    /// What the tasks find, one JSON object per image and line; not with --resume, which would leave out the images that are
     /// there already.
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     detections: Option<PathBuf>,

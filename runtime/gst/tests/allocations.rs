@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use caf_contract::{DETECTION, Element, Extent, Port};
+use caf_contract::{Contract, DETECTION, Element, Extent, Port};
 use caf_engine::{EngineOptions, ProviderChoice, library};
 use caf_geometry::{NmsSettings, Size};
 use caf_gst::frame::Frames;
@@ -261,25 +261,28 @@ impl Run {
 }
 
 /// A run of one model without any code of ours; returns the allocations.
-fn bare_run(model: &Path, inputs: &[Port], outputs: &[Port], size: (usize, usize)) -> u64 {
+fn bare_run(model: &Path, contract: &Contract, size: (usize, usize)) -> u64 {
     let extent = |e: &Extent| match e {
         Extent::Fixed(n) => *n,
         Extent::Named(name) if name == "height" => size.1,
         Extent::Named(name) if name == "width" => size.0,
         Extent::Named(_) | Extent::Open => 1,
     };
-    let shape = |port: &Port| port.shape.iter().map(extent).collect::<Vec<usize>>();
+    let shape = |port: &Port| {
+        let of_task = contract.task_of(&port.name).and_then(|task| task.output_shape(Size::new(size.0, size.1)));
+        of_task.unwrap_or_else(|| port.shape.iter().map(extent).collect::<Vec<usize>>())
+    };
     let memory = Allocator::default();
     let builder = Session::builder(&library().unwrap().environment);
     let mut session = builder.unwrap().commit_from_file(model).unwrap();
     let mut io = session.create_binding().unwrap();
-    for port in inputs {
+    for port in &contract.inputs {
         match port.element {
             Element::U8 => io.bind_input(&port.name, &Tensor::<u8>::new(&memory, shape(port)).unwrap()).unwrap(),
             Element::F32 => io.bind_input(&port.name, &Tensor::<f32>::new(&memory, shape(port)).unwrap()).unwrap(),
         }
     }
-    for port in outputs {
+    for port in &contract.outputs {
         match port.element {
             Element::U8 => io.bind_output(&port.name, &mut Tensor::<u8>::new(&memory, shape(port)).unwrap()).unwrap(),
             Element::F32 => io.bind_output(&port.name, &mut Tensor::<f32>::new(&memory, shape(port)).unwrap()).unwrap(),
@@ -315,7 +318,7 @@ fn nothing_is_allocated_for_a_frame() {
         let options = EngineOptions { provider: ProviderChoice::Cpu, threads: Some(1) };
         let model = Model::load(&path, options).unwrap();
         let contract = model.contract().clone();
-        let bare = bare_run(&path, &contract.inputs, &contract.outputs, size);
+        let bare = bare_run(&path, &contract, size);
         let settings = FusionSettings {
             rig,
             nms: NmsSettings { conf: 0.0, ..NmsSettings::default() },

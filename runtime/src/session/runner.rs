@@ -136,13 +136,12 @@ fn bind(engine: &Engine, contract: &Contract, ir: Size, vi: Size) -> Result<Boun
     let mut outputs = vec![];
     let mut fused = None;
     for (place, port) in contract.outputs.iter().enumerate() {
-        let shape = extents.shape_of(port).map_err(RuntimeError::Images)?;
+        let of_task = contract.task_of(&port.name).and_then(|task| task.output_shape(vi));
+        let shape = of_task.map_or_else(|| extents.shape_of(port), |shape| extents.shape_as(port, shape));
+        let shape = shape.map_err(RuntimeError::Images)?;
         if port.name == OUTPUT_FUSED {
             check_fused(port, &shape, vi).map_err(RuntimeError::Images)?;
             fused = Some((place, port.colour));
-        }
-        if contract.task_of(&port.name).is_some_and(|task| task.input().is_none()) {
-            check_map(port, &shape, vi).map_err(RuntimeError::Images)?;
         }
         outputs.push(Slot { name: &port.name, element: port.element, shape });
     }
@@ -160,29 +159,4 @@ fn check_fused(port: &Port, shape: &[usize], vi: Size) -> Result<(), Mismatch> {
         return Ok(());
     }
     Err(Mismatch::new("output `fused`", format!("one image of {vi}"), port.to_string()))
-}
-
-/// What a task makes of an image at its own size has a value for every pixel.
-fn check_map(port: &Port, shape: &[usize], vi: Size) -> Result<(), Mismatch> {
-    if shape == [1, vi.height, vi.width] {
-        return Ok(());
-    }
-    Err(Mismatch::new(format!("output `{}`", port.name), format!("one map of {vi}"), port.to_string()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use caf_contract::SEGMENTATION;
-
-    #[test]
-    fn a_map_of_another_size_than_the_image_is_refused() {
-        let size = Size::new(5, 3);
-        let port = (SEGMENTATION.contract)(vec!["a".into()], size).port();
-        assert!(check_map(&port, &[1, 3, 5], size).is_ok());
-        for shape in [&[1, 5, 3][..], &[2, 3, 5], &[1, 3, 6], &[1, 3], &[1, 3, 5, 1]] {
-            let text = check_map(&port, shape, size).unwrap_err().to_string();
-            assert!(text.contains("`class_map`") && text.contains("5x3"), "{text}");
-        }
-    }
 }

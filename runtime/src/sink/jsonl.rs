@@ -13,7 +13,7 @@ use crate::result::PairResult;
 pub const KIND: SinkKind = SinkKind {
     option: "--jsonl",
     value: "FILE",
-    help: "Detections and class maps, one JSON object per pair and line",
+    help: "What the tasks find, one JSON object per pair and line",
     writes_file: true,
     drops: DropPolicy::BeyondBacklog,
     open: |place| {

@@ -58,6 +58,10 @@ impl Promise for DetectionContract {
         Port { name: self.output.clone(), element: Element::F32, shape, colour: Colour::None }
     }
 
+    fn output_shape(&self, _: Size) -> Option<Vec<usize>> {
+        None
+    }
+
     fn fault(&self) -> Option<(String, String)> {
         if self.classes.is_empty() {
             return Some(("at least one class".to_owned(), "none".to_owned()));

@@ -138,6 +138,9 @@ trait Promise {
     /// Its output in general: extents that follow from something else are named for people.
     fn port(&self) -> Port;
 
+    /// Extents of its output for one image of a size; none where they follow from the network.
+    fn output_shape(&self, image: Size) -> Option<Vec<usize>>;
+
     /// What is impossible about it, whatever the graph: expectation and finding.
     fn fault(&self) -> Option<(String, String)>;
 
@@ -198,6 +201,12 @@ impl TaskContract {
         self.promise().port()
     }
 
+    /// Extents of its output for one image of a size; none where they follow from the network.
+    #[must_use]
+    pub fn output_shape(&self, image: Size) -> Option<Vec<usize>> {
+        self.promise().output_shape(image)
+    }
+
     /// What its output is made of, in order; at least one.
     #[must_use]
     pub fn parts(&self) -> Vec<Part> {
@@ -235,6 +244,8 @@ mod tests {
             assert_eq!((promise.task(), promise.output(), promise.classes().len()), (task, task.output, 3));
             assert_eq!((promise.input().is_some(), promise.port().name.as_str()), (task.is_fitted, task.output));
             assert_eq!(serde_json::to_value(&promise).unwrap()["task"], task.name);
+            let shape = promise.output_shape(Size::new(64, 48));
+            assert!(shape.is_none_or(|shape| shape.len() == promise.port().shape.len()), "{}", task.name);
             let (parts, contract) = (promise.parts(), fusion(vec![promise]));
             assert_eq!(Contract::from_metadata(Some(&contract.to_json().unwrap())).unwrap(), contract);
             assert!(contract.summary().ends_with(task.verb) && contract.task_of(task.output).is_some());

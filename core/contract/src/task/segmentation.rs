@@ -66,6 +66,10 @@ impl Promise for SegmentationContract {
         Port { name: self.output.clone(), element: Element::U8, shape, colour: Colour::None }
     }
 
+    fn output_shape(&self, image: Size) -> Option<Vec<usize>> {
+        Some(vec![1, image.height, image.width])
+    }
+
     fn fault(&self) -> Option<(String, String)> {
         let count = self.classes.len();
         if !(1..=MOST_MAP_CLASSES).contains(&count) {

@@ -71,7 +71,8 @@ fn every_task_network_is_recognised_and_gives_what_its_task_promises() {
         let sized = graph.bind(&[("batch", 2), ("height", 64), ("width", 96)]).unwrap();
         // The ports of the promise, their element types and whatever extents the classes and the image fix.
         let classes = ["a", "b", "c"].map(str::to_owned).to_vec();
-        let promised = (config.task().contract)(classes, Size::new(96, 64)).port();
+        let promise = (config.task().contract)(classes, Size::new(96, 64));
+        let promised = promise.port();
         let [output] = sized.outputs() else { panic!("{}: {:?}", kind.kind, sized.outputs()) };
         let ty = sized.type_of(output.value);
         assert_eq!(output.name, promised.name);
@@ -86,6 +87,9 @@ fn every_task_network_is_recognised_and_gives_what_its_task_promises() {
                 caf_contract::Extent::Named(_) | caf_contract::Extent::Open => continue,
             };
             assert_eq!(*dim, Dim::Fixed(expected), "{}: {ty} against {promised}", kind.kind);
+        }
+        for (dim, extent) in ty.dims.iter().zip(promise.output_shape(Size::new(96, 64)).unwrap_or_default()).skip(1) {
+            assert_eq!(*dim, Dim::Fixed(extent), "{}: {ty}", kind.kind);
         }
         let raw = graph.with_outputs(config.raw()).unwrap();
         assert!(raw.nodes().len() < graph.nodes().len() && raw.params() == graph.params(), "{}", kind.kind);
