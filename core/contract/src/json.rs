@@ -95,7 +95,10 @@ mod tests {
         assert!(matches!(Contract::from_metadata(Some(&text)), Err(ContractError::Version { found: 7 })));
         let text = fusion(vec![detection(1)]).to_json().unwrap().replace("\"detection\"", "\"depth\"");
         let error = Contract::from_metadata(Some(&text)).unwrap_err().to_string();
-        assert!(error.ends_with("has the task `depth`, this program knows detection and segmentation"), "{error}");
+        assert!(
+            error.ends_with("has the task `depth`, this program knows detection, segmentation and counting"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -35,6 +35,6 @@ pub use extents::{Extents, check_elements};
 pub use ir_range::{IrLimits, IrRange, IrSample, IrScratch, LEAST_USED_SHARE};
 pub use port::{Array, Colour, Element, Extent, MOST_ELEMENTS, Port, Values, elements};
 pub use task::{
-    DETECTION, DetectionContract, IGNORED_LABEL, MOST_MAP_CLASSES, Part, Quantity, SEGMENTATION, SegmentationContract,
-    TASKS, Task, TaskContract,
+    CELL_PX, COUNTING, CountingContract, DETECTION, DetectionContract, IGNORED_LABEL, MOST_MAP_CLASSES, Part, Quantity,
+    SEGMENTATION, SegmentationContract, TASKS, Task, TaskContract, counts,
 };

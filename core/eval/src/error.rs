@@ -109,6 +109,18 @@ pub enum EvalError {
         /// Classes of the other.
         other: usize,
     },
+    /// Counts that are not one finite number for each class.
+    #[error("image {image}, {what} objects: expected {classes} finite number(s), one for each class, found {found:?}")]
+    Counts {
+        /// Index of the image.
+        image: usize,
+        /// Labelled or counted.
+        what: &'static str,
+        /// Number of classes.
+        classes: usize,
+        /// What was given.
+        found: Vec<f64>,
+    },
     /// A name that is no convention of segmentation.
     #[error("no convention is called {found:?}; known: {known}")]
     UnknownConvention {

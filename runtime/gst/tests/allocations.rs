@@ -313,6 +313,7 @@ fn nothing_is_allocated_for_a_frame() {
         (common::pipeline_model(folder.path(), "p.onnx", size.0, size.1), (45, 33), Some((rig.into(), Some(20.0)))),
         (common::fusion_model(folder.path(), "f.onnx", Samples::Unit, ColourMode::Gray), (97, 62), None),
         (common::segmentation_model(folder.path(), "s.onnx"), (97, 62), None),
+        (common::counting_model(folder.path(), "c.onnx"), (97, 62), None),
     ];
     for (path, infrared, rig) in cases {
         let options = EngineOptions { provider: ProviderChoice::Cpu, threads: Some(1) };

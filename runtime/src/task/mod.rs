@@ -1,5 +1,6 @@
 //! What a model does besides fusing: one file for each task, one list of them.
 
+pub mod counting;
 pub mod detection;
 mod found;
 pub mod segmentation;
@@ -12,6 +13,7 @@ use caf_geometry::GeometryError;
 use crate::frame::Camera;
 use crate::json::Object;
 use crate::session::Fused;
+use counting::Counter;
 use detection::{Detections, Detector, Thresholds};
 use found::AnyTask;
 pub use found::{ClassNames, Found, FusedImage, class_name};
@@ -22,6 +24,7 @@ fn task(contract: &TaskContract, thresholds: &Thresholds) -> Result<Box<dyn AnyT
     Ok(match contract {
         TaskContract::Detection(contract) => Box::new(Detector::new(contract, thresholds)?),
         TaskContract::Segmentation(contract) => Box::new(Segmenter::new(contract)),
+        TaskContract::Counting(contract) => Box::new(Counter::new(contract)),
     })
 }
 

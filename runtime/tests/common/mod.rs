@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use caf_export::model::{FusionFile, Model, Parts, Settings, Size, TaskFile};
 use caf_net::zoo::caf::{self, CafConfig};
+use caf_net::zoo::density::DensityConfig;
 use caf_net::zoo::pipeline::{ColourMode, Samples};
 use caf_net::zoo::segformer::{self, SegFormerConfig};
+use caf_net::zoo::task::TaskNetworkConfig;
 use caf_net::zoo::yolov5::{self, Variant, YoloConfig};
 use caf_weights::{initial, save_safetensors};
 
@@ -71,6 +73,16 @@ pub fn segmentation_model(folder: &Path, name: &str) -> PathBuf {
     let fusion = FusionFile::open(&fusion_weights(folder)).unwrap();
     let classes = ["background", "person", "car"];
     let tasks = [TaskFile::open(&segmentation_weights(folder, &classes), None).unwrap()];
+    write(folder, name, &Model::new(Parts::Pipeline(&fusion, &tasks), &Settings::default()).unwrap())
+}
+
+/// Writes a model that fuses and counts in images of any size, with random weights.
+pub fn counting_model(folder: &Path, name: &str) -> PathBuf {
+    let config = TaskNetworkConfig::from(DensityConfig { width: 4, around: 1, ..DensityConfig::new(2) });
+    let weights = folder.join("counting.safetensors");
+    save_safetensors(&initial(config.graph().unwrap().params(), 17).unwrap(), &weights).unwrap();
+    let fusion = FusionFile::open(&fusion_weights(folder)).unwrap();
+    let tasks = [TaskFile::open(&weights, Some(&["person".into(), "car".into()])).unwrap()];
     write(folder, name, &Model::new(Parts::Pipeline(&fusion, &tasks), &Settings::default()).unwrap())
 }
 

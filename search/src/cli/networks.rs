@@ -128,9 +128,13 @@ mod tests {
         let all = Listed::all().unwrap();
         let listed: Vec<(&str, &str)> = all.iter().map(|network| (network.kind, network.purpose)).collect();
         assert_eq!(listed.len(), FUSION_NETWORKS.len() + TASK_NETWORKS.len());
-        for network in
-            [("caf", "fusion"), ("u2fusion", "fusion"), ("yolov5", "detection"), ("segformer", "segmentation")]
-        {
+        for network in [
+            ("caf", "fusion"),
+            ("u2fusion", "fusion"),
+            ("yolov5", "detection"),
+            ("segformer", "segmentation"),
+            ("density", "counting"),
+        ] {
             assert!(listed.contains(&network), "{network:?} in {listed:?}");
         }
         assert!(all.iter().all(|network| network.parameters > 1000));

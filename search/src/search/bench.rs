@@ -203,8 +203,8 @@ mod tests {
     use crate::settings::load;
 
     #[test]
-    fn both_tasks_are_measured_and_their_passes_counted() {
-        for (task, network) in [("detection", "yolov5"), ("segmentation", "segformer")] {
+    fn all_tasks_are_measured_and_their_passes_counted() {
+        for (task, network) in [("detection", "yolov5"), ("segmentation", "segformer"), ("counting", "density")] {
             let mut set =
                 vec!["run.size_px=[64, 64]".to_owned(), "run.batch=2".to_owned(), "run.device=cpu".to_owned()];
             set.push(format!("task.kind={task}"));

@@ -2,6 +2,8 @@
 
 mod config;
 #[cfg(test)]
+mod counting_tests;
+#[cfg(test)]
 mod segmentation_tests;
 #[cfg(test)]
 mod tests;

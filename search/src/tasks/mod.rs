@@ -5,6 +5,7 @@
 //! [`TaskKind`], [`Task`] and [`Trained`].
 
 mod adamw;
+mod counting;
 mod detection;
 mod network;
 mod own_size;
@@ -14,6 +15,7 @@ mod setup;
 mod task;
 mod trained;
 
+pub use counting::CountingSettings;
 pub use detection::DetectionSettings;
 pub use network::{Init, Network};
 pub use segmentation::{Mean, SegmentationSettings};

@@ -1,5 +1,6 @@
 //! The settings of a task: its kind, and what that kind knows.
 
+use super::counting::COUNTING;
 use super::detection::DETECTION;
 use super::segmentation::SEGMENTATION;
 use super::task::TaskKind;
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 use toml::{Table, Value};
 
 /// All tasks. The first is the default.
-pub static TASKS: [&TaskKind; 2] = [&DETECTION, &SEGMENTATION];
+pub static TASKS: [&TaskKind; 3] = [&DETECTION, &SEGMENTATION, &COUNTING];
 
 /// Key of the kind.
 const KIND: &str = "kind";
@@ -123,7 +124,7 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         for (text, word) in [
-            ("[task]\nkind = \"depth\"", "unknown task `depth`; there are: `detection`, `segmentation`"),
+            ("[task]\nkind = \"depth\"", "unknown task `depth`; there are: `detection`, `segmentation`, `counting`"),
             ("[task]\nkind = 3", "name of a task"),
             ("[task]\nvarient = \"n\"", "varient"),
             ("[task.optimizer]\nlr = 1.0", "lr"),

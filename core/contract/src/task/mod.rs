@@ -2,9 +2,11 @@
 //!
 //! A new task is a file beside this one, a variant of [`TaskContract`] with its arm in [`TaskContract::promise`], and a line in [`TASKS`].
 
+mod counting;
 mod detection;
 mod segmentation;
 
+pub use counting::{CELL_PX, COUNTING, CountingContract, counts};
 pub use detection::{DETECTION, DetectionContract};
 pub use segmentation::{IGNORED_LABEL, MOST_MAP_CLASSES, SEGMENTATION, SegmentationContract};
 
@@ -14,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Every task.
-pub const TASKS: [&Task; 2] = [&DETECTION, &SEGMENTATION];
+pub const TASKS: [&Task; 3] = [&DETECTION, &SEGMENTATION, &COUNTING];
 
 /// One task of a model; `"task"` in JSON says which.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +26,8 @@ pub enum TaskContract {
     Detection(DetectionContract),
     /// A class for every pixel.
     Segmentation(SegmentationContract),
+    /// How many objects there are.
+    Counting(CountingContract),
 }
 
 impl TaskContract {
@@ -31,6 +35,7 @@ impl TaskContract {
         match self {
             Self::Detection(promise) => promise,
             Self::Segmentation(promise) => promise,
+            Self::Counting(promise) => promise,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod caf;
 pub mod defusion;
+pub mod density;
 pub mod didfuse;
 pub mod fusion;
 pub mod network;
@@ -37,7 +38,7 @@ pub static FUSION_NETWORKS: &[Kind<dyn FusionNetwork>] = &[
 
 /// Every task network.
 pub static TASK_NETWORKS: &[Kind<dyn TaskNetwork>] =
-    &[Kind::of::<yolov5::YoloConfig>(), Kind::of::<segformer::SegFormerConfig>()];
+    &[Kind::of::<yolov5::YoloConfig>(), Kind::of::<segformer::SegFormerConfig>(), Kind::of::<density::DensityConfig>()];
 
 impl Family for dyn FusionNetwork {
     const WHAT: &'static str = "fusion network";

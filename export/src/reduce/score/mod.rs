@@ -1,5 +1,6 @@
 //! How well a model does its tasks on labelled pairs, by the scores that people know. One file for each task, which the match here names.
 
+mod counting;
 mod detection;
 mod segmentation;
 
@@ -28,6 +29,7 @@ pub(super) fn score(task: &TaskContract, frames: &Frames) -> Option<Box<dyn Task
     match task {
         TaskContract::Detection(task) => Some(Box::new(detection::Detections::new(task, frames.classes())?)),
         TaskContract::Segmentation(task) => Some(Box::new(segmentation::ClassMaps::new(task, frames.mask_classes())?)),
+        TaskContract::Counting(task) => Some(Box::new(counting::Counts::new(task, frames.classes())?)),
     }
 }
 
