@@ -5,7 +5,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::repo::Repo;
 use crate::setup::{self, Device, Scope};
-use crate::{demo, links, test};
+use crate::{demo, links, test, vivid};
 
 /// Sets the machine up, tests the workspace and shows what it does.
 #[derive(Debug, Parser)]
@@ -30,6 +30,9 @@ enum Task {
     /// Scenes, search, training, export and a live two-camera run, ending in a page of results.
     #[command(after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo --data ../pairs --full")]
     Demo(demo::DemoArguments),
+    /// The cameras of Video4Linux against a real kernel in a virtual machine (qemu), with its test driver vivid.
+    #[command(after_help = "Example:\n  cargo xtask vivid")]
+    Vivid(vivid::VividArguments),
 }
 
 /// What to install, and where it may come from.
@@ -72,5 +75,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Task::Test(wanted) => test::run(&repo, !wanted.no_setup),
         Task::CheckLinks => links::run(&repo),
         Task::Demo(wanted) => demo::run(&repo, wanted),
+        Task::Vivid(wanted) => vivid::run(&repo, wanted),
     }
 }

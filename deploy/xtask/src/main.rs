@@ -10,6 +10,7 @@ mod repo;
 mod report;
 mod setup;
 mod test;
+mod vivid;
 
 use std::process::ExitCode;
 

@@ -286,10 +286,11 @@ impl Summary {
                     (c.left_over, "left over"),
                 ],
             )?;
-            let Intake { missed, damaged, passed_over, copied, restarts } = c.source.intake;
+            let Intake { missed, damaged, overtaken, passed_over, copied, restarts } = c.source.intake;
             let missing = [
                 (missed, "missed by its driver"),
                 (damaged, "damaged"),
+                (overtaken, "overtaken by newer ones"),
                 (passed_over, "passed over at its beginning"),
                 (copied, "copied for want of buffers"),
                 (restarts, "restarts"),

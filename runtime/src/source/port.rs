@@ -60,6 +60,8 @@ pub struct Intake {
     pub missed: u64,
     /// Frames that were damaged, cut off or could not be decoded.
     pub damaged: u64,
+    /// Frames that a newer one had overtaken before they were converted.
+    pub overtaken: u64,
     /// First frames of a thermal camera that hold nothing.
     pub passed_over: u64,
     /// Frames delivered as copies, because too many of the device's buffers were in use.

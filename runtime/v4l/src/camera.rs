@@ -64,9 +64,12 @@ impl Opened {
             }
             found => found?,
         };
-        let (code, plan) = agree_on_format(&*device, request, camera)?;
+        let code = agree_on_format(&*device, request, camera)?;
         let rate = agree_on_rate(&*device, request.fps)?;
         controls::set(&*device, &request.controls)?;
+        // Controls may turn the image or change its colour space.
+        let format = device.format().map_err(V4lError::call("VIDIOC_G_FMT"))?;
+        let plan = Plan::new(&format, camera)?;
         Ok(Self { path, identity, plan, code, rate, device, buffers: request.buffers })
     }
 
@@ -105,7 +108,7 @@ fn find(devices: &dyn Devices, path: &Path, known: Option<&Identity>) -> Result<
     Ok((path.to_owned(), identity, device))
 }
 
-fn agree_on_format(device: &dyn Device, request: &Request, camera: Camera) -> Result<(FourCc, Plan), V4lError> {
+fn agree_on_format(device: &dyn Device, request: &Request, camera: Camera) -> Result<FourCc, V4lError> {
     let mut offered = vec![];
     while let Some(code) = device.offered(offered.len() as u32).map_err(V4lError::call("VIDIOC_ENUM_FMT"))?
         && (offered.len() as u32) < MOST_FORMATS
@@ -128,7 +131,7 @@ fn agree_on_format(device: &dyn Device, request: &Request, camera: Camera) -> Re
     if let Some(asked) = request.size.filter(|asked| *asked != format.size) {
         return Err(V4lError::Size { code, asked, found: format.size });
     }
-    Ok((code, Plan::new(&format, camera)?))
+    Ok(code)
 }
 
 fn agree_on_rate(device: &dyn Device, asked: Option<f64>) -> Result<(i32, i32), V4lError> {

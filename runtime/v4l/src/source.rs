@@ -87,7 +87,7 @@ impl Source for V4lSource {
         true
     }
 
-    fn start(&mut self, port: Port, _: Pace) -> Result<(), SourceError> {
+    fn start(&mut self, port: Port, pace: Pace) -> Result<(), SourceError> {
         let camera = self.settings.camera;
         let Some(opened) = self.opened.take() else { return Ok(()) };
         let reader = Reader {
@@ -95,6 +95,7 @@ impl Source for V4lSource {
             request: self.request.clone(),
             identity: opened.identity.clone(),
             latency_ns: self.settings.latency_ns,
+            pace,
             port: port.clone(),
             shelf: Shelf::default(),
             stamps: Stamps { monotonic: self.monotonic, zero_ns: 0, told: false },
@@ -163,6 +164,7 @@ struct Reader {
     request: Request,
     identity: Identity,
     latency_ns: i64,
+    pace: Pace,
     port: Port,
     shelf: Shelf,
     stamps: Stamps,
@@ -229,11 +231,22 @@ impl Reader {
         let mut heard_ns = self.port.clock().now_ns();
         let mut first = true;
         while self.port.is_wanted() {
-            let step = stream.next(WAIT)?;
+            let mut step = stream.next(WAIT)?;
+            if self.pace == Pace::Realtime && !opened.plan.is_direct() {
+                // What must be converted first may take longer than a frame's time; then only the newest is worth it.
+                while let Step::Frame(_) = step
+                    && let newer @ Step::Frame(_) = stream.next(Duration::ZERO)?
+                {
+                    step = newer;
+                    self.intake.overtaken += 1;
+                }
+            }
             let counts = stream.counts();
             self.intake.missed += counts.missed - counted.missed;
             self.intake.damaged += counts.damaged - counted.damaged;
             counted = counts;
+            // Before the frame, so that whoever sees its number finds what is missing before it.
+            self.port.take_in(self.intake);
             let now_ns = self.port.clock().now_ns();
             match step {
                 Step::Frame(lease) => {
@@ -281,7 +294,8 @@ impl Reader {
             drop(lease);
         }
         let layout = Layout { size: plan.size, stride_bytes, format: plan.output };
-        let sequence = self.delivered + self.intake.missed + self.intake.damaged;
+        let Intake { missed, damaged, overtaken, .. } = self.intake;
+        let sequence = self.delivered + missed + damaged + overtaken;
         let mut frame = Frame::new(camera, sequence, capture_ns, layout, carrier)?;
         frame.rate = opened.rate;
         if camera == Camera::Infrared && self.is_blank(&frame.view()?, now_ns) {

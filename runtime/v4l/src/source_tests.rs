@@ -23,6 +23,10 @@ struct Run {
 
 /// A run whose clock stands still.
 fn run(script: &Script, camera: Camera, queue: usize) -> Run {
+    run_at(script, camera, queue, Pace::EveryFrame)
+}
+
+fn run_at(script: &Script, camera: Camera, queue: usize, pace: Pace) -> Run {
     let settings = SourceSettings { camera, latency_ns: 3, fps: 25.0, patience: LIMIT };
     let mut source = V4lSource::open(Arc::new(script.clone()), "v4l2:/dev/video0", &settings).unwrap();
     // The scripted driver's clock and the run's began together.
@@ -30,7 +34,7 @@ fn run(script: &Script, camera: Camera, queue: usize) -> Run {
     let clock = Arc::new(HeldClock::default());
     let capture: Capture = Arc::new(Lanes::new(queue, WhenFull::Wait));
     let port = Port::new(camera, &capture, Arc::<HeldClock>::clone(&clock), true);
-    source.start(port.clone(), Pace::Realtime).unwrap();
+    source.start(port.clone(), pace).unwrap();
     Run { source, port, capture, clock }
 }
 
@@ -220,6 +224,17 @@ fn what_must_be_converted_is_converted_and_its_buffer_is_free_at_once() {
     drop(frames);
     script.extend([Event::Frame]);
     assert_eq!(Some(run.frame().view().unwrap().rows().next().unwrap().as_ptr()), place);
+}
+
+#[test]
+fn in_real_time_only_the_newest_of_the_frames_that_wait_is_converted() {
+    let mut description = Description::new(b"YUYV", SIZE, 8, 24);
+    description.offered = vec![FourCc::new(*b"YUYV")];
+    let script = Script::new(description, [Event::Frame, Event::Frame, Event::Frame, Event::Timeout, Event::Frame]);
+    let run = run_at(&script, Camera::Visible, 8, Pace::Realtime);
+    assert_eq!([run.frame(), run.frame()].map(|f| (f.sequence, f.capture_ns)), [(2, 66_666_663), (3, 99_999_996)]);
+    assert_eq!(run.port.report().intake.overtaken, 2);
+    assert_eq!(script.books().queued.len(), 8, "what was overtaken is free");
 }
 
 #[test]
