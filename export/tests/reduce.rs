@@ -15,6 +15,8 @@ use caf_export::reduce::Loss;
 use caf_geometry::Size;
 use caf_image::{Gray8, Rgb8, write_gray8, write_rgb8};
 use caf_net::zoo::caf::{self, CafConfig};
+use caf_net::zoo::fusion::FusionConfig;
+use caf_net::zoo::student::StudentConfig;
 use caf_net::zoo::yolov5::{self, Variant, YoloConfig};
 use caf_weights::{HostTensor, initial, load_safetensors, save_safetensors};
 use common::engine_present;
@@ -139,6 +141,28 @@ fn integers_calibrated_on_real_pairs_pass_the_gate_and_badly_calibrated_ones_are
     f.call("gate bad.onnx --against fp32.onnx --held-out day --least-ssim 0", 0);
     f.call("gate good.onnx --against good.onnx --held-out day", 2);
     f.call("verify good.onnx --against fusion.safetensors --runs 1", 0);
+}
+
+#[test]
+fn a_student_is_measured_against_its_teacher_and_limited_by_what_is_asked_for_alone() {
+    if !engine_present("a_student_is_measured_against_its_teacher_and_limited_by_what_is_asked_for_alone") {
+        return;
+    }
+    let f = Folder::new();
+    let student = FusionConfig::from(StudentConfig { width: 8, depth: 1, scale: 2 }).graph().unwrap();
+    save_safetensors(&initial(student.params(), 3).unwrap(), f.path("student.safetensors")).unwrap();
+    f.call("onnx --fusion fusion.safetensors -o teacher.onnx", 0);
+    f.call("onnx --fusion student.safetensors -o student.onnx", 0);
+    let gate = "gate student.onnx --against teacher.onnx --held-out day";
+    let text = f.call(gate, 2);
+    assert!(text.contains("another model"), "{text}");
+    let text = f.call(&format!("{gate} --other-networks --json gate.json"), 0);
+    let loss: Loss = serde_json::from_value(f.json("gate.json")["loss"].clone()).unwrap();
+    assert!(loss.pairs == 6 && loss.psnr_db.unwrap().mean < 40.0 && loss.ssim.unwrap().mean < 1.0, "{text}");
+    let text = f.call(&format!("{gate} --other-networks --least-psnr 40"), 1);
+    assert!(text.contains("PSNR: expected at least 40 dB"), "{text}");
+    f.call("onnx --fusion student.safetensors --gray -o gray.onnx", 0);
+    f.call("gate gray.onnx --against teacher.onnx --held-out day --other-networks", 2);
 }
 
 #[test]

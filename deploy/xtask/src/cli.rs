@@ -5,7 +5,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::repo::Repo;
 use crate::setup::{self, Device, Scope};
-use crate::{demo, links, test, vivid};
+use crate::{demo, fuse, links, test, vivid};
 
 /// Sets the machine up, tests the workspace and shows what it does.
 #[derive(Debug, Parser)]
@@ -27,6 +27,9 @@ enum Task {
     /// Fail when a crate links what it must not, or files use each other in a circle.
     #[command(after_help = "Example:\n  cargo xtask check-links")]
     CheckLinks,
+    /// Set up, build, and fuse one pair with the weights that come with this project: no data and no training.
+    #[command(after_help = "Example:\n  cargo xtask fuse --ir infrared.png --vi visible.png --out fused.png")]
+    Fuse(fuse::FuseArguments),
     /// Scenes, search, training, export and a live two-camera run, ending in a page of results.
     #[command(after_help = "Examples:\n  cargo xtask demo\n  cargo xtask demo --data ../pairs --full")]
     Demo(demo::DemoArguments),
@@ -74,6 +77,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
         Task::Test(wanted) => test::run(&repo, !wanted.no_setup),
         Task::CheckLinks => links::run(&repo),
+        Task::Fuse(wanted) => fuse::run(&repo, wanted),
         Task::Demo(wanted) => demo::run(&repo, wanted),
         Task::Vivid(wanted) => vivid::run(&repo, wanted),
     }

@@ -4,6 +4,7 @@
 
 mod cli;
 mod demo;
+mod fuse;
 mod links;
 mod process;
 mod repo;

@@ -89,6 +89,9 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// None at all.
+    pub const NONE: Limits = Limits { psnr_db: None, ssim: None, points: None };
+
     /// The usual ones: half precision must not be seen, integers hardly.
     #[must_use]
     pub const fn of(precision: Precision) -> Self {
