@@ -12,7 +12,7 @@ use tch::Tensor;
 ///
 /// Returns the norm that the gradients had.
 ///
-/// Several devices that train together would sum their gradients at the start of this function.
+/// The gradients are those of the batch of all ranks ([`caf_torch::gradients_of_all`]): all ranks take the same step.
 ///
 /// # Errors
 /// [`SearchError::NonFinite`] with `what` and `iteration`, and those of `step`.

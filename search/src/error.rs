@@ -5,6 +5,7 @@ use crate::named_images::Misfits;
 use crate::state::StateError;
 use crate::weight_file::SaveError;
 use caf_data::DataError;
+use caf_data::leakage::LeakageReport;
 use caf_geometry::{GeometryError, Size};
 use caf_image::IrRange;
 
@@ -18,6 +19,11 @@ pub enum SearchError {
     /// A data set.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// Pairs on both sides of a training.
+    #[error(
+        "training and validation overlap; give lists that are apart (`caf-search split`), or --set data.allow_overlap=true\n{0}"
+    )]
+    Overlap(Box<LeakageReport>),
     /// An image or a list that cannot be read or written.
     #[error(transparent)]
     Image(#[from] caf_image::ImageError),
@@ -178,6 +184,9 @@ pub enum SearchError {
         /// Those it has.
         found: Vec<String>,
     },
+    /// Other ranks.
+    #[error(transparent)]
+    Ranks(#[from] caf_ranks::RanksError),
     /// The thread that prepares batches ended without a word.
     #[error("the thread that prepares batches ended early")]
     FeedGone,
@@ -228,6 +237,7 @@ impl SearchError {
             SearchError::Scene(e) => e.is_wrong_call(),
             SearchError::Torch(e) => e.is_wrong_call(),
             SearchError::Graph(e) => e.is_wrong_call(),
+            SearchError::Ranks(e) => e.is_wrong_call(),
             SearchError::Tch(_)
             | SearchError::Save(_)
             | SearchError::Io { .. }
@@ -236,6 +246,7 @@ impl SearchError {
             | SearchError::Hypergradient(_)
             | SearchError::State(_)
             | SearchError::InUse { .. }
+            | SearchError::Overlap(_)
             | SearchError::Images(_)
             | SearchError::Crop { .. }
             | SearchError::NothingLabelled { .. }

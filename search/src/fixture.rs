@@ -102,7 +102,7 @@ pub fn task_training(folder: &Folder, kind: &str, settings: &impl serde::Seriali
     (config.run.size_px, config.run.seed) = (Size::new(64, 64), 3);
     (config.run.device, config.run.threads) = ("cpu".into(), 1);
     config.data.root = folder.path().to_owned();
-    (config.data.train, config.data.val) = (None, None);
+    (config.data.train, config.data.val, config.data.allow_overlap) = (None, None, true);
     config.task = TaskSettings::new(kind, settings).unwrap();
     config
 }

@@ -175,6 +175,9 @@ pub(crate) fn settle(
             }
         };
     }
+    // The times of one rank decide for all.
+    let of_first = caf_ranks::of_first(&serde_json::to_string(setting).unwrap_or_default())?;
+    *setting = serde_json::from_str(&of_first).unwrap_or(*setting);
     set_layouts(setting.layouts());
     Ok(times)
 }

@@ -9,6 +9,7 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod ablate;
+mod apart;
 pub mod compare;
 mod descent;
 pub mod error;

@@ -1,18 +1,31 @@
-//! The log of a run: CSV rows numbered by iteration.
+//! The log of a run: CSV rows numbered by iteration, and beside it the same for TensorBoard. Of several ranks the first writes it; the others follow what it holds.
 
 use crate::error::SearchError;
 use crate::file::write_text;
 use crate::state::StateError;
 use caf_console::Progress;
+use caf_report::EventFile;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+
+/// Folder of the event files, with a folder in it for each log.
+const EVENTS: &str = "tensorboard";
 
 /// A CSV file whose rows are numbered by iteration.
 #[derive(Debug)]
 pub struct Record {
     path: PathBuf,
-    file: File,
+    /// None in a rank that does not write.
+    file: Option<File>,
+    /// Made with the first row.
+    events: Option<EventFile>,
+    /// Names of the columns after the first; what stands before a dot groups them in TensorBoard.
+    tags: Vec<String>,
+    /// Where a run that goes on began.
+    next: usize,
+    /// Rows from this number on, that [`Record::read`] may find, are another rank's.
+    end: usize,
     columns: usize,
     rows: usize,
     last: Option<Row>,
@@ -66,9 +79,14 @@ impl Record {
                 last = Some(row);
             }
         }
-        write_text(path, &text)?;
-        let file = OpenOptions::new().append(true).open(path).map_err(SearchError::io("open", path))?;
-        Ok(Record { path: path.to_owned(), file, columns: columns.len(), rows, last })
+        let (mut file, mut end) = (None, next);
+        if caf_ranks::leads() {
+            write_text(path, &text)?;
+            let opened = OpenOptions::new().append(true).open(path);
+            (file, end) = (Some(opened.map_err(SearchError::io("open", path))?), usize::MAX);
+        }
+        let tags = columns.iter().skip(1).map(|name| name.replacen('.', "/", 1)).collect();
+        Ok(Record { path: path.to_owned(), file, events: None, tags, next, end, columns: columns.len(), rows, last })
     }
 
     /// All rows, from the file.
@@ -76,8 +94,12 @@ impl Record {
     /// # Errors
     /// When it cannot be read.
     pub fn read(&self) -> Result<Vec<Row>, SearchError> {
-        let text = std::fs::read_to_string(&self.path).map_err(SearchError::io("read", &self.path))?;
-        Ok(text.lines().skip(1).filter_map(|line| Row::read(line, self.columns)).collect())
+        let text = match std::fs::read_to_string(&self.path) {
+            Err(e) if self.file.is_none() && e.kind() == std::io::ErrorKind::NotFound => String::new(),
+            text => text.map_err(SearchError::io("read", &self.path))?,
+        };
+        let rows = text.lines().skip(1).filter_map(|line| Row::read(line, self.columns));
+        Ok(rows.filter(|row| row.number < self.end).collect())
     }
 
     /// Rows there are.
@@ -115,7 +137,18 @@ impl Record {
         }
         line.push('\n');
         // One write for one row: a kill leaves at most a cut last line.
-        self.file.write_all(line.as_bytes()).map_err(SearchError::io("write", &self.path))?;
+        if let Some(file) = &mut self.file {
+            file.write_all(line.as_bytes()).map_err(SearchError::io("write", &self.path))?;
+            let events = match &mut self.events {
+                Some(events) => events,
+                None => {
+                    let stem = self.path.file_stem().unwrap_or_default();
+                    let folder = self.path.with_file_name(EVENTS).join(stem);
+                    self.events.insert(EventFile::create(&folder, self.next)?)
+                }
+            };
+            events.add(iteration, self.tags.iter().map(String::as_str).zip(values.iter().copied()))?;
+        }
         self.rows += 1;
         self.last = Some(Row { number: iteration, values });
         Ok(())
@@ -126,7 +159,7 @@ impl Record {
     /// # Errors
     /// When the disk refuses.
     pub fn sync(&self) -> Result<(), SearchError> {
-        self.file.sync_data().map_err(SearchError::io("write", &self.path))
+        self.file.as_ref().map_or(Ok(()), File::sync_data).map_err(SearchError::io("write", &self.path))
     }
 }
 
@@ -150,6 +183,10 @@ mod tests {
         record.row(2, vec![Some(0.5), None]).unwrap();
         assert_eq!((record.rows(), record.last().map(|r| r.number)), (3, Some(2)));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "iteration,a,b\n0,1,2\n1,3,\n2,0.5,\n");
+        let events = std::fs::read_dir(dir.path().join("tensorboard/log")).unwrap().map(|e| e.unwrap().path());
+        let events: Vec<_> = events.map(|path| std::fs::read(path).unwrap()).collect();
+        let has = |words: &[u8]| events[0].windows(words.len()).any(|part| part == words);
+        assert!(events.len() == 1 && has(b"\x01a\x15\0\0\0\x3f") && !has(b"\x01b\x15"), "{events:?}");
     }
 
     #[test]

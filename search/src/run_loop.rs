@@ -1,4 +1,6 @@
 //! The loop of every training: step, row of the log, validation, checkpoint, until the end or a request to stop.
+//!
+//! Of several ranks every one goes through all of it, so that all of them know the same; files are written by the first alone.
 
 use crate::error::SearchError;
 use crate::file::make_folder;
@@ -78,7 +80,8 @@ pub(crate) trait Training {
 /// an interruption, log and state agree. A validation that a kill or a stop prevented is owed to the next start.
 ///
 /// # Errors
-/// [`SearchError::InUse`] when another run works there, and all those of the training.
+/// [`SearchError::InUse`] when another run works there, and all those of the training. Where a rank is gone, whatever failed here because
+/// of it, [`SearchError::Ranks`] says which.
 pub(crate) fn run_loop(
     training: &mut dyn Training,
     out: &Path,
@@ -86,11 +89,27 @@ pub(crate) fn run_loop(
     progress: &dyn Progress,
     stop: &StopFlag,
 ) -> Result<bool, SearchError> {
-    let mut lock = FolderLock::take(out, progress)?;
+    go_through(training, out, save_every, progress, stop)
+        .map_err(|error| caf_ranks::gone().map_or(error, SearchError::Ranks))
+}
+
+fn go_through(
+    training: &mut dyn Training,
+    out: &Path,
+    save_every: usize,
+    progress: &dyn Progress,
+    stop: &StopFlag,
+) -> Result<bool, SearchError> {
+    let leads = caf_ranks::leads();
+    let mut lock = if leads { FolderLock::take(out, progress)? } else { None };
     let is_resumed = training.restore(out)?;
+    let done = format!("{} iterations", training.iteration());
+    caf_ranks::agree(&format!("the state in {} (all ranks must see one folder)", out.display()), &done)?;
     training.feed()?;
-    make_folder(out)?;
-    if lock.is_none() {
+    if leads {
+        make_folder(out)?;
+    }
+    if leads && lock.is_none() {
         lock = FolderLock::take(out, progress)?;
         if out.join(STATE).exists() {
             // Another run has made it meanwhile, and ended already.
@@ -109,15 +128,18 @@ pub(crate) fn run_loop(
     let mut unsaved = false;
     loop {
         // Before the state is saved: it knows no iteration whose validation is not done, or still owed.
-        if training.owes_validation() && !training.validate(out, progress, stop)? {
-            break;
+        if training.owes_validation() {
+            let validated = training.validate(out, progress, stop)?;
+            if caf_ranks::any(!validated)? {
+                break;
+            }
         }
-        if unsaved && training.iteration().is_multiple_of(save_every.max(1)) {
+        if leads && unsaved && training.iteration().is_multiple_of(save_every.max(1)) {
             record.sync()?;
             training.save(out)?;
             unsaved = false;
         }
-        if is_over(training) || stop.is_raised() {
+        if caf_ranks::any(is_over(training) || stop.is_raised())? {
             break;
         }
         let began = Instant::now();
@@ -129,11 +151,13 @@ pub(crate) fn run_loop(
         progress.advance(training.iteration() as u64, &step.state);
     }
     progress.end();
-    if unsaved {
-        record.sync()?;
-        training.save(out)?;
+    if leads {
+        if unsaved {
+            record.sync()?;
+            training.save(out)?;
+        }
+        training.write_results(out)?;
     }
-    training.write_results(out)?;
     drop(lock);
     Ok(is_over(training) && !training.owes_validation())
 }

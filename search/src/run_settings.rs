@@ -11,7 +11,7 @@ use caf_geometry::Size;
 use caf_image::IrRange;
 use caf_net::zoo::fusion::FusionConfig;
 use caf_net::zoo::network::Sides;
-use caf_torch::{TorchError, device_from_name};
+use caf_torch::{TorchError, device_from_name, set_own_statistics};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use tch::Device;
@@ -35,6 +35,9 @@ pub struct RunSettings {
     pub iterations: Option<usize>,
     /// Samples in a batch (published: 8).
     pub batch: usize,
+    /// Of several ranks (docs/ranks.md): whose part of a batch the normalisations take their statistics from.
+    #[serde(skip_serializing_if = "NormStatistics::is_usual")]
+    pub norm_statistics: NormStatistics,
     /// What a network is trained on (published: 320×320): crops of pairs, or whole images fitted into it. `[width, height]` in files.
     #[serde(with = "caf_geometry::size::as_pair")]
     pub size_px: Size,
@@ -53,6 +56,7 @@ impl Default for RunSettings {
             epochs: 10,
             iterations: None,
             batch: 8,
+            norm_statistics: NormStatistics::All,
             size_px: Size::new(320, 320),
             save_every: 1,
         }
@@ -69,10 +73,20 @@ impl RunSettings {
         require_count("run.iterations", self.iterations.unwrap_or(1))?;
         require_count("run.save_every", self.save_every)?;
         require_batch("run.batch", self.batch)?;
+        require_parts("run.batch", self.batch)?;
         require("run.threads", self.threads <= MAX_THREADS, &format!("at most {MAX_THREADS}"), self.threads)?;
         require_size("run.size_px", sides, self.size_px)?;
         let cells = self.size_px.wh().map(|side| side / sides.multiple_of_px).into_iter().product::<usize>();
         require("run.batch", self.batch * cells > 1, TWO_VALUES, self.batch)
+    }
+
+    /// The device of the run, with what else the settings decide of this thread's computing.
+    ///
+    /// # Errors
+    /// As [`prepare_device`].
+    pub(crate) fn prepare(&self) -> Result<Device, TorchError> {
+        set_own_statistics(self.norm_statistics == NormStatistics::Own);
+        prepare_device(&self.device, self.threads)
     }
 
     /// Iterations of an epoch of so many samples.
@@ -83,6 +97,23 @@ impl RunSettings {
     /// Iterations in all.
     pub(crate) fn end(&self, samples: usize) -> usize {
         self.iterations.unwrap_or_else(|| self.epochs.saturating_mul(self.iterations_per_epoch(samples)))
+    }
+}
+
+/// Whose part of a batch gives the statistics that networks are normalised by in training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NormStatistics {
+    /// The parts of all ranks: a run of several ranks gives what one rank with the same batch gives.
+    #[default]
+    All,
+    /// Each rank's own part: two sums over the ranks fewer for every normalisation, and other results.
+    Own,
+}
+
+impl NormStatistics {
+    fn is_usual(&self) -> bool {
+        *self == NormStatistics::All
     }
 }
 
@@ -99,6 +130,9 @@ pub struct DataSettings {
     /// staying together; a training of the fusion network validates nothing without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub val: Option<PathBuf>,
+    /// Whether pairs may be both trained and validated on, which is refused otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub allow_overlap: bool,
     /// When halving: names whose numbers differ by at most this stay together. 0 where every pair is a scene of its own.
     pub neighbour_gap: u64,
     /// Name of the layout that the data set lies in on disk; recognised without it.
@@ -125,6 +159,7 @@ impl Default for DataSettings {
             root: PathBuf::from("data"),
             train: None,
             val: None,
+            allow_overlap: false,
             neighbour_gap: 10,
             layout: None,
             ir_range: IrRange::default(),
@@ -139,7 +174,7 @@ impl Default for DataSettings {
 
 impl DataSettings {
     /// Settings that may change between a stop and a resume, as named in the whole configuration.
-    pub(crate) const FREE: [&str; 2] = ["data.cache_mib", "data.workers"];
+    pub(crate) const FREE: [&str; 3] = ["data.cache_mib", "data.workers", "data.allow_overlap"];
 
     /// Refuses settings out of range.
     pub(crate) fn check(&self) -> Result<(), SearchError> {
@@ -247,11 +282,15 @@ const MAX_WORKERS: usize = 256;
 const MAX_COUNT: usize = 1_000_000_000;
 
 /// The device of that name (`cpu`, `cuda`, `cuda:N` or `auto`), with libtorch's threads on the CPU set; 0 leaves their number to it.
+/// `cuda` and `auto` are the GPU with the number that a rank has among those of its machine.
 ///
 /// # Errors
 /// For an unknown name, and when a GPU or libtorch's CUDA half is missing.
 pub(crate) fn prepare_device(name: &str, threads: usize) -> Result<Device, TorchError> {
-    let device = device_from_name(name)?;
+    let device = match (device_from_name(name)?, caf_ranks::local_rank()) {
+        (Device::Cuda(_), Some(own)) if !name.contains(':') => device_from_name(&format!("cuda:{own}"))?,
+        (device, _) => device,
+    };
     if threads > 0 {
         tch::set_num_threads(i32::try_from(threads.min(MAX_THREADS)).unwrap_or(1));
     }
@@ -290,6 +329,12 @@ pub(crate) fn require_not_negative(name: &'static str, value: f64) -> Result<(),
 /// [`require`] for a number of epochs or iterations.
 pub(crate) fn require_count(name: &'static str, n: usize) -> Result<(), SearchError> {
     require(name, (1..=MAX_COUNT).contains(&n), &format!("1 to {MAX_COUNT}"), n)
+}
+
+/// [`require`] for a batch that all ranks have equal parts of.
+pub(crate) fn require_parts(name: &'static str, n: usize) -> Result<(), SearchError> {
+    let ranks = caf_ranks::size();
+    require(name, n.is_multiple_of(ranks), &format!("a multiple of the {ranks} ranks"), n)
 }
 
 /// [`require`] for a number of samples in a batch.

@@ -38,6 +38,9 @@ pub enum StateError {
         /// What was expected and found.
         what: String,
     },
+    /// It is not that of the other ranks.
+    #[error(transparent)]
+    Ranks(#[from] caf_ranks::RanksError),
     /// It cannot be read, or put together.
     #[error(transparent)]
     Weights(#[from] WeightsError),
@@ -87,8 +90,9 @@ impl Run {
     /// The state of this run in a folder; none when there is none.
     ///
     /// # Errors
-    /// [`StateError::Foreign`] with all that differs, or when the file cannot be read.
+    /// [`StateError::Foreign`] with all that differs, or when the file cannot be read; when another rank is of another run.
     pub fn find(&self, folder: &Path) -> Result<Option<Weights>, StateError> {
+        caf_ranks::agree("its run (settings and data)", &serde_json::to_string(self).unwrap_or_default())?;
         let path = folder.join(STATE);
         if !path.exists() {
             return Ok(None);

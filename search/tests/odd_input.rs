@@ -109,7 +109,7 @@ impl Pairs {
         FusionTrainConfig {
             beta,
             run: RunSettings { save_every: 50, ..self.run(iterations) },
-            data: self.data(),
+            data: DataSettings { allow_overlap: true, ..self.data() },
             fusion: self.search(iterations).fusion,
             ..FusionTrainConfig::default()
         }

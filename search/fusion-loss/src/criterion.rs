@@ -160,16 +160,18 @@ impl FusionLoss {
             return Ok(None);
         }
         let image = fused.f_detach()?;
-        let sizes = match self.settings.scale {
+        let sizes: Vec<f64> = match self.settings.scale {
             TermScale::Gradient => {
                 let (terms, trace) = self.terms_traced(&image, sources)?;
                 terms.require_finite()?;
-                trace.norms()?
+                // Each rank's part counts as if it were the whole batch; the derivative of the whole is the parts side by side.
+                let ranks = caf_ranks::size() as f64;
+                caf_ranks::mean_numbers(trace.squares()?)?.into_iter().map(|square| (square / ranks).sqrt()).collect()
             }
             TermScale::Value | TermScale::None => {
                 let terms = self.terms(&image, sources)?;
                 terms.require_finite()?;
-                host(terms.values())?.into_iter().map(f64::abs).collect()
+                caf_ranks::mean_numbers(host(terms.values())?)?.into_iter().map(f64::abs).collect()
             }
         };
         let sizes: Vec<f64> = sizes.into_iter().zip(self.scales()).map(|(size, scale)| size * scale).collect();

@@ -28,10 +28,10 @@ impl TermsTrace {
         host(&self.slopes.f_mv(&direction.f_detach()?.f_reshape([-1])?)?)
     }
 
-    /// The Euclidean norm of each term's derivative, in the order of the logits.
-    pub(crate) fn norms(&self) -> Result<Vec<f64>, LossError> {
+    /// The square of the Euclidean norm of each term's derivative, in the order of the logits.
+    pub(crate) fn squares(&self) -> Result<Vec<f64>, LossError> {
         let squares = self.slopes.f_to_kind(Kind::Double)?.f_square()?;
-        host(&squares.f_sum_dim_intlist([1i64].as_slice(), false, None::<Kind>)?.f_sqrt()?)
+        host(&squares.f_sum_dim_intlist([1i64].as_slice(), false, None::<Kind>)?)
     }
 }
 

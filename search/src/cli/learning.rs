@@ -2,10 +2,11 @@
 
 use super::overrides::{SettingsArgs, Short};
 use super::pairs::{IrRangeArg, LayoutArg, require_list};
-use anyhow::Result;
-use caf_console::{Paths, claim};
+use anyhow::{Result, bail};
+use caf_console::{Console, Interrupted, Paths, Progress, Silent, claim};
 use caf_geometry::Size;
 use caf_net::zoo::FUSION_NETWORKS;
+use caf_ranks::Address;
 use caf_search::run_settings::DataSettings;
 use caf_search::tasks::TASKS;
 use clap::builder::PossibleValuesParser;
@@ -21,6 +22,22 @@ pub(super) fn networks() -> PossibleValuesParser {
 /// The kinds of tasks.
 pub(super) fn tasks() -> PossibleValuesParser {
     PossibleValuesParser::new(TASKS.iter().map(|task| task.kind))
+}
+
+/// Joins the other ranks, where the environment names some (docs/ranks.md). What is said to people, the first rank says.
+pub(super) fn begin() -> Result<Box<dyn Progress>> {
+    if let Some(address) = Address::from_environment()? {
+        caf_ranks::join(address)?;
+    }
+    Ok(if caf_ranks::leads() { Box::new(Console::default()) } else { Box::new(Silent) })
+}
+
+/// How a training ends that was asked to stop or not.
+pub(super) fn ended(interrupted: bool) -> Result<()> {
+    if interrupted {
+        bail!(Interrupted);
+    }
+    Ok(())
 }
 
 /// What is learned from, how long, and where the results go.

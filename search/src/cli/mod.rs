@@ -19,6 +19,7 @@ mod train;
 use anyhow::Result;
 use caf_console::{Interrupted, WrongCall, say};
 use caf_data::DataError;
+use caf_ranks::RanksError;
 use caf_report::ReportError;
 use caf_scene::SceneError;
 use caf_search::error::SearchError;
@@ -89,6 +90,9 @@ impl Cli {
             Command::Ablate(args) => ablate::run(&args),
             Command::Report(args) => report::run(&args),
         };
+        // A stop is agreed on: all ranks end by it.
+        let failure = done.as_ref().err().filter(|error| !error.is::<Interrupted>());
+        caf_ranks::leave(failure.map(|error| format!("{error:#}")).as_deref());
         done.map_err(|error| {
             if matches!(error.downcast_ref(), Some(SearchError::Interrupted)) {
                 say!("{error}");
@@ -107,4 +111,5 @@ pub fn is_wrong_call(error: &anyhow::Error) -> bool {
         || error.downcast_ref().is_some_and(DataError::is_wrong_call)
         || error.downcast_ref().is_some_and(TorchError::is_wrong_call)
         || error.downcast_ref().is_some_and(SceneError::is_wrong_call)
+        || error.downcast_ref().is_some_and(RanksError::is_wrong_call)
 }

@@ -1,9 +1,9 @@
 //! `caf-search search`
 
-use super::learning::{LearningArgs, networks, tasks};
+use super::learning::{LearningArgs, begin, ended, networks, tasks};
 use super::overrides::Short;
-use anyhow::{Result, bail};
-use caf_console::{Console, Interrupted, Progress, StopFlag, out, write_json};
+use anyhow::Result;
+use caf_console::{StopFlag, out, write_json};
 use caf_search::search::{self, PRESETS, SearchConfig};
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use std::path::PathBuf;
@@ -48,8 +48,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
     config.check()?;
     args.learning
         .check(&config.data, |paths| paths.file("--vgg", args.vgg.as_deref()).file("--init", args.init.as_deref()))?;
-    let (console, stop) = (Console::default(), StopFlag::on_signals()?);
-    let done = search::run(&config, out, &console, &stop)?;
+    let (console, stop) = (begin()?, StopFlag::on_signals()?);
+    let done = search::run(&config, out, &*console, &stop)?;
+    if !caf_ranks::leads() {
+        return ended(done.interrupted);
+    }
     write_json(json.as_deref(), &done)?;
     // An interrupt before the first iteration leaves nothing to draw.
     let made = if done.iterations > 0 { Some(super::report::make(out)?) } else { None };
@@ -66,8 +69,5 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
     let how = if done.interrupted { "stopped; the same call goes on" } else { "done" };
     out!("{how} after {} iterations: {}", done.iterations, out.join("beta.toml").display())?;
-    if done.interrupted {
-        bail!(Interrupted);
-    }
-    Ok(())
+    ended(done.interrupted)
 }

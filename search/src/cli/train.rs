@@ -1,9 +1,9 @@
 //! `caf-search train fusion` and `caf-search train task`
 
-use super::learning::{LearningArgs, networks, tasks};
+use super::learning::{LearningArgs, begin, ended, networks, tasks};
 use super::overrides::Short;
-use anyhow::{Result, bail};
-use caf_console::{Console, Interrupted, StopFlag, out, write_json};
+use anyhow::Result;
+use caf_console::{StopFlag, out, write_json};
 use caf_search::fusion::{self, FusionTrainConfig};
 use caf_search::loader::ImageSource;
 use caf_search::task_training::{self, TaskTrainConfig, files};
@@ -89,8 +89,11 @@ fn fusion(args: &FusionArgs) -> Result<()> {
         let paths = paths.file(beta, Some(config.beta.as_path())).file("--init", args.init.as_deref());
         paths.file("--vgg", args.vgg.as_deref()).file("--teacher", args.teacher.as_deref())
     })?;
-    let (console, stop) = (Console::default(), StopFlag::on_signals()?);
-    let done = fusion::train(&config, out, &console, &stop)?;
+    let (console, stop) = (begin()?, StopFlag::on_signals()?);
+    let done = fusion::train(&config, out, &*console, &stop)?;
+    if !caf_ranks::leads() {
+        return ended(done.interrupted);
+    }
     write_json(json.as_deref(), &done)?;
     if done.iterations > 0 {
         super::report::make(out)?;
@@ -101,10 +104,7 @@ fn fusion(args: &FusionArgs) -> Result<()> {
     }
     let loss = done.last_loss.map_or_else(String::new, |loss| format!(", loss {loss:.4}"));
     out!("{how} after {} iterations{loss}: {}", done.iterations, out.join("fusion.safetensors").display())?;
-    if done.interrupted {
-        bail!(Interrupted);
-    }
-    Ok(())
+    ended(done.interrupted)
 }
 
 fn task(args: &TaskArgs) -> Result<()> {
@@ -120,8 +120,11 @@ fn task(args: &TaskArgs) -> Result<()> {
     args.learning.check(&config.data, |paths| {
         paths.folder("--images", config.images.folder()).file("--init", args.init.as_deref())
     })?;
-    let (console, stop) = (Console::default(), StopFlag::on_signals()?);
-    let done = task_training::train(&config, out, &console, &stop)?;
+    let (console, stop) = (begin()?, StopFlag::on_signals()?);
+    let done = task_training::train(&config, out, &*console, &stop)?;
+    if !caf_ranks::leads() {
+        return ended(done.interrupted);
+    }
     write_json(json.as_deref(), &done)?;
     if let Some(best) = &done.best {
         super::report::make(out)?;
@@ -132,8 +135,5 @@ fn task(args: &TaskArgs) -> Result<()> {
     let how = if done.interrupted { "stopped; the same call goes on" } else { "done" };
     let made = if done.best.is_some() { out.join(files::BEST) } else { out.clone() };
     out!("{how} after {} iterations: {}", done.iterations, made.display())?;
-    if done.interrupted {
-        bail!(Interrupted);
-    }
-    Ok(())
+    ended(done.interrupted)
 }

@@ -3,12 +3,12 @@
 use super::config::FusionTrainConfig;
 use super::training::FusionTraining;
 use super::validation::{Validated, Validation};
+use crate::apart::require_apart;
 use crate::error::SearchError;
 use crate::file::write_toml;
 use crate::layout;
 use crate::loader::{Feed, HostPairs, Order, PairBatch, PairBatches, PairStore, Stream, check_crop};
 use crate::run_loop::{CONFIG, Step, Training, run_loop};
-use crate::run_settings::prepare_device;
 use crate::search::BetaFile;
 use caf_console::{Progress, StopFlag};
 use caf_data::augment::CropSettings;
@@ -47,10 +47,13 @@ pub fn train(
 ) -> Result<Finished, SearchError> {
     config.check()?;
     let (run, data) = (&config.run, &config.data);
-    let device = prepare_device(&run.device, run.threads)?;
+    let device = run.prepare()?;
     let pairs = data.open(data.train.as_deref(), None)?;
     check_crop(&[&pairs], run.size_px, progress)?;
     let val = data.val.as_deref().map(|list| data.open(Some(list), None)).transpose()?;
+    if let Some(val) = &val {
+        require_apart(data, &pairs, val, progress)?;
+    }
     let beta = BetaFile::read(&config.beta)?;
     let mut config = config.clone();
     let training = FusionTraining::new(&config, &beta, &pairs, device)?;
@@ -126,8 +129,10 @@ impl Training for Running<'_> {
     }
 
     fn open(&mut self, out: &Path) -> Result<(), SearchError> {
-        write_toml(&out.join(CONFIG), self.config)?;
-        self.beta.write(&out.join("beta.toml"))?;
+        if caf_ranks::leads() {
+            write_toml(&out.join(CONFIG), self.config)?;
+            self.beta.write(&out.join("beta.toml"))?;
+        }
         self.validation.as_mut().map_or(Ok(()), |validation| validation.open(out, &self.training))
     }
 

@@ -13,7 +13,7 @@ use crate::weight_file::write_weights;
 use caf_data::Dataset;
 use caf_fusion_loss::{FusionLoss, Saliency};
 use caf_torch::optim::{Adam, AdamConfig};
-use caf_torch::{GradOptions, Mode, Params, gradients};
+use caf_torch::{Mode, Params, gradients_of_all};
 use caf_weights::{HostTensor, Weights};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
@@ -88,12 +88,13 @@ impl FusionTraining {
         let (recording, leaves) = self.net.params.recording()?;
         let mode = Mode::train(self.seed, self.iteration as u64);
         let (_, total, values) = self.evaluate(&recording, [&batch.ir, &batch.vi, &batch.saliency], mode)?;
-        let grads = gradients(&total, &leaves, GradOptions::default())?;
+        let grads = gradients_of_all(&total, &leaves)?;
         let rate = self.settings.rate_after(self.iteration, self.end);
         let (trainable, adam) = (self.net.params.trainable(), &mut self.adam);
         descend("the fusion network", self.iteration, &grads, None, |grads| adam.step(&trainable, grads, rate))?;
         self.iteration += 1;
-        let total = f64::try_from(&total)?;
+        let mut values = caf_ranks::mean_numbers(std::iter::once(f64::try_from(&total)?).chain(values).collect())?;
+        let total = values.remove(0);
         self.last_loss = Some(total);
         Ok((total, values))
     }

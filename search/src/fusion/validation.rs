@@ -149,8 +149,10 @@ impl Validation {
         let mean = |c: usize| Mean::of(rows.iter().filter_map(|row| row.get(c).copied())).mean;
         let row = Row { number: training.iteration, values: (0..columns).map(mean).collect() };
         if let Some(Log { record, panels }) = &mut self.log {
-            make_folder(panels)?;
-            write_rgb8(&panels.join(format!("{:06}.png", row.number)), &panel.picture()?)?;
+            if caf_ranks::leads() {
+                make_folder(panels)?;
+                write_rgb8(&panels.join(format!("{:06}.png", row.number)), &panel.picture()?)?;
+            }
             record.row(row.number, row.values.clone())?;
             record.sync()?;
         }

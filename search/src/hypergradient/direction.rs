@@ -2,7 +2,7 @@
 
 use super::evaluation::Evaluation;
 use super::{Hypergradient, HypergradientError, Problem, Radius, Settings, finite};
-use caf_torch::{GradOptions, Params, gradients, norm};
+use caf_torch::{Params, gradients_of_all, norm};
 use tch::{TchError, Tensor};
 
 /// Everything both forms share: ℓ(ω), L_val(ω′) and v.
@@ -26,10 +26,10 @@ impl Direction {
         let (unrolled, leaves) = omega.with_trainable(&stepped)?.recording()?;
         drop(stepped);
         let loss = problem.validation_loss(&unrolled)?;
-        let validation_loss = finite("validation loss", f64::try_from(&loss)?)?;
+        let validation_loss = mean(vec![finite("validation loss", f64::try_from(&loss)?)?])?.remove(0);
         // A task whose loss records nothing does not depend on ω: the direction is zero, which is reported, not refused.
         let v = if loss.requires_grad() {
-            gradients(&loss, &leaves, GradOptions::default())?
+            gradients_of_all(&loss, &leaves)?
         } else {
             leaves.iter().map(Tensor::f_zeros_like).collect::<Result<_, _>>()?
         };
@@ -71,7 +71,7 @@ impl Direction {
             Ok::<_, HypergradientError>(terms.to_vec()?)
         };
         let (plus, minus) = (terms_at(radius)?, terms_at(-radius)?);
-        Ok(plus.iter().zip(&minus).map(|((_, plus), (_, minus))| (plus - minus) / (2.0 * radius)).collect())
+        mean(plus.iter().zip(&minus).map(|((_, plus), (_, minus))| (plus - minus) / (2.0 * radius)).collect())
     }
 
     /// dℓ(ω + t v)/dt at t = 0.
@@ -88,7 +88,7 @@ impl Direction {
                 problem.terms_traced(omega)?.1
             }
         };
-        let rates = problem.terms_along(trace, omega, &self.v)?;
+        let rates = mean(problem.terms_along(trace, omega, &self.v)?)?;
         rates.into_iter().map(|rate| finite("derivative of a term along v", rate)).collect()
     }
 
@@ -111,6 +111,11 @@ impl Direction {
             distance: None,
         })
     }
+}
+
+/// Of the batch of all ranks.
+fn mean(numbers: Vec<f64>) -> Result<Vec<f64>, HypergradientError> {
+    Ok(caf_ranks::mean_numbers(numbers)?)
 }
 
 /// `from` + `step` · `along`, as new tensors without a record.

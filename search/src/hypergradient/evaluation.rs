@@ -3,10 +3,10 @@
 use super::{HypergradientError, Problem, Settings, finite};
 use caf_fusion_loss::{FusionLoss, Sources, Terms, TermsTrace};
 use caf_net::Graph;
-use caf_torch::{GradOptions, Mode, Params, Trace, forward, forward_traced, gradients, only};
+use caf_torch::{Mode, Params, Trace, forward, forward_traced, gradients_of_all, only};
 use tch::Tensor;
 
-/// The fusion loss h·ℓ at ω.
+/// The fusion loss h·ℓ at ω, of the batch of all ranks.
 #[derive(Debug)]
 pub struct Evaluation<T> {
     /// ℓ(ω).
@@ -42,8 +42,10 @@ impl<T> Evaluation<T> {
     pub fn of(terms: &Terms, loss: &Tensor, leaves: &[Tensor], trace: Option<T>) -> Result<Self, HypergradientError> {
         terms.require_finite()?;
         let fusion_loss = finite("fusion loss", f64::try_from(loss)?)?;
-        let gradient = gradients(loss, leaves, GradOptions::default())?;
-        let terms = terms.to_vec()?.into_iter().map(|(_, value)| value).collect();
+        let gradient = gradients_of_all(loss, leaves)?;
+        let terms = terms.to_vec()?.into_iter().map(|(_, value)| value);
+        let mut terms = caf_ranks::mean_numbers(std::iter::once(fusion_loss).chain(terms).collect())?;
+        let fusion_loss = terms.remove(0);
         Ok(Evaluation { terms, fusion_loss, gradient, trace })
     }
 }

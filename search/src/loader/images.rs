@@ -267,21 +267,22 @@ pub struct HostImages {
 }
 
 impl ImageBatches {
-    /// The images of one iteration.
+    /// This rank's part of the images of one iteration.
     ///
     /// # Errors
     /// When an image cannot be read.
     pub fn load(&self, iteration: usize) -> Result<HostImages, SearchError> {
         let members = self.order.members(iteration);
+        let own = caf_ranks::part(members.len());
         let Size { width, height } = self.size;
         let mut batch = HostImages {
             names: Vec::new(),
-            pixels: Vec::with_capacity(members.len() * width * height * 3),
-            shape: [members.len(), height, width],
+            pixels: Vec::with_capacity(own.len() * width * height * 3),
+            shape: [own.len(), height, width],
             annotations: Annotations::new(self.size),
         };
         let mut frame = Rgb8::filled(self.size, BORDER)?;
-        for (slot, index) in members.into_iter().enumerate() {
+        for (slot, index) in members.into_iter().enumerate().skip(own.start).take(own.len()) {
             let Some(image) = self.images.images().get(index) else { continue };
             let view = self.augment.draw(image.size, self.size, &mut self.order.random(iteration, slot))?;
             let pixels = self.images.load(index)?;

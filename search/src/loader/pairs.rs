@@ -129,16 +129,16 @@ struct Cropped {
 }
 
 impl PairBatches {
-    /// Loads and crops the pairs of one iteration.
+    /// Loads and crops this rank's part of the pairs of one iteration.
     ///
     /// # Errors
     /// When a pair cannot be read.
     pub fn load(&self, iteration: usize) -> Result<HostPairs, SearchError> {
         let members = self.order.members(iteration);
-        let crops: Vec<Cropped> = members
-            .par_iter()
-            .enumerate()
-            .map(|(slot, index)| self.crop(iteration, slot, *index))
+        let own = caf_ranks::part(members.len());
+        let crops: Vec<Cropped> = (members.get(own.clone()).unwrap_or_default().par_iter())
+            .zip(own)
+            .map(|(index, slot)| self.crop(iteration, slot, *index))
             .collect::<Result<_, SearchError>>()?;
         let size = self.crop.size;
         let mut batch = HostPairs { size, annotations: Annotations::new(size), ..HostPairs::default() };

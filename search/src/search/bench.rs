@@ -6,7 +6,7 @@ use super::step::Phase;
 use crate::error::SearchError;
 use crate::layout::{self, LayoutSetting, LayoutTimes};
 use crate::loader::{Annotations, PairBatch};
-use crate::run_settings::{prepare_device, require_count};
+use crate::run_settings::require_count;
 use caf_console::{Silent, median};
 use caf_fusion_loss::{FusionLoss, Vgg};
 use caf_geometry::Size;
@@ -96,7 +96,7 @@ const CLASSES: u8 = 6;
 pub fn bench(config: &SearchConfig, settings: BenchSettings) -> Result<BenchReport, SearchError> {
     config.check()?;
     require_count("iterations", settings.iterations)?;
-    let device = prepare_device(&config.run.device, config.run.threads)?;
+    let device = config.run.prepare()?;
     let loss = match settings.untrained_vgg {
         true => FusionLoss::with_vgg(&config.loss, Some(Vgg::untrained(device, Kind::Float)?), device, Kind::Float)?,
         false => FusionLoss::new(&config.loss, device, Kind::Float)?,

@@ -2,7 +2,7 @@
 
 use crate::error::SearchError;
 use crate::run_settings::{
-    DataSettings, FusionSettings, RunSettings, require, require_batch, require_count, require_positive,
+    DataSettings, FusionSettings, RunSettings, require, require_batch, require_count, require_parts, require_positive,
 };
 use crate::tasks::TaskSettings;
 use caf_fusion_loss::LossConfig;
@@ -180,7 +180,9 @@ impl SearchConfig {
         require_positive("beta.rate", self.beta.rate)?;
         let momentum = self.beta.momentum;
         require("beta.momentum", (0.0..1.0).contains(&momentum), "0 or more and below 1", momentum)?;
-        require_batch("beta.batch", self.beta.batch.unwrap_or(self.run.batch))?;
+        let batch = self.beta.batch.unwrap_or(self.run.batch);
+        require_batch("beta.batch", batch)?;
+        require_parts("beta.batch", batch)?;
         require("beta.decay", (0.0..=1.0).contains(&self.beta.decay), "0 to 1", self.beta.decay)?;
         self.beta.freeze_fusion_rate.map_or(Ok(()), |rate| require_positive("beta.freeze_fusion_rate", rate))?;
         self.fusion.check(self.run.size_px)?;

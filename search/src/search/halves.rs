@@ -1,13 +1,13 @@
 //! The pairs of a search: one half trains the networks, the task's loss on the other moves β.
 
 use super::config::SearchConfig;
+use crate::apart::require_apart;
 use crate::error::SearchError;
 use crate::loader::{Feed, HostPairs, Order, PairBatches, PairStore, Stream, check_crop};
 use crate::state::fingerprint;
 use caf_console::Progress;
 use caf_data::Dataset;
 use caf_data::augment::CropSettings;
-use caf_data::leakage::{LeakageOptions, check_disjoint};
 use caf_data::split::{Scenes, SplitSettings, split};
 use caf_image::list::write_names;
 use std::path::Path;
@@ -48,13 +48,7 @@ impl Halves {
         annotation.require(&train, "train on")?;
         annotation.require(&val, "validate on")?;
         check_crop(&[&train, &val], config.run.size_px, progress)?;
-        let leaks = check_disjoint(&train, &val, &LeakageOptions::default())?;
-        let (near, neighbours) = (leaks.near_pictures.len(), leaks.neighbours.len());
-        if near + neighbours > 0 {
-            progress.say(&format!(
-                "the halves are close: {near} near duplicates, {neighbours} neighbouring frames (`split --check` lists them)"
-            ));
-        }
+        require_apart(data, &train, &val, progress)?;
         Ok(Halves { classes: annotation.classes(&train).to_vec(), train, val, made })
     }
 

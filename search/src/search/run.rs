@@ -10,7 +10,6 @@ use crate::file::write_toml;
 use crate::layout;
 use crate::loader::{Feed, HostPairs, PairBatch};
 use crate::run_loop::{CONFIG, Step, Training, run_loop};
-use crate::run_settings::prepare_device;
 use caf_console::{Progress, StopFlag, median};
 use caf_fusion_loss::FusionLoss;
 use serde::Serialize;
@@ -48,7 +47,7 @@ pub fn run(
     stop: &StopFlag,
 ) -> Result<Finished, SearchError> {
     config.check()?;
-    let device = prepare_device(&config.run.device, config.run.threads)?;
+    let device = config.run.prepare()?;
     let halves = Halves::open(config, progress)?;
     let loss = FusionLoss::new(&config.loss, device, Kind::Float)?;
     let pairs = Pairs { train: halves.train.len(), classes: &halves.classes, fingerprints: &halves.fingerprints() };
@@ -133,6 +132,9 @@ impl Training for Search {
     }
 
     fn open(&mut self, out: &Path) -> Result<(), SearchError> {
+        if !caf_ranks::leads() {
+            return Ok(());
+        }
         self.halves.write_lists(out)?;
         write_toml(&out.join(CONFIG), &self.session.config)
     }

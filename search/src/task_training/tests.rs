@@ -58,6 +58,19 @@ fn log(path: &Path) -> Vec<String> {
 }
 
 #[test]
+fn pairs_that_are_trained_and_validated_on_are_refused_unless_that_is_said() {
+    let folder = Folder::new(3, Size::new(48, 40));
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let mut config = config(&folder);
+    config.data.allow_overlap = false;
+    let error = train(&config, &out, None).unwrap_err();
+    assert!(matches!(&error, SearchError::Overlap(report) if report.shared.len() == 3), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("data.allow_overlap=true") && text.contains("scene1") && !out.exists(), "{text}");
+}
+
+#[test]
 fn a_resumed_training_gives_the_same_bits() {
     let folder = Folder::new(7, Size::new(48, 40));
     let dir = tempfile::tempdir().unwrap();
@@ -191,7 +204,7 @@ fn a_finished_training_is_found_finished_and_left_as_it_is() {
     config.run.epochs = 2;
     let first = train(&config, dir.path(), None).unwrap();
     let files = || {
-        let all = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().path());
+        let all = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().path()).filter(|path| path.is_file());
         let mut all: Vec<_> = all.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
         all.sort();
         all

@@ -2,12 +2,13 @@
 
 use super::config::TaskTrainConfig;
 use super::validation::{Validated, Validation};
+use crate::apart::require_apart;
 use crate::error::SearchError;
 use crate::file::write_toml;
 use crate::layout;
 use crate::loader::{Feed, HostImages, ImageBatches, Order, Stream, TaskImages};
 use crate::run_loop::{CONFIG, Step, Training, run_loop};
-use crate::run_settings::{DataSettings, RunSettings, prepare_device};
+use crate::run_settings::{DataSettings, RunSettings};
 use crate::state::{Run, STATE, StateError, entry};
 use crate::tasks::{Purpose, Setup, Task, TaskReport, require_classes};
 use crate::weight_file::write_weights;
@@ -67,14 +68,19 @@ pub fn train(
 ) -> Result<Finished, SearchError> {
     config.check()?;
     let (run, kind) = (&config.run, config.task.kind());
-    let device = prepare_device(&run.device, run.threads)?;
-    let images = |list: Option<&Path>, purpose| {
+    let device = run.prepare()?;
+    let pairs = |list: Option<&Path>, purpose| {
         let dataset = config.data.open(list, Some(kind.annotation))?;
         kind.annotation.require(&dataset, purpose)?;
-        TaskImages::open(&dataset, &config.images, kind.annotation, config.data.cache_mib / 2)
+        Ok::<_, SearchError>(dataset)
     };
-    let train = Arc::new(images(config.data.train.as_deref(), "train on")?);
-    let val = images(config.data.val.as_deref(), "validate on")?;
+    let (train, val) =
+        (pairs(config.data.train.as_deref(), "train on")?, pairs(config.data.val.as_deref(), "validate on")?);
+    let images = |pairs| TaskImages::open(pairs, &config.images, kind.annotation, config.data.cache_mib / 2);
+    let images = [images(&train)?, images(&val)?];
+    require_apart(&config.data, &train, &val, progress)?;
+    let [train, val] = images;
+    let train = Arc::new(train);
     require_classes("the validation images", train.classes(), val.classes())?;
     let (samples, end) = (train.len(), run.end(train.len()));
     let setup = Setup {
@@ -141,6 +147,9 @@ struct Running<'a> {
 
 impl Running<'_> {
     fn write_weights(&self, path: &Path) -> Result<(), SearchError> {
+        if !caf_ranks::leads() {
+            return Ok(());
+        }
         let mut weights = self.task.weights()?;
         let ir_range = self.batches.images.ir_range();
         Metadata { ir_range, ..Metadata::default() }.write_to(&mut weights);
@@ -190,7 +199,9 @@ impl Training for Running<'_> {
     }
 
     fn open(&mut self, out: &Path) -> Result<(), SearchError> {
-        write_toml(&out.join(CONFIG), self.config)?;
+        if caf_ranks::leads() {
+            write_toml(&out.join(CONFIG), self.config)?;
+        }
         self.validation.open(out, self.config.task.kind(), self.iteration)
     }
 

@@ -5,7 +5,7 @@ use super::task::{numbers, require_finite};
 use crate::descent::descend;
 use crate::error::SearchError;
 use caf_torch::optim::{AdamConfig, AdamW, AdamWGroup};
-use caf_torch::{GradOptions, Mode, Params, gradients};
+use caf_torch::{Mode, Params, gradients_of_all};
 use caf_weights::Weights;
 use tch::Tensor;
 
@@ -53,7 +53,7 @@ impl AdamWLearner {
         let loss = loss(&self.network, &recording, Mode::train(self.seed, iteration as u64))?;
         let parts = numbers(&[&loss])?;
         require_finite(&["total"], &parts, iteration)?;
-        let gradients = gradients(&loss, &leaves, GradOptions::default())?;
+        let gradients = gradients_of_all(&loss, &leaves)?;
         let of = |group: &AdamWGroup| AdamWGroup { rate: rate * group.rate, decay: group.decay };
         let groups: Vec<AdamWGroup> = self.groups.iter().map(of).collect();
         let (trainable, adamw) = (self.network.params().trainable(), &mut self.adamw);

@@ -190,10 +190,10 @@ pub(crate) fn require_classes(what: &str, expected: &[String], found: &[String])
     Err(SearchError::Classes { what, expected, found })
 }
 
-/// Scalars as numbers in one transfer: on a GPU each waits for everything before it.
+/// Scalars as numbers, the means over all ranks, in one transfer: on a GPU each waits for everything before it.
 pub(crate) fn numbers(scalars: &[&Tensor]) -> Result<Vec<f64>, SearchError> {
     let flat = scalars.iter().map(|s| s.f_detach()?.f_to_kind(Kind::Double)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Vec::<f64>::try_from(Tensor::f_stack(&flat, 0)?.f_to_device(Device::Cpu)?)?)
+    Ok(caf_ranks::mean_numbers(Vec::<f64>::try_from(Tensor::f_stack(&flat, 0)?.f_to_device(Device::Cpu)?)?)?)
 }
 
 /// [`SearchError::NonFinite`] with the first part of a loss that is no number.

@@ -2,6 +2,7 @@
 
 use crate::error::TorchError;
 use crate::mode::Mode;
+use crate::norm::parts_of_batch;
 use crate::ops::{Site, apply};
 use crate::params::Params;
 use crate::work::count_passes;
@@ -124,5 +125,9 @@ fn require_statistics(node: &Node, inputs: &[Tensor], mode: Mode) -> Result<(), 
     };
     let shape = x.size();
     let values: i64 = shape.iter().enumerate().filter(|(axis, _)| *axis != 1).map(|(_, extent)| extent).product();
-    if values > 1 { Ok(()) } else { Err(TorchError::Statistics { node: node.name.clone(), shape }) }
+    if values * parts_of_batch() as i64 > 1 {
+        Ok(())
+    } else {
+        Err(TorchError::Statistics { node: node.name.clone(), shape })
+    }
 }

@@ -22,6 +22,14 @@ pub fn gradients(loss: &Tensor, wrt: &[Tensor], options: GradOptions) -> Result<
     found.into_iter().zip(wrt).map(|(grad, x)| if grad.defined() { Ok(grad) } else { Ok(x.f_zeros_like()?) }).collect()
 }
 
+/// ∂`loss`/∂`wrt` for the batch of all ranks, whose loss is the mean of theirs; [`gradients`] alone.
+///
+/// # Errors
+/// As [`gradients`], and when a rank is gone.
+pub fn gradients_of_all(loss: &Tensor, wrt: &[Tensor]) -> Result<Vec<Tensor>, TorchError> {
+    Ok(caf_ranks::means(gradients(loss, wrt, GradOptions::default())?)?)
+}
+
 /// Euclidean norm over all tensors together, accumulated in 64 bits.
 ///
 /// # Errors

@@ -2,9 +2,10 @@
 
 use crate::conv::{Window, convolve};
 use crate::mode::{Mode, unit};
+use crate::norm;
 use crate::params::Params;
 use caf_geometry::{Letterbox, Size};
-use caf_net::{Activation, Conv, DropUnit, Extent, LayerNorm, Linear, MeanWindows, Norm, Op};
+use caf_net::{Activation, Conv, DropUnit, Extent, LayerNorm, Linear, MeanWindows, Op};
 use tch::{Kind, TchError, Tensor};
 
 /// One node on its way through libtorch.
@@ -40,7 +41,7 @@ pub(crate) fn apply(op: &Op, site: &Site<'_>) -> Result<Tensor, TchError> {
     let x = || site.nth(0);
     match op {
         Op::Conv(conv) => apply_conv(conv, site, x()?),
-        Op::Norm(norm) => apply_norm(norm, site.params, x()?, site.mode),
+        Op::Norm(norm) => norm::apply(norm, site.params, x()?, site.mode),
         Op::LayerNorm(norm) => layer_norm(norm, site.params, x()?),
         Op::Linear(linear) => apply_linear(linear, site.params, x()?),
         Op::Activation(activation) => activate(*activation, x()?),
@@ -145,21 +146,6 @@ pub(crate) fn window(conv: &Conv) -> Window {
     }
 }
 
-fn apply_norm(norm: &Norm, params: &Params, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
-    let [weight, bias, mean, var] =
-        [norm.weight, norm.bias, norm.running_mean, norm.running_var].map(|id| params.get(id));
-    let statistics = match mode {
-        Mode::Eval | Mode::Train { .. } => (Some(mean), Some(var)),
-        Mode::BatchStatistics => (None, None),
-    };
-    if matches!(mode, Mode::Train { .. }) {
-        // The handle is shared, so the count moves in place.
-        let _ = params.get(norm.batches).shallow_clone().f_add_scalar_(1)?;
-    }
-    let from_batch = mode != Mode::Eval;
-    x.f_batch_norm(Some(weight), Some(bias), statistics.0, statistics.1, from_batch, norm.momentum, norm.eps, true)
-}
-
 fn layer_norm(norm: &LayerNorm, params: &Params, x: &Tensor) -> Result<Tensor, TchError> {
     let weight = params.get(norm.weight);
     x.f_layer_norm(weight.size(), Some(weight), Some(params.get(norm.bias)), norm.eps, false)
@@ -194,7 +180,9 @@ fn dropout(site: &Site<'_>, rate: f64, drop: DropUnit, x: &Tensor) -> Result<Ten
     }
     let units: i64 = shape.iter().product();
     let kept = 1.0 / (1.0 - rate);
-    let draw = |i: i64| if unit([seed, site.place as u64, i as u64]) < rate { 0.0 } else { kept };
+    // Of the whole batch: a sample is dropped or not whichever rank has it.
+    let first = units as u64 * caf_ranks::rank() as u64;
+    let draw = |i: i64| if unit([seed, site.place as u64, first + i as u64]) < rate { 0.0 } else { kept };
     let factors = Tensor::f_from_slice(&(0..units).map(draw).collect::<Vec<f64>>())?;
     x.f_mul(&factors.f_view(shape.as_slice())?.f_to_kind(x.kind())?.f_to_device(x.device())?)
 }

@@ -8,11 +8,12 @@ use crate::conv::convolve;
 use crate::error::TorchError;
 use crate::forward::run;
 use crate::mode::Mode;
+use crate::norm::{Centred, batch_mean, parts_of_batch};
 use crate::ops::{Site, apply, window};
 use crate::params::Params;
 use crate::work::count_passes;
 use caf_net::{Activation, Conv, Graph, Node, Norm, Op, ParamId};
-use tch::{Kind, TchError, Tensor};
+use tch::{TchError, Tensor};
 
 /// What a forward pass left for derivatives along a direction.
 #[derive(Debug)]
@@ -209,13 +210,16 @@ impl Rule<'_> {
     fn norm(&self, norm: &Norm, moving: Option<&Tensor>) -> Result<Tensor, TchError> {
         let x = self.read(0)?;
         let by_channel = |t: &Tensor| t.f_view([1, -1, 1, 1]);
-        let axes = [0i64, 2, 3];
         let none = None::<&Tensor>;
         let (mut normalised, over_sigma) = match self.trace.mode {
             Mode::Eval => {
                 let [mean, variance] = [norm.running_mean, norm.running_var].map(|id| by_channel(self.params.get(id)));
                 let over_sigma = variance?.f_add_scalar(norm.eps)?.f_rsqrt()?;
                 (x.f_sub(&mean?)?.f_mul_(&over_sigma)?, over_sigma)
+            }
+            Mode::BatchStatistics | Mode::Train { .. } if parts_of_batch() > 1 => {
+                let Centred { mut x, over_sigma, .. } = Centred::of(x, norm.eps)?;
+                (x.f_mul_(&over_sigma)?, over_sigma)
             }
             Mode::BatchStatistics | Mode::Train { .. } => {
                 let (normalised, _, over_sigma) = x.f_native_batch_norm(none, none, none, none, true, 0.0, norm.eps)?;
@@ -229,9 +233,8 @@ impl Rule<'_> {
         };
         let slope = by_channel(self.params.get(norm.weight))?.f_mul(&over_sigma)?;
         if self.trace.mode != Mode::Eval {
-            let mean = |t: &Tensor| t.f_mean_dim(axes.as_slice(), true, None::<Kind>);
-            along_normalised = along_normalised.f_sub(&slope.f_mul(&mean(&normalised.f_mul(moving)?)?)?)?;
-            constant = constant.f_sub(&slope.f_mul(&mean(moving)?)?)?;
+            along_normalised = along_normalised.f_sub(&slope.f_mul(&batch_mean(&normalised.f_mul(moving)?)?)?)?;
+            constant = constant.f_sub(&slope.f_mul(&batch_mean(moving)?)?)?;
         }
         normalised.f_mul_(&along_normalised)?.f_add_(&constant)?.f_addcmul_(moving, &slope)
     }
@@ -339,7 +342,7 @@ fn nothing() -> TchError {
 mod tests {
     use super::*;
     use caf_net::zoo::caf::{CafConfig, graph};
-    use tch::Device;
+    use tch::{Device, Kind};
 
     fn small() -> (Graph, Params, [Tensor; 2]) {
         let graph = graph(&CafConfig { width: 4, depth: 2, normalised: true }).unwrap();

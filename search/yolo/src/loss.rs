@@ -33,7 +33,8 @@ pub struct YoloLoss {
 /// A loss and its parts.
 #[derive(Debug)]
 pub struct LossValue {
-    /// (boxes + objectness + classes) × batch size; differentiable, scalar.
+    /// (boxes + objectness + classes) × batch size; differentiable, scalar. Of several ranks each has its share of these parts and the
+    /// size of the whole batch, so that the mean over the ranks is the loss of that.
     pub total: Tensor,
     /// Box part, gain included; detached scalar.
     pub boxes: Tensor,
@@ -129,26 +130,32 @@ impl YoloLoss {
         let zero = || Tensor::f_zeros([], (first.kind(), first.device()));
         let (mut boxes, mut objectness, mut classes) = (zero()?, zero()?, zero()?);
         let mut level_objectness = Vec::with_capacity(heads.len());
-        for (l, (head, (_, grid))) in heads.iter().zip(&sizes).enumerate() {
+        let assigned: Vec<Matches> = (self.anchors_cells.iter().zip(&sizes))
+            .map(|(anchors, (_, grid))| assign(targets, *grid, anchors, self.hyp.anchor_t as f32))
+            .collect();
+        // Parts of a mean over the matches of a level: by the matches that all ranks have of it.
+        let counts: Vec<f64> = assigned.iter().map(|matches| matches.len() as f64).collect();
+        let usual = caf_ranks::mean_numbers(counts.clone())?;
+        for (l, ((head, (_, grid)), matches)) in heads.iter().zip(&sizes).zip(&assigned).enumerate() {
             let anchors = &self.anchors_cells[l];
-            let matches = assign(targets, *grid, anchors, self.hyp.anchor_t as f32);
             let view = self.cells_view(head, images, anchors.len(), *grid)?;
             let wanted = Tensor::f_zeros(view.size().get(..4).unwrap_or(&[]), (head.kind(), head.device()))?;
             let wanted = if matches.is_empty() {
                 wanted
             } else {
-                let rows = MatchTensors::new(&matches, self.classes, head.kind(), head.device())?;
+                let share = counts.get(l).zip(usual.get(l)).map_or(1.0, |(own, usual)| own / usual);
+                let rows = MatchTensors::new(matches, self.classes, head.kind(), head.device())?;
                 let (box_loss, class_loss, overlap) = self.matched(&view, &rows)?;
-                boxes = boxes.f_add(&box_loss)?;
+                boxes = boxes.f_add(&box_loss.f_mul_scalar(share)?)?;
                 if let Some(class_loss) = class_loss {
-                    classes = classes.f_add(&class_loss)?;
+                    classes = classes.f_add(&class_loss.f_mul_scalar(share)?)?;
                 }
-                self.write_overlap(wanted, &matches, &overlap, anchors.len(), *grid)?
+                self.write_overlap(wanted, matches, &overlap, anchors.len(), *grid)?
             };
             let counted = if regions.is_empty() {
                 None
             } else {
-                let counted = objectness_weights(regions, &matches, images, anchors.len(), *grid);
+                let counted = objectness_weights(regions, matches, images, anchors.len(), *grid);
                 Some(
                     Tensor::f_from_slice(&counted)?
                         .f_to_device(head.device())?
@@ -164,7 +171,8 @@ impl YoloLoss {
         let boxes = boxes.f_mul_scalar(self.gains.boxes)?;
         let objectness = objectness.f_mul_scalar(self.gains.objectness)?;
         let classes = classes.f_mul_scalar(self.gains.classes)?;
-        let total = boxes.f_add(&objectness)?.f_add(&classes)?.f_mul_scalar(images as f64)?;
+        let batch = (images * caf_ranks::size()) as f64;
+        let total = boxes.f_add(&objectness)?.f_add(&classes)?.f_mul_scalar(batch)?;
         Ok(LossValue {
             total,
             boxes: boxes.f_detach()?,
@@ -183,8 +191,8 @@ impl YoloLoss {
         if !self.hyp.autobalance {
             return Ok(());
         }
-        for (weight, loss) in self.balance.iter_mut().zip(&value.level_objectness) {
-            let loss = f64::try_from(loss)?;
+        let losses = value.level_objectness.iter().map(f64::try_from).collect::<Result<Vec<_>, _>>()?;
+        for (weight, loss) in self.balance.iter_mut().zip(caf_ranks::mean_numbers(losses)?) {
             *weight = *weight * AUTOBALANCE_MEMORY + (1.0 - AUTOBALANCE_MEMORY) / loss;
         }
         let reference = self.balance.get(REFERENCE_LEVEL).copied().unwrap_or(1.0);

@@ -50,6 +50,7 @@ pub const ROWS: &[Row] = &[
     ("caf-scene", &[Torch, OnnxRuntime, GStreamer]),
     ("caf-eval", &[Torch, OnnxRuntime, GStreamer]),
     ("caf-report", &[Torch, OnnxRuntime, GStreamer]),
+    ("caf-ranks", &[OnnxRuntime, GStreamer, Protobuf]),
     ("caf-torch", &[OnnxRuntime, GStreamer]),
     ("caf-fusion-loss", &[OnnxRuntime, GStreamer]),
     ("caf-yolo", &[OnnxRuntime, GStreamer]),

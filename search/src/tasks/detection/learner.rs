@@ -11,7 +11,7 @@ use crate::tasks::setup::{Purpose, Setup};
 use crate::tasks::task::{Measured, Task, TaskReport, numbers, read, require_finite};
 use caf_geometry::Size;
 use caf_torch::optim::{Sgd, SgdGroup};
-use caf_torch::{GradOptions, Mode, Params, forward, gradients, host_from_tensor, tensor_from_host};
+use caf_torch::{Mode, Params, forward, gradients_of_all, host_from_tensor, tensor_from_host};
 use caf_weights::{HostTensor, Weights};
 use caf_yolo::{Ema, Group, IgnoreRegion, LossValue, Schedule, Target, YoloLoss};
 use std::path::Path;
@@ -164,7 +164,7 @@ impl Task for Learner {
         let value = self.value(&recording, image, annotations, Mode::train(self.seed, iteration as u64))?;
         let parts = numbers(&[&value.total, &value.boxes, &value.objectness, &value.classes])?;
         require_finite(&PARTS, &parts, iteration)?;
-        let gradients = gradients(&value.total, &leaves, GradOptions::default())?;
+        let gradients = gradients_of_all(&value.total, &leaves)?;
         self.learn(gradients, iteration)?;
         self.loss.rebalance(&value)?;
         Ok(parts)

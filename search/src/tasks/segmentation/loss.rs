@@ -24,10 +24,15 @@ pub(super) fn cross_entropy(logits: &Tensor, labels: &Tensor, mean: Mean) -> Res
     let ignored = i64::from(IGNORED_LABEL);
     let sum = scores.f_cross_entropy_loss(labels, None::<Tensor>, Reduction::Sum, ignored, 0.0)?;
     let pixels = match mean {
-        Mean::Valid => i64::try_from(labels.f_ne(ignored)?.f_sum(Kind::Int64)?)?,
-        Mean::All => labels.numel() as i64,
+        // Parts of one mean: by the pixels that all ranks have.
+        Mean::Valid => {
+            let own = i64::try_from(labels.f_ne(ignored)?.f_sum(Kind::Int64)?)? as f64;
+            caf_ranks::mean_numbers(vec![own])?.remove(0)
+        }
+        Mean::All => labels.numel() as f64,
     };
-    Ok(sum.f_div_scalar(pixels.max(1) as f64)?)
+    let least = 1.0 / caf_ranks::size() as f64;
+    Ok(sum.f_div_scalar(pixels.max(least))?)
 }
 
 #[cfg(test)]
