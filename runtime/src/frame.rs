@@ -193,6 +193,8 @@ pub struct Frame {
     pub arrived: Instant,
     /// The same on the clock of the run, from when the source hands it over.
     pub delivered_ns: i64,
+    /// Whether the capture time is a guess, because the camera's clock has just jumped.
+    pub time_is_guess: bool,
     /// Frames per second the camera claims to deliver, as a fraction; a numerator of 0 means that it does not say.
     pub rate: (i32, i32),
     layout: Layout,
@@ -228,7 +230,17 @@ impl Frame {
         pixels: Box<dyn Pixels>,
     ) -> Result<Self, FrameError> {
         let (arrived, pixels) = (Instant::now(), Some(pixels));
-        let frame = Self { camera, sequence, capture_ns, arrived, delivered_ns: 0, rate: (0, 1), layout, pixels };
+        let frame = Self {
+            camera,
+            sequence,
+            capture_ns,
+            arrived,
+            delivered_ns: 0,
+            time_is_guess: false,
+            rate: (0, 1),
+            layout,
+            pixels,
+        };
         frame.view()?;
         Ok(frame)
     }

@@ -52,6 +52,8 @@ pub enum Fault {
     Lost,
     /// No frame comes, as long as three usually take.
     Silent,
+    /// Its clock has jumped, and its times are not yet known again.
+    Clock,
     /// Its frames come too late to be paired.
     Late,
     /// The same image comes again and again.
@@ -73,6 +75,7 @@ impl Fault {
         match self {
             Self::Lost => "lost",
             Self::Silent => "silent",
+            Self::Clock => "clock",
             Self::Late => "late",
             Self::Frozen => "frozen",
             Self::Black => "black",

@@ -8,6 +8,7 @@ mod outputs;
 #[path = "common/script.rs"]
 mod script;
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use caf_net::zoo::pipeline::{ColourMode, Samples};
 use caf_runtime::error::RuntimeError;
 use caf_runtime::frame::Camera;
 use caf_runtime::fusion::FusionSettings;
-use caf_runtime::live::{EndedBy, LiveConfig, Run, Summary, WhenLost, run};
+use caf_runtime::live::{EndedBy, LiveConfig, Progress, Run, Summary, WhenLost, run};
 use caf_runtime::session::Model;
 use caf_runtime::sink::kind::SinkSpec;
 use caf_runtime::sink::lane::SinkSummary;
@@ -49,10 +50,17 @@ fn config(ir: &str, vi: &str, sinks: Vec<SinkSpec>) -> LiveConfig {
 
 /// Runs a small model; every frame, pair and result must be accounted for.
 fn go(config: &LiveConfig) -> Run {
+    go_until(config, |_| false)
+}
+
+/// The same, until that is so.
+fn go_until(config: &LiveConfig, enough: impl Fn(&Progress) -> bool) -> Run {
     let folder = tempfile::tempdir().unwrap();
     let path = common::fusion_model(folder.path(), "m.onnx", Samples::Bytes, ColourMode::Rgb);
     let options = EngineOptions { provider: ProviderChoice::Cpu, threads: Some(1) };
-    let done = run(Model::load(&path, options).unwrap(), config, &|| false, &mut |_| {}).unwrap();
+    let is_enough = Cell::new(false);
+    let watch = &mut |progress: Progress| is_enough.set(enough(&progress));
+    let done = run(Model::load(&path, options).unwrap(), config, &|| is_enough.get(), watch).unwrap();
     balances(&done.summary);
     assert_eq!(done.summary.failure, done.failure.as_ref().map(ToString::to_string));
     done
@@ -144,6 +152,33 @@ fn a_camera_that_is_lost_ends_the_run_unless_it_may_come_back() {
         }
         assert!(account.pairs.fused > 0, "{:#?}", done.summary);
     }
+}
+
+#[test]
+fn a_camera_that_ends_or_fails_is_opened_again_and_again() {
+    // Each session has ten frames, so that forty pairs need four of them.
+    for end in ["", "; fail the cable is pulled"] {
+        let camera = format!("again; frames 10{end}");
+        let config = LiveConfig {
+            when_lost: WhenLost::GoOn,
+            pairs_only: false,
+            ..config(&camera, "frames 100000", vec![outputs::willing()])
+        };
+        let done = go_until(&config, |progress| progress.fused >= 40);
+        assert!(done.failure.is_none(), "{:?}", done.failure);
+        let account = &done.summary.account;
+        let infrared = account.infrared.source;
+        assert!(infrared.lost >= 3 && infrared.returned >= 3 && infrared.reopened >= 3, "{:#?}", done.summary);
+        assert!(account.visible_only.results > 0, "{:#?}", done.summary);
+        assert_eq!((done.summary.ended_by, account.visible.source.reopened), (EndedBy::Interrupt, 0));
+    }
+}
+
+#[test]
+fn a_camera_that_fails_before_its_first_frame_is_no_camera_to_wait_for() {
+    let goes_on = |ir| LiveConfig { when_lost: WhenLost::GoOn, ..config(ir, "frames 1000", vec![]) };
+    let done = go(&goes_on("again; fail no such device"));
+    assert!(done.failure.unwrap().to_string().contains("no such device"));
 }
 
 /// Moves a held clock by ten milliseconds for every two, and by `leap` once `at_ns` is reached.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use caf_console::within;
 use caf_engine::ProviderChoice;
+use caf_runtime::live::WhenLost;
 use caf_runtime::source::folder::FPS;
 use clap::ValueEnum;
 
@@ -30,6 +31,25 @@ impl From<ProviderName> for ProviderChoice {
             ProviderName::Cuda => Self::Cuda,
             ProviderName::Tensorrt => Self::Tensorrt,
             ProviderName::Auto => Self::Auto,
+        }
+    }
+}
+
+/// What a lost camera means, as the user names it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum WhenLostName {
+    /// It is opened again until it is back; the run goes on.
+    #[default]
+    GoOn,
+    /// The run ends, with exit code 1 unless the camera ended properly.
+    End,
+}
+
+impl From<WhenLostName> for WhenLost {
+    fn from(name: WhenLostName) -> Self {
+        match name {
+            WhenLostName::GoOn => Self::GoOn,
+            WhenLostName::End => Self::End,
         }
     }
 }

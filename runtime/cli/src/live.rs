@@ -11,12 +11,12 @@ use caf_runtime::error::RuntimeError;
 use caf_runtime::frame::Camera;
 use caf_runtime::fusion::FusionSettings;
 use caf_runtime::infrared::Follow;
-use caf_runtime::live::{CameraSummary, EndedBy, LiveConfig, Summary, WhenLost, run};
+use caf_runtime::live::{CameraSummary, EndedBy, LiveConfig, Summary, run};
 use caf_runtime::source::clock::MonotonicClock;
 use caf_runtime::source::kind::{Pace, SourceSpec};
 use clap::Args;
 
-use super::args::{distance_ms, frames_per_second, milliseconds, queue, seconds};
+use super::args::{WhenLostName, distance_ms, frames_per_second, milliseconds, queue, seconds};
 use super::sinks::SinkArgs;
 use super::vehicle::{DetectorArgs, ModelArgs, Vehicle, WithOrigin};
 
@@ -28,8 +28,8 @@ const KEPT_OF_LIMITS: f32 = 0.9;
 /// A source is a camera of Video4Linux (v4l2:/dev/video0, with ?format=YUYV&size=640x480&fps=30 and controls as you like), a GStreamer launch string (an
 /// appsink is appended unless there is one), a video file, or a folder of frames
 /// with a timestamps.csv in or beside it (else --fps gives the times). An interrupt or a termination is a proper end: every
-/// file is finished, and the exit code is 0. A camera that is lost or a sink that fails is none: what is complete is kept,
-/// and the exit code is 1.
+/// file is finished, and the exit code is 0. A sink that fails, a camera that never began, and with --when-lost end one that
+/// is lost, are none: what is complete is kept, and the exit code is 1.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   caf-run live --model pipeline.onnx \\
@@ -101,9 +101,10 @@ pub struct LiveArgs {
     /// A source that delivers nothing for this long has failed to start, or is lost.
     #[arg(long, value_name = "S", default_value = "20", value_parser = seconds, allow_negative_numbers = true)]
     patience_s: Duration,
-    /// Go on when a camera is lost, and pair again when it is back.
-    #[arg(long)]
-    wait_for_lost: bool,
+    /// What a live camera means that ends, fails, is silent for two seconds or changes its size: it is opened again until it is back, or it
+    /// ends the run. What is not live, as a file or a folder, always ends the run.
+    #[arg(long, value_enum, default_value_t)]
+    when_lost: WhenLostName,
     /// Make results of pairs alone. Else, in real time, one camera's frames go on while the other one is lost, silent, frozen, black,
     /// saturated, wrongly exposed or behind its shutter; the results say so.
     #[arg(long)]
@@ -157,7 +158,7 @@ impl LiveArgs {
                 follow: Follow::Slowly(KEPT_OF_LIMITS),
             },
             patience: self.patience_s,
-            when_lost: if self.wait_for_lost { WhenLost::GoOn } else { WhenLost::End },
+            when_lost: self.when_lost.into(),
             pairs_only: self.pairs_only,
             sinks: self.sinks.specs(),
             limit: self.seconds,

@@ -47,7 +47,7 @@ fn a_stalled_camera_is_noticed_said_counted_and_ends_the_run_with_what_came_befo
          appsrc caps=\"{CAPS},format=I420\" is-live=true format=time ! c. c. ! queue"
     );
     for (ir, vi, name) in [(stalls.as_str(), camera().as_str(), "infrared"), (&camera(), &stalls, "visible")] {
-        let output = bench.live(ir, vi, &["--patience-s", "1.5", "--pairs-only"]);
+        let output = bench.live(ir, vi, &["--patience-s", "1.5", "--pairs-only", "--when-lost", "end"]);
         assert_eq!(code(&output), 1, "{}", said(&output));
         let words = format!("{name} source: the camera is lost: no frame came for 1.5 s, after 10 frames");
         assert!(said(&output).contains(&words), "{}", said(&output));
@@ -61,23 +61,30 @@ fn a_stalled_camera_is_noticed_said_counted_and_ends_the_run_with_what_came_befo
 }
 
 #[test]
-fn a_stalled_camera_may_be_waited_for() {
+fn a_camera_that_ends_is_opened_again_and_the_results_say_what_they_rest_on_meanwhile() {
     let bench = Bench::new();
-    // Frames 0.5 s to 2.5 s are held back by a valve that nobody opens; a pause within the stream stands for it.
-    let pauses = format!(
-        "concat name=c videotestsrc is-live=true num-buffers=8 ! {CAPS} ! c. \
-         videotestsrc is-live=true timestamp-offset=2000000000 num-buffers=12 ! {CAPS} ! c. c. ! queue \
-         ! identity sync=true"
-    );
-    let output = bench.live(&pauses, &camera(), &["--patience-s", "0.6", "--wait-for-lost"]);
-    assert_eq!(code(&output), 0, "{}", said(&output));
-    for words in ["the infrared camera is lost: no frame came for 0.6 s", "the infrared camera is back"] {
-        assert!(said(&output).contains(words), "`{words}` in {}", said(&output));
+    let short = camera().replacen("videotestsrc", "videotestsrc num-buffers=15", 1);
+    for (ir, vi, name, alone) in [
+        (short.as_str(), camera().as_str(), "infrared", "visible_only"),
+        (&camera(), &short, "visible", "infrared_only"),
+    ] {
+        let output = bench.live(ir, vi, &["--seconds", "8", "--video", text(&bench.at("o.webm"))]);
+        assert_eq!(code(&output), 0, "{}", said(&output));
+        for words in [format!("the {name} camera is lost: the stream ended"), format!("the {name} camera is back")] {
+            assert!(said(&output).contains(&words), "`{words}` in {}", said(&output));
+        }
+        let summary = bench.summary();
+        assert_eq!(summary["ended_by"], "seconds");
+        assert!(number(&summary[name], "/returned") >= 1 && number(&summary[name], "/reopened") >= 1, "{summary:#}");
+        let lines = lines(&bench.at("o.jsonl"));
+        let times: Vec<i64> = lines.iter().map(|l| l["t_ns"].as_i64().unwrap()).collect();
+        assert!(times.is_sorted_by(|a, b| a < b), "{times:?}");
+        let of = |state: &str| lines.iter().filter(|l| l["state"] == state).count();
+        assert!(of("fused") > 0 && of(alone) > 0, "{summary:#}");
+        for line in lines.iter().filter(|l| l["state"] == alone) {
+            assert!(line["faults"][name].is_string() && line["skew_ms"].is_null(), "{line}");
+        }
     }
-    let summary = bench.summary();
-    let infrared = &summary["infrared"];
-    assert_eq!((number(infrared, "/lost"), number(infrared, "/returned")), (1, 1), "{summary:#}");
-    assert_eq!(summary["ended_by"], "sources");
 }
 
 #[test]

@@ -106,7 +106,7 @@ fn an_element_that_fails_is_named_and_what_was_fused_until_then_is_kept() {
 
 #[test]
 fn the_run_ends_with_the_camera_that_ends_first() {
-    for (other, more) in [(FOREVER, "--every-frame"), (ENDLESS, "--realtime")] {
+    for (other, more) in [(FOREVER, "--every-frame"), (ENDLESS, "--when-lost=end")] {
         let bench = Bench::new();
         // Two seconds of a live camera, so that the other one has begun before its end on a busy machine as well.
         let short = other.replacen("videotestsrc", "videotestsrc num-buffers=50", 1);
@@ -126,7 +126,7 @@ fn a_camera_that_ends_is_noticed_though_the_other_one_says_nothing() {
     let silent = "videotestsrc is-live=true num-buffers=1000000 ! video/x-raw,width=50,height=38,framerate=25/1 \
                   ! identity drop-probability=0 ! valve drop=true";
     let short = ENDLESS.replacen("videotestsrc", "videotestsrc num-buffers=3", 1);
-    let outcome = bench.live(&short, silent, &["--patience-s", "3600"]);
+    let outcome = bench.live(&short, silent, &["--patience-s", "3600", "--when-lost", "end"]);
     outcome.failed(&["no pair: 3 infrared and 0 visible"]);
     assert_eq!((outcome.frames, outcome.lines), (None, None));
 }

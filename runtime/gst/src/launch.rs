@@ -56,6 +56,18 @@ fn unparsed(text: &str, launch: &str, reason: String) -> GstError {
     GstError::NoSource { text: text.to_owned(), place, reason }
 }
 
+/// Makes an element that receives or decodes begin with a whole picture and pass on no other: a stream that is joined in its middle gives
+/// differences to pictures that never came.
+fn skip_damaged(element: &gst::Element) {
+    for (property, value) in
+        [("wait-for-keyframe", true), ("discard-corrupted-frames", true), ("output-corrupt", false)]
+    {
+        if element.find_property(property).is_some_and(|p| p.value_type() == bool::static_type()) {
+            element.set_property(property, value);
+        }
+    }
+}
+
 /// Formats accepted from a camera; the converter in front picks the one that loses least.
 const fn formats(camera: Camera) -> &'static [PixelFormat] {
     match camera {
@@ -108,6 +120,8 @@ impl LaunchSource {
         sink.set_max_buffers(1);
         sink.set_drop(false);
         sink.set_enable_last_sample(false);
+        let _elements_to_come = pipeline.connect_deep_element_added(|_, _, element| skip_damaged(element));
+        pipeline.iterate_recurse().into_iter().flatten().for_each(|element| skip_damaged(&element));
         let settings = settings.clone();
         let mut source = Self { pipeline, sink, settings, live: false, asked: false, missing: vec![], port: None };
         source.preroll()?;
@@ -172,6 +186,10 @@ impl LaunchSource {
                 i64::try_from(segment.to_running_time(pts)?.nseconds()).ok()
             });
             drop(sample);
+            if buffer.flags().contains(gst::BufferFlags::CORRUPTED) {
+                port.count_damaged();
+                return Ok(gst::FlowSuccess::Ok);
+            }
             let rate = (info.fps().numer(), info.fps().denom());
             let stamped = stamps.stamp(running, port.clock().now_ns(), rate);
             if stamps.begins_untimed(running) {

@@ -10,6 +10,7 @@ mod file;
 pub mod frame;
 pub mod launch;
 mod packages;
+mod rtsp;
 mod stamp;
 mod text;
 pub mod video;
@@ -18,7 +19,7 @@ use caf_runtime::sink::kind::SinkKind;
 use caf_runtime::source::kind::SourceKind;
 
 /// The kinds of source that GStreamer reads. The last one takes any text.
-pub const SOURCES: &[SourceKind] = &[file::KIND, launch::KIND];
+pub const SOURCES: &[SourceKind] = &[file::KIND, rtsp::KIND, launch::KIND];
 
 /// The kinds of sink that GStreamer writes.
 pub const SINKS: &[SinkKind] = &[video::KIND];

@@ -52,7 +52,7 @@ pub struct LiveConfig {
 pub enum WhenLost {
     /// The run ends, and has failed.
     End,
-    /// The run goes on without it until it is back.
+    /// The run goes on without it, and opens it again until it is back. One that is not live ends the run all the same.
     GoOn,
 }
 

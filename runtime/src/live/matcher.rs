@@ -5,7 +5,7 @@
 //! The module knows neither threads nor clocks: time is an argument.
 
 use crate::frame::{Camera, Frame};
-use crate::health::{Faults, Health, Look};
+use crate::health::{Fault, Faults, Health, Look};
 use crate::pair::{Cause, PairCount, PairRule, Pairer, Step, Timed};
 use crate::result::ResultState;
 use crate::source::arrivals::Presence;
@@ -22,6 +22,9 @@ pub trait Seen: Timed {
 
     /// When it was delivered, in nanoseconds since the start of the run.
     fn delivered_ns(&self) -> i64;
+
+    /// Whether its capture time is a guess.
+    fn time_is_guess(&self) -> bool;
 }
 
 impl Seen for Frame {
@@ -31,6 +34,10 @@ impl Seen for Frame {
 
     fn delivered_ns(&self) -> i64 {
         self.delivered_ns
+    }
+
+    fn time_is_guess(&self) -> bool {
+        self.time_is_guess
     }
 }
 
@@ -113,6 +120,11 @@ impl<F: Seen> Matcher<F> {
     pub fn offer(&mut self, camera: Camera, frame: F, now_ns: Option<i64>) {
         if let Some(now) = now_ns.filter(|_| self.degrades) {
             let health = &mut self.health[camera.index()];
+            if frame.time_is_guess() {
+                health.set_absent(Fault::Clock);
+                self.pairer.count_unfit(camera);
+                return;
+            }
             // Later than the other camera's frames wait for it.
             let is_late = frame.delivered_ns().saturating_sub(frame.capture_ns()) > self.pairer.patience(camera);
             if !frame.look().is_some_and(|look| health.see(&look, is_late, now)) {

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use caf_contract::DETECTION;
 
 use super::config::{LiveConfig, Progress, WhenLost};
-use super::stages::{CloseAtEnd, Inference, Inferred, Order, Paired, Pairing};
-use super::summary::{Account, EndedBy, Summary};
+use super::stages::{CloseAtEnd, Inference, Inferred, Order, Pairing};
+use super::summary::{Account, EndedBy, Paired, Summary};
 use crate::board::{CameraStatus, Phase, SinkStatus, Status};
 use crate::error::RuntimeError;
 use crate::frame::Camera;
@@ -22,11 +22,10 @@ use crate::sink::error::SinkError;
 use crate::sink::kind::{Sink, SinkSpec};
 use crate::sink::lane::{SinkLane, SinkSummary};
 use crate::source::error::SourceError;
+use crate::source::keeper::{Keeping, WATCH};
 use crate::source::kind::{Pace, Source, SourceSettings};
 use crate::source::port::{Capture, Port, SourceEvent, SourceState};
 
-/// How often the run is looked after.
-const WATCH: Duration = Duration::from_millis(25);
 /// How often it is written on the board how the run is.
 const WRITE: Duration = Duration::from_millis(100);
 /// How late a frame may be without its partner being given up, beyond the camera's latency and the bound on skew: what
@@ -161,14 +160,23 @@ pub fn run(
     if let Some(took) = fusion.warm_up()? {
         tracing::info!(ms = took.as_millis(), "the model is warm");
     }
-    let mut sources = open(config)?;
-    let live = sources.iter().any(|source| source.is_live());
-    let pace = config.pace.unwrap_or(if live { Pace::Realtime } else { Pace::EveryFrame });
+    let sources = open(config)?;
+    let live = sources.each_ref().map(|source| source.is_live());
+    let pace = config.pace.unwrap_or(if live.contains(&true) { Pace::Realtime } else { Pace::EveryFrame });
 
     let plumbing = Plumbing::new(config, pace);
-    let mut flow = Flow { p: &plumbing, config, live, ended_by: EndedBy::Sources, states: None, failure: None };
-    let (paired, inferred, sinks) = flow.run(&mut sources, fusion, sinks, stop, watch)?;
-    let Flow { ended_by, states, failure, .. } = flow;
+    let mut flow = Flow {
+        p: &plumbing,
+        config,
+        live,
+        ended_by: EndedBy::Sources,
+        states: None,
+        failure: None,
+        told_drift_ns: 0,
+        drifts: 0,
+    };
+    let (paired, inferred, sinks) = flow.run(sources, fusion, sinks, stop, watch)?;
+    let Flow { ended_by, states, failure, drifts, .. } = flow;
 
     let elapsed = plumbing.elapsed(config).as_secs_f64();
     let reports = Camera::BOTH.map(|c| {
@@ -188,6 +196,7 @@ pub fn run(
         detections: detects.then_some(inferred.detections),
         skew: inferred.skew.percentiles(),
         stages: inferred.stages.summary(),
+        drifts,
         sinks,
         ended_by,
         failure: failure.as_ref().map(ToString::to_string),
@@ -196,24 +205,28 @@ pub fn run(
 }
 
 fn open(config: &LiveConfig) -> Result<[Box<dyn Source>; 2], RuntimeError> {
-    let open = |camera: Camera| {
-        let i = camera.index();
-        let LiveConfig { fps, patience, .. } = *config;
-        config.sources[i].open(&SourceSettings { camera, latency_ns: config.latency_ns[i], fps, patience })
-    };
+    let open = |camera: Camera| config.sources[camera.index()].open(&settings(config, camera));
     Ok([open(Camera::Infrared)?, open(Camera::Visible)?])
+}
+
+fn settings(config: &LiveConfig, camera: Camera) -> SourceSettings {
+    let LiveConfig { fps, patience, .. } = *config;
+    SourceSettings { camera, latency_ns: config.latency_ns[camera.index()], fps, patience }
 }
 
 /// A run on its way.
 struct Flow<'a> {
     p: &'a Plumbing,
     config: &'a LiveConfig,
-    /// Whether a source is live: then the clock limits the run, else the times of the frames.
-    live: bool,
+    /// Which source is live: if one is, the clock limits the run, else the times of the frames.
+    live: [bool; 2],
     ended_by: EndedBy,
     /// How the sources were when the run took no more frames.
     states: Option<[SourceState; 2]>,
     failure: Option<RuntimeError>,
+    /// How far apart the cameras' clocks were when that was told last, and how often it was.
+    told_drift_ns: i64,
+    drifts: u64,
 }
 
 type SinkEnd = (SinkSummary, Option<SinkError>);
@@ -222,7 +235,7 @@ impl Flow<'_> {
     /// Starts the stages and the cameras and waits for their end.
     fn run(
         &mut self,
-        sources: &mut [Box<dyn Source>; 2],
+        sources: [Box<dyn Source>; 2],
         fusion: FrameFusion,
         sinks: Vec<Box<dyn Sink>>,
         stop: &dyn Fn() -> bool,
@@ -232,7 +245,7 @@ impl Flow<'_> {
         let (queues, cameras) = ((&p.capture, &p.orders), (&*config.clock, &p.ports));
         let degrades = p.pace == Pace::Realtime && !config.pairs_only;
         let mut pairing = Pairing::new(queues, cameras, p.pace, self.rule(), degrades);
-        pairing.limit_ns = config.limit.filter(|_| !self.live).map(nanoseconds);
+        pairing.limit_ns = config.limit.filter(|_| !self.live.contains(&true)).map(nanoseconds);
         pairing.board = Some(&config.board);
         let inference = Inference {
             fusion,
@@ -256,15 +269,23 @@ impl Flow<'_> {
                 let output = named(lane.name()).spawn_scoped(scope, move || lane.run(sink));
                 outputs.push(output.map_err(refused("sink"))?);
             }
-            for (source, port) in sources.iter_mut().zip(&p.ports) {
+            let mut keepers: Vec<ScopedJoinHandle<'_, ()>> = Vec::with_capacity(sources.len());
+            for ((mut source, port), spec) in sources.into_iter().zip(&p.ports).zip(&config.sources) {
+                let camera = port.camera();
+                if config.when_lost == WhenLost::GoOn && source.can_return() {
+                    port.keep();
+                }
                 if let Err(error) = source.start(port.clone(), p.pace) {
                     self.fail(EndedBy::Failure, error.into());
                 }
+                let keeping = Keeping { spec, settings: settings(config, camera), pace: p.pace };
+                let keeper = named(camera.name()).spawn_scoped(scope, move || keeping.keep(source, port));
+                keepers.push(keeper.map_err(refused("source"))?);
             }
             let mut written: Option<Instant> = None;
             while !(pairing.is_finished() && inference.is_finished() && outputs.iter().all(|o| o.is_finished())) {
-                self.look_after(sources);
-                let over = self.live && config.limit.is_some_and(|limit| p.elapsed(config) >= limit);
+                self.look_after();
+                let over = self.live.contains(&true) && config.limit.is_some_and(|limit| p.elapsed(config) >= limit);
                 if (over || stop()) && p.capturing() {
                     self.end(if over { EndedBy::Seconds } else { EndedBy::Interrupt });
                 }
@@ -276,9 +297,11 @@ impl Flow<'_> {
                 std::thread::sleep(WATCH);
             }
             p.capture.close_all();
+            for keeper in keepers {
+                keeper.join().map_err(|_| RuntimeError::Stage { stage: "source" })?;
+            }
             // A source that failed just before everything ended still failed.
-            self.look_after(sources);
-            sources.iter_mut().for_each(|source| source.stop());
+            self.look_after();
             let paired = pairing.join().map_err(|_| RuntimeError::Stage { stage: "pair" })?;
             let mut inferred = inference.join().map_err(|_| RuntimeError::Stage { stage: "infer" })?;
             if self.failure.is_none() && self.ended_by == EndedBy::Sources && paired.beyond_limit != [0; 2] {
@@ -329,20 +352,27 @@ impl Flow<'_> {
         }
     }
 
-    /// Lets the sources look after themselves, notices silence, tells what changed.
-    fn look_after(&mut self, sources: &mut [Box<dyn Source>; 2]) {
-        for (source, port) in sources.iter_mut().zip(&self.p.ports) {
-            source.poll();
-            port.check(self.config.patience);
-            let camera = port.camera();
+    /// Tells what changed at the sources.
+    fn look_after(&mut self) {
+        for (port, live) in self.p.ports.iter().zip(self.live) {
+            // What is not live has told all it had.
+            let goes_on = live && self.config.when_lost == WhenLost::GoOn;
+            let name = port.camera().name();
             while let Some(event) = port.news() {
                 match event {
-                    SourceEvent::Up { again: true } => tracing::warn!("the {} camera is back", camera.name()),
-                    SourceEvent::Lost { reason } if self.config.when_lost == WhenLost::GoOn => {
-                        tracing::warn!("the {} camera is lost: {reason}", camera.name());
+                    SourceEvent::Up { again: true } => tracing::warn!("the {name} camera is back"),
+                    SourceEvent::Lost { reason } if goes_on => {
+                        tracing::warn!("the {name} camera is lost: {reason}");
                     }
                     SourceEvent::Lost { reason } => {
-                        self.fail(EndedBy::Lost, SourceError::Lost { camera, reason }.into());
+                        self.fail(EndedBy::Lost, SourceError::Lost { camera: port.camera(), reason }.into());
+                    }
+                    SourceEvent::NotBack { reason } => tracing::warn!("the {name} camera is not back: {reason}"),
+                    SourceEvent::ClockJumped { by_ns } => {
+                        let seconds = by_ns as f64 / 1e9;
+                        tracing::warn!(
+                            "the clock of the {name} camera has jumped by {seconds:.3} s; its times are mended"
+                        );
                     }
                     SourceEvent::Up { again: false } | SourceEvent::Ended => {}
                 }
@@ -350,6 +380,15 @@ impl Flow<'_> {
             if let Some(error) = port.failure() {
                 self.fail(EndedBy::Failure, error.into());
             }
+        }
+        let [infrared, visible] = self.p.ports.each_ref().map(Port::drift_ns);
+        let apart = visible.saturating_sub(infrared);
+        // Half of what a pair may be apart; each time it has grown by that again it is told again.
+        if apart.saturating_sub(self.told_drift_ns).saturating_abs() > (self.config.max_skew_ns / 2).max(1_000_000) {
+            self.told_drift_ns = apart;
+            self.drifts += 1;
+            let ms = apart as f64 / 1e6;
+            tracing::warn!("the clocks of the two cameras drift: the visible times are {ms:.1} ms off since the start");
         }
     }
 }

@@ -26,6 +26,8 @@ const MAX_SKEW: i64 = 25 * MS;
 const PATIENCE: i64 = MAX_SKEW + 100 * MS;
 /// How much later than usual the frames of a late camera come.
 const LATE: i64 = 300 * MS;
+/// How far a clock is set back that jumps.
+const JUMP: i64 = -3600 * SECOND;
 const SIZE: Size = Size::new(24, 16);
 
 /// Numbers that look random, the same on every machine.
@@ -139,7 +141,8 @@ impl Player<'_> {
                 self.scene = self.sequence;
             }
             let late = if fault == Some(Fault::Late) { LATE } else { 0 };
-            self.due.push((capture + self.script.delay + late, self.sequence, capture, self.scene));
+            let jump = if fault == Some(Fault::Clock) { JUMP } else { 0 };
+            self.due.push((capture + self.script.delay + late, self.sequence, capture + jump, self.scene));
             self.sequence += 1;
         }
         let mut delivered = 0;
@@ -350,6 +353,35 @@ fn with_both_cameras_out_the_result_says_so_and_never_shows_an_old_frame() {
         assert!((12..=14).contains(&offline.len()), "{context}: {}", offline.len());
         assert!(of(8000, 9000).any(|m| m.state == ResultState::Fused), "{context}");
         assert!(of(9000, 12_000).all(|m| m.state == ResultState::Fused), "{context}");
+    }
+}
+
+#[test]
+fn a_clock_that_jumps_puts_its_camera_out_until_its_times_are_known_again() {
+    for jumping in Camera::BOTH {
+        let i = jumping.index();
+        let mut scripts = [Script::steady(SECOND / 30), Script::steady(SECOND / 25)];
+        let (from, to) = (4 * SECOND, 7 * SECOND);
+        scripts[i].events = vec![Event { fault: Fault::Clock, from, to }];
+        let outcome = play(&scripts, 10 * SECOND, 10 * MS, 4);
+        holds_always(&outcome, &format!("{jumping:?}"));
+        let source = [outcome.account.infrared.source, outcome.account.visible.source][i];
+        assert_eq!(source.clock_jumps, 2);
+        for m in &outcome.made {
+            let truth = m.sequence[i].map(|sequence| sequence as i64 * scripts[i].period);
+            // Deliveries take the same time to the tick.
+            let error = m.captured[i].zip(truth).map_or(0, |(captured, truth)| captured - truth);
+            assert!(error.abs() <= TICK, "{jumping:?}: {error} ns in {m:?}");
+            let since = m.now - if m.now >= to { to } else { from };
+            let clock = Some(Fault::Clock);
+            match since {
+                ..=0 => assert_eq!(m.state, ResultState::Fused),
+                SECOND.. => assert_eq!(m.state, ResultState::Fused, "{jumping:?}: fused again within a second"),
+                _ => assert!(m.state == ResultState::Fused || m.faults[i] == clock, "{jumping:?}: {m:?}"),
+            }
+        }
+        let out = outcome.made.iter().filter(|m| m.faults[i] == Some(Fault::Clock)).count();
+        assert!((8..30).contains(&out), "{out} results of one camera in two jumps");
     }
 }
 

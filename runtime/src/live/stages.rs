@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use super::matcher::{Matcher, Next, Work};
 use super::picture;
-use super::summary::StageHistograms;
+use super::summary::{Paired, StageHistograms};
 use crate::board::Board;
 use crate::error::RuntimeError;
 use crate::frame::{Camera, Frame};
 use crate::fusion::{FrameFusion, PairTimes};
-use crate::pair::{PairCount, PairRule};
+use crate::pair::PairRule;
 use crate::queue::{Lanes, Popped, Pushed, Queue};
 use crate::result::{PairResult, ResultPool, ResultState, Stage};
 use crate::sink::lane::SinkLane;
@@ -46,18 +46,6 @@ impl Order {
     pub fn work(&self) -> &Work<Frame> {
         &self.work
     }
-}
-
-/// What the pairing stage leaves behind.
-pub struct Paired {
-    /// Where the frames went, infrared first.
-    pub counts: [PairCount; 2],
-    /// Frames captured after the time of the run was over.
-    pub beyond_limit: [u64; 2],
-    /// Orders for results, by [`ResultState`].
-    pub ordered: [u64; 4],
-    /// Of these, given up because newer ones came while the model was busy.
-    pub dropped: [u64; 4],
 }
 
 /// What is to be done when everything is decided that can be.
@@ -99,8 +87,7 @@ impl<'a> Pairing<'a> {
         rule: PairRule,
         degrades: bool,
     ) -> Self {
-        let done = Paired { counts: [PairCount::default(); 2], beyond_limit: [0; 2], ordered: [0; 4], dropped: [0; 4] };
-        let matcher = Matcher::new(rule, degrades);
+        let (matcher, done) = (Matcher::new(rule, degrades), Paired::default());
         let (limit_ns, end_ns, board) = (None, None, None);
         Self {
             capture,

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use caf_engine::Provider;
 use serde::Serialize;
 
-use super::stages::Paired;
 use crate::frame::Camera;
 use crate::pair::PairCount;
 use crate::queue::LaneCount;
@@ -14,7 +13,7 @@ use crate::sink::lane::SinkSummary;
 use crate::source::port::{Intake, SourceReport};
 use crate::stats::{Histogram, Percentiles};
 
-/// Frames of one camera. `delivered` is the sum of `dropped_before_pairing`, `beyond_limit`, `left_over` and all numbers of
+/// Frames of one camera. `delivered` is the sum of `refused`, `dropped_before_pairing`, `beyond_limit`, `left_over` and all numbers of
 /// `pairing` but `offered`. What was paired or went on alone is the sum of `dropped_before_inference`, `left_over_before_inference` and
 /// `in_results`.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -66,6 +65,19 @@ pub struct AloneSummary {
     pub results: u64,
 }
 
+/// What the pairing stage leaves behind.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Paired {
+    /// Where the frames went, infrared first.
+    pub counts: [PairCount; 2],
+    /// Frames captured after the time of the run was over.
+    pub beyond_limit: [u64; 2],
+    /// Orders for results, by [`ResultState`].
+    pub ordered: [u64; 4],
+    /// Of these, given up because newer ones came while the model was busy.
+    pub dropped: [u64; 4],
+}
+
 /// Where the frames went, from the cameras to the results.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Account {
@@ -96,13 +108,14 @@ impl Account {
         let pairs = alone(ResultState::Fused);
         let camera = |camera: Camera| {
             let (i, one) = (camera.index(), alone(ResultState::alone(camera)));
-            let LaneCount { pushed: delivered, dropped: dropped_before_pairing, .. } = lanes[i];
+            let LaneCount { pushed, dropped: dropped_before_pairing, .. } = lanes[i];
+            let delivered = pushed + reports[i].refused;
             let (beyond_limit, pairing) = (paired.beyond_limit[i], paired.counts[i]);
             CameraSummary {
                 delivered,
                 dropped_before_pairing,
                 beyond_limit,
-                left_over: delivered.saturating_sub(dropped_before_pairing + beyond_limit + pairing.decided()),
+                left_over: pushed.saturating_sub(dropped_before_pairing + beyond_limit + pairing.decided()),
                 pairing,
                 dropped_before_inference: pairs.dropped_before_inference + one.dropped_before_inference,
                 left_over_before_inference: pairs.left_over + one.left_over,
@@ -140,7 +153,7 @@ impl Account {
             (Camera::Visible, &self.visible, &self.visible_only),
         ] {
             let name = camera.name();
-            let drops = c.dropped_before_pairing + c.beyond_limit + c.left_over;
+            let drops = c.source.refused + c.dropped_before_pairing + c.beyond_limit + c.left_over;
             sums.push((format!("{name} frames"), c.delivered, drops + c.pairing.decided(), c.left_over));
             let after = c.dropped_before_inference + c.left_over_before_inference + c.in_results;
             let went_on = c.pairing.paired + c.pairing.alone;
@@ -193,6 +206,8 @@ pub struct Summary {
     pub skew: Percentiles,
     /// Durations by stage.
     pub stages: Vec<StageSummary>,
+    /// How often the two cameras' clocks were found to have drifted apart by half of what a pair may be.
+    pub drifts: u64,
     /// The sinks.
     pub sinks: Vec<SinkSummary>,
     /// What ended the run.
@@ -277,6 +292,7 @@ impl Summary {
                 &[
                     (alone, "alone"),
                     (unfit, "unfit"),
+                    (c.source.refused, "of another size"),
                     (c.dropped_before_pairing, "dropped before pairing"),
                     (no_partner, "without a partner"),
                     (partner_nearer_to_another, "whose partner was nearer to another"),
@@ -298,6 +314,9 @@ impl Summary {
             list(out, &missing)?;
             if c.source.lost > 0 {
                 write!(out, "; lost {} times, {} times back", c.source.lost, c.source.returned)?;
+            }
+            if c.source.clock_jumps > 0 {
+                write!(out, "; its clock jumped {} times", c.source.clock_jumps)?;
             }
         }
         write!(out, "\n\npairs: {} found, {} fused", p.paired, p.fused)?;

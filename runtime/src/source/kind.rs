@@ -35,10 +35,16 @@ pub trait Source: Send {
     /// True when frames come at their own times whether they are used or not.
     fn is_live(&self) -> bool;
 
+    /// Whether the run is to open it again when it has ended: what is not live has told all it had, and some look after themselves.
+    fn can_return(&self) -> bool {
+        self.is_live()
+    }
+
     /// Lets frames flow; returns at once.
     fn start(&mut self, port: Port, pace: Pace) -> Result<(), SourceError>;
 
-    /// Called about forty times a second while the run goes on, for a source that has to look after itself.
+    /// Called about forty times a second while the run goes on, for a source that has to look after itself. It may take its time: each source
+    /// has a thread that looks after it.
     fn poll(&mut self) {}
 
     /// Stops and waits until nothing is delivered any more. The port takes nothing by then.

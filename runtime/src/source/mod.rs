@@ -14,9 +14,11 @@ pub mod arrivals;
 pub mod clock;
 pub mod error;
 pub mod folder;
+pub mod keeper;
 pub mod kind;
 pub mod port;
 pub mod settling;
+pub mod timeline;
 
 /// The kinds of source that need nothing beyond this crate.
 pub const SOURCES: &[kind::SourceKind] = &[folder::KIND];

@@ -7,7 +7,8 @@
 //! - `fail REASON`: the source ends with an error
 //! - `hang`: nothing until nobody wants frames any more
 //!
-//! A script that begins with `file;` is a source that waits for its reader. After the last step the source ends.
+//! A script that begins with `file;` is a source that waits for its reader; one with `again;` is opened again when it has ended. After the
+//! last step the source ends.
 
 use std::thread::JoinHandle;
 
@@ -40,6 +41,11 @@ impl Source for Scripted {
         !self.script.starts_with("file;")
     }
 
+    /// Its script goes on by itself after a loss, unless it is one to be opened again.
+    fn can_return(&self) -> bool {
+        self.script.starts_with("again;")
+    }
+
     fn start(&mut self, port: Port, pace: Pace) -> Result<(), SourceError> {
         let (script, settings, thread_port) = (self.script.clone(), self.settings.clone(), port.clone());
         let thread = std::thread::spawn(move || {
@@ -61,12 +67,13 @@ impl Source for Scripted {
 fn play(script: &str, settings: &SourceSettings, port: &Port, pace: Pace) {
     let clock = port.clock();
     let unwanted = || !port.is_wanted();
-    let (mut time_ns, mut delay_ns, mut sequence) = (0_i64, 0_i64, 0);
+    let began_ns = if script.starts_with("again;") { clock.now_ns() } else { 0 };
+    let (mut time_ns, mut delay_ns, mut sequence) = (began_ns, 0_i64, 0);
     for step in script.split(';').map(str::trim) {
         let (word, rest) = step.split_once(' ').unwrap_or((step, ""));
         let number = || rest.parse::<i64>().unwrap();
         match word {
-            "file" => {}
+            "file" | "again" => {}
             "frames" => {
                 for _ in 0..number() {
                     if pace == Pace::Realtime && !clock.wait_until(time_ns + delay_ns, &unwanted) {

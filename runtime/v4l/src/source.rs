@@ -87,6 +87,11 @@ impl Source for V4lSource {
         true
     }
 
+    /// It opens its device again itself, which it knows under any name.
+    fn can_return(&self) -> bool {
+        false
+    }
+
     fn start(&mut self, port: Port, pace: Pace) -> Result<(), SourceError> {
         let camera = self.settings.camera;
         let Some(opened) = self.opened.take() else { return Ok(()) };

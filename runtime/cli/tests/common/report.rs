@@ -26,7 +26,7 @@ pub fn accounts_balance(summary: &Value) {
         let causes =
             ["no_partner", "partner_nearer_to_another", "not_later", "window_full", "unfit", "alone", "paired"];
         let went: u64 = causes.iter().map(|c| n(&format!("pairing/{c}"))).sum();
-        let before = n("dropped_before_pairing") + n("beyond_limit") + n("left_over");
+        let before = n("refused") + n("dropped_before_pairing") + n("beyond_limit") + n("left_over");
         assert_eq!(n("delivered"), before + went, "{summary:#}");
         assert_eq!(n("pairing/paired"), number(summary, "/pairs/paired"));
         let after = n("dropped_before_inference") + n("left_over_before_inference") + n("in_results");
