@@ -149,7 +149,7 @@ mod tests {
         let mut remainder = !0u32;
         for bit in data.iter().flat_map(|byte| (0..8).map(move |i| u32::from(byte >> i & 1))) {
             let carry = (remainder ^ bit) & 1;
-            remainder = remainder >> 1 ^ carry * 0x1edc_6f41u32.reverse_bits();
+            remainder = (remainder >> 1) ^ (carry * 0x1edc_6f41u32.reverse_bits());
         }
         !remainder
     }
@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(crc32c(&[0; 32]), 0x8a91_36aa);
         assert_eq!(crc32c(&[0xff; 32]), 0x62a8_ab43);
         assert_eq!(crc32c(&(0..32).collect::<Vec<u8>>()), 0x46dd_794e);
-        let data: Vec<u8> = (0..1000u32).map(|i| (i * i >> 3) as u8).collect();
+        let data: Vec<u8> = (0..1000u32).map(|i| ((i * i) >> 3) as u8).collect();
         assert_eq!(crc32c(&data), crc_by_division(&data));
     }
 
@@ -214,7 +214,7 @@ mod tests {
             let data = &from[12..12 + length];
             for (of, at) in [(&from[..8], 8), (data, 12 + length)] {
                 let crc = crc_by_division(of);
-                let masked = ((crc >> 15) | (crc << 17)).wrapping_add(0xa282_ead8);
+                let masked = crc.rotate_right(15).wrapping_add(0xa282_ead8);
                 assert_eq!(u32::from_le_bytes(from[at..at + 4].try_into().unwrap()), masked);
             }
             from = &from[16 + length..];

@@ -44,11 +44,11 @@ impl Frame {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub(crate) fn draw<'a>(
+    pub(crate) fn draw(
         &self,
         path: &Path,
         [title, x]: [&str; 2],
-        rows: &[(&'a str, Option<f64>)],
+        rows: &[(&str, Option<f64>)],
         mut row: impl FnMut(&Area<'_>, usize, i32) -> Drawn,
     ) -> Result<(), ReportError> {
         let bottom = HEAD_PX + ROW_PX * rows.len() as i32;

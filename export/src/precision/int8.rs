@@ -5,8 +5,7 @@
 //! enlarging in front of one. Such an op only moves integers, when what goes in and what comes out have the same steps: they get the
 //! range of all together.
 
-use super::range::Range;
-use super::steps::{Activations, Steps};
+use super::steps::{Activations, Range, Steps};
 use crate::error::ExportError;
 use crate::fold::foldable;
 use caf_net::{Activation, Graph, Node, Op, Value};

@@ -15,6 +15,6 @@ pub use histogram::{BINS, Histogram};
 pub use int8::{Int8Plan, Int8Settings, REDUCED, convolutions, values_to_calibrate};
 pub(crate) use plan::Arithmetic;
 pub use plan::Plan;
-pub use range::{Method, PERCENTILE, QUANTIZED_BINS, Range};
-pub use steps::Activations;
+pub use range::{Method, PERCENTILE, QUANTIZED_BINS};
+pub use steps::{Activations, Range};
 pub(crate) use steps::{Kernel, Steps};

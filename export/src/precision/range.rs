@@ -1,27 +1,10 @@
 //! From the values that a tensor takes to the range that its integers stand for.
 
 use super::histogram::Histogram;
-use super::steps::{Activations, Steps};
+use super::steps::{Activations, Range, Steps};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
-
-/// The values that the integers of a tensor stand for, from the smallest to the largest.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Range {
-    /// What the smallest integer stands for.
-    pub min: f64,
-    /// What the largest stands for.
-    pub max: f64,
-}
-
-impl Range {
-    /// The least range with both in it.
-    #[must_use]
-    pub fn join(self, other: Range) -> Range {
-        Range { min: self.min.min(other.min), max: self.max.max(other.max) }
-    }
-}
 
 /// How a range is chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

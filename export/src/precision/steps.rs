@@ -1,7 +1,23 @@
-//! Integers that stand for floats: their steps, and weights brought to them.
+//! Integers that stand for floats: the range of a tensor, its steps, and weights brought to them.
 
-use super::range::Range;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+/// The values that the integers of a tensor stand for, from the smallest to the largest.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Range {
+    /// What the smallest integer stands for.
+    pub min: f64,
+    /// What the largest stands for.
+    pub max: f64,
+}
+
+impl Range {
+    /// The least range with both in it.
+    #[must_use]
+    pub fn join(self, other: Range) -> Range {
+        Range { min: self.min.min(other.min), max: self.max.max(other.max) }
+    }
+}
 
 /// What activations are stored as.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

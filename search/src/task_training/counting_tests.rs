@@ -28,7 +28,6 @@ fn training_lowers_the_loss_and_counts_the_objects() {
     assert_eq!((report.kind, report.details["images"].as_u64()), ("counting", Some(8)));
     // Every other image has a box, the rest have a bar: whoever looks at none is half an object off.
     let [mae, blind] = ["mae", "blind_mae"].map(|name| report.details["all"][name].as_f64().unwrap());
-    println!("{}", report.table);
     assert!(blind == 0.5 && mae < 0.25, "{}", report.table);
     assert_eq!(report.scores, [1.0 - 16.0 * mae / 8.0, mae, report.details["all"]["rmse"].as_f64().unwrap()]);
     assert!(report.table.contains("box") && report.table.contains("bar"), "{}", report.table);
