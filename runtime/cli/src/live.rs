@@ -33,7 +33,8 @@ const KEPT_OF_LIMITS: f32 = 0.9;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   caf-run live --model pipeline.onnx \\
-    --ir 'v4l2:/dev/v4l/by-id/usb-Thermal-video-index0?format=Y16' --vi v4l2:/dev/video0 \\
+    --ir 'v4l2:/dev/v4l/by-id/usb-Thermal-video-index0?format=Y16' \\
+    --vi v4l2:/dev/video0 \\
     --ir-latency-ms 45 --rig rig.toml --jsonl out.jsonl --summary out.json
   caf-run live --model pipeline.onnx --ir clip/ir --vi clip/vi \\
     --every-frame --video fused.webm
