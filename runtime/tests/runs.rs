@@ -215,8 +215,9 @@ fn an_hour_of_silence_on_a_held_clock_is_noticed_counted_and_over() {
             run
         });
         let lost = [&run.summary.account.infrared, &run.summary.account.visible].map(|c| c.source.lost);
-        // The first loss may end the run before the second is noticed.
-        assert_eq!(lost, if when_lost == WhenLost::GoOn { [1, 1] } else { [1, 0] }, "{:#?}", run.summary);
+        // Where the first loss ends the run, the second may or may not have been noticed by then.
+        let noticed = if when_lost == WhenLost::GoOn { 2..=2 } else { 1..=2 };
+        assert!(lost.iter().all(|&n| n <= 1) && noticed.contains(&(lost[0] + lost[1])), "{:#?}", run.summary);
         if when_lost == WhenLost::GoOn {
             assert!(run.failure.is_none(), "{:?}", run.failure);
             assert_eq!(run.summary.account.infrared.source.state, SourceState::Ended);

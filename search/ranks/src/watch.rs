@@ -29,6 +29,8 @@ pub struct Watch {
 struct Lines {
     streams: Vec<TcpStream>,
     verdict: Option<String>,
+    /// This process has said that it ends: what closes from then on is no death.
+    has_left: bool,
 }
 
 impl Lines {
@@ -91,6 +93,7 @@ impl Watch {
     /// Says to the others that this process ends: properly, or by an error that it names.
     pub fn leave(&self, error: Option<&str>) {
         let Ok(mut lines) = self.lines.lock() else { return };
+        lines.has_left = true;
         match error {
             None => lines.say("end\n"),
             Some(words) => lines.say(&format!("failed {}\n", words.replace('\n', " "))),
@@ -167,10 +170,10 @@ fn hear(stream: TcpStream, size: usize, lines: &Mutex<Lines>, verdict: &Verdict)
     pronounce(lines, verdict, &words);
 }
 
-/// The first verdict counts, and goes to all: what ends after it ends because of it.
+/// The first verdict counts, and goes to all: what ends after it ends because of it. Who has left hears of none.
 fn pronounce(lines: &Mutex<Lines>, verdict: &Verdict, words: &str) {
     let Ok(mut lines) = lines.lock() else { return };
-    if lines.verdict.is_some() {
+    if lines.verdict.is_some() || lines.has_left {
         return;
     }
     lines.verdict = Some(words.to_owned());
