@@ -40,8 +40,8 @@ pub enum CalibError {
     Problems(Vec<ImageProblem>),
     /// Images of one camera that differ in size.
     #[error(
-        "{}: expected {expected} pixels as the first {camera} image, found {found}; record all pairs of a rig with the same cameras at \
-         the same settings", path.display()
+        "{}: expected {expected} pixels as the first {camera} image, found {found}; record with the same cameras \
+         at the same settings from first to last", path.display()
     )]
     OtherSize {
         /// `infrared` or `visible`.

@@ -136,6 +136,12 @@ fn a_recorded_latency_goes_into_the_rig_file() {
     );
     refused(2, &["--most-ms", "10 to 10000"], &[&call[..], &["--most-ms", "1"]].concat());
     refused(2, &["--rig"], &["time", "--ir", &ir, "--vi", &vi, "--write"]);
+    // A frame of another size is named with both sizes as they are in the files.
+    let odd = root.join("ir/000007.png");
+    let kept = std::fs::read(&odd).unwrap();
+    std::fs::write(&odd, [&b"P5\n40 30\n255\n"[..], &[9; 1200]].concat()).unwrap();
+    refused(1, &["000007.png", "expected 160x120", "infrared", "found 40x30"], &call);
+    std::fs::write(&odd, kept).unwrap();
     let first = root.join("vi/000000.png");
     for i in 1..160 {
         std::fs::copy(&first, root.join(format!("vi/{i:06}.png"))).unwrap();

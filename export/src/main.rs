@@ -4,6 +4,7 @@
 
 mod cli;
 
+use caf_engine::EngineError;
 use caf_export::ExportError;
 use clap::Parser;
 use std::process::ExitCode;
@@ -11,5 +12,11 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     caf_console::start_log();
     let arguments = cli::Arguments::parse();
-    caf_console::exit_code(cli::run(&arguments), |e| e.downcast_ref().is_some_and(ExportError::is_wrong_call))
+    caf_console::exit_code(cli::run(&arguments), is_wrong_call)
+}
+
+/// A model that is read for a check or a measurement fails with the engine's own error, all else with this crate's.
+fn is_wrong_call(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(ExportError::is_wrong_call)
+        || error.downcast_ref().is_some_and(EngineError::is_wrong_call)
 }

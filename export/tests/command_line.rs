@@ -228,7 +228,12 @@ fn foreign_and_damaged_models_are_refused() {
     let weights = initial(graph.params(), 1).unwrap();
     let foreign = caf_export::onnx(&graph, &weights, &caf_export::ExportOptions::default()).unwrap();
     std::fs::write(f.path("foreign.onnx"), foreign).unwrap();
-    assert!(f.bad("verify foreign.onnx", 1).contains("caf.contract"));
+    assert!(f.bad("verify foreign.onnx", 2).contains("caf.contract"));
+    // A file of another kind is a wrong call, of whatever command.
+    for command in ["verify", "bench", "gate --against foreign.onnx --held-out ."] {
+        let err = f.bad(&format!("{command} classes.txt"), 2);
+        assert!(err.contains("classes.txt"), "{err}");
+    }
     f.good("onnx --fusion fusion.safetensors --size 64x48 -o m.onnx");
     let bytes = std::fs::read(f.path("m.onnx")).unwrap();
     std::fs::write(f.path("short.onnx"), &bytes[..bytes.len() / 2]).unwrap();

@@ -171,12 +171,26 @@ mod tests {
     }
 
     #[test]
-    fn labels_never_leave_the_image_and_never_panic() {
+    fn a_label_is_cut_at_the_borders_and_never_wraps_or_panics() {
         for (width, height) in [(1, 1), (3, 2), (17, 9), (64, 48), (1301, 997)] {
-            let mut rgb = vec![0; width * height * 3];
-            let mut canvas = Canvas::new(&mut rgb, Size { width, height }).unwrap();
             for corner in [-1e9, -3.0, 0.0, 1.5, 40.0, 1e9, f32::NAN] {
+                let mut rgb = vec![0; width * height * 3];
+                let mut canvas = Canvas::new(&mut rgb, Size { width, height }).unwrap();
                 canvas.detection([corner, corner, corner + 5.0, corner + 5.0], 100, "traffic light é", f32::NAN);
+                let (scale, plate, left) = (canvas.scale(), canvas.plate_height(), edge(corner));
+                // Of the plate and the box nothing lies in another row, whatever of them is cut off.
+                let top = if left >= plate { left - plate } else { left.max(0) };
+                let rows = [top..top + plate, left..left + 5];
+                let length = "traffic light é 0%".chars().count() as i64 * font::ADVANCE as i64;
+                let plate_left = left.min(width as i64 - (length + 1) * scale).max(0);
+                for (at, pixel) in rgb.chunks_exact(3).enumerate().filter(|(_, pixel)| *pixel != [0; 3]) {
+                    let (x, y) = ((at % width) as i64, (at / width) as i64);
+                    assert!(rows.iter().any(|rows| rows.contains(&y)), "{width}x{height} at {corner}: row {y}");
+                    assert!(x >= plate_left.min(left.max(0)), "{width}x{height} at {corner}: column {x}, {pixel:?}");
+                }
+                // Whatever of the plate lies in the image is painted.
+                let seen = rgb.chunks_exact(3).any(|pixel| pixel == class_colour(100));
+                assert_eq!(seen, top < height as i64, "{width}x{height} at {corner}");
             }
         }
     }

@@ -1,4 +1,5 @@
 use caf_geometry::Size;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Why a rig, a table or an image plane cannot be used.
@@ -111,6 +112,12 @@ pub enum RigError {
         #[source]
         source: std::io::Error,
     },
+    /// The file holds bytes that are no text.
+    #[error("{path}: not a rig file: expected TOML, found bytes that are not UTF-8")]
+    NoText {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file is not a rig; the cause carries line and column.
     #[error("{path}: not a rig file")]
     Parse {
@@ -164,14 +171,26 @@ pub enum RigError {
 }
 
 impl RigError {
-    /// Whether what was asked for is wrong, rather than the rig, a file or a disk: a distance that is not in front of both
-    /// cameras, or one for a rig that knows none.
+    /// Whether what was asked for is wrong, rather than the rig or a disk: a distance that is not in front of both cameras, or one for a
+    /// rig that knows none; a file that is not there, or of another kind.
     #[must_use]
     pub fn is_wrong_call(&self) -> bool {
-        matches!(self, Self::Distance { .. } | Self::NoDistance { .. })
+        match self {
+            Self::Distance { .. } | Self::NoDistance { .. } | Self::Parse { .. } | Self::NoText { .. } => true,
+            Self::Io { source, .. } => source.kind() == ErrorKind::NotFound,
+            _ => false,
+        }
     }
 
     pub(crate) fn io(path: &Path, doing: &'static str) -> impl FnOnce(std::io::Error) -> RigError {
         move |source| RigError::Io { path: path.to_owned(), doing, source }
+    }
+
+    /// For reading the text of a rig file.
+    pub(crate) fn reading(path: &Path) -> impl FnOnce(std::io::Error) -> RigError {
+        move |source| match source.kind() {
+            ErrorKind::InvalidData => RigError::NoText { path: path.to_owned() },
+            _ => RigError::Io { path: path.to_owned(), doing: "reading", source },
+        }
     }
 }

@@ -63,7 +63,7 @@ impl Rig {
     /// [`RigError::Io`], [`RigError::Version`], [`RigError::Parse`] (unknown keys included; the cause has line and column)
     /// or [`RigError::Invalid`], each with the path.
     pub fn read(path: &Path) -> Result<Rig, RigError> {
-        let text = fs::read_to_string(path).map_err(RigError::io(path, "reading"))?;
+        let text = fs::read_to_string(path).map_err(RigError::reading(path))?;
         Rig::from_toml(&text, path)
     }
 
@@ -193,7 +193,17 @@ mod tests {
         assert!(error.to_string().contains("some/rig.toml"), "{error}");
         assert!(std::error::Error::source(&error).unwrap().to_string().contains("visible.width_px"));
         let error = Rig::read(Path::new("no/such/rig.toml")).unwrap_err();
-        assert!(error.to_string().contains("no/such/rig.toml"));
+        assert!(error.to_string().contains("no/such/rig.toml") && error.is_wrong_call());
+        // A file of another kind, text or not, is a wrong call; a rig with a wrong value is a bad file.
+        let folder = tempfile::tempdir().unwrap();
+        for (bytes, words) in
+            [(&b"# A page\n\nof text"[..], "not a rig file"), (&b"\x08\xff\xfe"[..], "bytes that are not UTF-8")]
+        {
+            fs::write(folder.path().join("page"), bytes).unwrap();
+            let error = Rig::read(&folder.path().join("page")).unwrap_err();
+            assert!(error.to_string().contains(words) && error.is_wrong_call(), "{error}");
+        }
+        assert!(!Rig::from_toml(&text, Path::new("rig.toml")).unwrap_err().is_wrong_call());
         assert!(matches!(rig().write(Path::new("no/such/rig.toml")), Err(RigError::Io { .. })));
     }
 }

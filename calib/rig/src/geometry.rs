@@ -41,7 +41,7 @@ impl Geometry {
     /// [`RigError::Io`], [`RigError::Version`], [`RigError::Parse`] (unknown keys included; the cause has line and column),
     /// [`RigError::Checksum`] or [`RigError::Invalid`], each with the path.
     pub fn read(path: &Path) -> Result<Geometry, RigError> {
-        let text = fs::read_to_string(path).map_err(RigError::io(path, "reading"))?;
+        let text = fs::read_to_string(path).map_err(RigError::reading(path))?;
         Geometry::from_toml(&text, path)
     }
 

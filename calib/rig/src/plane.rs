@@ -131,7 +131,7 @@ impl PlaneRig {
     /// # Errors
     /// Those of [`Geometry::read`](crate::Geometry::read).
     pub fn read(path: &Path) -> Result<PlaneRig, RigError> {
-        let text = fs::read_to_string(path).map_err(RigError::io(path, "reading"))?;
+        let text = fs::read_to_string(path).map_err(RigError::reading(path))?;
         PlaneRig::from_toml(&text, path)
     }
 

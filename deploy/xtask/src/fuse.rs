@@ -4,7 +4,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
+use caf_console::WrongCall;
 use clap::Args;
 
 use crate::process;
@@ -39,7 +40,7 @@ pub fn run(repo: &Repo, arguments: &FuseArguments) -> Result<()> {
     let (ir, vi, out) = (ir?, vi?, out?);
     let weights =
         arguments.fusion.as_deref().map(from_caller).transpose()?.unwrap_or_else(|| repo.root().join(WEIGHTS));
-    check([("--ir", &ir), ("--vi", &vi), ("--fusion", &weights)], &out)?;
+    check(&ir, &vi, &weights, &out)?;
     let libraries = setup::run(repo, &setup::Options::everything())?;
     let pairs = tempfile::tempdir().context("cannot make a folder for the pair")?;
     offer(pairs.path(), "ir", &ir)?;
@@ -57,27 +58,29 @@ pub fn run(repo: &Repo, arguments: &FuseArguments) -> Result<()> {
     Ok(())
 }
 
-/// Before anything is installed or built.
-fn check(files: [(&str, &PathBuf); 3], out: &Path) -> Result<()> {
-    if let Some((option, path)) = files.into_iter().find(|(_, path)| !path.is_file()) {
-        bail!("{option}: expected a file, found none at {}", path.display());
+/// Before anything is installed or built: all files are there, and the two images are images of one size.
+fn check(ir: &Path, vi: &Path, weights: &Path, out: &Path) -> Result<()> {
+    for (option, path) in [("--ir", ir), ("--vi", vi), ("--fusion", weights)] {
+        ensure_call(path.is_file(), || format!("{option}: expected a file, found none at {}", path.display()))?;
     }
-    if !out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png")) {
-        bail!("--out: expected a name that ends in .png, found {}", out.display());
-    }
-    if out.exists() {
-        bail!("--out: {} is there already", out.display());
-    }
-    Ok(())
+    let size = |option: &str, path: &Path| {
+        caf_image::image_size(path).map_err(|error| WrongCall(format!("{option}: {}", caf_console::told(&error))))
+    };
+    let (ir, vi) = (size("--ir", ir)?, size("--vi", vi)?);
+    ensure_call(ir == vi, || format!("--vi: expected an image of {ir} pixels as --ir is, found {vi}"))?;
+    let is_png = out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
+    ensure_call(is_png, || format!("--out: expected a name that ends in .png, found {}", out.display()))?;
+    ensure_call(!out.exists(), || format!("--out: {} is there already", out.display()))
 }
 
-/// Links an image as the only one of a folder of the data set.
+fn ensure_call(right: bool, wrong: impl FnOnce() -> String) -> Result<()> {
+    if right { Ok(()) } else { Err(WrongCall(wrong()).into()) }
+}
+
+/// Links an image as the only one of a folder of the data set; what kind it is of is decided by its bytes.
 fn offer(pairs: &Path, folder: &str, image: &Path) -> Result<()> {
     let folder = pairs.join(folder);
-    let mut place = folder.join(NAME);
-    if let Some(extension) = image.extension() {
-        place.set_extension(extension);
-    }
+    let place = folder.join(NAME).with_extension("png");
     std::fs::create_dir(&folder)
         .and_then(|()| symlink(image, &place))
         .with_context(|| format!("cannot link {}", place.display()))
@@ -90,17 +93,29 @@ mod tests {
     #[test]
     fn a_wrong_call_is_said_before_anything_is_built() {
         let dir = tempfile::tempdir().unwrap();
-        let [image, missing] = ["a.png", "b.png"].map(|name| dir.path().join(name));
-        std::fs::write(&image, "").unwrap();
-        let said = |files, out: &str| check(files, &dir.path().join(out)).map_err(|error| error.to_string());
-        let all = [("--ir", &image), ("--vi", &image), ("--fusion", &image)];
-        assert_eq!(said(all, "new.png"), Ok(()));
-        for (error, word) in [
-            (said([all[0], ("--vi", &missing), all[2]], "new.png"), "--vi"),
-            (said(all, "new.jpg"), "new.jpg"),
-            (said(all, "a.png"), "there already"),
+        let at = |name: &str| dir.path().join(name);
+        for (name, size) in [("a.png", "24 16"), ("wide.dat", "25 16")] {
+            let bytes = format!("P5\n{size}\n255\n").into_bytes();
+            std::fs::write(at(name), [bytes, vec![9; 25 * 16]].concat()).unwrap();
+        }
+        std::fs::write(at("page.txt"), "by hand").unwrap();
+        let said = |ir: &str, vi: &str, weights: &str, out: &str| {
+            check(&at(ir), &at(vi), &at(weights), &at(out)).map_err(|error| {
+                assert!(error.is::<WrongCall>(), "{error}");
+                error.to_string()
+            })
+        };
+        assert_eq!(said("a.png", "a.png", "page.txt", "new.png"), Ok(()));
+        for (said, words) in [
+            (said("a.png", "b.png", "page.txt", "new.png"), ["--vi", "b.png"]),
+            (said("page.txt", "a.png", "page.txt", "new.png"), ["--ir", "page.txt"]),
+            (said("a.png", "wide.dat", "page.txt", "new.png"), ["24x16", "25x16"]),
+            (said("a.png", "a.png", "none", "new.png"), ["--fusion", "none"]),
+            (said("a.png", "a.png", "page.txt", "new.jpg"), ["--out", "new.jpg"]),
+            (said("a.png", "a.png", "page.txt", "a.png"), ["--out", "there already"]),
         ] {
-            assert!(error.clone().unwrap_err().contains(word), "{error:?}");
+            let said = said.unwrap_err();
+            assert!(words.iter().all(|word| said.contains(word)), "{words:?}: {said}");
         }
     }
 }

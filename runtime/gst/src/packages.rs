@@ -6,51 +6,78 @@ const BAD: &str = "gstreamer1.0-plugins-bad";
 const UGLY: &str = "gstreamer1.0-plugins-ugly";
 const LIBAV: &str = "gstreamer1.0-libav";
 
-/// Elements by the beginning of their name, the longer beginning first.
+/// Elements by their whole name.
 const ELEMENTS: &[(&str, &str)] = &[
+    ("appsink", BASE),
+    ("appsrc", BASE),
+    ("avidemux", GOOD),
+    ("avimux", GOOD),
+    ("decodebin", BASE),
+    ("decodebin3", BASE),
+    ("h264parse", BAD),
+    ("h265parse", BAD),
+    ("jpegdec", GOOD),
+    ("jpegenc", GOOD),
+    ("jpegparse", BAD),
+    ("mp4mux", GOOD),
+    ("mpegvideoparse", BAD),
+    ("openh264dec", BAD),
+    ("openh264enc", BAD),
+    ("oggdemux", BASE),
+    ("oggmux", BASE),
+    ("playbin", BASE),
+    ("playbin3", BASE),
+    ("pngdec", GOOD),
+    ("pngenc", GOOD),
+    ("qtdemux", GOOD),
+    ("qtmux", GOOD),
+    ("souphttpsrc", GOOD),
+    ("srtsrc", BAD),
+    ("srtsink", BAD),
+    ("theoradec", BASE),
+    ("theoraenc", BASE),
+    ("tsdemux", BAD),
+    ("tsparse", BAD),
+    ("udpsrc", GOOD),
+    ("udpsink", GOOD),
+    ("uridecodebin", BASE),
+    ("uridecodebin3", BASE),
+    ("v4l2src", GOOD),
+    ("v4l2sink", GOOD),
+    ("videoconvert", BASE),
+    ("videoconvertscale", BASE),
+    ("videocrop", GOOD),
+    ("videorate", BASE),
+    ("videoscale", BASE),
+    ("videotestsrc", BASE),
+    ("webmmux", GOOD),
+    ("webpdec", BAD),
+    ("webpenc", BAD),
+    ("x264enc", UGLY),
+    ("x265enc", BAD),
+];
+
+/// Families of elements, which one package holds whole, by the beginning of their names; the longer beginning first.
+const FAMILIES: &[(&str, &str)] = &[
     ("avdec_", LIBAV),
     ("avenc_", LIBAV),
     ("av1", BAD),
-    ("x264enc", UGLY),
-    ("x265enc", BAD),
-    ("openh264", BAD),
-    ("h264parse", BAD),
-    ("h265parse", BAD),
-    ("jpegparse", BAD),
-    ("mpegvideoparse", BAD),
-    ("tsdemux", BAD),
-    ("nv", BAD),
-    ("v4l2sl", BAD),
-    ("va", BAD),
-    ("srt", BAD),
+    ("matroska", GOOD),
+    ("multifile", GOOD),
+    ("nvh26", BAD),
+    ("nvjpeg", BAD),
+    ("nvvp", BAD),
+    ("nvav1", BAD),
     ("rtmp", BAD),
-    ("webp", BAD),
-    ("v4l2", GOOD),
-    ("rtsp", GOOD),
     ("rtp", GOOD),
-    ("udp", GOOD),
-    ("souphttp", GOOD),
+    ("rtsp", GOOD),
+    ("v4l2sl", BAD),
+    ("vah26", BAD),
+    ("vajpeg", BAD),
+    ("vapostproc", BAD),
+    ("vavp", BAD),
     ("vp8", GOOD),
     ("vp9", GOOD),
-    ("jpeg", GOOD),
-    ("png", GOOD),
-    ("multifile", GOOD),
-    ("qtdemux", GOOD),
-    ("mp4mux", GOOD),
-    ("matroska", GOOD),
-    ("webmmux", GOOD),
-    ("avi", GOOD),
-    ("videocrop", GOOD),
-    ("videoconvert", BASE),
-    ("videoscale", BASE),
-    ("videorate", BASE),
-    ("videotestsrc", BASE),
-    ("decodebin", BASE),
-    ("uridecodebin", BASE),
-    ("playbin", BASE),
-    ("app", BASE),
-    ("theora", BASE),
-    ("ogg", BASE),
 ];
 
 /// Streams and containers by their media type.
@@ -93,7 +120,8 @@ fn find(table: &[(&str, &'static str)], name: &str) -> Option<&'static str> {
 
 /// The package of an element.
 pub fn of_element(name: &str) -> Option<&'static str> {
-    find(ELEMENTS, name)
+    let whole = ELEMENTS.iter().find(|(element, _)| *element == name).map(|(_, package)| *package);
+    whole.or_else(|| find(FAMILIES, name))
 }
 
 /// The package of what a `missing-plugin` message names: its type and detail (an element, caps or a protocol).
@@ -116,6 +144,9 @@ mod tests {
         assert_eq!(of_element("x264enc"), Some(UGLY));
         assert_eq!(of_element("v4l2src"), Some(GOOD));
         assert_eq!(of_element("nosuchelement"), None);
+        // A slip in the name of an element is no missing package.
+        assert_eq!((of_element("videotestsrc"), of_element("videotestsrcx")), (Some(BASE), None));
+        assert_eq!((of_element("v4l2slh264dec"), of_element("rtpjitterbuffer")), (Some(BAD), Some(GOOD)));
         assert_eq!(of_missing("decoder", "video/x-h264, profile=(string)high"), Some(LIBAV));
         assert_eq!(of_missing("decoder", "video/mpegts, systemstream=(boolean)true"), Some(BAD));
         assert_eq!(of_missing("urisource", "rtsp"), Some(GOOD));

@@ -109,7 +109,16 @@ pub fn run(arguments: &TimeArguments) -> anyhow::Result<()> {
     console.begin("time", 2, 0);
     let mut motions = Vec::new();
     for ((camera, clip), view) in Camera::BOTH.into_iter().zip(&clips).zip(&views) {
-        let frames = glances(clip, view, &|path| read(camera, path), &stop)?;
+        let [expected_ir, expected_vi] = sizes;
+        let expected = if camera == Camera::Infrared { expected_ir } else { expected_vi };
+        let sized = |path: &Path| -> anyhow::Result<Plane> {
+            let gray = read(camera, path)?;
+            let found = gray.size();
+            let other = || CalibError::OtherSize { camera: camera.name(), path: path.to_owned(), expected, found };
+            anyhow::ensure!(found == expected, other());
+            Ok(gray)
+        };
+        let frames = glances(clip, view, &sized, &stop)?;
         let told = format!("{} {} frames", frames.len(), camera.name());
         motions.push(Motion::of(camera.name(), frames, origin_ns)?);
         console.advance(motions.len() as u64, &told);

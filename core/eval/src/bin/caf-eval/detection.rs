@@ -21,6 +21,7 @@ use crate::{label_file, output};
 /// detections; how many there are is reported. Detections that match no label and lie by half or more in an ignore
 /// region are not counted.
 #[derive(clap::Args)]
+#[command(group(clap::ArgGroup::new("sizes").required(true).args(["images", "size"])))]
 #[command(after_help = "Example:
   caf-eval detection --labels data/labels --predictions out --images data/vi \\
     --names data/val.txt --ignore data/ignore --classes data/classes.txt \\
@@ -33,7 +34,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     predictions: PathBuf,
     /// Folder of images of the same names, for their sizes in pixels
-    #[arg(long, value_name = "DIR", required_unless_present = "size", conflicts_with = "size")]
+    #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
     /// Size of every image in pixels
     #[arg(long, value_name = "WIDTHxHEIGHT")]
