@@ -15,6 +15,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <cstring>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
@@ -160,13 +161,44 @@ char* caf_ranks_open(
 }
 
 // Connects this rank with all others, at `address` of this machine, or that of the network interface where one is named.
+//
+// Gloo's part of it cannot be interrupted: it has a thread of its own, which is left behind when the group is given up.
 char* caf_ranks_connect(int rank, int size, const char* address, const char* interface, int64_t timeout_ms) {
   return guarded([&] {
+    require_hope();
     auto options = c10d::ProcessGroupGloo::Options::create(milliseconds(timeout_ms));
     options->devices.push_back(
         *interface != '\0' ? c10d::ProcessGroupGloo::createDeviceForInterface(interface)
                            : c10d::ProcessGroupGloo::createDeviceForHostname(address));
-    group().gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(group().store, rank, size, options);
+    struct Attempt {
+      c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo;
+      std::exception_ptr error;
+      bool is_over = false;
+    };
+    auto attempt = std::make_shared<Attempt>();
+    std::thread([attempt, options, rank, size, store = group().store] {
+      c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo;
+      std::exception_ptr error;
+      try {
+        gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(store, rank, size, options);
+      } catch (...) {
+        error = std::current_exception();
+      }
+      std::lock_guard<std::mutex> lock(bell().mutex);
+      attempt->gloo = std::move(gloo);
+      attempt->error = error;
+      attempt->is_over = true;
+      bell().rung.notify_all();
+    }).detach();
+    std::unique_lock<std::mutex> lock(bell().mutex);
+    bell().rung.wait(lock, [&] { return attempt->is_over || bell().given_up; });
+    if (!attempt->is_over) {
+      throw std::runtime_error("the group of ranks has been given up");
+    }
+    if (attempt->error) {
+      std::rethrow_exception(attempt->error);
+    }
+    group().gloo = attempt->gloo;
   });
 }
 

@@ -32,7 +32,7 @@ impl Address {
         Self::from_variables(|name| std::env::var(name).ok())
     }
 
-    fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, RanksError> {
+    pub(crate) fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, RanksError> {
         let number = |name: &'static str, expected: &str, least: u64, most: u64| {
             let found = variable(name);
             let number = found.as_deref().and_then(|text| text.trim().parse().ok());

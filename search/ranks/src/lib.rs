@@ -48,7 +48,8 @@ struct Group {
 /// Makes this process a rank; waits until all others have come.
 ///
 /// # Errors
-/// [`RanksError::Join`] when they cannot be met, or this process has joined before.
+/// [`RanksError::Join`] when they cannot be met, or this process has joined before; [`RanksError::Gone`] when one of them ends before all
+/// have come.
 pub fn join(address: Address) -> Result<(), RanksError> {
     let Address { rank, size, .. } = address;
     let place = format!("{}:{}", address.host, address.port);
@@ -64,16 +65,23 @@ pub fn join(address: Address) -> Result<(), RanksError> {
     let watch = if rank == 0 {
         let listener = TcpListener::bind((own.as_str(), 0)).map_err(|error| refuse(error.to_string()))?;
         let at = listener.local_addr().map_err(|error| refuse(error.to_string()))?;
-        let watch = Watch::serve(listener, size, pronounce);
-        shim::put("watch", &at.to_string()).map_err(said)?;
+        let watchword = watch::new_watchword();
+        let watch = Watch::serve(listener, &watchword, size, pronounce);
+        shim::put("watch", &format!("{at} {watchword}")).map_err(said)?;
         watch
     } else {
-        let at = shim::get("watch").map_err(said)?;
+        let place = shim::get("watch").map_err(said)?;
+        let (at, watchword) = place.split_once(' ').ok_or_else(|| refuse(format!("{place}: no place of a watch")))?;
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let who = format!("host {}, process {}", host.trim(), std::process::id());
-        Watch::join(at.as_str(), [rank, size], &who, pronounce).map_err(|error| refuse(format!("{at}: {error}")))?
+        Watch::join(at, watchword, [rank, size], &who, pronounce).map_err(|error| refuse(format!("{at}: {error}")))?
     };
-    shim::connect(rank, size, &own, address.interface.as_deref(), JOIN_MS).map_err(said)?;
+    if let Err(error) = shim::connect(rank, size, &own, address.interface.as_deref(), JOIN_MS) {
+        let gone = VERDICTS.lock().ok().and_then(|verdict| verdict.clone()).map(|what| RanksError::Gone { what });
+        let error = gone.unwrap_or_else(|| said(error));
+        watch.leave(Some(&error.to_string()));
+        return Err(error);
+    }
     GROUP.set(Group { address, watch }).map_err(|_| refuse("this process is a rank already".to_owned()))
 }
 
@@ -234,4 +242,49 @@ pub fn agree(what: &str, found: &str) -> Result<(), RanksError> {
     }
     let (what, found) = (what.to_owned(), found.to_owned());
     Err(RanksError::Differs { rank: rank(), size: size(), what, expected, found })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    /// Names the port where rank 0 of the test below meets the others.
+    const PORT: &str = "CAF_RANKS_TEST_PORT";
+
+    /// A port that nothing listens at, below those that the system hands out to whoever asks for any.
+    fn free_port() -> u16 {
+        let first = 30_100 + (std::process::id() % 1000) as u16;
+        (first..first + 100).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
+    }
+
+    /// Rank 0 of three, as a process, waits for the others; rank 1, played here, comes and ends; rank 2 never comes.
+    #[test]
+    fn who_waits_for_others_to_connect_hears_of_a_death() {
+        if let Ok(port) = std::env::var(PORT) {
+            let variables = [("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", &port), ("RANK", "0"), ("WORLD_SIZE", "3")];
+            let variable = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+            let error = join(Address::from_variables(variable).unwrap().unwrap()).unwrap_err();
+            // Not `eprintln!`, which the test harness captures.
+            std::io::Write::write_all(&mut std::io::stderr(), format!("rank ended: {error:?}").as_bytes()).unwrap();
+            std::process::exit(1);
+        }
+        let port = free_port();
+        let first = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "tests::who_waits_for_others_to_connect_hears_of_a_death"])
+            .env(PORT, port.to_string())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        shim::open("127.0.0.1", port, false, "caf/0", 3, JOIN_MS).unwrap();
+        let place = shim::get("watch").unwrap();
+        let (at, watchword) = place.split_once(' ').unwrap();
+        let second = Watch::join(at, watchword, [1, 3], "played", |_| {}).unwrap();
+        second.leave(Some("a.png: no picture"));
+        let output = first.wait_with_output().unwrap();
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{words}");
+        assert!(words.contains("Gone { what: \"rank 1 of 3 (played) failed: a.png: no picture\" }"), "{words}");
+    }
 }

@@ -1,7 +1,7 @@
 //! What a comparison leaves for people and other programs: tables, plots, pictures, one page.
 
 use super::run::{Comparison, Measured};
-use super::table::{Line, Table, is_best, value};
+use super::table::{Line, Table, value};
 use super::zoom::Part;
 use crate::error::SearchError;
 use crate::file::{make_folder, write_text};
@@ -94,7 +94,8 @@ fn html_table(table: &Table) -> String {
     for line in &table.lines {
         let Line { means, ranks, mean_rank, .. } = line;
         let mut cells = vec![Cell::Head(line.name.clone()), Cell::Number(line.kilo_macs()), Cell::Number(line.time())];
-        cells.extend(means.iter().zip(ranks).map(|(mean, rank)| ranked(value(mean.mean), *rank, is_best(*rank))));
+        let places = means.iter().zip(ranks).enumerate();
+        cells.extend(places.map(|(i, (mean, rank))| ranked(value(mean.mean), *rank, table.is_best(line, i))));
         cells.push(ranked(format!("{mean_rank:.2}"), *mean_rank, *mean_rank <= best));
         shown.row(cells);
     }

@@ -87,12 +87,20 @@ impl Table {
         self.lines.iter().map(|line| line.mean_rank).fold(f64::INFINITY, f64::min)
     }
 
+    /// Whether no method of this table has a better mean of a metric than a line that has one: the first place, alone or shared.
+    pub(super) fn is_best(&self, line: &Line, column: usize) -> bool {
+        let place = |line: &Line| line.means.get(column)?.mean.and(line.ranks.get(column).copied());
+        let first = self.lines.iter().filter_map(place).fold(f64::INFINITY, f64::min);
+        place(line).is_some_and(|place| place <= first)
+    }
+
     /// As text; `bold` marks the best of each metric and of the mean rank.
     fn cells(&self, bold: impl Fn(String) -> String) -> Vec<Vec<String>> {
         let best_rank = self.best_mean_rank();
         let marked = |text: String, is_best: bool| if is_best { bold(text) } else { text };
         let line = |line: &Line| {
-            let means = line.means.iter().zip(&line.ranks).map(|(mean, rank)| marked(value(mean.mean), is_best(*rank)));
+            let means = line.means.iter().enumerate();
+            let means = means.map(|(column, mean)| marked(value(mean.mean), self.is_best(line, column)));
             let rank = marked(format!("{:.2}", line.mean_rank), line.mean_rank <= best_rank);
             [line.name.clone(), line.kilo_macs(), line.time()].into_iter().chain(means).chain([rank]).collect()
         };
@@ -153,11 +161,6 @@ impl Line {
     }
 }
 
-/// Whether a place is the first, alone or shared.
-pub(super) fn is_best(rank: f64) -> bool {
-    rank < 2.0
-}
-
 /// A mean with four digits.
 pub(super) fn value(mean: Option<f64>) -> String {
     let digits = |v: f64| format!("{v:.*}", (3.0 - v.abs().max(1e-9).log10().floor()).clamp(0.0, 5.0) as usize);
@@ -190,8 +193,35 @@ mod tests {
         let values = [Some(3.0), Some(5.0), None, Some(3.0), Some(1.0)];
         assert_eq!(ranks(&values, true), [2.5, 1.0, 5.0, 2.5, 4.0]);
         assert_eq!(ranks(&values, false), [2.5, 4.0, 5.0, 2.5, 1.0]);
-        // Two that share the first place are both the best.
-        assert!(is_best(ranks(&[Some(1.0), Some(1.0), Some(0.0)], true)[0]) && !is_best(2.0));
+    }
+
+    /// Tables of one metric: who has the best mean, marked in the text.
+    #[test]
+    fn the_best_are_those_of_the_first_place_that_have_a_value() {
+        let profile = Profile::named("linfeng").unwrap();
+        let metrics = profile.chosen(Some("EN")).unwrap();
+        let marked = |values: &[Option<f64>]| {
+            let method = |value: &Option<f64>| {
+                let values = [("EN".to_owned(), *value)].into_iter().collect();
+                let (image, files, profile) = (String::new(), String::new(), profile.name.to_owned());
+                let rows = vec![Row { image, files, fuse_ms: None, profile, values }];
+                Measured { name: "a".to_owned(), macs_per_pixel: None, images: Vec::new(), rows }
+            };
+            let table = Table::new(profile, &metrics, &values.iter().map(method).collect::<Vec<_>>());
+            let best: Vec<bool> = table.lines.iter().map(|line| table.is_best(line, 0)).collect();
+            let of_text: Vec<bool> =
+                table.cells(|text| format!("*{text}")).iter().map(|row| row[3].starts_with('*')).collect();
+            assert_eq!(best, of_text);
+            best
+        };
+        let (x, y) = (Some(6.0), Some(7.0));
+        assert_eq!(marked(&[x, y, x]), [false, true, false]);
+        // Three and more that share the first place are all the best.
+        assert_eq!(marked(&[x, x, x]), [true; 3]);
+        assert_eq!(marked(&[y, x, y, y, y]), [true, false, true, true, true]);
+        // Two without a value share a place, and it is the best of none.
+        assert_eq!(marked(&[None, None]), [false; 2]);
+        assert_eq!(marked(&[None, x, None]), [false, true, false]);
     }
 
     #[test]
