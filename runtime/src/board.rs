@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::frame::Frame;
 use crate::pair::PairCount;
 use crate::preview::Newest;
-use crate::source::port::SourceReport;
+use crate::source::report::SourceReport;
 
 /// How far a run is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

@@ -240,7 +240,7 @@ impl Health {
         let fault = if is_late { Some(Fault::Late) } else { fault };
         if fault.is_some() {
             self.good = 0;
-            self.bad += 1;
+            self.bad = self.bad.saturating_add(1);
             if self.bad >= BAD_IMAGES {
                 self.fault = fault;
             }

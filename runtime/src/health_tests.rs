@@ -191,3 +191,11 @@ fn a_camera_that_was_away_is_good_after_three_images() {
     assert_eq!(health.fault(), lost);
     assert_eq!(judged(&mut health, 99, (3..7).map(scene)), [lost, lost, None, None]);
 }
+
+#[test]
+fn a_camera_may_be_bad_for_as_long_as_it_likes() {
+    let mut health = Health::new(Camera::Visible);
+    health.bad = u32::MAX;
+    assert_eq!(judged(&mut health, 0, [look8(|_| 0)]), [Some(Fault::Black)]);
+    assert_eq!(health.bad, u32::MAX);
+}

@@ -25,7 +25,7 @@ use caf_runtime::sink::lane::SinkSummary;
 use caf_runtime::source::clock::{Clock, HeldClock, MonotonicClock};
 use caf_runtime::source::error::SourceError;
 use caf_runtime::source::kind::SourceSpec;
-use caf_runtime::source::port::SourceState;
+use caf_runtime::source::report::SourceState;
 
 fn config(ir: &str, vi: &str, sinks: Vec<SinkSpec>) -> LiveConfig {
     let source = |camera, text| SourceSpec::find(camera, text, &[script::KIND]).unwrap();

@@ -10,7 +10,8 @@ use caf_runtime::queue::{Lanes, Popped, WhenFull};
 use caf_runtime::source::clock::{Clock as _, MonotonicClock};
 use caf_runtime::source::keeper::Keeping;
 use caf_runtime::source::kind::{Pace, SourceSettings, SourceSpec};
-use caf_runtime::source::port::{Capture, Port, SourceEvent, SourceReport, SourceState};
+use caf_runtime::source::port::{Capture, Port};
+use caf_runtime::source::report::{SourceEvent, SourceReport, SourceState};
 
 /// How often a source is opened again here; CAF_CYCLES says another number.
 const CYCLES: u64 = 25;

@@ -13,9 +13,9 @@ use serde::Serialize;
 
 use super::health::{self, Health, Known};
 use super::measures::Measures;
+use super::message::{Answer, Request};
 use super::metrics;
 use super::picture::{CAMERA_BYTES_PER_S, FUSED_BYTES_PER_S, Jpegs};
-use super::server::{Answer, Request};
 
 const JSON: &str = "application/json";
 

@@ -6,7 +6,7 @@ use caf_runtime::board::{Phase, Status};
 use caf_runtime::frame::Camera;
 use caf_runtime::health::Faults;
 use caf_runtime::result::ResultState;
-use caf_runtime::source::port::SourceState;
+use caf_runtime::source::report::SourceState;
 use serde::Serialize;
 
 /// A run that writes nothing on its board for so long hangs: it does so ten times a second.

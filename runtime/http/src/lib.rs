@@ -12,9 +12,11 @@
 //! the thread that answers, and no more of them are sent than the [`picture`] module's rate allows.
 
 mod answer;
+mod connections;
 mod error;
 mod health;
 mod measures;
+mod message;
 mod metrics;
 pub mod picture;
 mod server;

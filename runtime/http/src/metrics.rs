@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use caf_runtime::pair::PairCount;
 use caf_runtime::result::{ResultState, Stage};
-use caf_runtime::source::port::SourceState;
+use caf_runtime::source::report::SourceState;
 
 use super::health::{Known, live, ready};
 use super::measures::{BOUNDS_S, Buckets, Measures};

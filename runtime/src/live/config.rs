@@ -10,7 +10,7 @@ use crate::result::ResultState;
 use crate::sink::kind::SinkSpec;
 use crate::source::clock::Clock;
 use crate::source::kind::{Pace, SourceSpec};
-use crate::source::port::SourceState;
+use crate::source::report::SourceState;
 
 /// What to run.
 #[derive(Clone, Debug)]

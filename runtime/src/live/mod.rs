@@ -1,6 +1,7 @@
 //! A live run: two cameras in, fused and labelled images out.
 
 mod config;
+mod drift;
 pub mod matcher;
 pub mod picture;
 mod run;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use caf_contract::DETECTION;
 
 use super::config::{LiveConfig, Progress, WhenLost};
+use super::drift::Drift;
 use super::stages::{CloseAtEnd, Inference, Inferred, Order, Pairing};
 use super::summary::{Account, EndedBy, Paired, Summary};
 use crate::board::{CameraStatus, Phase, SinkStatus, Status};
@@ -24,7 +25,8 @@ use crate::sink::lane::{SinkLane, SinkSummary};
 use crate::source::error::SourceError;
 use crate::source::keeper::{Keeping, WATCH};
 use crate::source::kind::{Pace, Source, SourceSettings};
-use crate::source::port::{Capture, Port, SourceEvent, SourceState};
+use crate::source::port::{Capture, Port};
+use crate::source::report::{SourceEvent, SourceState};
 
 /// How often it is written on the board how the run is.
 const WRITE: Duration = Duration::from_millis(100);
@@ -172,11 +174,10 @@ pub fn run(
         ended_by: EndedBy::Sources,
         states: None,
         failure: None,
-        told_drift_ns: 0,
-        drifts: 0,
+        drift: Drift::new(config.max_skew_ns),
     };
     let (paired, inferred, sinks) = flow.run(sources, fusion, sinks, stop, watch)?;
-    let Flow { ended_by, states, failure, drifts, .. } = flow;
+    let Flow { ended_by, states, failure, drift, .. } = flow;
 
     let elapsed = plumbing.elapsed(config).as_secs_f64();
     let reports = Camera::BOTH.map(|c| {
@@ -196,7 +197,7 @@ pub fn run(
         detections: detects.then_some(inferred.detections),
         skew: inferred.skew.percentiles(),
         stages: inferred.stages.summary(),
-        drifts,
+        drifts: drift.told,
         sinks,
         ended_by,
         failure: failure.as_ref().map(ToString::to_string),
@@ -224,9 +225,7 @@ struct Flow<'a> {
     /// How the sources were when the run took no more frames.
     states: Option<[SourceState; 2]>,
     failure: Option<RuntimeError>,
-    /// How far apart the cameras' clocks were when that was told last, and how often it was.
-    told_drift_ns: i64,
-    drifts: u64,
+    drift: Drift,
 }
 
 type SinkEnd = (SinkSummary, Option<SinkError>);
@@ -368,10 +367,12 @@ impl Flow<'_> {
                         self.fail(EndedBy::Lost, SourceError::Lost { camera: port.camera(), reason }.into());
                     }
                     SourceEvent::NotBack { reason } => tracing::warn!("the {name} camera is not back: {reason}"),
-                    SourceEvent::ClockJumped { by_ns } => {
+                    SourceEvent::ClockJumped { by_ns, untold } => {
                         let seconds = by_ns as f64 / 1e9;
+                        let before =
+                            if untold == 0 { String::new() } else { format!(" ({untold} more since that was said)") };
                         tracing::warn!(
-                            "the clock of the {name} camera has jumped by {seconds:.3} s; its times are mended"
+                            "the clock of the {name} camera has jumped by {seconds:.3} s{before}; its times are mended"
                         );
                     }
                     SourceEvent::Up { again: false } | SourceEvent::Ended => {}
@@ -381,14 +382,11 @@ impl Flow<'_> {
                 self.fail(EndedBy::Failure, error.into());
             }
         }
-        let [infrared, visible] = self.p.ports.each_ref().map(Port::drift_ns);
-        let apart = visible.saturating_sub(infrared);
-        // Half of what a pair may be apart; each time it has grown by that again it is told again.
-        if apart.saturating_sub(self.told_drift_ns).saturating_abs() > (self.config.max_skew_ns / 2).max(1_000_000) {
-            self.told_drift_ns = apart;
-            self.drifts += 1;
+        if let Some(apart) = self.drift.look(self.p.ports.each_ref().map(Port::drift_ns)) {
             let ms = apart as f64 / 1e6;
-            tracing::warn!("the clocks of the two cameras drift: the visible times are {ms:.1} ms off since the start");
+            tracing::warn!(
+                "the clocks of the two cameras drift: the visible times are {ms:.1} ms off since both were opened"
+            );
         }
     }
 }

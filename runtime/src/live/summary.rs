@@ -10,7 +10,7 @@ use crate::pair::PairCount;
 use crate::queue::LaneCount;
 use crate::result::{ResultState, Stage, StageTimes};
 use crate::sink::lane::SinkSummary;
-use crate::source::port::{Intake, SourceReport};
+use crate::source::report::{Intake, SourceReport};
 use crate::stats::{Histogram, Percentiles};
 
 /// Frames of one camera. `delivered` is the sum of `refused`, `dropped_before_pairing`, `beyond_limit`, `left_over` and all numbers of

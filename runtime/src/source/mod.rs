@@ -17,7 +17,9 @@ pub mod folder;
 pub mod keeper;
 pub mod kind;
 pub mod port;
+pub mod report;
 pub mod settling;
+mod standing;
 pub mod timeline;
 
 /// The kinds of source that need nothing beyond this crate.

@@ -46,13 +46,18 @@ impl Timeline {
         let mut jumped_ns = None;
         let corrected = capture_ns.saturating_add(self.correction_ns);
         let delay = now_ns.saturating_sub(corrected);
-        let usual = self.usual_ns().unwrap_or(delay);
+        let usual = self.usual_ns();
         let set_back = self.last_ns.filter(|last| corrected < last.saturating_sub(BACK_NS));
-        if set_back.is_some() || delay < usual.min(0).saturating_sub(AHEAD_NS) {
+        if set_back.is_some() || usual.is_some_and(|usual| delay < usual.min(0).saturating_sub(AHEAD_NS)) {
             self.jumps += 1;
-            jumped_ns = Some(usual.saturating_sub(delay));
-            self.settling = Some((SETTLING, i64::MAX));
+            jumped_ns = match (usual, set_back) {
+                (Some(usual), _) => Some(usual.saturating_sub(delay)),
+                // Of a camera that was just opened again no delay is known by which its times could be mended: they are believed.
+                (None, set_back) => set_back.map(|last| corrected.saturating_sub(last)),
+            };
+            self.settling = usual.map(|_| (SETTLING, i64::MAX));
         }
+        let usual = usual.unwrap_or(delay);
         let is_guess = self.settling.is_some();
         if let Some((left, least)) = self.settling {
             // The quickest of the frames since the jump was as quick as the quickest before.
@@ -65,6 +70,20 @@ impl Timeline {
         let capture_ns = capture_ns.saturating_add(self.correction_ns);
         self.last_ns = Some(capture_ns);
         Stamped { capture_ns, jumped_ns, is_guess }
+    }
+
+    /// The camera was opened again, so that its times and its delays are others: what was learned of them holds no longer. What was counted
+    /// does, and that times grow.
+    pub const fn reopened(&mut self) {
+        *self = Self {
+            correction_ns: 0,
+            last_ns: self.last_ns,
+            window: None,
+            first_ns: None,
+            latest_ns: None,
+            settling: None,
+            jumps: self.jumps,
+        };
     }
 
     /// Least delay so far: of the last whole window, else of the one that runs.
@@ -88,10 +107,11 @@ impl Timeline {
         self.jumps
     }
 
-    /// How much later the camera's frames come after their times than in the first window, in nanoseconds; 0 before the second.
+    /// How much later the camera's frames come after their times than in the first window since it was opened, in nanoseconds; `None` before
+    /// that is over.
     #[must_use]
-    pub fn drift_ns(&self) -> i64 {
-        self.first_ns.zip(self.latest_ns).map_or(0, |(first, latest)| latest.saturating_sub(first))
+    pub fn drift_ns(&self) -> Option<i64> {
+        self.first_ns.zip(self.latest_ns).map(|(first, latest)| latest.saturating_sub(first))
     }
 }
 
@@ -125,7 +145,7 @@ mod tests {
         let wrong = |frame| if frame % 9 == 0 { -150 * MS } else { 0 };
         let (errors, jumps) = play(&mut line, 0, 1000, wrong);
         assert!(jumps.is_empty() && errors.iter().enumerate().all(|(i, e)| *e == wrong(i as i64)));
-        assert_eq!((line.jumps(), line.drift_ns()), (0, 0));
+        assert_eq!((line.jumps(), line.drift_ns()), (0, Some(0)));
     }
 
     #[test]
@@ -145,11 +165,32 @@ mod tests {
             let error = |(frame, s): (i64, &Stamped)| s.capture_ns - frame * PERIOD;
             let errors: Vec<i64> = (100..).zip(&stamped).map(error).skip(guesses).collect();
             assert!(errors.iter().all(|e| *e == errors[0] && e.abs() <= 3 * MS), "{errors:?}");
-            assert_eq!((line.jumps(), line.drift_ns().abs() <= 3 * MS), (1, true));
+            assert!(line.jumps() == 1 && line.drift_ns().is_none_or(|ns| ns.abs() <= 3 * MS));
             // And back again.
             let (_, jumps) = play(&mut line, 400, 420, |_| 0);
             assert_eq!((jumps.len(), line.jumps()), (1, 2));
         }
+    }
+
+    #[test]
+    fn a_camera_that_is_opened_again_has_right_times_whatever_they_were_before() {
+        for by in [-600 * MS, 600 * MS, 1500 * MS] {
+            let mut line = Timeline::default();
+            play(&mut line, 0, 600, |frame| if frame < 300 { 0 } else { by });
+            assert!(line.jumps() == 1 && line.drift_ns().is_some());
+            line.reopened();
+            // Its way of delivery takes another time now, which is no drift.
+            let (errors, jumps) = play(&mut line, 640, 1200, |_| -70 * MS);
+            assert!(jumps.is_empty() && errors.iter().all(|e| *e == -70 * MS), "{by}: {:?}", &errors[..3]);
+            assert_eq!((line.jumps(), line.drift_ns()), (1, Some(0)));
+        }
+        // Opened again in the middle of a jump, with times that lie before the last one: they are told and believed.
+        let mut line = Timeline::default();
+        play(&mut line, 0, 102, |frame| if frame < 100 { 0 } else { 1500 * MS });
+        line.reopened();
+        let (errors, jumps) = play(&mut line, 103, 110, |_| -1000 * MS);
+        assert_eq!((line.jumps(), jumps.len(), errors), (2, 1, vec![-1000 * MS; 7]));
+        assert!(jumps[0] < -900 * MS, "{jumps:?}");
     }
 
     #[test]
@@ -174,6 +215,7 @@ mod tests {
         let (_, jumps) = play(&mut line, 0, 1501, |frame| -frame * PERIOD / 5000);
         assert!(jumps.is_empty());
         // From the first window's least, near its beginning, to the fifth one's, 40 s later.
-        assert!((line.drift_ns() - 8 * MS).abs() <= MS / 2, "{}", line.drift_ns());
+        let drift = line.drift_ns().unwrap();
+        assert!((drift - 8 * MS).abs() <= MS / 2, "{drift}");
     }
 }

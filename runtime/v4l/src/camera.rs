@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use caf_geometry::Size;
 use caf_runtime::frame::Camera;
 
 use super::controls;
@@ -29,10 +30,22 @@ pub struct Opened {
     pub plan: Plan,
     /// The format's code.
     pub code: FourCc,
+    /// The size that was agreed on; controls may turn the image afterwards.
+    pub agreed: Size,
     /// Frames per second as a fraction; a numerator of 0 where it does not say.
     pub rate: (i32, i32),
     device: Arc<dyn Device>,
     buffers: u32,
+}
+
+/// How a camera was opened the first time.
+#[derive(Clone, Debug)]
+pub struct FirstTime {
+    identity: Identity,
+    code: FourCc,
+    agreed: Size,
+    /// Of its images.
+    size: Size,
 }
 
 impl std::fmt::Debug for Opened {
@@ -64,13 +77,38 @@ impl Opened {
             }
             found => found?,
         };
-        let code = agree_on_format(&*device, request, camera)?;
+        let (code, agreed) = agree_on_format(&*device, request, camera)?;
         let rate = agree_on_rate(&*device, request.fps)?;
         controls::set(&*device, &request.controls)?;
         // Controls may turn the image or change its colour space.
         let format = device.format().map_err(V4lError::call("VIDIOC_G_FMT"))?;
         let plan = Plan::new(&format, camera)?;
-        Ok(Self { path, identity, plan, code, rate, device, buffers: request.buffers })
+        Ok(Self { path, identity, plan, code, agreed, rate, device, buffers: request.buffers })
+    }
+
+    /// Opens the camera of the request again as it was the first time: in another format or size than then it is refused, since the model, the
+    /// rig and the other camera fit those.
+    ///
+    /// # Errors
+    /// [`V4lError`].
+    pub fn again(
+        devices: &dyn Devices,
+        request: &Request,
+        camera: Camera,
+        first: &FirstTime,
+    ) -> Result<Self, V4lError> {
+        let asked = Request { format: Some(first.code), size: Some(first.agreed), ..request.clone() };
+        let opened = Self::open(devices, &asked, camera, Some(&first.identity))?;
+        if opened.plan.size != first.size {
+            return Err(V4lError::Size { code: first.code, asked: first.size, found: opened.plan.size });
+        }
+        Ok(opened)
+    }
+
+    /// What must be the same when it is opened again.
+    #[must_use]
+    pub fn first_time(&self) -> FirstTime {
+        FirstTime { identity: self.identity.clone(), code: self.code, agreed: self.agreed, size: self.plan.size }
     }
 
     /// Nanoseconds from frame to frame, where the camera says it.
@@ -108,7 +146,7 @@ fn find(devices: &dyn Devices, path: &Path, known: Option<&Identity>) -> Result<
     Ok((path.to_owned(), identity, device))
 }
 
-fn agree_on_format(device: &dyn Device, request: &Request, camera: Camera) -> Result<FourCc, V4lError> {
+fn agree_on_format(device: &dyn Device, request: &Request, camera: Camera) -> Result<(FourCc, Size), V4lError> {
     let mut offered = vec![];
     while let Some(code) = device.offered(offered.len() as u32).map_err(V4lError::call("VIDIOC_ENUM_FMT"))?
         && (offered.len() as u32) < MOST_FORMATS
@@ -131,7 +169,7 @@ fn agree_on_format(device: &dyn Device, request: &Request, camera: Camera) -> Re
     if let Some(asked) = request.size.filter(|asked| *asked != format.size) {
         return Err(V4lError::Size { code, asked, found: format.size });
     }
-    Ok(code)
+    Ok((code, format.size))
 }
 
 fn agree_on_rate(device: &dyn Device, asked: Option<f64>) -> Result<(i32, i32), V4lError> {
@@ -156,7 +194,6 @@ fn agree_on_rate(device: &dyn Device, asked: Option<f64>) -> Result<(i32, i32), 
 mod tests {
     use super::*;
     use crate::scripted::{Description, Script};
-    use caf_geometry::Size;
 
     fn camera() -> Script {
         let mut description = Description::new(b"GREY", Size::new(4, 3), 4, 48);
@@ -206,11 +243,14 @@ mod tests {
         let camera = camera();
         let request = Request::parse("v4l2:/dev/video0").unwrap();
         let open = |request: &Request, known: &Identity| Opened::open(&camera, request, Camera::Infrared, Some(known));
-        let known = camera.description().identity.clone();
+        let known = Identity { node: "0".into(), ..camera.description().identity.clone() };
         assert!(open(&request, &known).is_ok());
         let other = Identity { bus: "usb-2".into(), ..known.clone() };
         let error = open(&request, &other).unwrap_err().to_string();
-        assert_eq!(error, "/dev/video0 is now camera at usb-1 (script), expected camera at usb-2 (script)");
+        assert_eq!(
+            error,
+            "/dev/video0 is now camera at usb-1 (script), node 0, expected camera at usb-2 (script), node 0"
+        );
         // By a stable name it may have moved to another plug.
         let stable = Request::parse("v4l2:/dev/v4l/by-id/usb-camera").unwrap();
         assert!(open(&stable, &other).is_ok());
@@ -218,5 +258,11 @@ mod tests {
         let renamed = Request::parse("v4l2:/absent/video7").unwrap();
         assert_eq!(open(&renamed, &known).unwrap().path, Path::new("/dev/video0"));
         assert!(open(&renamed, &other).unwrap_err().to_string().contains("/absent/video7: "));
+        // Of several nodes with the same names it is the one that it was, and no other where that is not there.
+        let second = Identity { node: "1".into(), ..known.clone() };
+        assert_eq!(open(&renamed, &second).unwrap().path, Path::new("/dev/video1"));
+        assert_eq!(open(&request, &second).unwrap().path, Path::new("/dev/video1"));
+        let third = Identity { node: "2".into(), ..known };
+        assert!(open(&renamed, &third).unwrap_err().to_string().contains("/absent/video7: "));
     }
 }

@@ -69,11 +69,15 @@ pub struct Identity {
     pub card: String,
     /// Where it is plugged in.
     pub bus: String,
+    /// Which of the nodes there, as a depth camera has several: its interface and its place there, by the kernel's count. Empty where the
+    /// kernel does not say.
+    pub node: String,
 }
 
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at {} ({})", self.card, self.bus, self.driver)
+        write!(f, "{} at {} ({})", self.card, self.bus, self.driver)?;
+        if self.node.is_empty() { Ok(()) } else { write!(f, ", node {}", self.node) }
     }
 }
 

@@ -19,6 +19,7 @@ pub mod error;
 pub mod format;
 mod jpeg;
 pub mod node;
+mod place;
 #[cfg(test)]
 mod scripted;
 pub mod source;

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use caf_geometry::Size;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, fstat};
 
 use super::abi::{self, Buffer, Capability, MOST_PLANES, Plane};
 use super::device::{
     BufferMemory, Capabilities, ControlInfo, ControlKind, Device, DeviceFormat, Devices, Errno, Filled, FourCc,
     Identity, Memory, PlaneLayout, Used, Wake,
 };
+use super::place::place;
 use super::sys::{self, Call, Mapping};
 
 /// The nodes under `/dev`.
@@ -40,6 +41,8 @@ impl Devices for Kernel {
 pub struct Node {
     file: OwnedFd,
     capability: Capability,
+    /// Which of the nodes of its device.
+    place: String,
     /// The buffer type: images in one piece of memory, or possibly in several.
     kind: u32,
 }
@@ -56,7 +59,8 @@ impl Node {
         sys::call(file.as_fd(), sys::QUERYCAP, &mut capability)?;
         let multi = Self::abilities(&capability) & abi::CAP_VIDEO_CAPTURE == 0;
         let kind = if multi { abi::VIDEO_CAPTURE_MPLANE } else { abi::VIDEO_CAPTURE };
-        Ok(Self { file, capability, kind })
+        let place = place(fstat(&file)?.st_rdev);
+        Ok(Self { file, capability, place, kind })
     }
 
     /// What this node can.
@@ -208,7 +212,12 @@ impl Device for Node {
         let c = &self.capability;
         let abilities = Self::abilities(c);
         Ok(Capabilities {
-            identity: Identity { driver: abi::text(&c.driver), card: abi::text(&c.card), bus: abi::text(&c.bus_info) },
+            identity: Identity {
+                driver: abi::text(&c.driver),
+                card: abi::text(&c.card),
+                bus: abi::text(&c.bus_info),
+                node: self.place.clone(),
+            },
             captures: abilities & (abi::CAP_VIDEO_CAPTURE | abi::CAP_VIDEO_CAPTURE_MPLANE) != 0,
             streams: abilities & abi::CAP_STREAMING != 0,
         })

@@ -71,7 +71,12 @@ impl Description {
         planes[0] = PlaneLayout { size_bytes, stride_bytes };
         let code = FourCc::new(*code);
         Self {
-            identity: Identity { driver: "script".into(), card: "camera".into(), bus: "usb-1".into() },
+            identity: Identity {
+                driver: "script".into(),
+                card: "camera".into(),
+                bus: "usb-1".into(),
+                node: String::new(),
+            },
             offered: vec![code],
             format: DeviceFormat {
                 code,
@@ -119,6 +124,8 @@ pub struct Books {
     pub waits: usize,
     /// Controls that were set.
     pub set: Vec<(u32, i32)>,
+    /// Formats and sizes that were asked for.
+    pub asked: Vec<(FourCc, Size)>,
     sequence: u32,
     gone: bool,
     queue_fails: Option<Errno>,
@@ -172,7 +179,10 @@ impl Devices for Script {
         let mut books = self.lock();
         books.open += 1;
         books.gone = false;
-        Ok(Arc::new(Opened(self.clone())))
+        // The last digits of a node's name are its place.
+        let name = path.to_string_lossy().into_owned();
+        let place = name.rsplit(|c: char| !c.is_ascii_digit()).next().unwrap_or_default().to_owned();
+        Ok(Arc::new(Opened(self.clone(), place)))
     }
 
     fn nodes(&self) -> Vec<PathBuf> {
@@ -180,7 +190,7 @@ impl Devices for Script {
     }
 }
 
-struct Opened(Script);
+struct Opened(Script, String);
 
 impl Drop for Opened {
     fn drop(&mut self) {
@@ -198,7 +208,8 @@ impl Opened {
 impl Device for Opened {
     fn capabilities(&self) -> Result<Capabilities, Errno> {
         drop(self.present()?);
-        Ok(Capabilities { identity: self.0.description().identity.clone(), captures: true, streams: true })
+        let identity = Identity { node: self.1.clone(), ..self.0.description().identity.clone() };
+        Ok(Capabilities { identity, captures: true, streams: true })
     }
 
     fn offered(&self, index: u32) -> Result<Option<FourCc>, Errno> {
@@ -211,8 +222,8 @@ impl Device for Opened {
         Ok(self.0.description().format)
     }
 
-    fn set_format(&self, code: FourCc, _: Size) -> Result<DeviceFormat, Errno> {
-        drop(self.present()?);
+    fn set_format(&self, code: FourCc, size: Size) -> Result<DeviceFormat, Errno> {
+        self.present()?.asked.push((code, size));
         let mut description = self.0.description();
         if description.offered.contains(&code) {
             description.format.code = code;

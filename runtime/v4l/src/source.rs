@@ -7,17 +7,18 @@ use std::time::Duration;
 use caf_runtime::frame::{Camera, Frame, ImageView, Layout};
 use caf_runtime::source::error::SourceError;
 use caf_runtime::source::kind::{Pace, Source, SourceKind, SourceSettings};
-use caf_runtime::source::port::{Intake, Port};
+use caf_runtime::source::port::Port;
+use caf_runtime::source::report::Intake;
 use caf_runtime::source::settling::Settling;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::abi::{
     BUF_FLAG_TIMESTAMP_MASK, BUF_FLAG_TIMESTAMP_MONOTONIC, BUF_FLAG_TSTAMP_SRC_MASK, BUF_FLAG_TSTAMP_SRC_SOE,
 };
-use super::camera::Opened;
+use super::camera::{FirstTime, Opened};
 use super::carrier::Shelf;
 use super::convert::convert;
-use super::device::{Devices, Filled, Identity};
+use super::device::{Devices, Filled};
 use super::error::V4lError;
 use super::format::Samples;
 use super::jpeg;
@@ -98,7 +99,7 @@ impl Source for V4lSource {
         let reader = Reader {
             devices: Arc::clone(&self.devices),
             request: self.request.clone(),
-            identity: opened.identity.clone(),
+            first: opened.first_time(),
             latency_ns: self.settings.latency_ns,
             pace,
             port: port.clone(),
@@ -167,7 +168,7 @@ impl Stamps {
 struct Reader {
     devices: Arc<dyn Devices>,
     request: Request,
-    identity: Identity,
+    first: FirstTime,
     latency_ns: i64,
     pace: Pace,
     port: Port,
@@ -187,7 +188,7 @@ impl Drop for Reader {
 
 impl Reader {
     fn run(mut self, first: Opened) {
-        let (mut opened, mut told) = (Some(first), String::new());
+        let mut opened = Some(first);
         while self.port.is_wanted() {
             let before = self.delivered;
             let streamed = match opened.take() {
@@ -210,11 +211,7 @@ impl Reader {
                 // The camera is there and may go on at once; the run's patience says how long that may take.
                 tracing::warn!("the {} camera is started again: {reason}", self.port.camera().name());
             } else {
-                self.port.lost(reason.clone());
-                if told != reason {
-                    tracing::debug!("the {} camera: {reason}", self.port.camera().name());
-                    told = reason;
-                }
+                self.port.lost(reason);
             }
             let again_ns = self.port.clock().now_ns().saturating_add(RETRY_NS);
             let unwanted = || !self.port.is_wanted();
@@ -225,13 +222,14 @@ impl Reader {
     }
 
     fn open_again(&self) -> Result<Opened, V4lError> {
-        Opened::open(&*self.devices, &self.request, self.port.camera(), Some(&self.identity))
+        Opened::again(&*self.devices, &self.request, self.port.camera(), &self.first)
     }
 
     /// Hands on frames until nobody wants them.
     fn stream(&mut self, opened: &Opened) -> Result<(), V4lError> {
         let mut stream = opened.stream()?;
         self.stamps.begin(&self.port);
+        self.port.restarts_times();
         let mut counted = StreamCounts::default();
         let mut heard_ns = self.port.clock().now_ns();
         let mut first = true;
@@ -260,7 +258,8 @@ impl Reader {
                 }
                 Step::Damaged => heard_ns = now_ns,
                 Step::Nothing => {
-                    let usual = opened.interval_ns().map_or(STALL_NS, |ns| STALL_NS.max(STALL_FRAMES * ns));
+                    let usual =
+                        opened.interval_ns().map_or(STALL_NS, |ns| STALL_NS.max(ns.saturating_mul(STALL_FRAMES)));
                     let stall_ns = if first { usual.max(FIRST_STALL_NS) } else { usual };
                     if now_ns.saturating_sub(heard_ns) >= stall_ns {
                         return Err(V4lError::Stalled { seconds: stall_ns as f64 / 1e9 });

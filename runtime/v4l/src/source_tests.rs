@@ -2,12 +2,13 @@
 
 use super::*;
 use crate::abi;
-use crate::device::{Errno, FourCc};
+use crate::device::{Errno, FourCc, PlaneLayout};
 use crate::scripted::{Description, Event, Script};
 use caf_geometry::Size;
 use caf_runtime::queue::{Lanes, Popped, WhenFull};
 use caf_runtime::source::clock::HeldClock;
-use caf_runtime::source::port::{Capture, SourceReport, SourceState};
+use caf_runtime::source::port::Capture;
+use caf_runtime::source::report::{SourceEvent, SourceReport, SourceState};
 use std::time::Instant;
 
 const SIZE: Size = Size::new(4, 3);
@@ -244,4 +245,51 @@ fn a_damaged_jpeg_is_counted_and_passed_by() {
     let run = run(&Script::new(description, [Event::Frame, Event::Short(0), Event::Frame]), Camera::Visible, 4);
     let report = run.until("three damaged frames", |r| r.intake.damaged == 3);
     assert_eq!(report.state, SourceState::Starting);
+}
+
+#[test]
+fn a_camera_that_comes_back_with_another_size_is_refused_until_it_has_its_own_again() {
+    let script = gray(&[Event::Frame]);
+    let run = run(&script, Camera::Infrared, 4);
+    drop(run.frame());
+    {
+        let mut description = script.description();
+        description.format.size = Size::new(8, 6);
+        description.format.planes[0] = PlaneLayout { size_bytes: 8 * 6, stride_bytes: 8 };
+    }
+    script.extend([Event::Unplugged, Event::Frame]);
+    let is_refused = |event: &SourceEvent| match event {
+        SourceEvent::NotBack { reason } => reason.contains("no 4x3 images of GREY, the nearest is 8x6"),
+        _ => false,
+    };
+    run.until("it is told that the size is another one", |_| {
+        std::iter::from_fn(|| run.port.news()).any(|event| is_refused(&event))
+    });
+    assert_eq!((run.port.report().state, run.port.report().lost), (SourceState::Lost, 1));
+    // As it was opened the first time, though the call names neither.
+    assert_eq!(script.books().asked.last(), Some(&(FourCc::new(*b"GREY"), SIZE)));
+    {
+        let mut description = script.description();
+        description.format.size = SIZE;
+        description.format.planes[0] = PlaneLayout { size_bytes: 6 * 3, stride_bytes: 6 };
+    }
+    run.clock.advance(Duration::from_nanos(RETRY_NS as u64));
+    assert_eq!(run.frame().size(), SIZE);
+    assert_eq!((run.port.report().state, run.port.report().lost), (SourceState::Up, 1));
+}
+
+#[test]
+fn a_frame_that_takes_years_by_the_driver_is_no_silence() {
+    let script = gray(&[Event::Frame]);
+    script.description().interval = Some((i32::MAX as u32, 1));
+    let run = run(&script, Camera::Infrared, 4);
+    drop(run.frame());
+    let waits = script.books().waits;
+    run.clock.advance(Duration::from_secs(3600));
+    let began = Instant::now();
+    while script.books().waits < waits + 3 {
+        assert!(began.elapsed() < LIMIT && run.port.state() != SourceState::Ended, "the reader has ended");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!((run.port.state(), run.port.report().intake.restarts), (SourceState::Up, 0));
 }
