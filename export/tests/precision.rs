@@ -253,6 +253,7 @@ fn every_network_is_nearly_itself_in_less_precision() {
     if !engine_present("every_network_is_nearly_itself_in_less_precision") {
         return;
     }
+    let mut noisy = Vec::new();
     for (kind, graph, given) in zoo() {
         let weights = initial(graph.params(), 2).unwrap();
         let inputs: Vec<(&str, Array)> = given.iter().map(|(name, array)| (name.as_str(), array.clone())).collect();
@@ -264,20 +265,26 @@ fn every_network_is_nearly_itself_in_less_precision() {
             Plan::Int8(Int8Plan::new(&graph, all.clone(), &ranges, settings).unwrap())
         };
         let half = |imitated| Plan::Half(HalfPlan { imitated, ..HalfPlan::default() });
-        // Measured at least: 57.2, 57.2, 31.9, 30.6.
-        for (what, plan, least_db) in [
-            ("fp16", half(false), 55.0),
-            ("fp16 imitated", half(true), 55.0),
-            ("int8", int8(Activations::U8), 30.0),
-            ("int8 signed", int8(Activations::S8), 28.5),
-        ] {
+        // Measured at least: 57.2, 57.2, 31.9, 30.6; of DeepLabV3+, whose MobileNetV2 has 52 convolutions behind each other, each of which
+        // adds its noise: 56.0, 49.5, 19.7, 18.1.
+        let least_db = if kind == "deeplabv3plus" { [54.0, 47.5, 18.0, 16.5] } else { [55.0, 55.0, 30.0, 28.5] };
+        let plans = [
+            ("fp16", half(false)),
+            ("fp16 imitated", half(true)),
+            ("int8", int8(Activations::U8)),
+            ("int8 signed", int8(Activations::S8)),
+        ];
+        for ((what, plan), least_db) in plans.into_iter().zip(least_db) {
             for ((name, found), (_, expected)) in run(&graph, &weights, &plan, &inputs).iter().zip(&single) {
                 let decibel = noise_db(found, expected);
                 println!("{kind} {what} {name}: {decibel:.1} dB");
-                assert!(decibel > least_db && decibel.is_finite(), "{kind} {what} {name}: {decibel} dB");
+                if !(decibel > least_db && decibel.is_finite()) {
+                    noisy.push(format!("{kind} {what} {name}: {decibel} dB"));
+                }
             }
         }
     }
+    assert!(noisy.is_empty(), "{noisy:?}");
 }
 
 #[test]

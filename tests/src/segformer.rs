@@ -100,7 +100,7 @@ pub fn compare(tally: &mut Tally, folder: &Path, (engine, load): (&str, Load)) {
 
 /// For each pixel by how much the expected class scored less than the found one: nothing where they are equal. Two scores of which
 /// each may be off by a tolerance change places only when they are within twice of it.
-fn class_gaps(scores: &[f32], [found, expected]: [&[u8]; 2]) -> Vec<f64> {
+pub fn class_gaps(scores: &[f32], [found, expected]: [&[u8]; 2]) -> Vec<f64> {
     assert_eq!(found.len(), expected.len());
     let score = |class: u8, pixel: usize| f64::from(scores[usize::from(class) * found.len() + pixel]);
     let pair = found.iter().zip(expected).enumerate();

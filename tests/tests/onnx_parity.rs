@@ -17,7 +17,7 @@ use caf_tests::arrays::{as_bytes, as_floats, bytes, floats, plane, plane_bytes, 
 use caf_tests::engine::{LIBTORCH, LIBTORCH_DOUBLE, Load, ONNX_FOLDED, ONNX_UNFOLDED, Runner};
 use caf_tests::golden::checkpoints;
 use caf_tests::parity::{Layout, Rows, Spread, rounding};
-use caf_tests::{caf, fixture, segformer, yolov5};
+use caf_tests::{caf, deeplab, fixture, segformer, yolov5};
 use caf_weights::{HostTensor, Weights, save_safetensors};
 use std::path::{Path, PathBuf};
 
@@ -60,6 +60,17 @@ fn segmentation_on_onnx_runtime_equals_the_original() {
     let mut tally = Tally::new(test);
     for engine in ONNX {
         segformer::compare(&mut tally, &folder, engine);
+    }
+    tally.finish();
+}
+
+#[test]
+fn deeplab_on_onnx_runtime_equals_the_original() {
+    let test = "deeplab_on_onnx_runtime_equals_the_original";
+    let Some(folder) = find(test, "golden/deeplab") else { return };
+    let mut tally = Tally::new(test);
+    for engine in ONNX {
+        deeplab::compare(&mut tally, &folder, engine);
     }
     tally.finish();
 }

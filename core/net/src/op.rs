@@ -92,6 +92,8 @@ pub enum DropUnit {
     Sample,
     /// One channel of one sample (axes 0 and 1).
     Channel,
+    /// Every value by itself.
+    Element,
 }
 
 /// One extent after [`Op::Reshape`].

@@ -133,6 +133,7 @@ mod tests {
             ("u2fusion", "fusion"),
             ("yolov5", "detection"),
             ("segformer", "segmentation"),
+            ("deeplabv3plus", "segmentation"),
             ("density", "counting"),
         ] {
             assert!(listed.contains(&network), "{network:?} in {listed:?}");

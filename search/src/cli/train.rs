@@ -62,7 +62,7 @@ pub(super) struct TaskArgs {
     /// Starting weights (.safetensors, or an original .pt, .pth); fresh without it.
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
-    /// Size of the task's network, such as n, s, m, l or x; without it that of the starting weights.
+    /// The task's network by its size, such as n, s, m, l, x, b0 or deeplabv3plus-mobilenet; without it that of the starting weights.
     #[arg(long)]
     variant: Option<String>,
 }

@@ -18,7 +18,7 @@ mod trained;
 pub use counting::CountingSettings;
 pub use detection::DetectionSettings;
 pub use network::{Init, Network};
-pub use segmentation::{Mean, SegmentationSettings};
+pub use segmentation::{DeepLabSettings, Mean, SegmentationSettings, SegmentationVariant};
 pub use settings::{TASKS, TaskSettings};
 pub use setup::{Purpose, Setup};
 pub(crate) use task::require_classes;

@@ -173,6 +173,7 @@ fn dropout(site: &Site<'_>, rate: f64, drop: DropUnit, x: &Tensor) -> Result<Ten
     let axes = match drop {
         DropUnit::Sample => 1,
         DropUnit::Channel => 2,
+        DropUnit::Element => x.dim(),
     };
     let mut shape = x.size();
     for side in shape.iter_mut().skip(axes) {

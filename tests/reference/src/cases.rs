@@ -174,7 +174,7 @@ fn elementwise(made: &mut Made) {
     ] {
         made.add("", Op::Activation(activation), &[("n 3 h w", wide())]);
     }
-    for unit in [DropUnit::Sample, DropUnit::Channel] {
+    for unit in [DropUnit::Sample, DropUnit::Channel, DropUnit::Element] {
         made.add("in evaluation", Op::Dropout { rate: 0.5, unit }, &[("n 3 h w", wide())]);
     }
     for (scale, shift) in [(0.5, 0.5), (1.0, -0.25), (-3.0, 0.0), (1.0, 0.0)] {

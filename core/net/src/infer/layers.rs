@@ -72,6 +72,7 @@ impl Site<'_> {
         let axes = match unit {
             DropUnit::Sample => 1,
             DropUnit::Channel => 2,
+            DropUnit::Element => 0,
         };
         self.require((0.0..1.0).contains(&rate), format!("a rate from 0 to below 1 (it is {rate})"), &x)?;
         self.require(x.dims.len() >= axes, format!("at least {axes} axes"), &x)?;

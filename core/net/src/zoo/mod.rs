@@ -1,6 +1,7 @@
 //! The networks this project knows, and the lists that everything else finds them by.
 
 pub mod caf;
+pub mod deeplab;
 pub mod defusion;
 pub mod density;
 pub mod didfuse;
@@ -37,8 +38,12 @@ pub static FUSION_NETWORKS: &[Kind<dyn FusionNetwork>] = &[
 ];
 
 /// Every task network.
-pub static TASK_NETWORKS: &[Kind<dyn TaskNetwork>] =
-    &[Kind::of::<yolov5::YoloConfig>(), Kind::of::<segformer::SegFormerConfig>(), Kind::of::<density::DensityConfig>()];
+pub static TASK_NETWORKS: &[Kind<dyn TaskNetwork>] = &[
+    Kind::of::<yolov5::YoloConfig>(),
+    Kind::of::<segformer::SegFormerConfig>(),
+    Kind::of::<deeplab::DeepLabConfig>(),
+    Kind::of::<density::DensityConfig>(),
+];
 
 impl Family for dyn FusionNetwork {
     const WHAT: &'static str = "fusion network";

@@ -7,6 +7,7 @@ use super::network::{Kind, kind_of, kinds_of, recognise};
 use super::*;
 use crate::Dim;
 use crate::zoo::caf::CafConfig;
+use crate::zoo::deeplab::{self, Backbone, DeepLabConfig, MobileNet, OutputStride};
 use crate::zoo::segformer::SegFormerConfig;
 use crate::zoo::task::TaskNetworkConfig;
 use crate::zoo::yolov5::{Variant, YoloConfig};
@@ -119,6 +120,26 @@ fn a_segmentation_network_is_recognised_with_its_sizes() {
         let classes = graph.output("class_map").unwrap();
         assert_eq!(graph.type_of(classes).to_string(), "u8[batch, height, width]");
     }
+}
+
+#[test]
+fn a_deeplab_is_recognised_with_its_sizes_but_not_its_output_stride() {
+    let found = |config: &DeepLabConfig| {
+        let network = TaskNetworkConfig::from(config.clone());
+        recognise::<dyn TaskNetwork>(&File::of(&network.graph().unwrap())).map(|found| found.config)
+    };
+    let small = MobileNet { stem: 8, widths: [4, 8, 8, 12, 16, 20, 24], blocks: [2, 1, 3, 1, 2, 1, 1], expansion: 3 };
+    let mobile = DeepLabConfig::new(deeplab::Variant::MobileNet, 9);
+    let with =
+        |net| DeepLabConfig { backbone: Backbone::MobileNet(net), fine_width: 6, head_width: 10, ..mobile.clone() };
+    let published = deeplab::Variant::ALL.map(|variant| DeepLabConfig::new(variant, 9));
+    for config in published.into_iter().chain([with(small)]) {
+        assert_eq!(found(&config), Some(config.clone().into()));
+        let finer = DeepLabConfig { output_stride: OutputStride::Eight, ..config.clone() };
+        assert_eq!(found(&finer), Some(config.into()), "weights fit both");
+    }
+    // Where one group ends and the next begins, widths alone do not tell.
+    assert_eq!(found(&with(MobileNet { widths: [4, 8, 12, 12, 16, 20, 24], ..small })), None);
 }
 
 #[test]

@@ -5,13 +5,18 @@ use super::loss::cross_entropy;
 use super::settings::{Mean, SegmentationSettings};
 use crate::error::SearchError;
 use crate::loader::Annotations;
+use crate::run_settings::require;
 use crate::tasks::adamw::AdamWLearner;
 use crate::tasks::network::{Init, Network};
 use crate::tasks::setup::Setup;
 use crate::tasks::task::{Measured, Task, TaskReport, read};
+use caf_net::ParamRole;
+use caf_net::zoo::deeplab::DeepLabConfig;
+use caf_net::zoo::network::Network as _;
 use caf_torch::optim::{AdamConfig, AdamWGroup};
 use caf_torch::{Mode, Params, forward, only};
 use caf_weights::Weights;
+use std::collections::HashSet;
 use std::path::Path;
 use tch::{Kind, Tensor};
 
@@ -26,13 +31,23 @@ impl Learner {
     pub fn begin(setup: &Setup<'_>) -> Result<Self, SearchError> {
         let settings: SegmentationSettings = read(setup.settings)?;
         let init = settings.init.as_deref().map(Init::read).transpose()?;
-        let config = settings.network(setup.classes.len(), init.as_ref().map(|init| &init.weights));
-        let network = Network::begin(config.into(), init, setup)?;
+        let config = settings.network(setup.classes.len(), init.as_ref().map(|init| &init.weights))?;
+        let is_deeplab = config.kind() == DeepLabConfig::KIND;
+        let expected = "at least 2 with DeepLabV3+, which normalises the mean of each image by those of its batch";
+        require("run.batch", !is_deeplab || setup.batch > 1, expected, setup.batch)?;
+        let network = Network::begin(config, init, setup)?;
         let o = &settings.optimizer;
         let config = AdamConfig { beta1: o.beta1, beta2: o.beta2, ..AdamConfig::default() };
-        let group = |name: &str| AdamWGroup {
-            rate: if name.contains("head") { o.head_factor } else { 1.0 },
-            decay: if name.contains("norm") { 0.0 } else { o.decay },
+        let norms = network.whole().params().iter();
+        let norms = norms.filter(|p| matches!(p.role, ParamRole::NormWeight | ParamRole::NormBias));
+        let norms: HashSet<String> = norms.map(|p| p.name.clone()).collect();
+        let group = |name: &str| {
+            let (in_head, is_norm) = match is_deeplab {
+                true => (!name.starts_with("backbone."), norms.contains(name)),
+                // By the original's rule, which leaves out the decoder's normalisation.
+                false => (name.contains("head"), name.contains("norm")),
+            };
+            AdamWGroup { rate: if in_head { o.head_factor } else { 1.0 }, decay: if is_norm { 0.0 } else { o.decay } }
         };
         let learner = AdamWLearner::new(network, config, group, setup.seed)?;
         Ok(Learner { learner, settings, end: setup.end })

@@ -1,11 +1,13 @@
-//! Segmentation: SegFormer by its original loss and course; measured by intersection over union.
+//! Segmentation: SegFormer or DeepLabV3+, by SegFormer's original loss and course; measured by intersection over union.
 
 mod evaluate;
 mod learner;
 mod loss;
 mod settings;
+mod size;
 
 pub use settings::{Mean, SegmentationSettings};
+pub use size::{DeepLabSettings, SegmentationVariant};
 
 use super::task::{TaskKind, read, resolve};
 use crate::loader::Annotation;

@@ -85,6 +85,25 @@ fn inert_values_beside_a_network_do_not_stop_its_import() {
     }
 }
 
+/// As segmentation networks are published: the network under `model_state`, beside the optimiser's tensors and a score of numpy.
+#[test]
+fn the_state_is_found_beside_that_of_an_optimiser_and_a_scheduler() {
+    let one = |name: &str| empty().op(opcode::EMPTY_DICT).text(name).tensor("0", 1, 0, &[1], &[1]).op(opcode::SETITEM);
+    let of_first = empty().op(opcode::EMPTY_DICT).int(0).raw(&one("momentum_buffer").0).op(opcode::SETITEM);
+    let optimiser = empty().op(opcode::EMPTY_DICT).text("state").raw(&of_first.0).op(opcode::SETITEM);
+    let optimiser = optimiser.text("param_groups").op(opcode::EMPTY_LIST).op(opcode::SETITEM);
+    let scheduler = empty().op(opcode::EMPTY_DICT).text("last_epoch").int(30000).op(opcode::SETITEM);
+    let dtype = call("numpy", "dtype", empty().text("f8").op(opcode::NEWFALSE).op(opcode::NEWTRUE));
+    let score = call("numpy.core.multiarray", "scalar", empty().raw(&dtype.0).raw(&bytes("12345678").0));
+    let p = Pickle::new().op(opcode::EMPTY_DICT).op(opcode::MARK).text("cur_itrs").int(30000);
+    let p = p.text("model_state").raw(&one("module.classifier.classifier.3.bias").0);
+    let p = p.text("optimizer_state").raw(&optimiser.0).text("scheduler_state").raw(&scheduler.0);
+    let p = p.text("best_score").raw(&score.0).op(opcode::SETITEMS);
+    let got = import_default(&zipped(&p.stop(), &[("0", floats(&[3.0]))])).unwrap();
+    assert_eq!(got.entry.as_deref(), Some("model_state"));
+    assert_eq!(got.weights.iter().map(|(n, _)| n).collect::<Vec<_>>(), ["classifier.classifier.3.bias"]);
+}
+
 #[test]
 fn what_could_act_beside_a_network_is_still_refused_by_its_name() {
     let cases = [
