@@ -27,6 +27,7 @@ pub mod health;
 pub mod image_file;
 pub mod infrared;
 mod json;
+pub mod line;
 pub mod live;
 pub mod pair;
 pub mod pixels;

@@ -50,3 +50,18 @@ fn nobody_has_to_listen_and_wrong_addresses_are_refused() {
     assert!(number(sink(&summary, "udp"), "/undelivered") > 0, "{summary:#}");
     fails(2, &["--udp", "HOST:PORT", "`nonsense`"], &[&call[..], &["nonsense"]].concat());
 }
+
+#[test]
+fn lines_take_the_shape_that_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = common::fusion_model(folder.path(), "m.onnx", Samples::Bytes, ColourMode::Rgb);
+    let call = ["live", "--model", text(&model), "--ir", FILE, "--vi", FILE];
+    for (shape, key) in [("deepstream", "/version"), ("ros", "/header/stamp/sec"), ("own", "/t_ns")] {
+        let jsonl = folder.path().join(shape);
+        succeeds(&[&call[..], &["--jsonl", text(&jsonl), "--lines", shape]].concat());
+        let lines = lines(&jsonl);
+        assert!(lines.len() == 12 && lines.iter().all(|line| line.pointer(key).is_some()), "{shape}: {lines:?}");
+    }
+    fails(2, &["--lines", "deepstream", "'yaml'"], &[&call[..], &["--lines", "yaml"]].concat());
+    fails(2, &["--mqtt", "mqtt://[USER@]HOST", "`broker`"], &[&call[..], &["--mqtt", "broker"]].concat());
+}

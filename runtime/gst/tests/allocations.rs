@@ -22,6 +22,7 @@ use caf_net::zoo::pipeline::{ColourMode, Samples};
 use caf_runtime::frame::{Camera, Frame};
 use caf_runtime::fusion::{FrameFusion, FusionSettings};
 use caf_runtime::health::{Fault, Health, Look};
+use caf_runtime::line::LineShape;
 use caf_runtime::live::picture;
 use caf_runtime::pair::{PairRule, Pairer, Step};
 use caf_runtime::queue::{Lanes, Popped, Pushed, Queue, WhenFull};
@@ -330,7 +331,8 @@ fn nothing_is_allocated_for_a_frame() {
         let kinds = caf_gst::SINKS.iter().chain(caf_runtime::sink::SINKS);
         let sinks = kinds.map(|kind| {
             let file = folder.path().join(if kind.name() == "video" { "o.mkv" } else { kind.name() });
-            SinkSpec { kind: *kind, place: if kind.writes_file { file.into() } else { address.clone().into() } }
+            let place = if kind.writes_file { file.into() } else { address.clone().into() };
+            SinkSpec { kind: *kind, place, lines: LineShape::default() }
         });
         let detects = contract.does(&DETECTION);
         let rule = PairRule { max_skew_ns: 20_000_000, patience_ns: [0; 2], window: 8 };

@@ -7,6 +7,7 @@ use caf_file::Aside;
 
 use super::error::SinkError;
 use super::kind::{DropPolicy, Sent, Sink, SinkKind};
+use crate::line::LineShape;
 use crate::result::PairResult;
 
 /// A file of lines.
@@ -18,7 +19,7 @@ pub const KIND: SinkKind = SinkKind {
     drops: DropPolicy::BeyondBacklog,
     open: |place| {
         let lines = JsonLines::create(Path::new(place))?;
-        Ok(Box::new(ResultLines { lines, written: 0, broken: false }))
+        Ok(Box::new(ResultLines { lines, shape: LineShape::default(), written: 0, broken: false }))
     },
 };
 
@@ -57,14 +58,19 @@ impl JsonLines {
 /// Results as lines.
 struct ResultLines {
     lines: JsonLines,
+    shape: LineShape,
     written: u64,
     /// A line was not written whole: the file is given up.
     broken: bool,
 }
 
 impl Sink for ResultLines {
+    fn shape(&mut self, lines: LineShape) {
+        self.shape = lines;
+    }
+
     fn write(&mut self, result: &PairResult) -> Result<Sent, SinkError> {
-        let written = self.lines.write(|out| result.write_line(false, out));
+        let written = self.lines.write(|out| self.shape.write(result, false, out));
         self.broken = written.is_err();
         self.written += 1;
         written.map(|()| Sent::Written)

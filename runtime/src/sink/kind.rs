@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::error::SinkError;
 use crate::board::Board;
+use crate::line::LineShape;
 use crate::result::PairResult;
 
 /// What became of a result at a sink that goes on.
@@ -22,6 +23,9 @@ pub trait Sink: Send {
     fn method(&self) -> Option<&'static str> {
         None
     }
+
+    /// Says what its lines look like, where it writes lines; called before the first result.
+    fn shape(&mut self, _lines: LineShape) {}
 
     /// Shows it where the run writes how it is; called before the first result.
     fn attend(&mut self, _board: &Arc<Board>) {}
@@ -102,11 +106,15 @@ pub struct SinkSpec {
     pub kind: SinkKind,
     /// The value of its option.
     pub place: OsString,
+    /// What its lines look like, where it writes lines.
+    pub lines: LineShape,
 }
 
 impl SinkSpec {
     /// Opens the sink.
     pub fn open(&self) -> Result<Box<dyn Sink>, SinkError> {
-        (self.kind.open)(&self.place)
+        let mut sink = (self.kind.open)(&self.place)?;
+        sink.shape(self.lines);
+        Ok(sink)
     }
 }

@@ -155,6 +155,7 @@ impl SinkLane {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::line::LineShape;
     use crate::sink::kind::{DropPolicy, SinkKind};
     use crate::sink::{jsonl, udp};
     use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -182,7 +183,7 @@ mod tests {
 
     /// What a sink takes of results 0 to 99, and its summary, when the others come while it has the first in hand.
     fn taken(kind: SinkKind, when_full: WhenFull) -> (Vec<i64>, SinkSummary) {
-        let lane = SinkLane::new(SinkSpec { kind, place: "anywhere".into() }, 4, when_full);
+        let lane = SinkLane::new(SinkSpec { kind, place: "anywhere".into(), lines: LineShape::Own }, 4, when_full);
         let ((came, first), (go_on, may)) = (sync_channel(0), sync_channel(0));
         let taken = Arc::default();
         let sink = Box::new(Held { came, may, taken: Arc::clone(&taken) });

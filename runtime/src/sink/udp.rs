@@ -10,6 +10,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _, UdpSocket};
 
 use super::error::SinkError;
 use super::kind::{DropPolicy, Sent, Sink, SinkKind};
+use crate::line::LineShape;
 use crate::result::PairResult;
 
 /// Datagrams to an address.
@@ -52,6 +53,7 @@ struct Datagrams {
     place: String,
     socket: UdpSocket,
     line: Vec<u8>,
+    shape: LineShape,
     /// Kinds of failure that were told already.
     told: Vec<ErrorKind>,
 }
@@ -65,7 +67,7 @@ impl Datagrams {
             return Err(wrong());
         }
         let socket = connect(&place).map_err(|source| UdpError::Socket { place: place.clone(), source })?;
-        Ok(Self { place, socket, line: Vec::with_capacity(4096), told: vec![] })
+        Ok(Self { place, socket, line: Vec::with_capacity(4096), shape: LineShape::default(), told: vec![] })
     }
 
     /// A result that did not go out is counted by the run, and each kind of reason told once.
@@ -95,9 +97,13 @@ fn connect(place: &str) -> std::io::Result<UdpSocket> {
 }
 
 impl Sink for Datagrams {
+    fn shape(&mut self, lines: LineShape) {
+        self.shape = lines;
+    }
+
     fn write(&mut self, result: &PairResult) -> Result<Sent, SinkError> {
         self.line.clear();
-        let line = result.write_line(true, &mut self.line);
+        let line = self.shape.write(result, true, &mut self.line);
         let sent = line.map_err(std::io::Error::from).and_then(|()| self.socket.send(&self.line));
         Ok(match sent {
             Ok(_) => Sent::Written,

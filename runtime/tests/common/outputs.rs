@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::time::Duration;
 
+use caf_runtime::line::LineShape;
 use caf_runtime::result::PairResult;
 use caf_runtime::sink::error::SinkError;
 use caf_runtime::sink::kind::{DropPolicy, OpenSink, Sent, Sink, SinkKind, SinkSpec};
@@ -27,7 +28,7 @@ pub fn failing(after: u64) -> SinkSpec {
 fn spec(option: &'static str, number: u64, open: OpenSink) -> SinkSpec {
     let drops = DropPolicy::BeyondQueue;
     let kind = SinkKind { option, value: "N", help: "for tests", writes_file: false, drops, open };
-    SinkSpec { kind, place: number.to_string().into() }
+    SinkSpec { kind, place: number.to_string().into(), lines: LineShape::Own }
 }
 
 fn number(place: &OsStr) -> u64 {

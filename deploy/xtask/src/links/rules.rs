@@ -63,6 +63,7 @@ pub const ROWS: &[Row] = &[
     ("caf-runtime", &[Torch, GStreamer, CommandLine, Crate("caf-net"), Crate("caf-data")]),
     ("caf-gst", &[Torch, CommandLine, Crate("caf-net"), Crate("caf-data")]),
     ("caf-v4l", &[Torch, GStreamer, CommandLine, Crate("caf-net"), Crate("caf-data")]),
+    ("caf-mqtt", &[Torch, GStreamer, CommandLine, Crate("caf-net"), Crate("caf-data")]),
     ("caf-http", &[Torch, GStreamer, CommandLine, Crate("caf-net"), Crate("caf-data")]),
     ("caf-run", &[Torch, Crate("caf-net"), Crate("caf-data")]),
     ("caf-engine", &[Torch, GStreamer, Protobuf, Crate("caf-net"), Crate("caf-data")]),
