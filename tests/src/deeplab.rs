@@ -67,7 +67,7 @@ pub fn weights(folder: &Path, config: &DeepLabConfig) -> Weights {
     file.weights
 }
 
-/// Input `pixels`, normalised; outputs the results at the places of [`NODES`].
+/// Input `pixels`, normalised; outputs the results at the places of `NODES`.
 pub fn graph(config: &DeepLabConfig) -> Graph {
     let mut b = Builder::new("deeplabv3plus");
     let named = |name: &str| Dim::Named(name.to_owned());

@@ -81,7 +81,10 @@ pub(crate) fn run(
     }
     if let Some((text, path)) = bundle.rig() {
         let distance_m = manifest.rig.as_ref().and_then(|rig| rig.distance_m);
-        Geometry::from_toml(&text, &path).and_then(|rig| rig.table(distance_m)).map_err(ExportError::from)?;
+        // The rig is the bundle's, not the caller's: a bad one is a bundle that fails, whatever it were as an argument.
+        Geometry::from_toml(&text, &path)
+            .and_then(|rig| rig.table(distance_m))
+            .map_err(|error| anyhow::anyhow!("{}", caf_console::told(&error)))?;
     }
     if limits.given() && bundle.models().all(|model| model.entry.loss.is_none()) {
         let what = format!(

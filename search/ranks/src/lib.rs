@@ -231,17 +231,28 @@ pub fn of_first(text: &str) -> Result<String, RanksError> {
     noted(if leads() { shim::put(&key, text).map(|()| text.to_owned()) } else { shim::get(&key) })
 }
 
-/// Refuses a rank that is not part of the run that rank 0 is in: `found` must be the same text in both.
+/// Refuses a rank that is not part of the run that rank 0 is in: `found` must be the same text in both. No rank goes on before rank 0 has
+/// heard all others, so that the difference is told, and not that somebody who had nothing left to do is gone already.
 ///
 /// # Errors
-/// [`RanksError::Differs`]; when a rank is gone.
+/// [`RanksError::Differs`], in the rank that differs and in rank 0; when a rank is gone.
 pub fn agree(what: &str, found: &str) -> Result<(), RanksError> {
+    let round = ASKED.load(Ordering::Relaxed);
     let expected = of_first(found)?;
-    if expected == found {
-        return Ok(());
+    let same = |rank: usize, found: &str| {
+        if expected == found {
+            return Ok(());
+        }
+        let (what, expected, found) = (what.to_owned(), expected.clone(), found.to_owned());
+        Err(RanksError::Differs { rank, size: size(), what, expected, found })
+    };
+    let key = |rank: usize| format!("heard/{round}/{rank}");
+    if leads() {
+        (1..size()).try_for_each(|other| same(other, &noted(shim::get(&key(other)))?))
+    } else {
+        noted(shim::put(&key(rank()), found))?;
+        same(rank(), found)
     }
-    let (what, found) = (what.to_owned(), found.to_owned());
-    Err(RanksError::Differs { rank: rank(), size: size(), what, expected, found })
 }
 
 #[cfg(test)]

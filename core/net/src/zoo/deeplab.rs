@@ -6,7 +6,7 @@
 //! at about a quarter of the image's size, which are resampled to that of the image before the largest is taken.
 //!
 //! The forms are those of the common Cityscapes checkpoints, names included: MobileNetV2 or ResNet as the backbone, no separable
-//! convolutions in the head. Their MobileNetV2 is not the usual one: see [`mobilenet`].
+//! convolutions in the head. Their MobileNetV2 is not the usual one: see `mobilenet.rs`.
 
 mod config;
 mod head;

@@ -22,6 +22,8 @@ use crate::{label_file, output};
 /// region are not counted.
 #[derive(clap::Args)]
 #[command(group(clap::ArgGroup::new("sizes").required(true).args(["images", "size"])))]
+#[command(override_usage = "caf-eval detection [OPTIONS] --labels <DIR> --predictions <DIR>\n    \
+    <--images <DIR>|--size <WIDTHxHEIGHT>>")]
 #[command(after_help = "Example:
   caf-eval detection --labels data/labels --predictions out --images data/vi \\
     --names data/val.txt --ignore data/ignore --classes data/classes.txt \\
