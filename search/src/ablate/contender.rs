@@ -1,11 +1,14 @@
 //! What a study compares, one by one.
 
 use super::method::{Method, MethodKind, SearchMethod};
+use super::networks::Networks;
+use super::original::{known, original};
 use crate::error::SearchError;
 use crate::run_settings::{require, require_count};
 use crate::search::BetaFile;
 use caf_fusion_loss::{LossConfig, Term};
 use caf_image::rule::Rule;
+use caf_net::zoo::fusion::FusionConfig;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +22,8 @@ pub struct Contender {
     pub name: String,
     /// The family that it is one of, when that is measured as a whole, too.
     pub group: Option<String>,
+    /// Its network, where the study is of several.
+    pub network: Option<FusionConfig>,
     /// Where its images come from.
     pub source: Source,
 }
@@ -69,12 +74,13 @@ impl fmt::Display for Source {
 /// Methods one by one, families unfolded, in their order, for terms of this loss; pairs to `compare` must be among them.
 ///
 /// # Errors
-/// [`SearchError::Setting`] for weights that are none and for names that are doubled or no file could have; when a `beta.toml` cannot be
-/// read.
+/// [`SearchError::Setting`] for weights that are none, for a network without an original loss, and for names that are doubled or no file
+/// could have; when a `beta.toml` cannot be read.
 pub fn contenders(
     methods: &[Method],
     loss: &LossConfig,
     compare: &[[String; 2]],
+    networks: Networks<'_>,
 ) -> Result<Vec<Contender>, SearchError> {
     let terms = loss.active_terms();
     let of = |weights: BTreeMap<String, f64>| {
@@ -88,12 +94,31 @@ pub fn contenders(
     let mut all = Vec::new();
     let mut groups = BTreeSet::new();
     for Method { name, kind } in methods {
-        let mut one = |name: &str, group: Option<&String>, source| {
-            all.push(Contender { name: name.to_owned(), group: group.cloned(), source });
+        let untrained = |source| Contender { name: name.clone(), group: None, network: None, source };
+        // What trains is one for each network.
+        let mut one = |name: &str, group: Option<&String>, source: Source| {
+            let grouped = group.map(|group| networks.named(group)).unwrap_or_default();
+            for (i, (name, network)) in networks.named(name).into_iter().enumerate() {
+                let group = grouped.get(i).map(|(group, _)| group.clone());
+                all.push(Contender { name, group, network, source: source.clone() });
+            }
         };
         match kind {
-            MethodKind::Image(image) => one(name, None, Source::Image(*image)),
-            MethodKind::Network(path) => one(name, None, Source::Network(path.clone())),
+            MethodKind::Image(image) => all.push(untrained(Source::Image(*image))),
+            MethodKind::Network(path) => all.push(untrained(Source::Network(path.clone()))),
+            MethodKind::Original => {
+                for (name, network) in networks.named(name) {
+                    let kind = network.as_ref().unwrap_or(networks.usual).kind();
+                    let found = || format!("{kind} of `{name}`");
+                    let weights = original(kind).ok_or_else(|| SearchError::Setting {
+                        name: "methods",
+                        expected: format!("`original` of a network whose loss is made of our terms: {}", known()),
+                        found: found(),
+                    })?;
+                    let weights = weights.into_iter().map(|(term, weight)| (term.name().to_owned(), weight)).collect();
+                    all.push(Contender { name, group: None, network, source: of(weights) });
+                }
+            }
             MethodKind::Uniform => {
                 let share = 1.0 / terms.len().max(1) as f64;
                 one(name, None, of(terms.iter().map(|term| (term.name().to_owned(), share)).collect()));
@@ -113,7 +138,7 @@ pub fn contenders(
             }
             MethodKind::Random { draws, seed } => {
                 require_count("methods.draws", *draws)?;
-                groups.insert(name.clone());
+                groups.extend(networks.named(name).into_iter().map(|(name, _)| name));
                 for draw in 1..=*draws {
                     one(&format!("{name}-{draw:02}"), Some(name), of(drawn(&terms, *seed, draw as u64)));
                 }
@@ -169,7 +194,8 @@ mod tests {
         }
         let Methods { methods } = toml::from_str(&format!("methods = {text}")).unwrap();
         let vgg = vgg.first().map(|file| VggFile { file: file.into(), ..VggFile::default() });
-        contenders(&methods, &LossConfig { vgg, ..LossConfig::default() }, &[])
+        let networks = Networks { each: &[], usual: &FusionConfig::default() };
+        contenders(&methods, &LossConfig { vgg, ..LossConfig::default() }, &[], networks)
     }
 
     fn weights(contender: &Contender) -> &BTreeMap<String, f64> {

@@ -1,8 +1,9 @@
 //! The frozen task network that a study trains itself.
 
 use super::folder::{data, files, wait_for};
+use super::parts::{FrozenSettings, TaskPart};
 use super::stage::{fuse, remove_folder, resumable};
-use super::study::{FrozenSettings, Study, TaskPart};
+use super::study::Study;
 use crate::error::SearchError;
 use crate::file::make_folder;
 use crate::fusion::Method;

@@ -15,10 +15,11 @@ use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
 /// Settings that may change without changing a row, beside lists that may grow.
-const FREE: [&str; 12] = [
+const FREE: [&str; 13] = [
     "/seeds",
     "/protocols",
     "/methods",
+    "/networks",
     "/compare",
     "/run",
     "/search",
@@ -57,7 +58,7 @@ fn identity(study: &Study, contenders: &[Contender]) -> Result<Value, SearchErro
     }
     let mut methods = Map::new();
     for contender in contenders {
-        let what = match &contender.source {
+        let mut what = match &contender.source {
             Source::Image(image) => json!({ "image": image.name }),
             Source::Network(path) => json!({ "network": hash(path)? }),
             Source::Beta(beta) => {
@@ -70,10 +71,13 @@ fn identity(study: &Study, contenders: &[Contender]) -> Result<Value, SearchErro
             }
             Source::Search(search) => {
                 // The pairs are those of the study.
-                let config = study.search_config(search, 1, DataSettings::default())?;
+                let config = study.search_config(search, 1, DataSettings::default(), contender.network.as_ref())?;
                 json!({ "search": search_identity(&config) })
             }
         };
+        if let (Some(network), Some(what)) = (&contender.network, what.as_object_mut()) {
+            what.insert("fusion_network".to_owned(), serde_json::to_value(network).unwrap_or_default());
+        }
         methods.insert(contender.name.clone(), what);
     }
     Ok(json!({ "settings": settings, "files": hashed, "methods": methods }))

@@ -60,7 +60,7 @@ impl Job<'_> {
             Source::Network(_) => 0,
             Source::Beta(_) if first => study.fusion.iterations,
             Source::Search(search) if first => {
-                let config = study.search_config(search, 1, study.data.clone());
+                let config = study.search_config(search, 1, study.data.clone(), self.contender.network.as_ref());
                 study.fusion.iterations + config.map_or(0, |config| config.run.end(pairs.train / 2))
             }
             Source::Beta(_) | Source::Search(_) => 0,

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
-/// A method, or a family of them, of a study file: the name of a rule ([`RULES`]), one of the words `uniform`, `each`,
-/// `only:TERM`, `file:PATH`, or a table with a `name` and one of `weights`, `network`, `beta`, `search` (with `preset`), `draws` (with
+/// A method, or a family of them, of a study file: the name of a rule ([`RULES`]), one of the words `uniform`,
+/// `original`, `each`, `only:TERM`, `file:PATH`, or a table with a `name` and one of `weights`, `network`, `beta`, `search` (with `preset`), `draws` (with
 /// `seed`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Method {
@@ -28,6 +28,8 @@ pub enum MethodKind {
     Network(PathBuf),
     /// The loss with equal weights of all terms.
     Uniform,
+    /// The loss that the network was published with, as far as it is made of our terms.
+    Original,
     /// A loss for each term, which has that one alone.
     Each,
     /// A loss with these weights.
@@ -78,7 +80,7 @@ struct Given {
 /// The words that stand for a method, for messages.
 fn words() -> String {
     let rules: String = RULES.iter().map(|rule| format!("`{}`, ", rule.name)).collect();
-    rules + "`uniform`, `each`, `only:TERM`, `file:PATH`"
+    rules + "`uniform`, `original`, `each`, `only:TERM`, `file:PATH`"
 }
 
 impl Method {
@@ -97,6 +99,7 @@ impl Method {
         }
         let kind = match word {
             "uniform" => MethodKind::Uniform,
+            "original" => MethodKind::Original,
             "each" => MethodKind::Each,
             _ => return Err(format!("unknown method `{word}`; there are {}, and tables with a name", words())),
         };
@@ -143,7 +146,9 @@ impl Serialize for Method {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut given = Given { name: self.name.clone(), ..Given::default() };
         match &self.kind {
-            MethodKind::Image(_) | MethodKind::Uniform | MethodKind::Each => return self.name.serialize(serializer),
+            MethodKind::Image(_) | MethodKind::Uniform | MethodKind::Original | MethodKind::Each => {
+                return self.name.serialize(serializer);
+            }
             MethodKind::Network(path) => given.network = Some(path.clone()),
             MethodKind::Weights(weights) => given.weights = Some(weights.clone()),
             MethodKind::Random { draws, seed } => (given.draws, given.seed) = (Some(*draws), Some(*seed)),
@@ -172,12 +177,15 @@ mod tests {
     #[test]
     fn methods_read_back_as_they_were_written() {
         let all = methods(
-            r#"["visible", "guided", "uniform", "each", "only:ssim.vi", "file:a/found.toml", { name = "det", network = "det.pth" },
+            r#"["visible", "guided", "uniform", "original", "each", "only:ssim.vi", "file:a/found.toml", { name = "det", network = "det.pth" },
                 { name = "x", weights = { "l1.ir" = 2, "l1.vi" = 0.5 } }, { name = "r", draws = 2 },
                 { name = "ours", preset = "settled", search = { run = { batch = 4 } } }]"#,
         );
         let names: Vec<&str> = all.methods.iter().map(|m| m.name.as_str()).collect();
-        assert_eq!(names, ["visible", "guided", "uniform", "each", "ssim.vi", "found", "det", "x", "r", "ours"]);
+        assert_eq!(
+            names,
+            ["visible", "guided", "uniform", "original", "each", "ssim.vi", "found", "det", "x", "r", "ours"]
+        );
         let text = toml::to_string_pretty(&all).unwrap();
         assert_eq!(toml::from_str::<Methods>(&text).unwrap(), all);
     }

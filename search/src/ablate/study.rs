@@ -2,6 +2,8 @@
 
 use super::contender::{Contender, Source, contenders};
 use super::method::{Method, SearchMethod};
+use super::networks::{FROZEN, Networks};
+use super::parts::{FrozenSettings, FusionPart, Machine, SceneSettings, TaskPart};
 use crate::error::SearchError;
 use crate::fusion::{FusionTrainConfig, FusionValidation};
 use crate::loader::ImageSource;
@@ -9,17 +11,13 @@ use crate::run_settings::{DataSettings, FusionSettings, RunSettings, require, re
 use crate::search::{PRESETS, SearchConfig, preset};
 use crate::settings::merge;
 use crate::task_training::{TaskTrainConfig, TaskValidation};
-use crate::tasks::TaskSettings;
-use caf_data::augment::ScaleShiftSettings;
 use caf_fusion_loss::LossConfig;
 use caf_geometry::Size;
-use caf_image::rule::{AVERAGE, INFRARED, Rule, VISIBLE};
 use caf_net::zoo::fusion::FusionConfig;
-use caf_scene::{Condition, DatasetSpec};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use toml::Table;
 
 /// How a method is measured.
@@ -54,6 +52,10 @@ pub struct Study {
     pub metrics: bool,
     /// What is compared.
     pub methods: Vec<Method>,
+    /// Fusion networks, in place of `fusion.network`: every method that trains is one for each of them, called by its kind and the method's
+    /// name, such as `reconet-uniform`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<FusionConfig>,
     /// Pairs of methods, or of groups of methods, whose scores are tested for a difference.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub compare: Vec<[String; 2]>,
@@ -77,157 +79,6 @@ pub struct Study {
     pub p2: TaskPart,
 }
 
-/// Where a study computes; the table `[run]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Machine {
-    /// `cpu`, `cuda`, `cuda:N` or `auto`.
-    pub device: String,
-    /// Threads of libtorch on the CPU; 0 leaves the choice to it.
-    pub threads: usize,
-}
-
-impl Default for Machine {
-    fn default() -> Self {
-        Machine { device: "auto".to_owned(), threads: 0 }
-    }
-}
-
-/// Pairs to render; the table `[scenes]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SceneSettings {
-    /// Pairs in all, each of a scene of its own.
-    pub count: usize,
-    /// Seed of the scenes.
-    pub seed: u64,
-    /// Width and height of both images.
-    #[serde(with = "caf_geometry::size::as_pair")]
-    pub size_px: Size,
-    /// Share of the pairs that go to `val.txt`.
-    pub val_share: f64,
-    /// Conditions that the scenes go through in turn; all without it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub conditions: Vec<Condition>,
-}
-
-impl Default for SceneSettings {
-    fn default() -> Self {
-        SceneSettings { count: 400, seed: 1, size_px: Size::new(256, 192), val_share: 0.25, conditions: Vec::new() }
-    }
-}
-
-impl SceneSettings {
-    pub(super) fn spec(&self) -> DatasetSpec {
-        DatasetSpec {
-            count: self.count,
-            seed: self.seed,
-            size: self.size_px,
-            conditions: self.conditions.clone(),
-            frames_per_scene: 1,
-            val_share: self.val_share,
-            replace: false,
-        }
-    }
-}
-
-/// How fusion networks are trained; the table `[fusion]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct FusionPart {
-    /// Iterations.
-    pub iterations: usize,
-    /// Crops in a batch.
-    pub batch: usize,
-    /// Width and height of the crops.
-    #[serde(with = "caf_geometry::size::as_pair")]
-    pub size_px: Size,
-    /// Iterations between two checkpoints.
-    pub save_every: usize,
-    /// Adam's learning rate.
-    pub rate: f64,
-    /// Share of it left in the last iteration; in between it falls linearly. Without it the rate stays.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub final_share: Option<f64>,
-    /// Which network.
-    pub network: FusionConfig,
-    /// Weights to start from; fresh ones without it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub init: Option<PathBuf>,
-}
-
-impl Default for FusionPart {
-    fn default() -> Self {
-        let FusionSettings { network, rate, final_share, init } = FusionSettings::default();
-        FusionPart {
-            iterations: 1000,
-            batch: 8,
-            size_px: Size::new(320, 320),
-            save_every: 20,
-            rate,
-            final_share,
-            network,
-            init,
-        }
-    }
-}
-
-/// Training of a task network; the tables `[p2]` and `[p1.train]`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct TaskPart {
-    /// Iterations.
-    pub iterations: usize,
-    /// Images in a batch.
-    pub batch: usize,
-    /// Width and height of the network's input.
-    #[serde(with = "caf_geometry::size::as_pair")]
-    pub size_px: Size,
-    /// Iterations between two checkpoints.
-    pub save_every: usize,
-    /// Random views.
-    pub augment: ScaleShiftSettings,
-    /// The task.
-    pub task: TaskSettings,
-}
-
-impl Default for TaskPart {
-    fn default() -> Self {
-        let TaskTrainConfig { run, augment, task, .. } = TaskTrainConfig::default();
-        TaskPart { iterations: 1000, batch: run.batch, size_px: run.size_px, save_every: run.save_every, augment, task }
-    }
-}
-
-/// The frozen task network; the table `[p1]`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct FrozenSettings {
-    /// Its file.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub weights: Option<PathBuf>,
-    /// Width and height of a detector's input; that of its training without it.
-    #[serde(with = "caf_geometry::size::as_optional_pair", skip_serializing_if = "Option::is_none")]
-    pub size_px: Option<Size>,
-    /// In place of a file: it is trained once, as a job of the study, on the training pairs, an equal share of them as each of
-    /// `images`, so that no kind of image has a head start.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub train: Option<TaskPart>,
-    /// Kinds of images that it is trained on [default: visible, infrared and average].
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub images: Vec<Rule>,
-    /// Seed of its training.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub seed: Option<u64>,
-}
-
-impl FrozenSettings {
-    /// Kinds of images that it is trained on.
-    pub fn kinds(&self) -> &[Rule] {
-        const DEFAULT: [Rule; 3] = [VISIBLE, INFRARED, AVERAGE];
-        if self.images.is_empty() { &DEFAULT } else { &self.images }
-    }
-}
-
 impl Default for Study {
     fn default() -> Self {
         let (train, val) = (Some("train.txt".into()), Some("val.txt".into()));
@@ -236,6 +87,7 @@ impl Default for Study {
             protocols: vec![Protocol::P1],
             metrics: false,
             methods: Vec::new(),
+            networks: Vec::new(),
             compare: Vec::new(),
             run: Machine::default(),
             scenes: None,
@@ -248,9 +100,6 @@ impl Default for Study {
         }
     }
 }
-
-/// The word in `task.init` of a search that stands for the frozen network of the study.
-const FROZEN: &str = "frozen";
 
 /// Whether the task network of a search starts as the frozen one.
 pub(super) fn starts_frozen(config: &SearchConfig) -> bool {
@@ -279,11 +128,19 @@ impl Study {
             require("data.root", own, "none beside [scenes], which are rendered", self.data.root.display())?;
         }
         let contenders = self.contenders()?;
-        self.fusion_config(Path::new("beta.toml"), 1, self.data.clone()).check()?;
+        let own = self.networks.is_empty() || self.fusion.init.is_none();
+        require("fusion.init", own, "none beside networks, each of which starts fresh", "a file")?;
+        let networks: Vec<_> = match self.networks.as_slice() {
+            [] => vec![None],
+            several => several.iter().map(Some).collect(),
+        };
+        for network in networks {
+            self.fusion_config(Path::new("beta.toml"), 1, self.data.clone(), network).check()?;
+        }
         let mut needs_frozen = self.protocols.contains(&Protocol::P1);
         for contender in &contenders {
             if let Source::Search(search) = &contender.source {
-                let config = self.search_config(search, 1, self.data.clone())?;
+                let config = self.search_config(search, 1, self.data.clone(), contender.network.as_ref())?;
                 config.check()?;
                 needs_frozen |= starts_frozen(&config);
             }
@@ -311,13 +168,21 @@ impl Study {
     /// # Errors
     /// As [`contenders`].
     pub fn contenders(&self) -> Result<Vec<Contender>, SearchError> {
-        contenders(&self.methods, &self.loss, &self.compare)
+        let networks = Networks { each: &self.networks, usual: &self.fusion.network };
+        contenders(&self.methods, &self.loss, &self.compare, networks)
     }
 
-    /// The training of a fusion network with a loss.
-    pub(super) fn fusion_config(&self, beta: &Path, seed: u64, data: DataSettings) -> FusionTrainConfig {
-        let FusionPart { iterations, batch, size_px, save_every, rate, final_share, network, init } =
-            self.fusion.clone();
+    /// The training of a fusion network with a loss; of `fusion.network` unless another is given.
+    pub(super) fn fusion_config(
+        &self,
+        beta: &Path,
+        seed: u64,
+        data: DataSettings,
+        network: Option<&FusionConfig>,
+    ) -> FusionTrainConfig {
+        let part = self.fusion.clone();
+        let FusionPart { iterations, batch, size_px, save_every, rate, final_share, init, .. } = part;
+        let network = network.cloned().unwrap_or(part.network);
         FusionTrainConfig {
             beta: beta.to_owned(),
             run: self.run_settings([iterations, batch, save_every], size_px, seed),
@@ -349,7 +214,7 @@ impl Study {
         }
     }
 
-    /// A search with the settings of a method. It halves the training pairs, so that it sees none that is measured later.
+    /// A search with the settings of a method, for that network where one is given. It halves the training pairs, so that it sees none that is measured later.
     ///
     /// # Errors
     /// [`SearchError::Setting`] for settings that a search does not know, and for those that the study decides.
@@ -358,6 +223,7 @@ impl Study {
         method: &SearchMethod,
         seed: u64,
         data: DataSettings,
+        network: Option<&FusionConfig>,
     ) -> Result<SearchConfig, SearchError> {
         let Machine { device, threads } = self.run.clone();
         let start = SearchConfig {
@@ -375,7 +241,7 @@ impl Study {
         merge(&mut whole, preset(method.preset.as_deref().unwrap_or(PRESETS[0].name))?);
         merge(&mut whole, self.search.clone());
         merge(&mut whole, method.settings.clone());
-        let config: SearchConfig =
+        let mut config: SearchConfig =
             toml::Value::Table(whole).try_into().map_err(|e: toml::de::Error| refuse(e.to_string()))?;
         let decided = |c: &SearchConfig| {
             let RunSettings { seed, device, threads, .. } = &c.run;
@@ -385,6 +251,9 @@ impl Study {
         let expected = "settings of the search alone: the study decides run.seed, run.device, run.threads, data.root, \
                         data.train, data.val";
         require("search", same, expected, &method.settings)?;
+        if let Some(network) = network {
+            config.fusion.network = network.clone();
+        }
         Ok(config)
     }
 

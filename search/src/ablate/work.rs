@@ -4,7 +4,6 @@ use super::contender::Source;
 use super::detector;
 use super::folder::{data, files};
 use super::job::Job;
-use super::method::SearchMethod;
 use super::stage::{fuse, keep, keep_log, remove_folder, resumable};
 use super::study::{Protocol, Study, starts_frozen};
 use crate::error::SearchError;
@@ -12,7 +11,7 @@ use crate::evaluate::{METRICS, fusion_report};
 use crate::fusion::{self, Method};
 use crate::loader::{Annotation, ImageSource, TaskImages};
 use crate::run_settings::DataSettings;
-use crate::search::{self, BetaFile};
+use crate::search::{self, BetaFile, SearchConfig};
 use crate::task_training::{self, files as task_files};
 use crate::tasks::{TaskKind, TaskSettings, Trained, open_task};
 use caf_console::{Progress, StopFlag};
@@ -144,12 +143,17 @@ impl<'a> Bench<'a> {
         if !result.exists() {
             match &job.contender.source {
                 Source::Beta(given) => given.write(&beta)?,
-                Source::Search(search) if !beta.exists() => self.search(search, seed, cell, progress, stop)?,
+                Source::Search(search) if !beta.exists() => {
+                    let config =
+                        self.study.search_config(search, seed, self.data.clone(), job.contender.network.as_ref())?;
+                    self.search(config, cell, progress, stop)?;
+                }
                 _ => {}
             }
             // A file that was changed by hand is told here.
             BetaFile::read(&beta)?;
-            let config = self.study.fusion_config(&beta, seed, self.data.clone());
+            let network = job.contender.network.as_ref();
+            let config = self.study.fusion_config(&beta, seed, self.data.clone(), network);
             let done = resumable(&work, progress, || fusion::train(&config, &work, progress, stop))?;
             if done.interrupted {
                 return Err(SearchError::Interrupted);
@@ -164,14 +168,12 @@ impl<'a> Bench<'a> {
     /// Searches the loss of a method into the cell's `beta.toml`.
     fn search(
         &self,
-        method: &SearchMethod,
-        seed: u64,
+        mut config: SearchConfig,
         cell: &Path,
         progress: &dyn Progress,
         stop: &StopFlag,
     ) -> Result<(), SearchError> {
         let work = cell.join("search");
-        let mut config = self.study.search_config(method, seed, self.data.clone())?;
         if starts_frozen(&config) {
             let mut table = config.task.table().clone();
             table.insert("init".to_owned(), self.frozen_file(progress, stop)?.to_string_lossy().into_owned().into());

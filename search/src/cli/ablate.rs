@@ -1,16 +1,18 @@
 //! `caf-search ablate`
 
-use super::overrides::SettingsArgs;
+use super::learning::networks;
+use super::overrides::{SettingsArgs, Short};
 use anyhow::{Result, bail};
 use caf_console::{Console, Interrupted, StopFlag, WrongCall, claim, out, print, write_json};
-use caf_search::ablate::{self, Study, files, jobs};
+use caf_search::ablate::{self, Study, files, jobs, of_kinds};
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     caf-search ablate --config study.toml --out runs/study --plan      what would be done\n  \
     caf-search ablate --config study.toml --out runs/study\n  \
-    caf-search ablate --out runs/study --set run.threads=1             goes on, in this or in a copied folder\n\n\
+    caf-search ablate --out runs/study --set run.threads=1             goes on, in this or in a copied folder\n  \
+    caf-search ablate --net u2fusion,reconet,umfusion --config configs/table3.toml --out runs/table3\n\n\
     Every finished job is a row of OUT/rows.csv. The same call goes on where an interrupted one stopped; several processes may\n\
     work in one folder at the same time.")]
 pub(super) struct Args {
@@ -19,6 +21,10 @@ pub(super) struct Args {
     /// Folder of the study. Without --config its own settings are used.
     #[arg(long)]
     out: PathBuf,
+    /// Fusion networks, separated by commas (`caf-search networks` lists them), each a method with the loss that it was published with, with
+    /// equal weights and with the searched loss: what the settings do not say otherwise.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = networks())]
+    net: Vec<String>,
     /// Print the jobs and what is done of them, and do none.
     #[arg(long, conflicts_with = "report")]
     plan: bool,
@@ -31,7 +37,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let study: Study = args.settings.load_or(&args.out.join(files::STUDY))?;
+    let short = if args.net.is_empty() { Short::default() } else { Short::preset(of_kinds(&args.net)?) };
+    let study: Study = args.settings.load_or(&args.out.join(files::STUDY), short)?;
     args.settings.paths().fills("--out", args.out.as_path()).writes("--json", args.json.as_deref()).check()?;
     let contenders = study.check()?;
     claim(args.json.as_deref())?;

@@ -63,9 +63,9 @@ impl SettingsArgs {
     }
 
     /// The same; without `--config` from `saved`, where that is there.
-    pub(super) fn load_or<T: DeserializeOwned + Serialize + Default>(&self, saved: &Path) -> Result<T> {
+    pub(super) fn load_or<T: DeserializeOwned + Serialize + Default>(&self, saved: &Path, short: Short) -> Result<T> {
         let saved = Some(saved).filter(|path| path.exists());
-        self.read(self.config.as_deref().or(saved), Short::default())
+        self.read(self.config.as_deref().or(saved), short)
     }
 
     fn read<T: DeserializeOwned + Serialize + Default>(&self, file: Option<&Path>, short: Short) -> Result<T> {
