@@ -10,6 +10,7 @@
 
 pub mod ablate;
 mod apart;
+pub mod chain;
 pub mod compare;
 mod descent;
 pub mod error;

@@ -44,6 +44,8 @@ fn a_wrong_call_ends_with_2() {
             &["search", "--out", "out", "--set", "data.ir_range={percentile={low=9,high=1}}"],
             &["search", "--out", "out", "--data", "absent"],
             &["search", "--out", "out", "--config", "absent.toml"],
+            &["run", "absent.toml", "--out", "out"],
+            &["run", concat!(env!("CARGO_MANIFEST_DIR"), "/../configs/m3fd-yolov5s.toml"), "--out", "out"],
             &["split", "--data", "absent"],
             &["import", "absent.pth", "out.safetensors"],
             &["report", "--run", "absent"],

@@ -1,5 +1,6 @@
 //! The folder of a study: what lies where, and who may write.
 
+use super::parts::SceneSettings;
 use super::study::Study;
 use crate::error::SearchError;
 use crate::file::make_folder;
@@ -61,11 +62,18 @@ pub(super) fn data(study: &Study, folder: &Path) -> DataSettings {
 /// # Errors
 /// Those of rendering.
 pub(super) fn render(folder: &Path, study: &Study, progress: &dyn Progress) -> Result<(), SearchError> {
-    let root = folder.join(files::SCENES);
+    study.scenes.as_ref().map_or(Ok(()), |scenes| render_scenes(&folder.join(files::SCENES), scenes, progress))
+}
+
+/// Renders pairs into a folder, unless it is there.
+///
+/// # Errors
+/// Those of rendering.
+pub(crate) fn render_scenes(root: &Path, scenes: &SceneSettings, progress: &dyn Progress) -> Result<(), SearchError> {
     // The folder appears complete or not at all.
-    if let Some(scenes) = study.scenes.as_ref().filter(|_| !root.exists()) {
+    if !root.exists() {
         progress.say(&format!("rendering {} pairs into {}", scenes.count, root.display()));
-        caf_scene::write_dataset(&root, &scenes.spec(), &|_| {})?;
+        caf_scene::write_dataset(root, &scenes.spec(), &|_| {})?;
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ use tch::Device;
 ///
 /// # Errors
 /// [`SearchError::Interrupted`] when asked to stop before the last; those of fusing.
-pub(super) fn fuse(
+pub(crate) fn fuse(
     pairs: &Dataset,
     method: &Method,
     colour: bool,

@@ -11,6 +11,7 @@ mod networks;
 mod overrides;
 mod pairs;
 mod report;
+mod run;
 mod scene;
 mod search;
 mod split;
@@ -51,6 +52,8 @@ enum Command {
     Networks(networks::Args),
     /// Split a data set into scene-disjoint lists, or check two lists for leaks.
     Split(split::Args),
+    /// Search, train both networks with what it finds and measure them: the whole method in one resumable folder.
+    Run(run::Args),
     /// Search the weights of the fusion loss.
     Search(search::Args),
     /// Measure what an iteration of a search costs, on random images.
@@ -81,6 +84,7 @@ impl Cli {
             Command::Import(args) => import::run(&args),
             Command::Networks(args) => networks::run(&args),
             Command::Split(args) => split::run(&args),
+            Command::Run(args) => run::run(&args),
             Command::Search(args) => search::run(&args),
             Command::Bench(args) => bench::run(&args),
             Command::Train(command) => train::run(&command),
