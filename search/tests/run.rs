@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests stop at the line that fails")]
 
 use caf_console::{Progress, Silent, StopFlag};
+use caf_search::ablate::Study;
 use caf_search::chain::{ChainConfig, Steps, files, run};
 use caf_search::settings::load;
 use std::cell::Cell;
@@ -196,6 +197,10 @@ fn every_configuration_is_valid_and_the_papers_are_the_papers() {
     let kind = segmentation.search.task.kind().kind;
     assert_eq!((kind, word(&segmentation, "variant")), ("segmentation", "b1".to_owned()));
     of(SMALL);
+    // One of a study, which gets its methods from the command line of `ablate`.
+    let study = "table3.toml";
+    load::<Study>(Some(&configs().join(study)), &[]).unwrap();
+    found.push(study.to_owned());
     let mut there: Vec<String> = std::fs::read_dir(configs())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
