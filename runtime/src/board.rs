@@ -7,8 +7,11 @@ use caf_engine::Provider;
 use serde::Serialize;
 
 use crate::frame::Frame;
+use crate::health::Faults;
 use crate::pair::PairCount;
 use crate::preview::Newest;
+use crate::pulse::Stuck;
+use crate::result::{PairResult, ResultState};
 use crate::source::report::SourceReport;
 
 /// How far a run is.
@@ -70,6 +73,19 @@ pub struct Status {
     pub results: [u64; 4],
     /// The sinks.
     pub sinks: Vec<SinkStatus>,
+    /// A stage that hangs.
+    pub stuck: Option<Stuck>,
+}
+
+/// The newest result.
+#[derive(Clone, Copy, Debug)]
+pub struct Last {
+    /// When the later of its frames arrived.
+    pub arrived: Instant,
+    /// What it rests on.
+    pub state: ResultState,
+    /// Why each camera takes no part in it, infrared first.
+    pub faults: Faults,
 }
 
 #[derive(Debug)]
@@ -83,13 +99,19 @@ struct Inner {
 pub struct Board {
     inner: Mutex<Inner>,
     pairing: Mutex<([PairCount; 2], [u64; 4])>,
+    last: Mutex<Option<Last>>,
     cameras: [Newest; 2],
 }
 
 impl Default for Board {
     fn default() -> Self {
         let inner = Inner { status: Status::default(), written: Instant::now() };
-        Self { inner: Mutex::new(inner), pairing: Mutex::default(), cameras: <[Newest; 2]>::default() }
+        Self {
+            inner: Mutex::new(inner),
+            pairing: Mutex::default(),
+            last: Mutex::default(),
+            cameras: <[Newest; 2]>::default(),
+        }
     }
 }
 
@@ -111,10 +133,23 @@ impl Board {
         &self.cameras
     }
 
-    pub(crate) fn write(&self, update: impl FnOnce(&mut Status)) {
+    /// Writes how the run is.
+    pub fn write(&self, update: impl FnOnce(&mut Status)) {
         let mut inner = self.lock();
         update(&mut inner.status);
         inner.written = Instant::now();
+    }
+
+    /// Tells of a result.
+    pub fn made(&self, result: &PairResult) {
+        let last = Last { arrived: result.arrived, state: result.state, faults: result.faults };
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+    }
+
+    /// The newest result.
+    #[must_use]
+    pub fn last(&self) -> Option<Last> {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells of a frame that will be paired if it can.

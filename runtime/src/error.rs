@@ -10,6 +10,7 @@ use caf_image::ImageError;
 use caf_rig::RigError;
 
 use crate::frame::FrameError;
+use crate::pulse::Stuck;
 use crate::sink::error::SinkError;
 use crate::source::error::SourceError;
 
@@ -108,6 +109,9 @@ pub enum RuntimeError {
         /// Which stage.
         stage: &'static str,
     },
+    /// A stage hangs.
+    #[error("{0} (a driver that hangs, or --stuck-s is too short for this machine)")]
+    Stuck(Stuck),
     /// The system gives no thread.
     #[error("no thread for the {stage} stage: {source}")]
     Thread {
@@ -138,6 +142,7 @@ impl RuntimeError {
             | Self::Offenders { .. }
             | Self::Empty { .. }
             | Self::Stage { .. }
+            | Self::Stuck(_)
             | Self::Thread { .. } => false,
         }
     }

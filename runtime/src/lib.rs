@@ -32,6 +32,8 @@ pub mod live;
 pub mod pair;
 pub mod pixels;
 pub mod preview;
+pub mod probe;
+pub mod pulse;
 pub mod queue;
 pub mod result;
 pub mod session;

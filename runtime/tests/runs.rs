@@ -19,6 +19,8 @@ use caf_runtime::error::RuntimeError;
 use caf_runtime::frame::Camera;
 use caf_runtime::fusion::FusionSettings;
 use caf_runtime::live::{EndedBy, LiveConfig, Progress, Run, Summary, WhenLost, run};
+use caf_runtime::probe::{self, Known};
+use caf_runtime::result::ResultState;
 use caf_runtime::session::Model;
 use caf_runtime::sink::kind::SinkSpec;
 use caf_runtime::sink::lane::SinkSummary;
@@ -43,6 +45,7 @@ fn config(ir: &str, vi: &str, sinks: Vec<SinkSpec>) -> LiveConfig {
         pairs_only: true,
         sinks,
         limit: None,
+        stuck: Duration::from_secs(3600),
         clock: Arc::new(MonotonicClock::default()),
         board: Arc::default(),
     }
@@ -271,4 +274,49 @@ fn a_source_that_fails_is_named_and_what_came_before_is_kept() {
     assert_eq!(done.summary.ended_by, EndedBy::Failure);
     assert!(done.failure.unwrap().to_string().contains("the sensor burns"));
     assert_eq!((done.summary.account.pairs.fused, done.summary.sinks[0].written), (7, 7));
+}
+
+#[test]
+fn a_model_that_hangs_is_named_the_run_fails_and_what_came_before_is_kept() {
+    let camera = "gated 100000";
+    let limited = LiveConfig { stuck: Duration::from_secs(3), ..config(camera, camera, vec![outputs::willing()]) };
+    let lives = || Known::look(&limited.board, |known| probe::live(known).reasons);
+    let has_hung = Cell::new(false);
+    let done = go_until(&limited, |progress| {
+        let Some(stuck) = progress.stuck else {
+            // The first image may take longer; from the second on the model hangs.
+            if !has_hung.get() && progress.fused > 0 {
+                has_hung.set(true);
+                script::HANGS.store(true, Ordering::SeqCst);
+            }
+            return false;
+        };
+        assert_eq!(stuck.stage, "infer");
+        // The sinks are done, and the probes say it, though the model still hangs.
+        let is_told = progress.written && lives().iter().any(|reason| reason.contains("the infer stage"));
+        if is_told {
+            script::HANGS.store(false, Ordering::SeqCst);
+        }
+        is_told
+    });
+    let Some(RuntimeError::Stuck(stuck)) = &done.failure else { panic!("{:?}", done.failure) };
+    assert!(stuck.stage == "infer" && stuck.seconds >= 3.0, "{stuck:?}");
+    assert_eq!(done.summary.ended_by, EndedBy::Failure);
+    // What was made before is written; what the model was at is not.
+    let sink = &done.summary.sinks[0];
+    assert!(sink.written > 0 && sink.missed > 0, "{:#?}", done.summary);
+}
+
+#[test]
+fn a_camera_that_is_still_lost_at_the_end_is_in_the_last_line() {
+    let (lost, steady) = ("frames 10; lost the cable is pulled; hang", "frames 1000000");
+    let config = LiveConfig { when_lost: WhenLost::GoOn, pairs_only: false, ..config(lost, steady, vec![]) };
+    let done = go_until(&config, |progress| {
+        progress.sources[0] == SourceState::Lost && progress.results[ResultState::VisibleOnly as usize] > 0
+    });
+    assert!(done.failure.is_none(), "{:?}", done.failure);
+    assert_eq!(done.summary.account.infrared.source.state, SourceState::Lost);
+    let table = done.summary.table();
+    assert_eq!(table.lines().last(), Some("the infrared camera was still lost when the run ended"), "{table}");
+    assert!(!table.contains("the visible camera was"), "{table}");
 }

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use caf_console::{Console, Progress as _, StopFlag, WrongCall, claim, positive, print, unit, write_json};
+use caf_console::{Console, Progress as _, StopFlag, WrongCall, claim, positive, print, say, unit, write_json};
 use caf_rig::Geometry;
 use caf_runtime::error::RuntimeError;
 use caf_runtime::frame::Camera;
@@ -18,10 +18,13 @@ use clap::Args;
 
 use super::args::{WhenLostName, distance_ms, frames_per_second, milliseconds, queue, seconds};
 use super::sinks::SinkArgs;
+use super::supervisor::{Environment, Supervisor};
 use super::vehicle::{DetectorArgs, ModelArgs, Vehicle, WithOrigin};
 
 /// Share of the limits of 16-bit infrared that each frame keeps of the one before: after a second at 25 frames, 8 % are left.
 const KEPT_OF_LIMITS: f32 = 0.9;
+/// How long sinks may take to finish their files when a stage is stuck.
+const LAST_FILES: Duration = Duration::from_secs(10);
 
 /// Fuse two live cameras.
 ///
@@ -106,6 +109,10 @@ pub struct LiveArgs {
     /// ends the run. What is not live, as a file or a folder, always ends the run.
     #[arg(long, value_enum, default_value_t)]
     when_lost: WhenLostName,
+    /// A stage that is at one image for this long is stuck: the run has failed, what it has written is finished, and the program ends with exit
+    /// code 1. The first image may take ten minutes.
+    #[arg(long, value_name = "S", default_value = "60", value_parser = seconds, allow_negative_numbers = true)]
+    stuck_s: Duration,
     /// Make results of pairs alone. Else, in real time, one camera's frames go on while the other one is lost, silent, frozen, black,
     /// saturated, wrongly exposed or behind its shutter; the results say so.
     #[arg(long)]
@@ -163,17 +170,30 @@ impl LiveArgs {
             pairs_only: self.pairs_only,
             sinks: self.sinks.specs(),
             limit: self.seconds,
+            stuck: self.stuck_s,
             clock: Arc::new(MonotonicClock::default()),
             board: Arc::default(),
         };
         let (console, stop) = (Console::default(), StopFlag::on_signals().context("interrupts cannot be caught")?);
         console.watch("live");
+        let mut supervisor = Supervisor::new(&Environment::of_process());
+        let mut stuck_since: Option<Instant> = None;
         let done = run(vehicle.model, &config, &|| stop.is_raised(), &mut |p| {
             let seconds = p.elapsed.as_secs_f64();
             let rate = p.fused as f64 / seconds.max(1e-3);
             let state = format!("{seconds:.0} s: {} pairs, {rate:.1} per second, {} dropped", p.fused, p.dropped);
             console.advance(p.fused, &state);
+            supervisor.look(&config.board, Instant::now());
+            if let Some(stuck) = p.stuck
+                && (p.written || stuck_since.get_or_insert_with(Instant::now).elapsed() >= LAST_FILES)
+            {
+                // Its thread cannot be ended, so that the run never comes back.
+                console.end();
+                say!("error: {}", RuntimeError::Stuck(stuck));
+                std::process::exit(1);
+            }
         });
+        supervisor.end();
         console.end();
         let done = done?;
         print(&done.summary.table())?;

@@ -7,6 +7,7 @@ mod config;
 mod fuse;
 mod live;
 mod sinks;
+mod supervisor;
 mod vehicle;
 
 fn main() -> std::process::ExitCode {

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use caf_runtime::board::{Board, Status};
 use caf_runtime::health::Faults;
 use caf_runtime::preview::Newest;
+use caf_runtime::probe::{self, Health, Known};
 use caf_runtime::result::{PairResult, ResultState};
 use serde::Serialize;
 
-use super::health::{self, Health, Known};
 use super::measures::Measures;
 use super::message::{Answer, Request};
 use super::metrics;
@@ -86,9 +86,9 @@ impl Site {
             "/" => Answer::new(200, "text/html; charset=utf-8", include_bytes!("page.html").as_slice()),
             "/page.css" => Answer::new(200, "text/css; charset=utf-8", include_bytes!("page.css").as_slice()),
             "/page.js" => Answer::new(200, "text/javascript; charset=utf-8", include_bytes!("page.js").as_slice()),
-            "/startup" => self.known(|known, _| probe(&health::startup(known))),
-            "/live" => self.known(|known, _| probe(&health::live(known))),
-            "/ready" => self.known(|known, _| probe(&health::ready(known))),
+            "/startup" => self.known(|known, _| health(&probe::startup(known))),
+            "/live" => self.known(|known, _| health(&probe::live(known))),
+            "/ready" => self.known(|known, _| health(&probe::ready(known))),
             "/metrics" => self
                 .known(|known, measures| Answer::new(200, metrics::KIND, metrics::text(known, measures).into_bytes())),
             "/state.json" => self.known(|known, measures| {
@@ -96,7 +96,7 @@ impl Site {
                     200,
                     &State {
                         status: known.status,
-                        ready: health::ready(known),
+                        ready: probe::ready(known),
                         state: known.age.map(|_| known.last.0),
                         faults: known.last.1,
                         detections: measures.detections,
@@ -112,9 +112,11 @@ impl Site {
     }
 
     fn known(&self, say: impl FnOnce(&Known<'_>, &Measures) -> Answer) -> Answer {
-        let (status, written) = self.board.get().map(|board| board.read()).unwrap_or_default();
         let measures = self.measures().clone();
-        say(&Known { status: &status, written, age: measures.age_of_last(), last: measures.last }, &measures)
+        match self.board.get() {
+            Some(board) => Known::look(board, |known| say(known, &measures)),
+            None => Known::look(&Board::default(), |known| say(known, &measures)),
+        }
     }
 
     fn camera(&self, place: usize, query: &str) -> Answer {
@@ -140,7 +142,7 @@ fn json(status: u16, value: &impl Serialize) -> Answer {
     }
 }
 
-fn probe(health: &Health) -> Answer {
+fn health(health: &Health) -> Answer {
     json(health.code(), health)
 }
 
@@ -199,6 +201,9 @@ mod tests {
         assert_eq!((picture.status, picture.headers[0].clone()), (200, ("X-Number", "1".to_owned())));
         assert_eq!(image::load_from_memory(&picture.body).unwrap().to_rgb8().dimensions(), (8, 8));
         assert_eq!(site.answer(&get("/fused.jpg?after=1", None)).status, 204);
+        let board = Arc::new(Board::default());
+        board.made(&result);
+        site.attend(&board);
         assert_eq!(site.answer(&get("/startup", None)).status, 200);
         let state: serde_json::Value = serde_json::from_slice(&site.answer(&get("/state.json", None)).body).unwrap();
         assert!(state["last_result_age_s"].as_f64().unwrap() >= 0.0 && state["ready"]["ok"] == true, "{state}");

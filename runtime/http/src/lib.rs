@@ -14,7 +14,6 @@
 mod answer;
 mod connections;
 mod error;
-mod health;
 mod measures;
 mod message;
 mod metrics;

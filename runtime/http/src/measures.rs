@@ -1,8 +1,7 @@
 //! What the results say, counted.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use caf_runtime::health::Faults;
 use caf_runtime::result::{PairResult, ResultState, Stage};
 use caf_runtime::task::detection::Detections;
 
@@ -45,10 +44,6 @@ pub struct Measures {
     pub age: Buckets,
     /// Absolute difference of capture times within pairs.
     pub skew: Buckets,
-    /// What the last result rests on, and why each camera takes no part in it, infrared first.
-    pub last: (ResultState, Faults),
-    /// When the later frame of the last result's pair arrived.
-    pub last_arrived: Option<Instant>,
 }
 
 impl Measures {
@@ -56,20 +51,12 @@ impl Measures {
     pub fn add(&mut self, result: &PairResult) {
         self.results += 1;
         self.detections += result.image.of::<Detections>().map_or(0, |found| found.list.len() as u64);
-        self.last = (result.state, result.faults);
         // A picture that says that both cameras are out took no stage.
         if result.state != ResultState::Offline {
             self.stages.iter_mut().zip(Stage::ALL).for_each(|(buckets, stage)| buckets.add(result.stages.get(stage)));
             self.age.add(result.arrived.elapsed());
         }
         result.skew_ns.into_iter().for_each(|skew| self.skew.add(Duration::from_nanos(skew.unsigned_abs())));
-        self.last_arrived = Some(result.arrived);
-    }
-
-    /// How old the newest result is.
-    #[must_use]
-    pub fn age_of_last(&self) -> Option<Duration> {
-        self.last_arrived.map(|arrived| arrived.elapsed())
     }
 }
 

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use caf_runtime::pair::PairCount;
+use caf_runtime::probe::{Known, live, ready};
 use caf_runtime::result::{ResultState, Stage};
 use caf_runtime::source::report::SourceState;
 
-use super::health::{Known, live, ready};
 use super::measures::{BOUNDS_S, Buckets, Measures};
 
 /// Media type of the text.
@@ -218,8 +218,12 @@ mod tests {
         let mut result = PairResult { skew_ns: Some(-7_000_000), ..PairResult::default() };
         result.stages.set(Stage::Infer, Duration::from_millis(20));
         (0..2).for_each(|_| measures.add(&result));
-        let known =
-            Known { status: &status, written: Duration::ZERO, age: measures.age_of_last(), last: measures.last };
+        let known = Known {
+            status: &status,
+            written: Duration::ZERO,
+            age: Some(result.arrived.elapsed()),
+            last: (result.state, result.faults),
+        };
         let series = parse(&text(&known, &measures));
         let at = |id: &str| *series.get(id).unwrap_or_else(|| panic!("no {id} in {series:#?}"));
         assert_eq!(at("caf_frames_total{source=\"vi\"}"), 7.0);

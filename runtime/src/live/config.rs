@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::board::Board;
 use crate::fusion::FusionSettings;
+use crate::pulse::Stuck;
 #[cfg(doc)]
 use crate::result::ResultState;
 use crate::sink::kind::SinkSpec;
@@ -41,6 +42,8 @@ pub struct LiveConfig {
     pub sinks: Vec<SinkSpec>,
     /// Stop after this time: of the clock when a source is live, else of the frames.
     pub limit: Option<Duration>,
+    /// How long a stage may be at one image before it is stuck.
+    pub stuck: Duration,
     /// The time that everything goes by.
     pub clock: Arc<dyn Clock>,
     /// Where the run writes how it is.
@@ -69,4 +72,8 @@ pub struct Progress {
     pub sources: [SourceState; 2],
     /// Frames and pairs given up by full queues before the model.
     pub dropped: u64,
+    /// The stage that hangs: the run has failed, and takes no more frames, but cannot end before that stage does.
+    pub stuck: Option<Stuck>,
+    /// Of a run with such a stage: every sink is done.
+    pub written: bool,
 }

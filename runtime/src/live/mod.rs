@@ -4,6 +4,7 @@ mod config;
 mod drift;
 pub mod matcher;
 pub mod picture;
+mod plumbing;
 mod run;
 #[cfg(test)]
 mod simulation;

@@ -1,7 +1,5 @@
 //! Puts the stages together and looks after them.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, Instant};
 
@@ -9,15 +7,14 @@ use caf_contract::DETECTION;
 
 use super::config::{LiveConfig, Progress, WhenLost};
 use super::drift::Drift;
-use super::stages::{CloseAtEnd, Inference, Inferred, Order, Pairing};
+use super::plumbing::{INFER, PAIR, Plumbing};
+use super::stages::{CloseAtEnd, Inference, Inferred, Pairing};
 use super::summary::{Account, EndedBy, Paired, Summary};
-use crate::board::{CameraStatus, Phase, SinkStatus, Status};
 use crate::error::RuntimeError;
 use crate::frame::Camera;
 use crate::fusion::FrameFusion;
 use crate::pair::PairRule;
-use crate::queue::{LaneCount, Lanes, Queue, WhenFull};
-use crate::result::{ResultPool, ResultState};
+use crate::result::ResultPool;
 use crate::session::Model;
 use crate::sink::error::SinkError;
 use crate::sink::kind::{Sink, SinkSpec};
@@ -25,7 +22,7 @@ use crate::sink::lane::{SinkLane, SinkSummary};
 use crate::source::error::SourceError;
 use crate::source::keeper::{Keeping, WATCH};
 use crate::source::kind::{Pace, Source, SourceSettings};
-use crate::source::port::{Capture, Port};
+use crate::source::port::Port;
 use crate::source::report::{SourceEvent, SourceState};
 
 /// How often it is written on the board how the run is.
@@ -45,89 +42,6 @@ pub struct Run {
     pub summary: Summary,
     /// What failed, when something did.
     pub failure: Option<RuntimeError>,
-}
-
-/// Everything that the stages share.
-struct Plumbing {
-    pace: Pace,
-    began_ns: i64,
-    capture: Capture,
-    ports: [Port; 2],
-    orders: Queue<Order>,
-    sinks: Vec<SinkLane>,
-    /// Results, by [`ResultState`].
-    made: [AtomicU64; 4],
-}
-
-impl Plumbing {
-    fn new(config: &LiveConfig, pace: Pace) -> Self {
-        let when_full = if pace == Pace::Realtime { WhenFull::DropOldest } else { WhenFull::Wait };
-        // In real time only the newest pair may wait for the model: every place more would add a frame's time to the delay.
-        let waiting = if pace == Pace::Realtime { 1 } else { config.queue };
-        config.clock.start();
-        let capture = Arc::new(Lanes::new(config.queue, when_full));
-        let port = |camera| Port::new(camera, &capture, Arc::clone(&config.clock), pace == Pace::Realtime);
-        Self {
-            pace,
-            began_ns: config.clock.now_ns(),
-            ports: Camera::BOTH.map(port),
-            capture,
-            orders: Queue::new(waiting, when_full),
-            sinks: config.sinks.iter().map(|s| SinkLane::new(s.clone(), config.queue, when_full)).collect(),
-            made: std::array::from_fn(|_| AtomicU64::new(0)),
-        }
-    }
-
-    /// Results in use at most: one with the model, and those of every sink.
-    fn results(&self) -> usize {
-        1 + self.sinks.iter().map(SinkLane::holds).sum::<usize>()
-    }
-
-    fn elapsed(&self, config: &LiveConfig) -> Duration {
-        let elapsed = config.clock.now_ns().saturating_sub(self.began_ns);
-        Duration::from_nanos(u64::try_from(elapsed).unwrap_or(0))
-    }
-
-    fn progress(&self, config: &LiveConfig) -> Progress {
-        let captured: u64 = self.capture.counts().iter().map(|c| c.dropped).sum();
-        let results = self.made();
-        Progress {
-            elapsed: self.elapsed(config),
-            fused: results[ResultState::Fused as usize],
-            results,
-            sources: self.ports.each_ref().map(Port::state),
-            dropped: captured + self.orders.count().dropped,
-        }
-    }
-
-    fn made(&self) -> [u64; 4] {
-        self.made.each_ref().map(|made| made.load(Ordering::Relaxed))
-    }
-
-    /// Brings what the board says up to date.
-    fn write(&self, config: &LiveConfig, status: &mut Status) {
-        let (lanes, (counts, dropped_before_inference)) = (self.capture.counts(), config.board.pairing());
-        let camera = |camera: Camera| {
-            let i = camera.index();
-            let LaneCount { pushed: delivered, dropped: dropped_before_pairing, .. } = lanes[i];
-            CameraStatus { delivered, dropped_before_pairing, pairing: counts[i], source: self.ports[i].report() }
-        };
-        status.phase = if self.capturing() { Phase::Running } else { Phase::Ending };
-        status.seconds = self.elapsed(config).as_secs_f64();
-        status.cameras = Camera::BOTH.map(camera);
-        (status.dropped_before_inference, status.results) = (dropped_before_inference, self.made());
-        status.sinks.clear();
-        status.sinks.extend(self.sinks.iter().map(|lane| SinkStatus {
-            sink: lane.name(),
-            dropped: lane.dropped(),
-            missed: lane.missed(),
-            has_ended: lane.is_closed(),
-        }));
-    }
-
-    fn capturing(&self) -> bool {
-        Camera::BOTH.iter().any(|c| !self.capture.is_closed(c.index()))
-    }
 }
 
 /// Runs until a source ends, the time is over, `stop` says so or something fails. `watch` is called about forty times a
@@ -246,6 +160,8 @@ impl Flow<'_> {
         let mut pairing = Pairing::new(queues, cameras, p.pace, self.rule(), degrades);
         pairing.limit_ns = config.limit.filter(|_| !self.live.contains(&true)).map(nanoseconds);
         pairing.board = Some(&config.board);
+        // Where every frame counts the pairing waits for the model, and the model for slow sinks.
+        pairing.pulse = (p.pace == Pace::Realtime).then_some(&p.pairs);
         let inference = Inference {
             fusion,
             orders: &p.orders,
@@ -254,6 +170,8 @@ impl Flow<'_> {
             ports: &p.ports,
             draw: config.fusion.draw,
             made: &p.made,
+            board: &config.board,
+            pulse: &p.infers,
         };
 
         std::thread::scope(|scope| {
@@ -261,8 +179,8 @@ impl Flow<'_> {
             let _closes = (CloseAtEnd(&*p.capture), CloseAtEnd(&p.orders));
             let refused = |stage: &'static str| move |source| RuntimeError::Thread { stage, source };
             let named = |stage: &str| std::thread::Builder::new().name(stage.to_owned());
-            let pairing = named("pair").spawn_scoped(scope, move || pairing.run()).map_err(refused("pair"))?;
-            let inference = named("infer").spawn_scoped(scope, move || inference.run()).map_err(refused("infer"))?;
+            let pairing = named(PAIR).spawn_scoped(scope, move || pairing.run()).map_err(refused(PAIR))?;
+            let inference = named(INFER).spawn_scoped(scope, move || inference.run()).map_err(refused(INFER))?;
             let mut outputs: Vec<ScopedJoinHandle<'_, SinkEnd>> = Vec::with_capacity(sinks.len());
             for (lane, sink) in p.sinks.iter().zip(sinks) {
                 let output = named(lane.name()).spawn_scoped(scope, move || lane.run(sink));
@@ -288,7 +206,14 @@ impl Flow<'_> {
                 if (over || stop()) && p.capturing() {
                     self.end(if over { EndedBy::Seconds } else { EndedBy::Interrupt });
                 }
-                watch(p.progress(config));
+                let mut progress = p.progress(config);
+                if let Some(stuck) = progress.stuck {
+                    // Nothing ends a thread that hangs; whoever runs this ends the program, when every sink is done.
+                    self.fail(EndedBy::Failure, RuntimeError::Stuck(stuck));
+                    p.sinks.iter().for_each(SinkLane::close);
+                    progress.written = outputs.iter().all(|o| o.is_finished());
+                }
+                watch(progress);
                 if written.is_none_or(|at| at.elapsed() >= WRITE) {
                     written = Some(Instant::now());
                     config.board.write(|status| p.write(config, status));
@@ -301,8 +226,8 @@ impl Flow<'_> {
             }
             // A source that failed just before everything ended still failed.
             self.look_after();
-            let paired = pairing.join().map_err(|_| RuntimeError::Stage { stage: "pair" })?;
-            let mut inferred = inference.join().map_err(|_| RuntimeError::Stage { stage: "infer" })?;
+            let paired = pairing.join().map_err(|_| RuntimeError::Stage { stage: PAIR })?;
+            let mut inferred = inference.join().map_err(|_| RuntimeError::Stage { stage: INFER })?;
             if self.failure.is_none() && self.ended_by == EndedBy::Sources && paired.beyond_limit != [0; 2] {
                 self.ended_by = EndedBy::Seconds;
             }

@@ -13,6 +13,7 @@ use crate::error::RuntimeError;
 use crate::frame::{Camera, Frame};
 use crate::fusion::{FrameFusion, PairTimes};
 use crate::pair::PairRule;
+use crate::pulse::Pulse;
 use crate::queue::{Lanes, Popped, Pushed, Queue};
 use crate::result::{PairResult, ResultPool, ResultState, Stage};
 use crate::sink::lane::SinkLane;
@@ -72,6 +73,8 @@ pub struct Pairing<'a> {
     pub limit_ns: Option<i64>,
     /// Where it is told how the run is.
     pub board: Option<&'a Board>,
+    /// Where it is told what it is at.
+    pub pulse: Option<&'a Pulse>,
     patience_ns: [i64; 2],
     matcher: Matcher<Frame>,
     end_ns: Option<i64>,
@@ -88,7 +91,7 @@ impl<'a> Pairing<'a> {
         degrades: bool,
     ) -> Self {
         let (matcher, done) = (Matcher::new(rule, degrades), Paired::default());
-        let (limit_ns, end_ns, board) = (None, None, None);
+        let (limit_ns, end_ns, board, pulse) = (None, None, None, None);
         Self {
             capture,
             orders,
@@ -97,6 +100,7 @@ impl<'a> Pairing<'a> {
             pace,
             limit_ns,
             board,
+            pulse,
             patience_ns: rule.patience_ns,
             matcher,
             end_ns,
@@ -125,6 +129,7 @@ impl<'a> Pairing<'a> {
     /// Decides what can be decided now. In real time every camera is emptied before, so that nothing is dropped for want of taking, and
     /// nobody is called silent whose frame is there.
     pub fn turn(&mut self) -> Turn {
+        let _busy = self.pulse.map(Pulse::begin);
         if self.pace == Pace::Realtime {
             while let Popped::Item(lane, frame) = self.capture.pop([true; 2], Some(Instant::now())) {
                 self.take(of_lane(lane), frame);
@@ -234,6 +239,10 @@ pub struct Inference<'a> {
     pub draw: bool,
     /// Counts the results, by [`ResultState`].
     pub made: &'a [AtomicU64; 4],
+    /// Where results are told.
+    pub board: &'a Board,
+    /// Where it is told what the model is at.
+    pub pulse: &'a Pulse,
 }
 
 /// Closes every sink's lane when the stage ends, even by a panic.
@@ -255,7 +264,11 @@ impl Inference<'_> {
         while let Some(Order { work, decided }) = self.orders.next() {
             let mut shared = self.pool.take();
             let Some(result) = Arc::get_mut(&mut shared) else { continue };
-            if let Err(error) = self.make(work, decided, seen_ns, result) {
+            let pulse = self.pulse;
+            let busy = pulse.begin();
+            let made = self.make(work, decided, seen_ns, result);
+            drop(busy);
+            if let Err(error) = made {
                 done.failure = Some(error);
                 break;
             }
@@ -266,6 +279,7 @@ impl Inference<'_> {
             result.skew_ns.into_iter().for_each(|skew| done.skew.add(Duration::from_nanos(skew.unsigned_abs())));
             done.detections += result.image.of::<Detections>().map_or(0, |found| found.list.len() as u64);
             self.made[result.state as usize].fetch_add(1, Ordering::Relaxed);
+            self.board.made(result);
             self.sinks.iter().for_each(|sink| sink.offer(&shared));
             self.pool.give_back(shared);
             if !self.sinks.is_empty() && self.sinks.iter().all(SinkLane::is_closed) {

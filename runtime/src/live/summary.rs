@@ -10,7 +10,7 @@ use crate::pair::PairCount;
 use crate::queue::LaneCount;
 use crate::result::{ResultState, Stage, StageTimes};
 use crate::sink::lane::SinkSummary;
-use crate::source::report::{Intake, SourceReport};
+use crate::source::report::{Intake, SourceReport, SourceState};
 use crate::stats::{Histogram, Percentiles};
 
 /// Frames of one camera. `delivered` is the sum of `refused`, `dropped_before_pairing`, `beyond_limit`, `left_over` and all numbers of
@@ -335,6 +335,11 @@ impl Summary {
             }
             write!(out, ", {} written", s.written)?;
             list(out, &[(s.dropped, "dropped"), (s.undelivered, "not delivered"), (s.missed, "after it failed")])?;
+        }
+        for (camera, c) in Camera::BOTH.into_iter().zip([a.infrared, a.visible]) {
+            if c.source.state == SourceState::Lost {
+                write!(out, "\nthe {} camera was still lost when the run ended", camera.name())?;
+            }
         }
         writeln!(out)
     }

@@ -5,15 +5,18 @@
 //! - `delay MS`: from now on frames are delivered so much later than they were captured
 //! - `lost REASON`: the source tells that it is lost
 //! - `fail REASON`: the source ends with an error
+//! - `gated N`: as `frames`, but the model hangs with them as long as [`HANGS`] says so
 //! - `hang`: nothing until nobody wants frames any more
 //!
 //! A script that begins with `file;` is a source that waits for its reader; one with `again;` is opened again when it has ended. After the
 //! last step the source ends.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use caf_geometry::Size;
-use caf_runtime::frame::{Frame, Layout, PixelFormat};
+use caf_runtime::frame::{Frame, Layout, PixelFormat, Pixels};
 use caf_runtime::source::error::SourceError;
 use caf_runtime::source::kind::{Pace, Source, SourceKind, SourceSettings};
 use caf_runtime::source::port::Port;
@@ -29,6 +32,21 @@ pub const KIND: SourceKind = SourceKind {
     takes: |_| true,
     open: |text, settings| Ok(Box::new(Scripted { script: text.to_owned(), settings: settings.clone(), thread: None })),
 };
+
+/// Pixels that keep the model waiting as long as [`HANGS`] says so, as a driver that hangs.
+struct Gated(Vec<u8>);
+
+/// Whether the model hangs with such pixels.
+pub static HANGS: AtomicBool = AtomicBool::new(false);
+
+impl Pixels for Gated {
+    fn bytes(&self) -> &[u8] {
+        while std::thread::current().name() == Some("infer") && HANGS.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        &self.0
+    }
+}
 
 struct Scripted {
     script: String,
@@ -74,7 +92,7 @@ fn play(script: &str, settings: &SourceSettings, port: &Port, pace: Pace) {
         let number = || rest.parse::<i64>().unwrap();
         match word {
             "file" | "again" => {}
-            "frames" => {
+            "frames" | "gated" => {
                 for _ in 0..number() {
                     if pace == Pace::Realtime && !clock.wait_until(time_ns + delay_ns, &unwanted) {
                         return;
@@ -84,7 +102,9 @@ fn play(script: &str, settings: &SourceSettings, port: &Port, pace: Pace) {
                     let capture_ns = time_ns - settings.latency_ns;
                     // A scene that moves: what does not is a frozen camera.
                     let scene = |i: usize| (40 + i * 7 % 101 + sequence as usize % 100) as u8;
-                    let pixels = Box::new((0..bytes).map(scene).collect::<Vec<u8>>());
+                    let pixels = (0..bytes).map(scene).collect::<Vec<u8>>();
+                    let pixels: Box<dyn Pixels> =
+                        if word == "gated" { Box::new(Gated(pixels)) } else { Box::new(pixels) };
                     let mut frame = Frame::new(settings.camera, sequence, capture_ns, layout, pixels).unwrap();
                     frame.rate = (25, 1);
                     if !port.deliver(frame) {

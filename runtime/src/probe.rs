@@ -1,13 +1,14 @@
-//! Whether a run has started, lives, and is of use.
+//! Whether a run has started, lives, and is of use: one truth for whoever asks over HTTP and for the system's service manager.
 
 use std::time::Duration;
 
-use caf_runtime::board::{Phase, Status};
-use caf_runtime::frame::Camera;
-use caf_runtime::health::Faults;
-use caf_runtime::result::ResultState;
-use caf_runtime::source::report::SourceState;
 use serde::Serialize;
+
+use crate::board::{Board, Phase, Status};
+use crate::frame::Camera;
+use crate::health::Faults;
+use crate::result::ResultState;
+use crate::source::report::SourceState;
 
 /// A run that writes nothing on its board for so long hangs: it does so ten times a second.
 pub const HANGS: Duration = Duration::from_secs(2);
@@ -25,6 +26,17 @@ pub struct Known<'a> {
     pub age: Option<Duration>,
     /// What it rests on, and why each camera takes no part in it, infrared first.
     pub last: (ResultState, Faults),
+}
+
+impl Known<'_> {
+    /// Looks at a run.
+    pub fn look<T>(board: &Board, say: impl FnOnce(&Known<'_>) -> T) -> T {
+        let (status, written) = board.read();
+        let last = board.last();
+        let age = last.map(|last| last.arrived.elapsed());
+        let last = last.map(|last| (last.state, last.faults)).unwrap_or_default();
+        say(&Known { status: &status, written, age, last })
+    }
 }
 
 /// An answer to a probe.
@@ -49,6 +61,7 @@ impl Health {
 }
 
 /// Whether there was a result: model, cameras and pairing work.
+#[must_use]
 pub fn startup(known: &Known<'_>) -> Health {
     let missing = known.age.is_none().then(|| match known.status.phase {
         Phase::Starting => "the model is prepared and the cameras are opened".to_owned(),
@@ -58,14 +71,17 @@ pub fn startup(known: &Known<'_>) -> Health {
 }
 
 /// Whether the run goes on at all, whatever its cameras do: what fails here wants a new start.
+#[must_use]
 pub fn live(known: &Known<'_>) -> Health {
     let is_overdue = known.status.phase != Phase::Starting && known.written > HANGS;
     let hangs =
         is_overdue.then(|| format!("the run hangs: it was last heard of {:.1} s ago", known.written.as_secs_f64()));
-    Health::of(hangs.into_iter().collect())
+    let stuck = known.status.stuck.map(|stuck| stuck.to_string());
+    Health::of(hangs.into_iter().chain(stuck).collect())
 }
 
 /// Whether results are of use now: both cameras deliver, results are fresh, every sink works.
+#[must_use]
 pub fn ready(known: &Known<'_>) -> Health {
     let mut reasons = [startup(known).reasons, live(known).reasons].concat();
     if known.status.phase == Phase::Ending {
@@ -95,8 +111,9 @@ pub fn ready(known: &Known<'_>) -> Health {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use caf_runtime::board::SinkStatus;
-    use caf_runtime::health::Fault;
+    use crate::board::SinkStatus;
+    use crate::health::Fault;
+    use crate::pulse::Stuck;
 
     fn running() -> Status {
         let mut status = Status { phase: Phase::Running, ..Status::default() };
@@ -141,6 +158,12 @@ mod tests {
         assert_eq!(said, [empty(), empty(), "the infrared camera is lost; the sink jsonl has failed".to_owned()]);
         let frozen = reasons_with(&running(), 100, Some(50), [None, Some(Fault::Frozen)]);
         assert_eq!(frozen, [empty(), empty(), "the visible camera takes no part: frozen".to_owned()]);
+        let stuck = Status { stuck: Some(Stuck { stage: "infer", seconds: 61.0 }), ..running() };
+        let [start, live, ready] = reasons(&stuck, 100, Some(50));
+        assert!(
+            start.is_empty() && live == "the infer stage has been at one image for 61 s" && ready == live,
+            "{live}"
+        );
         let ending = Status { phase: Phase::Ending, ..running() };
         assert_eq!(reasons(&ending, 100, Some(50)), [empty(), empty(), "the run ends".to_owned()]);
     }
